@@ -1,0 +1,2 @@
+//! Replay.
+fn main() {}

@@ -1,0 +1,21 @@
+#![doc = include_str!("../README.md")]
+
+pub mod code;
+pub mod dpop;
+pub mod enrol;
+mod jose;
+pub mod replay;
+pub mod role;
+pub mod throttle;
+pub mod token;
+pub mod url;
+
+pub use code::{CodeGrant, EnrolmentCode, ParseCodeError};
+pub use dpop::{DpopError, DpopProof, DpopRequest, ProvenKey};
+pub use enrol::{EnrolError, Enrolment};
+pub use jose::JoseError;
+pub use replay::{ReplayCache, ReplayError};
+pub use role::{Action, Forbidden, Role};
+pub use throttle::{Throttle, Throttled};
+pub use token::{Grant, Issued, Session, TokenError, UnboundSession};
+pub use url::{HttpUrl, UrlError};

@@ -1,0 +1,246 @@
+//! Short-lived access tokens (after RFC 9068), each bound to one device key (RFC 7800 `cnf`, RFC 9449 §6).
+
+use tpw_core::{DeviceId, Hash32, Instant, PersonId, Span};
+use tpw_crypto::{Algorithm, CryptoError, Entropy, PublicKey, Signer, SlotName};
+
+use serde_json::Value;
+
+use crate::dpop::{ProvenKey, token_hash};
+use crate::jose::{self, JoseError, Members, Unverified};
+use crate::role::Role;
+
+/// How long a token lives.
+pub const LIFE: Span = Span::from_secs(300);
+
+/// How far in the future a token's birth may lie: servers of one name have nearly one time.
+const SKEW: Span = Span::from_secs(5);
+
+/// A token is signed with Ed25519 and nothing else; the header must say so in this one way.
+const HEADER: &str = r#"{"typ":"at+jwt","alg":"EdDSA"}"#;
+
+/// Why a token is refused or was not issued.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenError {
+    /// Not a compact JWS of the accepted form.
+    #[error("the access token is malformed: {0}")]
+    Malformed(#[from] JoseError),
+    /// `typ` is not `at+jwt`.
+    #[error("the access token's `typ` is not `at+jwt`")]
+    WrongType,
+    /// `alg` is not `EdDSA`.
+    #[error("the access token's `alg` is not `EdDSA`")]
+    WrongAlgorithm,
+    /// Not signed by this server's key.
+    #[error("the access token was not signed by this server")]
+    BadSignature,
+    /// A claim is missing or not valid.
+    #[error("the access token's `{0}` is missing or not valid")]
+    BadClaim(&'static str),
+    /// Issued by or for another server.
+    #[error("the access token is for another server")]
+    WrongServer,
+    /// Its life is over.
+    #[error("the access token has expired: request a new one")]
+    Expired,
+    /// Its life has not begun.
+    #[error("the access token is from the future")]
+    Future,
+    /// The request's proof is by another key or for another token.
+    #[error("the access token is bound to another device key")]
+    NotBound,
+    /// The server could not sign it.
+    #[error("the access token could not be issued: {0}")]
+    Signing(CryptoError),
+}
+
+/// Whom a token is issued to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// The person.
+    pub person: PersonId,
+    /// The person's device.
+    pub device: DeviceId,
+    /// What the person is to this server.
+    pub role: Role,
+    /// The thumbprint of the device's key.
+    pub jkt: Hash32,
+}
+
+/// A new token.
+#[derive(Clone)]
+pub struct Issued {
+    /// The token, a compact JWT. Worth nothing without the device key, and yet not for logs.
+    pub token: String,
+    /// When it ends.
+    pub expires: Instant,
+}
+
+impl core::fmt::Debug for Issued {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Issued").field("expires", &self.expires).finish_non_exhaustive()
+    }
+}
+
+/// A token that this server issued and that is alive, but not known to come from its own device.
+#[derive(Debug)]
+#[must_use = "a token proves nothing until it is bound to the request's key"]
+pub struct UnboundSession {
+    session: Session,
+    token_hash: Hash32,
+}
+
+/// Who sends a request: the token is valid and the request is signed by the token's own device key.
+///
+/// INVARIANT: the only way to a session is [`UnboundSession::bound_to`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    grant: Grant,
+    expires: Instant,
+}
+
+impl Session {
+    /// The person.
+    #[must_use]
+    pub fn person(&self) -> PersonId {
+        self.grant.person
+    }
+
+    /// The device.
+    #[must_use]
+    pub fn device(&self) -> DeviceId {
+        self.grant.device
+    }
+
+    /// The role.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.grant.role
+    }
+
+    /// The thumbprint of the device's key.
+    #[must_use]
+    pub fn jkt(&self) -> Hash32 {
+        self.grant.jkt
+    }
+
+    /// When the token ends.
+    #[must_use]
+    pub fn expires(&self) -> Instant {
+        self.expires
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_test(grant: Grant) -> Self {
+        Self { grant, expires: Instant::MAX }
+    }
+}
+
+impl UnboundSession {
+    /// The session, once the request's own proof is by the token's key and for this very token.
+    ///
+    /// # Errors
+    /// [`TokenError::NotBound`] when it is not: the token was copied from another device or request.
+    pub fn bound_to(self, key: &ProvenKey) -> Result<Session, TokenError> {
+        if key.jkt() == self.session.grant.jkt && key.token_hash() == Some(self.token_hash) {
+            return Ok(self.session);
+        }
+        Err(TokenError::NotBound)
+    }
+}
+
+/// Issues a token of the server `issuer` (its public origin) with the Ed25519 key in `slot`.
+///
+/// # Errors
+/// [`TokenError::Signing`] when the signer or the entropy source fails, or the key is not Ed25519.
+pub fn issue(
+    signer: &dyn Signer,
+    slot: &SlotName,
+    issuer: &str,
+    grant: &Grant,
+    now: Instant,
+    entropy: &mut dyn Entropy,
+) -> Result<Issued, TokenError> {
+    let key = signer.public_key(slot).map_err(TokenError::Signing)?;
+    if key.algorithm() != Algorithm::Ed25519 {
+        return Err(TokenError::Signing(CryptoError::BadKey));
+    }
+    let mut jti = [0; 16];
+    entropy.fill(&mut jti).map_err(TokenError::Signing)?;
+    let born = now.unix_ms() / 1000;
+    let ends = born.saturating_add(LIFE.as_ms() / 1000);
+    let mut cnf = Members::new();
+    cnf.insert("jkt".to_owned(), jose::encode(grant.jkt.as_bytes()).into());
+    let mut claims = Members::new();
+    let mut put = |name: &str, value: Value| claims.insert(name.to_owned(), value);
+    put("iss", issuer.into());
+    // The server that issues is the server that is used.
+    put("aud", issuer.into());
+    put("sub", grant.person.to_string().into());
+    put("device", grant.device.to_string().into());
+    put("role", grant.role.code().into());
+    put("cnf", Value::Object(cnf));
+    put("iat", born.into());
+    put("exp", ends.into());
+    put("jti", jose::encode(&jti).into());
+    let token = jose::sign(signer, slot, HEADER, &Value::Object(claims).to_string())
+        .map_err(TokenError::Signing)?;
+    Ok(Issued { token, expires: Instant::from_unix_ms(ends.saturating_mul(1000)).unwrap_or(now) })
+}
+
+/// Checks a token of the server `issuer`, whose tokens `server_key` signs.
+///
+/// # Errors
+/// [`TokenError`] names the first check that failed.
+pub fn check(
+    token: &str,
+    server_key: &PublicKey,
+    issuer: &str,
+    now: Instant,
+) -> Result<UnboundSession, TokenError> {
+    let jws = Unverified::parse(token)?;
+    if jose::text(jws.header(), "typ") != Some("at+jwt") {
+        return Err(TokenError::WrongType);
+    }
+    let alg_fits = jose::text(jws.header(), "alg") == Some("EdDSA");
+    if !alg_fits || server_key.algorithm() != Algorithm::Ed25519 {
+        return Err(TokenError::WrongAlgorithm);
+    }
+    let claims = jws.verify(server_key).map_err(|_| TokenError::BadSignature)?;
+    for name in ["iss", "aud"] {
+        if jose::text(&claims, name).ok_or(TokenError::BadClaim(name))? != issuer {
+            return Err(TokenError::WrongServer);
+        }
+    }
+    let born = jose::seconds(&claims, "iat").ok_or(TokenError::BadClaim("iat"))?;
+    let expires = jose::seconds(&claims, "exp").ok_or(TokenError::BadClaim("exp"))?;
+    // A longer life than we ever give did not come from `issue`.
+    if expires > born.plus(LIFE) {
+        return Err(TokenError::BadClaim("exp"));
+    }
+    if now >= expires {
+        return Err(TokenError::Expired);
+    }
+    if born > now.plus(SKEW) {
+        return Err(TokenError::Future);
+    }
+    let session = Session { grant: read_grant(&claims)?, expires };
+    Ok(UnboundSession { session, token_hash: token_hash(token) })
+}
+
+fn read_grant(claims: &Members) -> Result<Grant, TokenError> {
+    let text = |name| jose::text(claims, name).ok_or(TokenError::BadClaim(name));
+    let jkt = claims
+        .get("cnf")
+        .and_then(Value::as_object)
+        .and_then(|cnf| jose::text(cnf, "jkt"))
+        .and_then(|jkt| jose::decode(jkt).ok())
+        .and_then(|jkt| Hash32::from_slice(&jkt))
+        .ok_or(TokenError::BadClaim("cnf"))?;
+    Ok(Grant {
+        person: text("sub")?.parse().map_err(|_| TokenError::BadClaim("sub"))?,
+        device: text("device")?.parse().map_err(|_| TokenError::BadClaim("device"))?,
+        role: Role::from_code(text("role")?).ok_or(TokenError::BadClaim("role"))?,
+        jkt,
+    })
+}

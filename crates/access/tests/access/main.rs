@@ -1,0 +1,12 @@
+//! Goal and method: see each module. One binary, because all of them forge with the same keys.
+
+#[cfg(test)]
+mod dpop;
+#[cfg(test)]
+mod enrol;
+#[cfg(test)]
+mod forge;
+#[cfg(test)]
+mod token;
+#[cfg(test)]
+mod urls;

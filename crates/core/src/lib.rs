@@ -1,0 +1,24 @@
+#![doc = include_str!("../README.md")]
+
+pub mod codec;
+mod decision;
+mod hash;
+mod ids;
+mod instant;
+mod intent;
+mod money;
+mod receipt;
+mod record;
+
+pub use codec::CodecError;
+pub use decision::{Decision, Reason, ReasonCode, Refusal, Verdict};
+pub use hash::{Hash32, ParseHashError};
+pub use ids::{AccountId, DeviceId, ParseIdError, PaymentId, PersonId, TransferId};
+pub use instant::{Instant, ParseInstantError, Span};
+pub use intent::{Intent, Name, Purpose, StepUpProof, TextError, TreeHead};
+pub use money::{Amount, Asset, Money, ParseAmountError, ParseAssetError};
+pub use receipt::Receipt;
+pub use record::{
+    Approval, DeviceKey, Posting, Record, RecordKind, read_decision, read_posting, write_decision,
+    write_posting,
+};

@@ -1,0 +1,115 @@
+//! What an operator decides when setting up, and why the engine may not start.
+
+use crate::files::FileError;
+use crate::log_store::LogError;
+use crate::sqlite::StoreError;
+use tpw_core::{Asset, Name};
+use tpw_crypto::CryptoError;
+use tpw_flow::{DeskFault, Rejection};
+use tpw_proof::ProofError;
+use tpw_proof::timestamp::TspError;
+use tpw_screen::ScreenError;
+
+/// The settings of one operator.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The operator's name: the audience of every intent.
+    pub audience: Name,
+    /// The name of the log, in every checkpoint: the audience followed by `/log` by default.
+    pub origin: String,
+    /// The assets that are set up, each with an issuance account.
+    pub assets: Vec<Asset>,
+    /// Screening rules as TOML; the built-in ones if absent.
+    pub rules_toml: Option<String>,
+    /// The object identifier of the time-stamp policy.
+    pub tsa_policy: String,
+    /// How many commands may wait for the writer before more are turned away.
+    pub queue: usize,
+}
+
+impl Config {
+    /// The usual settings for an operator called so.
+    #[must_use]
+    pub fn new(audience: Name) -> Self {
+        let plain = |c: char| if c.is_whitespace() || c == '+' { '-' } else { c };
+        let origin: String = audience.as_str().chars().map(plain).collect();
+        let assets = ["USD/2", "CNY/2", "BTC/8", "ETH/18"];
+        Self {
+            origin: format!("{origin}/log"),
+            audience,
+            assets: assets.iter().filter_map(|text| text.parse().ok()).collect(),
+            rules_toml: None,
+            // Under the number that IANA keeps for documentation (RFC 5612): an operator has its own.
+            tsa_policy: "1.3.6.1.4.1.32473.1.1".to_owned(),
+            queue: 8_192,
+        }
+    }
+}
+
+/// Why the engine cannot start or read.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// A file or folder.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The books.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A key.
+    #[error("the operator's keys cannot be used: {0}")]
+    Crypto(#[from] CryptoError),
+    /// Certificates or trust.
+    #[error("the evidence cannot be set up: {0}")]
+    Proof(#[from] ProofError),
+    /// The time-stamp authority.
+    #[error("the time-stamp authority cannot be set up: {0}")]
+    Timestamp(#[from] TspError),
+    /// The screening rules.
+    #[error(transparent)]
+    Rules(#[from] ScreenError),
+    /// The state could not be built.
+    #[error(transparent)]
+    Desk(#[from] DeskFault),
+    /// A first account or device could not be set up.
+    #[error("setting up failed: {0}")]
+    SetUp(#[from] Rejection),
+    /// The folder belongs to another operator.
+    #[error(
+        "the data folder belongs to `{found}`, not to `{wanted}`; name another folder or that operator"
+    )]
+    OtherOperator {
+        /// Whose it is.
+        found: String,
+        /// Who was named.
+        wanted: String,
+    },
+    /// A thread could not be started.
+    #[error("the system gives no thread: {0}")]
+    Thread(std::io::Error),
+    /// A part of the folder is damaged.
+    #[error("`{what}` in the data folder is damaged; restore it from a backup")]
+    Damaged {
+        /// Which.
+        what: &'static str,
+    },
+}
+
+/// Why a payment or another command was not done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PayError {
+    /// The statement is no statement, or its signature does not hold.
+    #[error(transparent)]
+    BadStatement(#[from] ProofError),
+    /// It was rejected and has changed nothing.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// Too much is waiting.
+    #[error("the server is busy; send the same request again in a moment")]
+    Busy,
+    /// The writer or the log has stopped. Whether the command was done is not known here.
+    #[error("the server cannot answer now ({0}); send the same request again later")]
+    Stopped(String),
+}

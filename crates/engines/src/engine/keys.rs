@@ -1,0 +1,134 @@
+//! The operator's keys and certificates in the data folder, made at the first start.
+//!
+//! Trust: whoever reads `keys` can sign as this operator. The file has mode 0600 and no passphrase, because
+//! the server must start by itself.
+
+use super::EngineError;
+use crate::files::{self, Access, Durability};
+use std::path::Path;
+use std::sync::Arc;
+use tpw_core::{Instant, Span};
+use tpw_crypto::{Algorithm, Entropy, Signer, SlotName, SoftwareSlots};
+use tpw_proof::timestamp::{
+    Authority, CertificateSpec, leaf_certificate, root_certificate, serial,
+};
+
+const SIZE_MAX: u64 = 1 << 16;
+const YEAR: u64 = 365 * 24 * 3600;
+
+/// The slots of the server's keys.
+pub(super) struct Slots {
+    pub(super) log: SlotName,
+    pub(super) log_pq: SlotName,
+    pub(super) tsa: SlotName,
+    pub(super) tsa_root: SlotName,
+    pub(super) token: SlotName,
+}
+
+impl Slots {
+    fn names() -> Result<Self, EngineError> {
+        Ok(Self {
+            log: SlotName::new("log-ed25519")?,
+            log_pq: SlotName::new("log-ml-dsa-44")?,
+            tsa: SlotName::new("tsa-p256")?,
+            tsa_root: SlotName::new("tsa-root-p256")?,
+            token: SlotName::new("token-ed25519")?,
+        })
+    }
+}
+
+/// The server's keys, and the certificates that go with them.
+pub(super) struct Keys {
+    pub(super) slots: Slots,
+    pub(super) signer: Arc<SoftwareSlots>,
+    pub(super) tsa_root: Vec<u8>,
+    pub(super) authority: Arc<Authority>,
+}
+
+impl Keys {
+    /// Reads the keys, or makes them.
+    pub(super) fn open(
+        dir: &Path,
+        operator: &str,
+        policy: &str,
+        now: Instant,
+        entropy: &mut dyn Entropy,
+    ) -> Result<Self, EngineError> {
+        let slots = Slots::names()?;
+        let signer = open_slots(&dir.join("keys"), entropy, |fresh, entropy| {
+            fresh.generate(slots.log.clone(), Algorithm::Ed25519, entropy)?;
+            fresh.generate(slots.log_pq.clone(), Algorithm::MlDsa44, entropy)?;
+            fresh.generate(slots.tsa.clone(), Algorithm::P256, entropy)?;
+            fresh.generate(slots.tsa_root.clone(), Algorithm::P256, entropy)?;
+            fresh.generate(slots.token.clone(), Algorithm::Ed25519, entropy)?;
+            Ok(())
+        })?;
+        let (root, leaf) = certificates(dir, operator, &signer, &slots, now, entropy)?;
+        let authority = Authority::new(slots.tsa.clone(), &leaf, policy, 1000)?;
+        authority.check(&signer, now)?;
+        let (signer, authority) = (Arc::new(signer), Arc::new(authority));
+        Ok(Self { slots, signer, tsa_root: root, authority })
+    }
+}
+
+/// Reads a file of slots, or fills fresh ones and stores them before they are used.
+pub(super) fn open_slots(
+    path: &Path,
+    entropy: &mut dyn Entropy,
+    fill: impl FnOnce(&mut SoftwareSlots, &mut dyn Entropy) -> Result<(), EngineError>,
+) -> Result<SoftwareSlots, EngineError> {
+    if let Some(bytes) = files::read(path, SIZE_MAX)? {
+        let bytes = tpw_crypto::Zeroizing::new(bytes);
+        return SoftwareSlots::from_secret_bytes(&bytes)
+            .map_err(|_| EngineError::Damaged { what: "keys" });
+    }
+    let mut fresh = SoftwareSlots::new();
+    fill(&mut fresh, entropy)?;
+    files::write_atomic(path, &fresh.to_secret_bytes(), Durability::Synced, Access::Private)?;
+    Ok(fresh)
+}
+
+fn certificates(
+    dir: &Path,
+    operator: &str,
+    signer: &SoftwareSlots,
+    slots: &Slots,
+    now: Instant,
+    entropy: &mut dyn Entropy,
+) -> Result<(Vec<u8>, Vec<u8>), EngineError> {
+    let (root_path, leaf_path) = (dir.join("tsa-root.der"), dir.join("tsa.der"));
+    let root = files::read(&root_path, SIZE_MAX)?;
+    let leaf = files::read(&leaf_path, SIZE_MAX)?;
+    if let (Some(root), Some(leaf)) = (root, leaf) {
+        return Ok((root, leaf));
+    }
+    let mut random = [0_u8; 11];
+    entropy.fill(&mut random)?;
+    let not_before = now.minus(Span::from_secs(24 * 3600));
+    let short: String = operator.chars().take(40).collect();
+    let root = root_certificate(
+        signer,
+        &slots.tsa_root,
+        &CertificateSpec {
+            common_name: &format!("{short} time-stamp root"),
+            not_before,
+            not_after: now.plus(Span::from_secs(20 * YEAR)),
+            serial: serial(1, random),
+        },
+    )?;
+    let leaf = leaf_certificate(
+        signer,
+        &slots.tsa_root,
+        &root,
+        &signer.public_key(&slots.tsa)?,
+        &CertificateSpec {
+            common_name: &format!("{short} time-stamps"),
+            not_before,
+            not_after: now.plus(Span::from_secs(10 * YEAR)),
+            serial: serial(2, random),
+        },
+    )?;
+    files::write_atomic(&root_path, &root, Durability::Synced, Access::Ordinary)?;
+    files::write_atomic(&leaf_path, &leaf, Durability::Synced, Access::Ordinary)?;
+    Ok((root, leaf))
+}

@@ -1,0 +1,172 @@
+//! One operator, running: data folder, writer, log, clock, behind one facade.
+
+mod config;
+mod directory;
+mod keys;
+mod metrics;
+mod open;
+mod pay;
+mod rail;
+mod read;
+mod writer;
+
+pub use config::{Config, EngineError, PayError};
+pub use directory::AccountView;
+pub use metrics::Metrics;
+pub use pay::{Paid, Repeated};
+pub use read::{Health, Part};
+
+use crate::clock::Clock;
+use crate::log_store::{LogView, Sequencer};
+use crate::sqlite::{Reader, StoreError};
+use directory::Directory;
+use keys::Keys;
+use metrics::Meter;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::thread::JoinHandle;
+use tpw_core::{Hash32, Instant, Name, PersonId};
+use tpw_crypto::{Signer, SlotName};
+use tpw_proof::Trust;
+use writer::{Message, Queue};
+
+/// The running operator. Cheap to share; stopped by [`Engine::close`] or by dropping it.
+pub struct Engine {
+    dir: PathBuf,
+    config: Config,
+    clock: Arc<dyn Clock>,
+    keys: Keys,
+    trust: Trust,
+    trust_hash: Hash32,
+    operator: PersonId,
+    queue: Queue,
+    directory: Arc<RwLock<Directory>>,
+    meter: Arc<Meter>,
+    log: LogView,
+    running: Mutex<Option<Running>>,
+    readers: Readers,
+    /// Makes the serials of time-stamps unique across starts: the log's epoch, raised at every start.
+    epoch: u64,
+    stamps: AtomicU64,
+    log_healthy: crate::log_store::LeafSender,
+    _lock: crate::files::FolderLock,
+}
+
+/// What has to be stopped, in this order.
+struct Running {
+    writer: JoinHandle<()>,
+    sequencer: Sequencer,
+}
+
+/// Connections that only read, handed out one by one.
+struct Readers {
+    idle: Mutex<Vec<Reader>>,
+    path: PathBuf,
+}
+
+impl Readers {
+    const IDLE_MAX: usize = 8;
+
+    fn with<T>(
+        &self,
+        read: impl FnOnce(&Reader) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let reader = match idle {
+            Some(reader) => reader,
+            None => Reader::open(&self.path)?,
+        };
+        let answer = read(&reader);
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < Self::IDLE_MAX {
+            idle.push(reader);
+        }
+        answer
+    }
+}
+
+impl Engine {
+    /// The time, by this engine's clock.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// The operator's name.
+    #[must_use]
+    pub const fn audience(&self) -> &Name {
+        &self.config.audience
+    }
+
+    /// The log's name.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.config.origin
+    }
+
+    /// The data folder.
+    #[must_use]
+    pub fn dir(&self) -> &std::path::Path {
+        &self.dir
+    }
+
+    /// What a verifier of this operator's receipts has to trust.
+    #[must_use]
+    pub const fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// The same as a file.
+    #[must_use]
+    pub fn trust_json(&self) -> String {
+        self.trust.to_json()
+    }
+
+    /// The key file of the operator's own device, in the data folder.
+    #[must_use]
+    pub fn operator_key_path(&self) -> PathBuf {
+        self.dir.join("operator.key")
+    }
+
+    /// Whether this person is the operator.
+    #[must_use]
+    pub fn role_of(&self, person: PersonId) -> tpw_access::Role {
+        if person == self.operator { tpw_access::Role::Operator } else { tpw_access::Role::Holder }
+    }
+
+    /// The signer and slot of access tokens.
+    #[must_use]
+    pub fn token_signer(&self) -> (&dyn Signer, &SlotName) {
+        (self.keys.signer.as_ref(), &self.keys.slots.token)
+    }
+
+    /// The log, for reading.
+    #[must_use]
+    pub const fn log(&self) -> &LogView {
+        &self.log
+    }
+
+    fn directory(&self) -> RwLockReadGuard<'_, Directory> {
+        self.directory.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stops: what is queued is done and answered, then writer and log end and the files are closed.
+    pub fn close(&self) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Running { writer, sequencer }) = running else { return };
+        let _ended = self.queue.send(Message::Stop);
+        if writer.join().is_err() {
+            tracing::error!("the writer ended in a panic");
+        }
+        if let Err(error) = sequencer.stop() {
+            tracing::error!(%error, "the log did not close cleanly");
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,282 @@
+//! Starting: from an empty folder, after a clean stop, or after a crash. It is always the same way.
+
+use super::directory::Directory;
+use super::keys::{Keys, open_slots};
+use super::metrics::Meter;
+use super::writer::Writer;
+use super::{Config, Engine, EngineError, Readers, Running, rail};
+use crate::clock::Clock;
+use crate::entropy::OsEntropy;
+use crate::files::{self, FolderLock};
+use crate::log_store::{LeafSource, LogConfig, LogError, LogStore, Sequencer};
+use crate::sqlite::{Reader, Restored, Store};
+use std::path::Path;
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
+use tpw_core::{
+    AccountId, Amount, Asset, DeviceId, Hash32, Instant, Name, PersonId, Span, TransferId,
+};
+use tpw_crypto::{Algorithm, Entropy, Signer, SlotName};
+use tpw_flow::{Command, Desk, NewAccountOrder, Opening, Person, Registry};
+use tpw_ledger::{AccountKind, Limits};
+use tpw_proof::{KeyName, Leaf, Trust};
+use tpw_screen::{Facts, Rules, Screen};
+
+/// Under load a checkpoint begins at most this often.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(10);
+/// How far back screening remembers.
+const MEMORY: Span = Span::from_secs(30 * 24 * 3600);
+const OPERATOR_META: &str = "operator_person";
+const AUDIENCE_META: &str = "audience";
+
+impl Engine {
+    /// Opens the data folder, which is made at the first start, and starts writer and log.
+    ///
+    /// Order of recovery: the books are checked and read; the log is brought up to them; then commands are
+    /// taken.
+    ///
+    /// # Errors
+    /// [`EngineError`]; nothing has been answered to anybody then.
+    pub fn open(
+        dir: &Path,
+        config: Config,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, EngineError> {
+        files::create_private_folder(dir)?;
+        let lock = FolderLock::take(dir)?;
+        let (mut entropy, now) = (OsEntropy, clock.now());
+        let mut store = Store::open(&dir.join("books.db"))?;
+        claim_folder(&store, &config.audience)?;
+        let audience = config.audience.as_str();
+        let keys = Keys::open(dir, audience, &config.tsa_policy, now, &mut entropy)?;
+        let rules = config.rules_toml.as_deref().unwrap_or(Rules::default_toml());
+        let rules = Rules::from_toml(rules)?;
+        let rebuild = rebuild_with(config.audience.clone(), rules, Arc::clone(&clock));
+        let mut desk = rebuild(&store)?;
+        let operator = set_up(dir, &config, &mut store, &mut desk, now, &mut entropy)?;
+
+        let source = Leaves(store.reader()?);
+        let log_config = log_config(&config, &keys)?;
+        let trust = trust(&config, &keys, &log_config)?;
+        let log_store = LogStore::open(&dir.join("log"), log_config, &source, now)?;
+        let (epoch, handed) = (log_store.epoch(), log_store.size());
+        let sequencer =
+            Sequencer::start(log_store, Arc::clone(&clock), CHECKPOINT_INTERVAL, config.queue)?;
+
+        let directory = Arc::new(RwLock::new(Directory::of(&desk)));
+        let meter = Arc::new(Meter::default());
+        let rail_dir = dir.join("rail");
+        files::create_private_folder(&rail_dir)?;
+        source.0.rail_open()?.iter().try_for_each(|open| rail::write(&rail_dir, open))?;
+        let (queue, received) = sync_channel(config.queue);
+        let archive = store.reader()?;
+        let readers = Readers { idle: Mutex::default(), path: dir.join("books.db") };
+        let writer = Writer {
+            store,
+            archive,
+            desk,
+            rebuild,
+            clock: Arc::clone(&clock),
+            leaves: sequencer.sender(),
+            handed,
+            directory: Arc::clone(&directory),
+            meter: Arc::clone(&meter),
+            rail_dir,
+        };
+        let writer = std::thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || writer.run(&received))
+            .map_err(EngineError::Thread)?;
+        Ok(Arc::new(Self {
+            dir: dir.to_owned(),
+            trust_hash: trust.hash(),
+            trust,
+            config,
+            clock,
+            keys,
+            operator,
+            queue,
+            directory,
+            meter,
+            log: sequencer.view(),
+            log_healthy: sequencer.sender(),
+            running: Mutex::new(Some(Running { writer, sequencer })),
+            readers,
+            epoch,
+            stamps: std::sync::atomic::AtomicU64::new(0),
+            _lock: lock,
+        }))
+    }
+}
+
+/// The books as the log's source of truth.
+pub(crate) struct Leaves(pub(crate) Reader);
+
+impl LeafSource for Leaves {
+    fn count(&self) -> Result<u64, LogError> {
+        self.0.leaf_count().map_err(|error| LogError::Source(error.to_string()))
+    }
+
+    fn leaves(&self, from: u64, most: usize) -> Result<Vec<Leaf>, LogError> {
+        self.0.leaves(from, most).map_err(|error| LogError::Source(error.to_string()))
+    }
+}
+
+/// A folder belongs to the operator that used it first.
+fn claim_folder(store: &Store, audience: &Name) -> Result<(), EngineError> {
+    match store.reader()?.meta(AUDIENCE_META)? {
+        None => Ok(store.set_meta(AUDIENCE_META, audience.as_str().as_bytes())?),
+        Some(found) if found == audience.as_str().as_bytes() => Ok(()),
+        Some(found) => Err(EngineError::OtherOperator {
+            found: String::from_utf8_lossy(&found).into_owned(),
+            wanted: audience.as_str().to_owned(),
+        }),
+    }
+}
+
+fn rebuild_with(audience: Name, rules: Rules, clock: Arc<dyn Clock>) -> super::writer::Rebuild {
+    Box::new(move |store| {
+        let reader = store.reader()?;
+        let Restored { ledger, registry, waiting, leaves } = reader.restore()?;
+        let mut screen = Screen::new(rules.clone());
+        remember(&mut screen, &reader, &registry, &ledger, clock.now())?;
+        let issuance = ledger
+            .accounts()
+            .filter(|account| account.kind == AccountKind::Issuance)
+            .map(|account| (account.asset, account.id))
+            .collect();
+        let audience = audience.clone();
+        Ok(Desk::open(Opening { audience, ledger, screen, registry, waiting, leaves, issuance }))
+    })
+}
+
+/// Shows screening the payments that it still has to know of.
+fn remember(
+    screen: &mut Screen,
+    reader: &Reader,
+    registry: &Registry,
+    ledger: &tpw_ledger::Ledger,
+    now: Instant,
+) -> Result<(), EngineError> {
+    let opened = |id: &AccountId| ledger.account(id).map(|account| account.opened);
+    reader.each_booked_since(now.minus(MEMORY), |past| {
+        let enrolled = registry.devices.get(&past.device).map(|device| device.enrolled);
+        screen.observe(&Facts {
+            payment: past.payment,
+            payer: past.payer,
+            payee: past.payee,
+            money: past.money,
+            device: past.device,
+            device_enrolled: enrolled.unwrap_or(past.received),
+            payer_opened: opened(&past.payer).unwrap_or(past.received),
+            payee_opened: opened(&past.payee),
+            at: past.received,
+        });
+    })?;
+    Ok(())
+}
+
+fn random<const N: usize>(entropy: &mut dyn Entropy) -> Result<[u8; N], EngineError> {
+    let mut bytes = [0_u8; N];
+    entropy.fill(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Makes what every operator needs and this one does not have yet: the log's first entries, an issuance
+/// account for each asset, and the operator's own device.
+fn set_up(
+    dir: &Path,
+    config: &Config,
+    store: &mut Store,
+    desk: &mut Desk,
+    now: Instant,
+    entropy: &mut dyn Entropy,
+) -> Result<PersonId, EngineError> {
+    desk.begin_log(&config.origin);
+    let archive = store.reader()?;
+    for asset in &config.assets {
+        let has = |a: &tpw_ledger::Account| a.kind == AccountKind::Issuance && a.asset == *asset;
+        if !desk.ledger().accounts().any(has) {
+            let order = issuance_order(*asset, now, entropy)?;
+            desk.apply(Command::OpenAccount { person: None, order }, now, &archive)??;
+        }
+    }
+    let operator = match archive.meta(OPERATOR_META)? {
+        Some(bytes) => {
+            PersonId::from_slice(&bytes).ok_or(EngineError::Damaged { what: "books.db" })?
+        }
+        None => {
+            let person = PersonId::new(now.unix_ms(), random(entropy)?);
+            store.set_meta(OPERATOR_META, person.as_bytes())?;
+            person
+        }
+    };
+    enrol_operator(dir, desk, &archive, operator, now, entropy)?;
+    store.commit(&desk.take_changes())?;
+    Ok(operator)
+}
+
+fn issuance_order(
+    asset: Asset,
+    now: Instant,
+    entropy: &mut dyn Entropy,
+) -> Result<NewAccountOrder, EngineError> {
+    let label = Name::new(&format!("issuance {asset}"));
+    Ok(NewAccountOrder {
+        id: AccountId::new(now.unix_ms(), random(entropy)?),
+        asset,
+        kind: AccountKind::Issuance,
+        label: label.map_err(|_| EngineError::Damaged { what: "configuration" })?,
+        opening: Amount::ZERO,
+        transfer: TransferId::new(now.unix_ms(), random(entropy)?),
+        limits: Limits::NONE,
+    })
+}
+
+fn enrol_operator(
+    dir: &Path,
+    desk: &mut Desk,
+    archive: &Reader,
+    operator: PersonId,
+    now: Instant,
+    entropy: &mut dyn Entropy,
+) -> Result<(), EngineError> {
+    let slot = SlotName::new("operator")?;
+    let slots = open_slots(&dir.join("operator.key"), entropy, |fresh, entropy| {
+        fresh.generate(slot.clone(), Algorithm::Ed25519, entropy)?;
+        Ok(())
+    })?;
+    let key = slots.public_key(&slot)?;
+    if desk.registry().by_jwk.contains_key(&Hash32::new(key.jwk_thumbprint())) {
+        return Ok(());
+    }
+    let name = Name::new("operator").map_err(|_| EngineError::Damaged { what: "operator" })?;
+    let person = Person { id: operator, name, added: now };
+    let device = DeviceId::new(now.unix_ms(), random(entropy)?);
+    desk.apply(Command::EnrolOperator { person, device, key }, now, archive)??;
+    Ok(())
+}
+
+fn log_config(config: &Config, keys: &Keys) -> Result<LogConfig, EngineError> {
+    let signer: Arc<dyn Signer> = keys.signer.clone();
+    Ok(LogConfig {
+        origin: KeyName::new(&config.origin)?,
+        signer,
+        ed25519: keys.slots.log.clone(),
+        ml_dsa_44: keys.slots.log_pq.clone(),
+        cose: keys.slots.log.clone(),
+        authority: Arc::clone(&keys.authority),
+    })
+}
+
+fn trust(config: &Config, keys: &Keys, log: &LogConfig) -> Result<Trust, EngineError> {
+    Ok(Trust {
+        operator: config.audience.clone(),
+        origin: log.origin.clone(),
+        log_keys: log.keys()?,
+        cose_keys: vec![keys.signer.public_key(&keys.slots.log)?],
+        tsa_roots: vec![keys.tsa_root.clone()],
+        tsa_policies: vec![config.tsa_policy.clone()],
+    })
+}

@@ -1,0 +1,171 @@
+//! From a signed statement to a receipt.
+
+use super::writer::{Message, When, Work};
+use super::{Engine, EngineError, PayError};
+use crate::entropy::OsEntropy;
+use std::sync::Arc;
+use std::sync::mpsc::TrySendError;
+use tokio::sync::oneshot;
+use tpw_core::{Hash32, Intent, Record, StepUpProof, TreeHead};
+use tpw_crypto::{Entropy, PublicKey};
+use tpw_flow::{Answer, Command, Entry, Outcome, Payment, Rejection, Seen, Submission};
+use tpw_proof::bundle::{Parts, assemble};
+use tpw_proof::{Leaf, Signed, Unverified, Verified};
+
+/// A payment with the receipts it has.
+#[derive(Clone, Debug)]
+pub struct Paid {
+    /// The payment in its new or stored state.
+    pub payment: Arc<Payment>,
+    /// The receipt file of a booked payment.
+    pub receipt: Option<Vec<u8>>,
+    /// The receipt file of its compensation.
+    pub compensation_receipt: Option<Vec<u8>>,
+    /// Whether this is the stored outcome of the same request made before.
+    pub repeated: Repeated,
+}
+
+/// Whether a request was made before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Repeated {
+    /// It was.
+    Yes,
+    /// It was not.
+    No,
+}
+
+impl Engine {
+    /// Takes a payment: checks the statement, decides, settles, books, and proves it.
+    ///
+    /// # Errors
+    /// [`PayError`]. After [`PayError::Stopped`] the same statement may be sent again.
+    pub async fn pay(&self, statement: &[u8]) -> Result<Paid, PayError> {
+        let statement = self.verified::<Intent>(statement)?;
+        let seen = self.seen(statement.value().seen)?;
+        let mut salt = [0_u8; 32];
+        OsEntropy.fill(&mut salt).map_err(|error| PayError::Stopped(error.to_string()))?;
+        self.decide(Command::Submit(Box::new(Submission { statement, seen, salt }))).await
+    }
+
+    /// Takes a fresh signature for a payment that waits for one.
+    ///
+    /// # Errors
+    /// [`PayError`], as for [`Engine::pay`].
+    pub async fn step_up(&self, proof: &[u8]) -> Result<Paid, PayError> {
+        let proof = self.verified::<StepUpProof>(proof)?;
+        self.decide(Command::StepUp(Box::new(proof))).await
+    }
+
+    /// Carries out a command about a payment and answers with its receipts.
+    ///
+    /// # Errors
+    /// [`PayError`], as for [`Engine::pay`].
+    pub async fn decide(&self, command: Command) -> Result<Paid, PayError> {
+        let mut outcomes = self.send(vec![command], When::Proven).await?;
+        match outcomes.pop() {
+            Some(Ok(Answer::Payment(payment))) => self.paid(payment, Repeated::No),
+            Some(Ok(Answer::Repeated(payment))) => self.paid(payment, Repeated::Yes),
+            Some(Err(rejection)) => Err(rejection.into()),
+            _ => Err(PayError::Stopped("the writer gave no payment".to_owned())),
+        }
+    }
+
+    /// Carries out another command; the answer comes when it is durable.
+    ///
+    /// # Errors
+    /// [`PayError`].
+    pub async fn command(&self, command: Command) -> Result<Answer, PayError> {
+        let mut outcomes = self.send(vec![command], When::Durable).await?;
+        let outcome = outcomes.pop();
+        Ok(outcome.ok_or_else(|| PayError::Stopped("the writer gave no answer".to_owned()))??)
+    }
+
+    /// Carries out several commands in one commit, each decided on its own.
+    ///
+    /// # Errors
+    /// [`PayError`] for all of them; the outcome of each is in the answer.
+    pub async fn commands(&self, commands: Vec<Command>) -> Result<Vec<Outcome>, PayError> {
+        self.send(commands, When::Durable).await
+    }
+
+    async fn send(&self, commands: Vec<Command>, when: When) -> Result<Vec<Outcome>, PayError> {
+        if !self.log_healthy.healthy() {
+            return Err(PayError::Stopped(
+                "the log takes no entries; restart the server".to_owned(),
+            ));
+        }
+        let (reply, answer) = oneshot::channel();
+        let message = Message::Work(Work { commands, when, reply });
+        match self.queue.try_send(message) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => return Err(PayError::Busy),
+            Err(TrySendError::Disconnected(_)) => {
+                return Err(PayError::Stopped("the server is stopping".to_owned()));
+            }
+        }
+        answer.await.unwrap_or_else(|_| Err(PayError::Stopped("the writer has ended".to_owned())))
+    }
+
+    /// Checks a statement with the key of the enrolled device that it names.
+    fn verified<T: Signed>(&self, bytes: &[u8]) -> Result<Verified<T>, PayError> {
+        let unverified = Unverified::<T>::parse(bytes)?;
+        let key = self.key_named(&unverified.key_thumbprint());
+        Ok(unverified.verify(&key.ok_or(Rejection::UnknownDevice)?)?)
+    }
+
+    fn key_named(&self, thumbprint: &Hash32) -> Option<PublicKey> {
+        let directory = self.directory();
+        let device = directory.by_cose.get(thumbprint)?;
+        directory.devices.get(device).map(|device| device.key.clone())
+    }
+
+    /// Whether we ever published the head that a device has seen. A head of size 0 claims nothing.
+    fn seen(&self, head: TreeHead) -> Result<Seen, PayError> {
+        if head.size == 0 {
+            return Ok(Seen::Confirmed);
+        }
+        let ours = self.log.root_at(head.size).map_err(|e| PayError::Stopped(e.to_string()))?;
+        Ok(if ours == Some(head.root) { Seen::Confirmed } else { Seen::Contradicted })
+    }
+
+    /// A payment with its receipts, as they can be made now.
+    ///
+    /// # Errors
+    /// [`PayError::Stopped`] when books or log cannot be read.
+    pub fn paid(&self, payment: Arc<Payment>, repeated: Repeated) -> Result<Paid, PayError> {
+        let statement = payment.intake().statement();
+        let receipt = payment.booked().map(|booked| self.receipt(statement, booked.entry()));
+        let compensation = match &*payment {
+            Payment::Compensated(done) => Some(self.receipt(statement, done.entry())),
+            _ => None,
+        };
+        let stopped = |error: EngineError| PayError::Stopped(error.to_string());
+        let receipt = receipt.transpose().map_err(stopped)?;
+        let compensation_receipt = compensation.transpose().map_err(stopped)?;
+        Ok(Paid { payment, receipt, compensation_receipt, repeated })
+    }
+
+    /// The receipt of a log entry under the first checkpoint that covers it.
+    fn receipt(&self, statement: &[u8], entry: &Entry) -> Result<Vec<u8>, EngineError> {
+        let head = self.log.covering(entry.index)?;
+        let path = self.log.inclusion(entry.index, head.head.size)?;
+        let record = Record::from_bytes(&entry.record)
+            .map_err(|_| EngineError::Damaged { what: "a record" })?;
+        let statement_hash = Hash32::new(tpw_crypto::sha256(statement));
+        let record_hash = Hash32::new(tpw_crypto::sha256(&entry.record));
+        let leaf = Leaf::commit(record.kind, &entry.salt, statement_hash, record_hash);
+        let receipt = assemble(&Parts {
+            statement,
+            record: &record,
+            salt: &entry.salt,
+            leaf: &leaf,
+            index: entry.index,
+            path: &path,
+            checkpoint: &head.checkpoint,
+            root_signature: &head.root_signature,
+            timestamps: core::slice::from_ref(&head.token),
+            trust_hash: self.trust_hash,
+        });
+        Ok(receipt.to_bytes())
+    }
+}

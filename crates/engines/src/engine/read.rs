@@ -1,0 +1,199 @@
+//! Reading: the committed state from memory, the past from the books.
+
+use super::directory::AccountView;
+use super::{Engine, EngineError, Metrics};
+use crate::entropy::OsEntropy;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tpw_core::{AccountId, DeviceId, Hash32, PaymentId, PersonId};
+use tpw_crypto::Entropy;
+use tpw_flow::{Alarm, ChainHead, Device, Payment, Person, RailInstruction};
+use tpw_ledger::{AssetTotal, LedgerError, TransferRow};
+use tpw_proof::timestamp::{ClockState, serial};
+
+/// How one part of the engine is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Part {
+    /// As it should be.
+    Good,
+    /// Not, and why.
+    Bad(String),
+}
+
+/// How the engine is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Health {
+    /// The writer and the books.
+    pub writer: Part,
+    /// The log.
+    pub log: Part,
+    /// How old the newest checkpoint is, in milliseconds. An idle log makes none.
+    pub checkpoint_age_ms: u64,
+}
+
+impl Engine {
+    /// A payment by its id.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] when the books cannot be read.
+    pub fn payment(&self, id: PaymentId) -> Result<Option<Arc<Payment>>, EngineError> {
+        if let Some(waiting) = self.directory().waiting.get(&id) {
+            return Ok(Some(Arc::clone(waiting)));
+        }
+        Ok(self.readers.with(|reader| reader.payment(id))?.map(Arc::new))
+    }
+
+    /// Payments that wait for their payer or for an operator, oldest first.
+    #[must_use]
+    pub fn waiting(&self) -> Vec<Arc<Payment>> {
+        self.directory().waiting.values().cloned().collect()
+    }
+
+    /// Alarms with a number above `after`, oldest first.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] when the books cannot be read.
+    pub fn alarms(&self, after: u64, most: usize) -> Result<Vec<(u64, Alarm)>, EngineError> {
+        Ok(self.readers.with(|reader| reader.alarms(after, most))?)
+    }
+
+    /// Instructions to the clearing partner that are neither confirmed nor returned.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] when the books cannot be read.
+    pub fn rail_open(&self) -> Result<Vec<RailInstruction>, EngineError> {
+        Ok(self.readers.with(crate::sqlite::Reader::rail_open)?)
+    }
+
+    /// An account and its owner.
+    #[must_use]
+    pub fn account(&self, id: &AccountId) -> Option<AccountView> {
+        self.directory().view(id)
+    }
+
+    /// A person's accounts, oldest first.
+    #[must_use]
+    pub fn accounts_of(&self, person: PersonId) -> Vec<AccountView> {
+        let directory = self.directory();
+        let ids = directory.of_person.get(&person).map_or(&[][..], Vec::as_slice);
+        ids.iter().filter_map(|id| directory.view(id)).collect()
+    }
+
+    /// A person.
+    #[must_use]
+    pub fn person(&self, id: &PersonId) -> Option<Person> {
+        self.directory().people.get(id).cloned()
+    }
+
+    /// A device.
+    #[must_use]
+    pub fn device(&self, id: &DeviceId) -> Option<Device> {
+        self.directory().devices.get(id).cloned()
+    }
+
+    /// A person's devices, in no order.
+    #[must_use]
+    pub fn devices_of(&self, person: PersonId) -> Vec<Device> {
+        let directory = self.directory();
+        directory.devices.values().filter(|device| device.person == person).cloned().collect()
+    }
+
+    /// The device whose key has this RFC 7638 thumbprint.
+    #[must_use]
+    pub fn device_by_jkt(&self, jkt: &Hash32) -> Option<Device> {
+        let directory = self.directory();
+        directory.devices.get(directory.by_jwk.get(jkt)?).cloned()
+    }
+
+    /// How far a device's signature chain on an account has come.
+    #[must_use]
+    pub fn chain_head(&self, device: DeviceId, account: AccountId) -> ChainHead {
+        self.directory().chains.get(&(device, account)).copied().unwrap_or(ChainHead::START)
+    }
+
+    /// An account's transfers, newest first, at most `most`: from the newest, or from number `from` on
+    /// downwards, which must be one of the account's.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] when the books cannot be read.
+    pub fn statement(
+        &self,
+        account: AccountId,
+        from: Option<u64>,
+        most: usize,
+    ) -> Result<Vec<TransferRow>, EngineError> {
+        let newest = self.directory().accounts.get(&account).map_or(0, |account| account.last);
+        let mut number = from.unwrap_or(newest);
+        let mut rows = Vec::new();
+        while number != 0 && rows.len() < most {
+            let row = self.readers.with(|reader| reader.transfer(number))?;
+            let Some(row) = row else { break };
+            number = if row.debit == account {
+                row.prev_debit
+            } else if row.credit == account {
+                row.prev_credit
+            } else {
+                break;
+            };
+            rows.push(row);
+        }
+        Ok(rows)
+    }
+
+    /// Turnover of each asset; their sums are zero.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when a sum does not fit, which no ledger comes to.
+    pub fn totals(&self) -> Result<Vec<AssetTotal>, LedgerError> {
+        tpw_ledger::totals(self.directory().accounts.values())
+    }
+
+    /// Answers an RFC 3161 request with a time-stamp or the reason why there is none.
+    #[must_use]
+    pub fn stamp(&self, request: &[u8]) -> Vec<u8> {
+        let mut random = [0_u8; 11];
+        // Each serial is unique by the epoch of this start and a count; the random part hides the count.
+        let count = self.stamps.fetch_add(1, Ordering::Relaxed);
+        let filled = OsEntropy.fill(&mut random);
+        let [a, b, c, d, e, f, g, h, ..] = &mut random;
+        for (slot, byte) in [a, b, c, d, e, f, g, h].into_iter().zip(count.to_be_bytes()) {
+            *slot = byte;
+        }
+        let clock = match filled {
+            Ok(()) => ClockState::Good { error_ms: 500 },
+            Err(_) => ClockState::Bad,
+        };
+        let (signer, serial) = (self.keys.signer.as_ref(), serial(self.epoch, random));
+        self.keys.authority.answer(signer, request, self.clock.now(), clock, serial)
+    }
+
+    fn checkpoint_age_ms(&self) -> u64 {
+        self.log.newest().map_or(u64::MAX, |head| self.clock.now().since(head.issued).as_ms())
+    }
+
+    /// How the engine is.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let writer = match self.meter.writer_fault() {
+            None => Part::Good,
+            Some(why) => Part::Bad(why),
+        };
+        let log = if self.log_healthy.healthy() {
+            Part::Good
+        } else {
+            Part::Bad("the log has stopped; restart the server".to_owned())
+        };
+        Health { writer, log, checkpoint_age_ms: self.checkpoint_age_ms() }
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        Metrics {
+            waiting: u64::try_from(self.directory().waiting.len()).unwrap_or(u64::MAX),
+            tree_size: self.log.newest().map_or(0, |head| head.head.size),
+            checkpoint_age_ms: self.checkpoint_age_ms(),
+            ..self.meter.read()
+        }
+    }
+}

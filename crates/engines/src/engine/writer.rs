@@ -1,0 +1,254 @@
+//! The single writer: takes all that is queued, decides in memory, commits once, then answers.
+//!
+//! INVARIANT: nothing is answered before its batch is durable. When a commit's outcome is unknown the writer
+//! forgets what it has in memory and rebuilds it from the store.
+
+use super::config::PayError;
+use super::directory::Directory;
+use super::metrics::Meter;
+use super::rail;
+use crate::clock::Clock;
+use crate::log_store::{BATCH_MAX, Batch, LeafSender};
+use crate::sqlite::{Reader, Store};
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tpw_flow::{Command, Desk, Outcome};
+use tpw_proof::Leaf;
+
+/// The most commands in one commit.
+const COMMANDS_MAX: usize = 8_192;
+/// How often the writer looks whether somebody has waited too long.
+const TICK: Duration = Duration::from_millis(500);
+
+/// When a caller is to be answered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum When {
+    /// When the batch is durable.
+    Durable,
+    /// When a checkpoint also covers the batch's leaves.
+    Proven,
+}
+
+/// Commands of one caller.
+pub(super) struct Work {
+    pub(super) commands: Vec<Command>,
+    pub(super) when: When,
+    pub(super) reply: oneshot::Sender<Result<Vec<Outcome>, PayError>>,
+}
+
+pub(super) enum Message {
+    Work(Work),
+    Stop,
+}
+
+pub(super) type Queue = SyncSender<Message>;
+
+/// How the writer gets its memory back from the store.
+pub(super) type Rebuild = Box<dyn Fn(&Store) -> Result<Desk, super::EngineError> + Send>;
+
+pub(super) struct Writer {
+    pub(super) store: Store,
+    pub(super) archive: Reader,
+    pub(super) desk: Desk,
+    pub(super) rebuild: Rebuild,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) leaves: LeafSender,
+    /// The next leaf to be handed to the log.
+    pub(super) handed: u64,
+    pub(super) directory: Arc<RwLock<Directory>>,
+    pub(super) meter: Arc<Meter>,
+    pub(super) rail_dir: PathBuf,
+}
+
+struct Pending {
+    reply: oneshot::Sender<Result<Vec<Outcome>, PayError>>,
+    outcomes: Vec<Outcome>,
+    when: When,
+}
+
+/// The state in memory is no longer to be trusted; with what the callers are told.
+struct InDoubt(String);
+
+impl Writer {
+    pub(super) fn run(mut self, queue: &Receiver<Message>) {
+        loop {
+            let mut works = Vec::new();
+            let go_on = collect(queue, &mut works);
+            if let Err(InDoubt(why)) = self.batch(works) {
+                tracing::error!(why, "the writer is in doubt and rebuilds from the store");
+                self.meter.set_writer_fault(Some(why));
+                if !self.recover(queue) {
+                    break;
+                }
+            }
+            if !go_on {
+                break;
+            }
+        }
+        if let Err(error) = self.store.checkpoint() {
+            tracing::warn!(%error, "the write-ahead log stays beside the database");
+        }
+    }
+
+    fn batch(&mut self, works: Vec<Work>) -> Result<(), InDoubt> {
+        let now = self.clock.now();
+        let due = self.desk.next_deadline().is_some_and(|at| at <= now);
+        if works.is_empty() && !due {
+            return Ok(());
+        }
+        let mut pending = Vec::with_capacity(works.len());
+        let mut works = works.into_iter();
+        let decided = self.decide(&mut works, &mut pending, due, now);
+        let committed = decided.and_then(|()| self.commit());
+        match committed {
+            Ok(leaves) => {
+                self.meter.count(pending.iter().flat_map(|p| &p.outcomes));
+                self.hand_over(leaves, pending);
+                Ok(())
+            }
+            Err(doubt) => {
+                let refuse = |reply: oneshot::Sender<_>| {
+                    let _gone = reply.send(Err(PayError::Stopped(doubt.0.clone())));
+                };
+                pending.into_iter().for_each(|p| refuse(p.reply));
+                works.for_each(|w| refuse(w.reply));
+                Err(doubt)
+            }
+        }
+    }
+
+    fn decide(
+        &mut self,
+        works: &mut impl Iterator<Item = Work>,
+        pending: &mut Vec<Pending>,
+        due: bool,
+        now: tpw_core::Instant,
+    ) -> Result<(), InDoubt> {
+        let doubt = |fault: tpw_flow::DeskFault| InDoubt(fault.to_string());
+        if due {
+            let _ended = self.desk.apply(Command::Tick, now, &self.archive).map_err(doubt)?;
+        }
+        for Work { commands, when, reply } in works {
+            let mut outcomes = Vec::with_capacity(commands.len());
+            let mut fault = None;
+            for command in commands {
+                match self.desk.apply(command, now, &self.archive) {
+                    Ok(outcome) => outcomes.push(outcome),
+                    Err(error) => {
+                        fault = Some(error);
+                        break;
+                    }
+                }
+            }
+            pending.push(Pending { reply, outcomes, when });
+            if let Some(fault) = fault {
+                return Err(doubt(fault));
+            }
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<Vec<Leaf>, InDoubt> {
+        let changes = self.desk.take_changes();
+        self.store.commit(&changes).map_err(|error| InDoubt(error.to_string()))?;
+        self.directory.write().unwrap_or_else(PoisonError::into_inner).absorb(&changes);
+        self.meter.batch(&changes);
+        for instruction in &changes.rail {
+            // The books have it; a file that cannot be written now is written at the next start.
+            if let Err(error) = rail::write(&self.rail_dir, instruction) {
+                tracing::error!(%error, "an instruction to the clearing partner waits for a restart");
+            }
+        }
+        Ok(changes.leaves.iter().map(|row| row.leaf).collect())
+    }
+
+    /// Answers who only waits for the disk; the others wait for the log.
+    fn hand_over(&mut self, leaves: Vec<Leaf>, pending: Vec<Pending>) {
+        let (proven, durable): (Vec<_>, Vec<_>) =
+            pending.into_iter().partition(|p| p.when == When::Proven && !leaves.is_empty());
+        for waiting in durable {
+            let _gone = waiting.reply.send(Ok(waiting.outcomes));
+        }
+        self.send(leaves, proven);
+    }
+
+    fn send(&mut self, leaves: Vec<Leaf>, waiting: Vec<Pending>) {
+        if leaves.is_empty() {
+            return;
+        }
+        let first_index = self.handed;
+        let count = u64::try_from(leaves.len()).unwrap_or(u64::MAX);
+        self.handed = self.handed.saturating_add(count);
+        let answer = Box::new(move |proof: crate::log_store::Answer| {
+            for p in waiting {
+                let answer = match &proof {
+                    Ok(_head) => Ok(p.outcomes),
+                    Err(error) => Err(PayError::Stopped(error.to_string())),
+                };
+                let _gone = p.reply.send(answer);
+            }
+        });
+        self.leaves.send(Batch { first_index, leaves, answer });
+    }
+
+    /// Rebuilds the memory from the store; meanwhile everybody is told to come again. Answers whether to go on.
+    fn recover(&mut self, queue: &Receiver<Message>) -> bool {
+        loop {
+            match self.rebuilt() {
+                Ok(()) => {
+                    self.meter.set_writer_fault(None);
+                    tracing::info!("the writer is back");
+                    return true;
+                }
+                Err(why) => self.meter.set_writer_fault(Some(why)),
+            }
+            match queue.recv_timeout(TICK) {
+                Ok(Message::Work(work)) => {
+                    let why = "the store is not available".to_owned();
+                    let _gone = work.reply.send(Err(PayError::Stopped(why)));
+                }
+                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return false,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+
+    fn rebuilt(&mut self) -> Result<(), String> {
+        self.desk = (self.rebuild)(&self.store).map_err(|error| error.to_string())?;
+        *self.directory.write().unwrap_or_else(PoisonError::into_inner) = Directory::of(&self.desk);
+        // The commit that seemed to fail may be on the disk: its leaves still belong in the log.
+        while self.handed < self.desk.leaves() {
+            let missing =
+                self.archive.leaves(self.handed, BATCH_MAX).map_err(|error| error.to_string())?;
+            if missing.is_empty() {
+                return Err("leaves are missing in the store".to_owned());
+            }
+            self.send(missing, Vec::new());
+        }
+        Ok(())
+    }
+}
+
+/// Waits for work and takes all that is queued, up to the bound. Answers whether more may come.
+fn collect(queue: &Receiver<Message>, works: &mut Vec<Work>) -> bool {
+    let mut commands = 0_usize;
+    let mut message = match queue.recv_timeout(TICK) {
+        Ok(message) => Some(message),
+        Err(RecvTimeoutError::Timeout) => return true,
+        Err(RecvTimeoutError::Disconnected) => return false,
+    };
+    while let Some(next) = message {
+        match next {
+            Message::Work(work) => {
+                commands = commands.saturating_add(work.commands.len());
+                works.push(work);
+            }
+            Message::Stop => return false,
+        }
+        message = if commands < COMMANDS_MAX { queue.try_recv().ok() } else { None };
+    }
+    true
+}

@@ -1,0 +1,14 @@
+#![doc = include_str!("../README.md")]
+
+pub mod clock;
+mod engine;
+pub mod entropy;
+pub mod files;
+pub mod log_store;
+#[cfg(test)]
+pub(crate) mod scratch;
+pub mod sqlite;
+
+pub use engine::{
+    AccountView, Config, Engine, EngineError, Health, Metrics, Paid, Part, PayError, Repeated,
+};

@@ -1,0 +1,177 @@
+//! The log as files: `tile/...`, `tile/entries/...` (`c2sp.org/tlog-tiles`) and `checkpoint`, below one folder.
+//!
+//! Everything here can be made again from the ledger, so nothing is synced when it is written; [`super::syncer`] syncs
+//! what has become full.
+
+use super::LogError;
+use super::edges::{Edges, FULL, Growth};
+use crate::files::{self, Access, Durability};
+use std::path::{Path, PathBuf};
+use tpw_core::Hash32;
+use tpw_proof::TileId;
+use tpw_proof::note;
+use tpw_proof::tile::BundleId;
+
+const HASH_LEN: usize = 32;
+const TILE_SIZE_MAX: u64 = 8192;
+/// 256 entries of at most 65,535 bytes with their lengths.
+const BUNDLE_SIZE_MAX: u64 = 256 * 65_537;
+const FULL_WIDTH: u16 = 256;
+
+/// The folder `log` of a data folder.
+#[derive(Debug, Clone)]
+pub(super) struct LogFolder {
+    root: PathBuf,
+}
+
+fn width_of(count: usize) -> u16 {
+    u16::try_from(count).unwrap_or(u16::MAX)
+}
+
+/// The bytes of a tile.
+pub(super) fn tile_bytes(hashes: &[Hash32]) -> Vec<u8> {
+    hashes.iter().flat_map(|hash| hash.as_bytes()).copied().collect()
+}
+
+/// The hashes of a tile; `None` when the length is wrong.
+pub(super) fn tile_hashes(bytes: &[u8], width: u16) -> Option<Vec<Hash32>> {
+    let (hashes, rest) = bytes.as_chunks::<HASH_LEN>();
+    (rest.is_empty() && hashes.len() == usize::from(width))
+        .then(|| hashes.iter().copied().map(Hash32::new).collect())
+}
+
+impl LogFolder {
+    pub(super) fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(super) fn path(&self, relative: &str) -> PathBuf {
+        self.root.join(relative)
+    }
+
+    fn write(&self, relative: &str, bytes: &[u8]) -> Result<PathBuf, LogError> {
+        let path = self.path(relative);
+        let write = || files::write_atomic(&path, bytes, Durability::Deferred, Access::Ordinary);
+        // The folder is there all but once in 256 times: try first.
+        match write() {
+            Err(error) if error.is_not_found() => {
+                if let Some(folder) = path.parent() {
+                    files::create_folder(folder)?;
+                }
+                write()?;
+            }
+            other => other?,
+        }
+        Ok(path)
+    }
+
+    /// Writes what became full and the partial tiles of the new edge, and removes the partial versions of what became
+    /// full. Returns the paths of the full files.
+    pub(super) fn materialise(
+        &self,
+        growth: &Growth,
+        edges: &Edges,
+    ) -> Result<Vec<PathBuf>, LogError> {
+        let mut full = Vec::new();
+        for tile in &growth.tiles {
+            let id = TileId { level: tile.level, index: tile.index, width: FULL_WIDTH };
+            full.push(self.write(&id.path(), &tile_bytes(&tile.hashes))?);
+        }
+        for (index, bytes) in &growth.bundles {
+            let id = BundleId { index: *index, width: FULL_WIDTH };
+            full.push(self.write(&id.path(), bytes)?);
+        }
+        self.write_edges(edges)?;
+        // Only now: until the full file is there, the partial one must be.
+        for path in &full {
+            let mut name = path.file_name().unwrap_or_default().to_owned();
+            name.push(".p");
+            files::remove_folder(&path.with_file_name(name))?;
+        }
+        Ok(full)
+    }
+
+    fn write_edges(&self, edges: &Edges) -> Result<(), LogError> {
+        for (level, index, hashes) in edges.tiles() {
+            let id = TileId { level, index, width: width_of(hashes.len()) };
+            self.write(&id.path(), &tile_bytes(hashes))?;
+        }
+        let width = width_of(edges.tile(0).len());
+        if width > 0 {
+            let id = BundleId { index: super::edges::full_tiles(0, edges.size()), width };
+            self.write(&id.path(), edges.bundle())?;
+        }
+        Ok(())
+    }
+
+    /// Removes the partial versions of the unfinished tiles of the tree of `size` leaves.
+    pub(super) fn remove_partial(&self, size: u64) -> Result<(), LogError> {
+        // Any partial width leads to the folder of them all.
+        for level in 0_u8..8 {
+            let index = super::edges::full_tiles(level, size);
+            self.remove_around(&TileId { level, index, width: 1 }.path())?;
+        }
+        let index = super::edges::full_tiles(0, size);
+        self.remove_around(&BundleId { index, width: 1 }.path())
+    }
+
+    fn remove_around(&self, partial: &str) -> Result<(), LogError> {
+        match self.path(partial).parent() {
+            Some(folder) => Ok(files::remove_folder(folder)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the checkpoint the one that readers find.
+    pub(super) fn publish(&self, note: &str) -> Result<(), LogError> {
+        self.write("checkpoint", note.as_bytes()).map(|_path| ())
+    }
+
+    /// The bytes of the published checkpoint.
+    pub(super) fn published(&self) -> Result<Option<Vec<u8>>, LogError> {
+        let most = u64::try_from(note::SIZE_MAX).unwrap_or(u64::MAX);
+        Ok(files::read(&self.path("checkpoint"), most)?)
+    }
+
+    /// The bytes of a tile's file.
+    pub(super) fn tile(&self, id: TileId) -> Result<Option<Vec<u8>>, LogError> {
+        Ok(files::read(&self.path(&id.path()), TILE_SIZE_MAX)?)
+    }
+
+    /// The hashes of a full tile; `None` when the file is missing or torn.
+    pub(super) fn full_tile(&self, level: u8, index: u64) -> Result<Option<Vec<Hash32>>, LogError> {
+        let id = TileId { level, index, width: FULL_WIDTH };
+        Ok(self.tile(id)?.and_then(|bytes| tile_hashes(&bytes, FULL_WIDTH)))
+    }
+
+    /// The bytes of a bundle's file.
+    pub(super) fn bundle(&self, id: BundleId) -> Result<Option<Vec<u8>>, LogError> {
+        Ok(files::read(&self.path(&id.path()), BUNDLE_SIZE_MAX)?)
+    }
+
+    /// The edges of the tree of `size` leaves, a multiple of 256, from the full tiles on disk; `None` when one of
+    /// them is missing or torn.
+    pub(super) fn edges_at(&self, size: u64) -> Result<Option<Edges>, LogError> {
+        let mut levels = vec![Vec::new()];
+        let mut below = super::edges::full_tiles(0, size);
+        for level in 0_u8..7 {
+            if below == 0 {
+                break;
+            }
+            // The unfinished tile above consists of the roots of the last full tiles here.
+            let first = below.saturating_sub(below % u64::try_from(FULL).unwrap_or(256));
+            let mut hashes = Vec::new();
+            for index in first..below {
+                let Some(tile) = self.full_tile(level, index)? else { return Ok(None) };
+                hashes.push(tpw_proof::tree::root_of(&tile));
+            }
+            levels.push(hashes);
+            below = super::edges::full_tiles(level.saturating_add(1), size);
+        }
+        Ok(Some(Edges::from_levels(size, levels)))
+    }
+}

@@ -1,0 +1,388 @@
+//! The audit of a log folder: every byte of every file is read, hashed and compared again.
+//!
+//! It hashes entries, not only roots: a store that trusts its own tiles reports itself consistent after its entries
+//! were edited.
+
+use super::LogError;
+use super::edges::{Edges, FULL, full_tiles};
+use super::folder::{LogFolder, tile_bytes, tile_hashes};
+use super::heads::{Heads, SignedHead};
+use super::store::LeafSource;
+use crate::files::FolderLock;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use tpw_core::{Hash32, Instant};
+use tpw_proof::tile::{self, BundleId};
+use tpw_proof::{Frontier, Leaf, TileId, Trust, timestamp};
+
+/// Something that is not as it must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The file, relative to the folder; for `log.db` with the row: `log.db#<size>`.
+    pub path: String,
+    /// What is wrong.
+    pub what: String,
+    /// What to do.
+    pub advice: &'static str,
+}
+
+/// What an audit read and found. No findings: the log is sound.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Report {
+    /// Leaves under the newest checkpoint.
+    pub size: u64,
+    /// Checkpoints in `log.db`.
+    pub checkpoints: u64,
+    /// Tiles and bundles compared, partial ones included.
+    pub files: u64,
+    /// What is wrong, in the order found; at most [`Report::FINDINGS_MAX`].
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// Later findings are not listed: a broken log has one per file.
+    pub const FINDINGS_MAX: usize = 1000;
+
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.findings.is_empty()
+    }
+}
+
+const REBUILD: &str = "stop the server, move the folder `tile` away and start it: it makes the \
+                       tiles again from the ledger";
+const PUBLISH: &str = "start the server: it publishes the newest checkpoint again";
+const RESTORE: &str = "keep a copy, then restore `log.db` from a replica or a backup; do not start \
+                       the server without its newest checkpoint";
+const LEDGER: &str = "the ledger was changed or lost data: restore its true copy";
+const REMOVE: &str = "move the file away: the log did not write it";
+
+/// Audits the log in `folder` under the keys of `trust`, and against the ledger's leaves if they are given.
+///
+/// The folder is locked meanwhile: stop the server, or audit a copy.
+///
+/// # Errors
+/// Only when there is nothing to audit or the folder is in use; everything else is a finding.
+pub fn fsck(
+    folder: &Path,
+    trust: &Trust,
+    source: Option<&dyn LeafSource>,
+) -> Result<Report, LogError> {
+    let _lock = FolderLock::take(folder)?;
+    let mut audit = Audit {
+        folder: LogFolder::new(folder.to_owned()),
+        trust,
+        source,
+        report: Report::default(),
+        roots: BTreeMap::new(),
+    };
+    audit.heads();
+    audit.tree();
+    audit.strangers();
+    Ok(audit.report)
+}
+
+struct Audit<'a> {
+    folder: LogFolder,
+    trust: &'a Trust,
+    source: Option<&'a dyn LeafSource>,
+    report: Report,
+    /// The signed root at each checkpoint's size.
+    roots: BTreeMap<u64, Hash32>,
+}
+
+impl Audit<'_> {
+    fn find(&mut self, path: impl Into<String>, what: impl Into<String>, advice: &'static str) {
+        if self.report.findings.len() < Report::FINDINGS_MAX {
+            self.report.findings.push(Finding { path: path.into(), what: what.into(), advice });
+        }
+    }
+
+    /// Every row of `log.db`, then the published checkpoint against the newest.
+    fn heads(&mut self) {
+        let mut newest: Option<SignedHead> = None;
+        let opened = Heads::open_to_read(&self.folder.path("log.db"));
+        let read = opened.and_then(|heads| {
+            let epoch = heads.epoch()?;
+            heads.audit(|size, row| {
+                self.report.checkpoints = self.report.checkpoints.saturating_add(1);
+                match row {
+                    Ok(head) => {
+                        self.head(&head, newest.as_ref(), epoch);
+                        newest = Some(head);
+                    }
+                    Err(error) => self.find(format!("log.db#{size}"), error.to_string(), RESTORE),
+                }
+            })
+        });
+        match read {
+            Ok(said) => said.into_iter().for_each(|line| self.find("log.db", line, RESTORE)),
+            Err(error) => self.find("log.db", error.to_string(), RESTORE),
+        }
+        self.report.size = newest.as_ref().map_or(0, |head| head.head.size);
+        let wanted = newest.map(|head| head.checkpoint.to_string().into_bytes());
+        match (self.folder.published(), wanted) {
+            (Err(error), _) => self.find("checkpoint", error.to_string(), PUBLISH),
+            (Ok(found), wanted) if found == wanted => {}
+            (Ok(None), _) => self.find("checkpoint", "is missing", PUBLISH),
+            (Ok(Some(_)), _) => {
+                self.find("checkpoint", "is not the newest checkpoint of `log.db`", PUBLISH);
+            }
+        }
+    }
+
+    fn head(&mut self, head: &SignedHead, before: Option<&SignedHead>, epoch: u64) {
+        let path = format!("log.db#{}", head.head.size);
+        let previous = before.map_or(0, |before| before.head.size);
+        if head.previous_size != previous {
+            let what = format!("follows size {}, not {previous}", head.previous_size);
+            self.find(&path, what, RESTORE);
+        }
+        if before.is_some_and(|before| head.issued < before.issued) {
+            self.find(&path, "was issued before the checkpoint before it", RESTORE);
+        }
+        if head.checkpoint.checkpoint().origin != self.trust.origin {
+            self.find(&path, "names another log", RESTORE);
+        }
+        if let Err(error) = head.checkpoint.verify_all(&self.trust.log_keys) {
+            self.find(&path, format!("the note: {error}"), RESTORE);
+        }
+        let root = &head.head.root;
+        if !self.trust.cose_keys.iter().any(|key| head.root_signature.verify(root, key).is_ok()) {
+            self.find(&path, "the root signature is of no trusted key", RESTORE);
+        }
+        match self.token(head, epoch) {
+            Ok(time) if time == head.issued => {}
+            Ok(time) => {
+                let what = format!("was issued at {}, but its time-stamp says {time}", head.issued);
+                self.find(&path, what, RESTORE);
+            }
+            Err(what) => self.find(&path, format!("the time-stamp: {what}"), RESTORE),
+        }
+        self.roots.insert(head.head.size, head.head.root);
+    }
+
+    fn token(&self, head: &SignedHead, epoch: u64) -> Result<Instant, String> {
+        let data = head.checkpoint.log_signed_bytes();
+        let (roots, policies) = (&self.trust.tsa_roots, &self.trust.tsa_policies);
+        let stamp = timestamp::verify(&head.token, &data, roots, policies)
+            .map_err(|error| error.to_string())?;
+        // `timestamp::serial`: one byte, then the epoch.
+        let part = stamp.serial.get(1..9).and_then(|part| <[u8; 8]>::try_from(part).ok());
+        match part.map(u64::from_be_bytes) {
+            Some(used) if used <= epoch => Ok(stamp.gen_time),
+            _ => Err(format!("its serial number is beyond the epoch {epoch}")),
+        }
+    }
+
+    /// Grows the tree again from its entries and compares every file and every signed root.
+    fn tree(&mut self) {
+        let (size, mut edges, mut frontier) = (self.report.size, Edges::default(), Frontier::new());
+        self.count(size);
+        let mut contradicted = false;
+        while edges.size() < size {
+            let index = full_tiles(0, edges.size());
+            let width = size.saturating_sub(edges.size()).min(256);
+            let Some(leaves) = self.leaves(index, u16::try_from(width).unwrap_or(256)) else {
+                return; // without its entries nothing after can be checked; that is a finding already
+            };
+            for leaf in &leaves {
+                frontier.push(leaf.leaf_hash());
+                let signed = self.roots.get(&frontier.size()).copied();
+                if signed.is_some_and(|root| root != frontier.root()) && !contradicted {
+                    contradicted = true; // so are all later ones: said once
+                    let path = format!("log.db#{}", frontier.size());
+                    self.find(path, "the entries do not give the signed root", RESTORE);
+                }
+            }
+            let growth = edges.grow(&leaves);
+            for (index, bytes) in &growth.bundles {
+                self.bundle_files(*index, FULL, bytes);
+            }
+            for tile in &growth.tiles {
+                self.tile_files(tile.level, tile.index, &tile.hashes);
+            }
+        }
+        for (level, index, hashes) in edges.tiles() {
+            self.tile_files(level, index, hashes);
+        }
+        let last = edges.tile(0).len();
+        if last > 0 {
+            self.bundle_files(full_tiles(0, size), last, edges.bundle());
+        }
+    }
+
+    fn count(&mut self, size: u64) {
+        match self.source.map(LeafSource::count) {
+            None => {}
+            Some(Ok(held)) if held >= size => {}
+            Some(Ok(held)) => {
+                self.find("ledger", format!("holds {held} leaves of the {size} signed"), LEDGER);
+            }
+            Some(Err(error)) => self.find("ledger", error.to_string(), LEDGER),
+        }
+    }
+
+    /// The leaves of one bundle: the ledger's if it is at hand, else the bundle's.
+    fn leaves(&mut self, index: u64, width: u16) -> Option<Vec<Leaf>> {
+        let id = BundleId { index, width };
+        let stored = match self.folder.bundle(id) {
+            Ok(Some(bytes)) => parse_leaves(&bytes, width),
+            Ok(None) => Err("is missing".to_owned()),
+            Err(error) => Err(error.to_string()),
+        };
+        let stored = match stored {
+            Ok(leaves) => Some(leaves),
+            Err(what) => {
+                self.find(id.path(), what, REBUILD);
+                None
+            }
+        };
+        let Some(source) = self.source else {
+            self.against_tile(id, stored.as_deref().unwrap_or_default());
+            return stored;
+        };
+        let from = index.saturating_mul(256);
+        let truth = source.leaves(from, width.into());
+        let Some(truth) = truth.ok().filter(|leaves| leaves.len() == usize::from(width)) else {
+            self.find("ledger", format!("does not give the leaves from {from} on"), LEDGER);
+            return stored;
+        };
+        if let Some(stored) = stored {
+            for (place, (left, right)) in (from..).zip(stored.iter().zip(&truth)) {
+                if left != right {
+                    let what = format!("entry {place} is not the ledger's");
+                    self.find(
+                        id.path(),
+                        what,
+                        "compare with the signed root, then restore the wrong side",
+                    );
+                }
+            }
+        }
+        Some(truth)
+    }
+
+    /// Without the ledger nobody knows which of bundle and tile is right: both are named.
+    fn against_tile(&mut self, id: BundleId, leaves: &[Leaf]) {
+        let tile = self.folder.tile(TileId { level: 0, index: id.index, width: id.width });
+        let hashes = tile.ok().flatten().and_then(|bytes| tile_hashes(&bytes, id.width));
+        let Some(hashes) = hashes else { return }; // found when the tile itself is compared
+        let differs = leaves.iter().zip(&hashes).position(|(leaf, hash)| leaf.leaf_hash() != *hash);
+        if let Some(place) = differs {
+            let what = format!("entry {place} of it and its hash in the tile do not fit");
+            self.find(id.path(), what, REBUILD);
+        }
+    }
+
+    /// The file of a tile and the partial versions beside it.
+    fn tile_files(&mut self, level: u8, index: u64, hashes: &[Hash32]) {
+        let width = u16::try_from(hashes.len()).unwrap_or(u16::MAX);
+        let id = TileId { level, index, width };
+        let bytes = tile_bytes(hashes);
+        let path = id.path();
+        match self.folder.tile(id) {
+            Ok(Some(found)) if found == bytes => self.count_file(),
+            Ok(Some(_)) => self.find(path, "does not hold the hashes of what is below it", REBUILD),
+            Ok(None) => self.find(path, "is missing", REBUILD),
+            Err(error) => self.find(path, error.to_string(), REBUILD),
+        }
+        let name = |width| TileId { level, index, width }.path();
+        self.partial_files(hashes.len(), &name, &|width| bytes.get(..width.checked_mul(32)?));
+    }
+
+    fn bundle_files(&mut self, index: u64, held: usize, bytes: &[u8]) {
+        let width = u16::try_from(held).unwrap_or(u16::MAX);
+        let path = BundleId { index, width }.path();
+        match self.folder.bundle(BundleId { index, width }) {
+            Ok(Some(found)) if found == bytes => self.count_file(),
+            Ok(Some(_)) => self.find(path, "does not hold the entries of the tree", REBUILD),
+            Ok(None) => {} // found when its leaves were read
+            Err(error) => self.find(path, error.to_string(), REBUILD),
+        }
+        let entry = Leaf::SIZE.saturating_add(2);
+        let name = |width| BundleId { index, width }.path();
+        self.partial_files(held, &name, &|width| bytes.get(..width.checked_mul(entry)?));
+    }
+
+    fn count_file(&mut self) {
+        self.report.files = self.report.files.saturating_add(1);
+    }
+
+    /// Partial versions narrower than what is there: each must be its beginning.
+    fn partial_files<'b>(
+        &mut self,
+        held: usize,
+        name: &dyn Fn(u16) -> String,
+        beginning: &dyn Fn(usize) -> Option<&'b [u8]>,
+    ) {
+        let Some(folder) = self.folder.path(&name(1)).parent().map(Path::to_owned) else { return };
+        let Ok(entries) = fs::read_dir(folder) else { return };
+        let mut widths: Vec<u16> = entries
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .filter(|width| usize::from(*width) < held && *width > 0)
+            .collect();
+        widths.sort_unstable();
+        for width in widths {
+            let path = name(width);
+            match fs::read(self.folder.path(&path)) {
+                Ok(found) if Some(found.as_slice()) == beginning(width.into()) => self.count_file(),
+                Ok(_) => self.find(path, "is not the beginning of its wider version", REBUILD),
+                Err(error) => self.find(path, error.to_string(), REBUILD),
+            }
+        }
+    }
+
+    /// Files that the log of this size does not have.
+    fn strangers(&mut self) {
+        let mut folders = vec![self.folder.root().to_owned()];
+        while let Some(folder) = folders.pop() {
+            let entries = match fs::read_dir(&folder) {
+                Ok(entries) => entries,
+                Err(error) => {
+                    self.find(folder.display().to_string(), error.to_string(), REBUILD);
+                    continue;
+                }
+            };
+            for entry in entries.flatten() {
+                let path = entry.path();
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    folders.push(path); // the tree is as deep as its tile paths: no bound is needed
+                    continue;
+                }
+                let relative = path.strip_prefix(self.folder.root()).unwrap_or(&path);
+                let relative = relative.to_string_lossy().into_owned();
+                if !belongs(&relative, self.report.size) {
+                    self.find(relative, "is no file of a log of this size", REMOVE);
+                }
+            }
+        }
+    }
+}
+
+fn parse_leaves(bytes: &[u8], width: u16) -> Result<Vec<Leaf>, String> {
+    let entries = tile::decode_bundle(bytes, width).map_err(|error| error.to_string())?;
+    let leaves: Result<Vec<_>, _> = entries.into_iter().map(Leaf::from_bytes).collect();
+    leaves.map_err(|error| error.to_string())
+}
+
+/// Whether a log of `size` leaves has this file, wholly or partly. Temporary files are what a crash left.
+fn belongs(relative: &str, size: u64) -> bool {
+    let name = relative.rsplit('/').next().unwrap_or(relative);
+    if name.starts_with('.') && name.ends_with(".tmp") {
+        return true;
+    }
+    let (level, index, width) = match (TileId::parse(relative), BundleId::parse(relative)) {
+        (Some(tile), _) => (tile.level, tile.index, tile.width),
+        (_, Some(bundle)) => (0, bundle.index, bundle.width),
+        _ => {
+            let known = ["lock", "log.db", "log.db-wal", "log.db-shm", "checkpoint"];
+            return known.contains(&relative);
+        }
+    };
+    let hashes = size.checked_shr(u32::from(level).saturating_mul(8)).unwrap_or(0);
+    let wanted = index.checked_mul(256).and_then(|first| first.checked_add(width.into()));
+    wanted.is_some_and(|wanted| wanted <= hashes)
+}

@@ -1,0 +1,305 @@
+//! The store of checkpoints, `log.db`: the one place that says which tree heads were signed.
+//!
+//! INVARIANT: a row is inserted only after the newest row was compared with what the writer believes it to be, in
+//! the same transaction. So two writers, or one that woke from an old copy, cannot sign two histories.
+
+use super::LogError;
+use crate::files::{FileError, fault};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, TransactionBehavior, params};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tpw_core::{Hash32, Instant, TreeHead};
+use tpw_proof::{RootSignature, SignedCheckpoint};
+
+/// A tree head with all that was signed over it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SignedHead {
+    /// Size and root.
+    pub head: TreeHead,
+    /// The size of the checkpoint before; 0 for the first.
+    pub previous_size: u64,
+    /// The checkpoint, signed by the log's two keys.
+    pub checkpoint: SignedCheckpoint,
+    /// The signature over the root that COSE receipts carry.
+    pub root_signature: RootSignature,
+    /// The RFC 3161 response over the checkpoint's `log_signed_bytes`.
+    pub token: Vec<u8>,
+    /// When it was issued; the time in the token.
+    pub issued: Instant,
+}
+
+impl SignedHead {
+    /// Whether this is the first checkpoint over the leaf at `index`.
+    #[must_use]
+    pub const fn is_first_over(&self, index: u64) -> bool {
+        index < self.head.size && index >= self.previous_size
+    }
+}
+
+/// The persisted counters, by their names in the table `counter`.
+#[derive(Clone, Copy)]
+enum Counter {
+    /// How often the log was opened; part of every time-stamp's serial number.
+    Epoch,
+    /// Leaves whose full tiles and bundles are known to be synced.
+    Synced,
+}
+
+impl Counter {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Epoch => "epoch",
+            Self::Synced => "synced",
+        }
+    }
+}
+
+/// An open `log.db`.
+pub(super) struct Heads {
+    path: PathBuf,
+    connection: Connection,
+}
+
+const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS checkpoint (
+        size INTEGER PRIMARY KEY,
+        previous_size INTEGER NOT NULL,
+        root BLOB NOT NULL,
+        note TEXT NOT NULL,
+        root_signature BLOB NOT NULL,
+        token BLOB NOT NULL,
+        issued_ms INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE IF NOT EXISTS counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+";
+
+const COLUMNS: &str = "size, previous_size, root, note, root_signature, token, issued_ms";
+
+/// SQLite's integers are signed.
+fn to_sql(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+impl Heads {
+    /// Opens the store for writing and makes it if it is not there.
+    pub(super) fn open(path: &Path) -> Result<Self, LogError> {
+        let error = LogError::database;
+        let connection = Connection::open(path).map_err(error("open"))?;
+        connection.busy_timeout(Duration::from_secs(2)).map_err(error("set the time limit"))?;
+        connection.pragma_update(None, "journal_mode", "wal").map_err(error("set the journal"))?;
+        // FULL syncs the journal at every commit: what was answered survives a power failure.
+        connection.pragma_update(None, "synchronous", "full").map_err(error("set the syncing"))?;
+        connection.execute_batch(SCHEMA).map_err(error("make the tables"))?;
+        Ok(Self { path: path.to_owned(), connection })
+    }
+
+    /// Opens a store that is there, to read only.
+    pub(super) fn open_to_read(path: &Path) -> Result<Self, LogError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection =
+            Connection::open_with_flags(path, flags).map_err(LogError::database("open"))?;
+        let limit = Duration::from_secs(2);
+        connection.busy_timeout(limit).map_err(LogError::database("set the time limit"))?;
+        Ok(Self { path: path.to_owned(), connection })
+    }
+
+    fn one(
+        &self,
+        doing: &'static str,
+        condition: &str,
+        value: u64,
+    ) -> Result<Option<SignedHead>, LogError> {
+        let sql = format!("SELECT {COLUMNS} FROM checkpoint WHERE {condition} LIMIT 1");
+        let row = self
+            .connection
+            .prepare_cached(&sql)
+            .and_then(|mut found| found.query_row([to_sql(value)], RawRow::read).optional())
+            .map_err(LogError::database(doing))?;
+        row.map(RawRow::parse).transpose()
+    }
+
+    /// The newest checkpoint.
+    pub(super) fn newest(&self) -> Result<Option<SignedHead>, LogError> {
+        self.one("read the newest checkpoint", "size >= ?1 ORDER BY size DESC", 0)
+    }
+
+    /// The checkpoint of exactly this size.
+    pub(super) fn at(&self, size: u64) -> Result<Option<SignedHead>, LogError> {
+        self.one("read a checkpoint", "size = ?1", size)
+    }
+
+    /// The first checkpoint over the leaf at `index`.
+    pub(super) fn covering(&self, index: u64) -> Result<Option<SignedHead>, LogError> {
+        self.one("read a covering checkpoint", "size > ?1 ORDER BY size", index)
+    }
+
+    /// Stores a checkpoint if the newest one is still `expected`, together with how much is synced.
+    ///
+    /// An error after the commit began is [`LogError::OutcomeUnknown`].
+    pub(super) fn advance(
+        &mut self,
+        expected: Option<TreeHead>,
+        new: &SignedHead,
+        synced: u64,
+    ) -> Result<(), LogError> {
+        let error = LogError::database;
+        fault::point(&self.path).map_err(|cause| {
+            let path = self.path.clone();
+            LogError::File(FileError::Io { doing: "write", path, cause })
+        })?;
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(error("begin"))?;
+        let sql = "SELECT size, root FROM checkpoint ORDER BY size DESC LIMIT 1";
+        let found: Option<(i64, Vec<u8>)> = transaction
+            .query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()
+            .map_err(error("read the newest checkpoint"))?;
+        let wanted = expected.map(|head| (to_sql(head.size), head.root.as_bytes().to_vec()));
+        if found != wanted || expected.is_some_and(|head| head.size >= new.head.size) {
+            return Err(LogError::Overtaken);
+        }
+        let sql = format!("INSERT INTO checkpoint ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
+        let row = params![
+            to_sql(new.head.size),
+            to_sql(new.previous_size),
+            new.head.root.as_bytes(),
+            new.checkpoint.to_string(),
+            new.root_signature.to_bytes(),
+            new.token,
+            to_sql(new.issued.unix_ms()),
+        ];
+        transaction
+            .prepare_cached(&sql)
+            .and_then(|mut insert| insert.execute(row))
+            .map_err(error("insert a checkpoint"))?;
+        set(&transaction, Counter::Synced, synced)?;
+        let unknown = |cause: String| LogError::OutcomeUnknown { cause };
+        transaction.commit().map_err(|cause| unknown(cause.to_string()))?;
+        fault::point(&self.path).map_err(|cause| unknown(cause.to_string()))
+    }
+
+    fn counter(&self, counter: Counter) -> Result<u64, LogError> {
+        let value: Option<i64> = self
+            .connection
+            .query_row("SELECT value FROM counter WHERE name = ?1", [counter.name()], |r| r.get(0))
+            .optional()
+            .map_err(LogError::database("read a counter"))?;
+        Ok(value.and_then(|value| u64::try_from(value).ok()).unwrap_or(0))
+    }
+
+    /// Leaves whose full tiles and bundles are known to be synced.
+    pub(super) fn synced(&self) -> Result<u64, LogError> {
+        self.counter(Counter::Synced)
+    }
+
+    /// Records how much is synced, outside of an advance.
+    pub(super) fn set_synced(&self, size: u64) -> Result<(), LogError> {
+        set(&self.connection, Counter::Synced, size)
+    }
+
+    /// Moves everything from the journal into the one file, for whoever copies it.
+    pub(super) fn fold(&self) -> Result<(), LogError> {
+        self.connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_row| Ok(()))
+            .map_err(LogError::database("fold the journal"))
+    }
+
+    /// The number of times the log was opened.
+    pub(super) fn epoch(&self) -> Result<u64, LogError> {
+        self.counter(Counter::Epoch)
+    }
+
+    /// Counts one more opening, durably, and returns its number, from 1.
+    pub(super) fn next_epoch(&self) -> Result<u64, LogError> {
+        let next = self.epoch()?.saturating_add(1);
+        set(&self.connection, Counter::Epoch, next)?;
+        Ok(next)
+    }
+
+    /// Every checkpoint in the order of size, whether it can be read or not, and SQLite's own findings.
+    pub(super) fn audit(
+        &self,
+        mut each: impl FnMut(u64, Result<SignedHead, LogError>),
+    ) -> Result<Vec<String>, LogError> {
+        let error = LogError::database;
+        let sql = format!("SELECT {COLUMNS} FROM checkpoint ORDER BY size");
+        let mut found = self.connection.prepare(&sql).map_err(error("read the checkpoints"))?;
+        let mut rows = found.query([]).map_err(error("read the checkpoints"))?;
+        while let Some(row) = rows.next().map_err(error("read the checkpoints"))? {
+            let raw = RawRow::read(row).map_err(error("read a checkpoint"))?;
+            each(u64::try_from(raw.size).unwrap_or(0), raw.parse());
+        }
+        drop(rows);
+        let mut check =
+            self.connection.prepare("PRAGMA integrity_check(20)").map_err(error("check"))?;
+        let said = check
+            .query_map([], |row| row.get::<_, String>(0))
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(error("check the file"))?;
+        Ok(said.into_iter().filter(|line| line != "ok").collect())
+    }
+}
+
+fn set(connection: &Connection, counter: Counter, value: u64) -> Result<(), LogError> {
+    let sql = "INSERT INTO counter (name, value) VALUES (?1, ?2)
+               ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    connection
+        .prepare_cached(sql)
+        .and_then(|mut upsert| upsert.execute(params![counter.name(), to_sql(value)]))
+        .map(|_rows| ())
+        .map_err(LogError::database("set a counter"))
+}
+
+/// A row as it is stored, its meaning unchecked.
+struct RawRow {
+    size: i64,
+    previous_size: i64,
+    root: Vec<u8>,
+    note: String,
+    root_signature: Vec<u8>,
+    token: Vec<u8>,
+    issued_ms: i64,
+}
+
+impl RawRow {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            size: row.get(0)?,
+            previous_size: row.get(1)?,
+            root: row.get(2)?,
+            note: row.get(3)?,
+            root_signature: row.get(4)?,
+            token: row.get(5)?,
+            issued_ms: row.get(6)?,
+        })
+    }
+
+    fn parse(self) -> Result<SignedHead, LogError> {
+        let size = u64::try_from(self.size).unwrap_or(0);
+        let damaged = |why| LogError::DamagedRow { size, why };
+        let root = Hash32::from_slice(&self.root).ok_or(damaged("the root"))?;
+        let previous_size = u64::try_from(self.previous_size)
+            .ok()
+            .filter(|previous| *previous < size)
+            .ok_or(damaged("the size before"))?;
+        let checkpoint = SignedCheckpoint::parse(&self.note).map_err(|_| damaged("the note"))?;
+        let head = TreeHead { size, root };
+        if checkpoint.checkpoint().head != head {
+            return Err(damaged("the note speaks of another tree head"));
+        }
+        let root_signature = RootSignature::from_bytes(&self.root_signature)
+            .map_err(|_| damaged("the root signature"))?;
+        let issued = u64::try_from(self.issued_ms).ok().and_then(Instant::from_unix_ms);
+        let issued = issued.ok_or(damaged("the time"))?;
+        Ok(SignedHead {
+            head,
+            previous_size,
+            checkpoint,
+            root_signature,
+            token: self.token,
+            issued,
+        })
+    }
+}

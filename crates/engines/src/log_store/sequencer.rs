@@ -1,0 +1,267 @@
+//! The thread that turns batches of leaves into checkpoints: at once when idle, at a bounded pace under load.
+
+use super::store::BATCH_MAX;
+use super::{LogError, LogStore, LogView, SignedHead};
+use crate::clock::Clock;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tpw_proof::Leaf;
+
+/// What a batch is answered with: the first checkpoint over all of its leaves, or why there is none.
+pub type Answer = Result<Arc<SignedHead>, Arc<LogError>>;
+
+/// Leaves that are durable in the ledger, and who waits for their checkpoint.
+pub struct Batch {
+    /// The index of the first leaf.
+    pub first_index: u64,
+    /// The leaves, 1 to [`BATCH_MAX`].
+    pub leaves: Vec<Leaf>,
+    /// Called once, on the sequencer's thread: it must hand over and return.
+    pub answer: Box<dyn FnOnce(Answer) + Send>,
+}
+
+enum Message {
+    Batch(Batch),
+    Stop,
+}
+
+/// Hands batches to the sequencer. Cheap to clone, but batches must come in the order of their indices.
+#[derive(Clone)]
+pub struct LeafSender {
+    queue: SyncSender<Message>,
+    healthy: Arc<AtomicBool>,
+}
+
+impl LeafSender {
+    /// Hands over a batch; waits while the queue is full. A sequencer that has stopped answers the batch with an error.
+    pub fn send(&self, batch: Batch) {
+        let Some(batch) = checked(batch) else { return };
+        if let Err(refused) = self.queue.send(Message::Batch(batch)) {
+            refuse(refused.0, LogError::Stopped);
+        }
+    }
+
+    /// Hands over a batch, or answers it with [`LogError::Full`] while the queue is full: nothing is then appended.
+    pub fn try_send(&self, batch: Batch) {
+        let Some(batch) = checked(batch) else { return };
+        match self.queue.try_send(Message::Batch(batch)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(message)) => refuse(message, LogError::Full),
+            Err(TrySendError::Disconnected(message)) => refuse(message, LogError::Stopped),
+        }
+    }
+
+    /// Whether the log still takes leaves.
+    #[must_use]
+    pub fn healthy(&self) -> bool {
+        self.healthy.load(Ordering::Acquire)
+    }
+}
+
+/// Answers a batch that no checkpoint can take; `None` then.
+fn checked(batch: Batch) -> Option<Batch> {
+    let given = batch.leaves.len();
+    if (1..=BATCH_MAX).contains(&given) {
+        return Some(batch);
+    }
+    refuse(Message::Batch(batch), LogError::BatchSize { given, most: BATCH_MAX });
+    None
+}
+
+fn refuse(message: Message, error: LogError) {
+    if let Message::Batch(batch) = message {
+        (batch.answer)(Err(Arc::new(error)));
+    }
+}
+
+/// What a stopped sequencer leaves behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped {
+    /// Checkpoints made since it started.
+    pub checkpoints: u64,
+    /// Leaves appended since it started.
+    pub leaves: u64,
+}
+
+/// The running sequencer. Dropping it stops it after the batches that are queued.
+pub struct Sequencer {
+    sender: LeafSender,
+    view: LogView,
+    thread: Option<JoinHandle<(Result<(), LogError>, Stopped)>>,
+}
+
+impl Sequencer {
+    /// Starts the thread. Under load a checkpoint begins at the earliest `interval_min` after the one before began;
+    /// after a pause it begins at once. At most `queue_max` batches wait.
+    ///
+    /// # Errors
+    /// [`LogError::Thread`] when the system gives none.
+    pub fn start(
+        store: LogStore,
+        clock: Arc<dyn Clock>,
+        interval_min: Duration,
+        queue_max: usize,
+    ) -> Result<Self, LogError> {
+        let (queue, received) = sync_channel(queue_max);
+        let healthy = Arc::new(AtomicBool::new(true));
+        let view = store.view();
+        let sender = LeafSender { queue, healthy: Arc::clone(&healthy) };
+        let stopped = Stopped { checkpoints: 0, leaves: 0 };
+        let carried = None;
+        let mut run = Run { store, clock, interval_min, received, healthy, carried, stopped };
+        let thread = std::thread::Builder::new()
+            .name("log-sequencer".to_owned())
+            .spawn(move || {
+                run.all();
+                (run.store.close(), run.stopped)
+            })
+            .map_err(LogError::Thread)?;
+        Ok(Self { sender, view, thread: Some(thread) })
+    }
+
+    /// Where to hand in leaves.
+    #[must_use]
+    pub fn sender(&self) -> LeafSender {
+        self.sender.clone()
+    }
+
+    /// A view for readers.
+    #[must_use]
+    pub fn view(&self) -> LogView {
+        self.view.clone()
+    }
+
+    /// Whether the log still takes leaves.
+    #[must_use]
+    pub fn healthy(&self) -> bool {
+        self.sender.healthy()
+    }
+
+    /// Answers what is queued, closes the store and ends the thread. Senders that are left get [`LogError::Stopped`].
+    ///
+    /// # Errors
+    /// What closing the store answers.
+    pub fn stop(mut self) -> Result<Stopped, LogError> {
+        match self.join() {
+            Some((closed, stopped)) => closed.map(|()| stopped),
+            None => Err(LogError::Stopped),
+        }
+    }
+
+    fn join(&mut self) -> Option<(Result<(), LogError>, Stopped)> {
+        let thread = self.thread.take()?;
+        // Behind all that is queued, so that those batches are answered.
+        let _ended = self.sender.queue.send(Message::Stop);
+        thread.join().ok()
+    }
+}
+
+impl Drop for Sequencer {
+    fn drop(&mut self) {
+        self.join();
+    }
+}
+
+struct Run {
+    store: LogStore,
+    clock: Arc<dyn Clock>,
+    interval_min: Duration,
+    received: Receiver<Message>,
+    healthy: Arc<AtomicBool>,
+    /// The batch that did not fit the checkpoint before.
+    carried: Option<Batch>,
+    stopped: Stopped,
+}
+
+/// Whether more may come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Queue {
+    Open,
+    Ended,
+}
+
+impl Run {
+    fn all(&mut self) {
+        let mut earliest = Instant::now();
+        let mut queue = Queue::Open;
+        while queue == Queue::Open {
+            let mut batches = Vec::new();
+            queue = self.collect(&mut batches, earliest);
+            if batches.is_empty() {
+                continue;
+            }
+            let begun = Instant::now();
+            earliest = begun.checked_add(self.interval_min).unwrap_or(begun);
+            self.checkpoint(batches);
+        }
+        self.healthy.store(false, Ordering::Release);
+    }
+
+    /// Waits for a first batch, then takes what comes until `earliest` and what is queued by then.
+    fn collect(&mut self, batches: &mut Vec<Batch>, earliest: Instant) -> Queue {
+        let mut leaves = 0_usize;
+        if let Some(batch) = self.carried.take() {
+            leaves = batch.leaves.len();
+            batches.push(batch);
+        }
+        loop {
+            let message = if batches.is_empty() {
+                self.received.recv().map_err(|_gone| RecvTimeoutError::Disconnected)
+            } else {
+                let left = earliest.saturating_duration_since(Instant::now());
+                self.received.recv_timeout(left)
+            };
+            let batch = match message {
+                Ok(Message::Batch(batch)) => batch,
+                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return Queue::Ended,
+                Err(RecvTimeoutError::Timeout) => return Queue::Open,
+            };
+            leaves = leaves.saturating_add(batch.leaves.len());
+            if leaves > BATCH_MAX && !batches.is_empty() {
+                self.carried = Some(batch);
+                return Queue::Open;
+            }
+            batches.push(batch);
+        }
+    }
+
+    fn checkpoint(&mut self, batches: Vec<Batch>) {
+        let mut answers = Vec::with_capacity(batches.len());
+        let mut leaves = Vec::new();
+        let mut order = Ok(());
+        for batch in batches {
+            let place = u64::try_from(leaves.len()).unwrap_or(u64::MAX);
+            let expected = self.store.size().saturating_add(place);
+            if batch.first_index != expected && order.is_ok() {
+                order = Err(LogError::OutOfOrder { expected, given: batch.first_index });
+            }
+            leaves.extend(batch.leaves);
+            answers.push(batch.answer);
+        }
+        let answer: Answer = if self.healthy.load(Ordering::Acquire) {
+            let now = self.clock.now();
+            order.and_then(|()| self.store.append_and_checkpoint(&leaves, now)).map_err(Arc::new)
+        } else {
+            Err(Arc::new(LogError::Poisoned))
+        };
+        match &answer {
+            Ok(_head) => {
+                self.stopped.checkpoints = self.stopped.checkpoints.saturating_add(1);
+                let count = u64::try_from(leaves.len()).unwrap_or(u64::MAX);
+                self.stopped.leaves = self.stopped.leaves.saturating_add(count);
+            }
+            Err(error) => {
+                // Some leaves have no checkpoint now, so no later ones can have one either.
+                if self.healthy.swap(false, Ordering::AcqRel) {
+                    tracing::error!(%error, fatal = error.is_fatal(), "the log has stopped");
+                }
+            }
+        }
+        for waiting in answers {
+            waiting(answer.clone());
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! A thread that syncs full tiles and bundles behind the sequencer's back.
+//!
+//! Syncing them is no condition for an answer: they can be made again from the ledger. What is known to be synced
+//! only shortens the way back after a power failure.
+
+use crate::files;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+struct Job {
+    paths: Vec<PathBuf>,
+    /// Once these are synced, so is everything full below this size.
+    size: u64,
+}
+
+/// The thread and what it has reached.
+pub(super) struct Syncer {
+    jobs: Option<SyncSender<Job>>,
+    waiting: Vec<PathBuf>,
+    synced: Arc<AtomicU64>,
+    thread: Option<JoinHandle<()>>,
+}
+
+const QUEUE_MAX: usize = 4;
+/// When more files than this wait, the writer waits too.
+const WAITING_MAX: usize = 4096;
+
+impl Syncer {
+    pub(super) fn start(synced: u64) -> Result<Self, std::io::Error> {
+        let (jobs, received) = sync_channel(QUEUE_MAX);
+        let synced = Arc::new(AtomicU64::new(synced));
+        let reached = Arc::clone(&synced);
+        let name = "log-syncer".to_owned();
+        let thread =
+            std::thread::Builder::new().name(name).spawn(move || run(&received, &reached))?;
+        Ok(Self { jobs: Some(jobs), waiting: Vec::new(), synced, thread: Some(thread) })
+    }
+
+    /// Leaves whose full tiles and bundles are synced.
+    pub(super) fn synced(&self) -> u64 {
+        self.synced.load(Ordering::Acquire)
+    }
+
+    /// Takes files that have become full in the tree of `size` leaves.
+    pub(super) fn take(&mut self, paths: Vec<PathBuf>, size: u64) {
+        self.waiting.extend(paths);
+        if self.waiting.is_empty() {
+            return;
+        }
+        let Some(jobs) = &self.jobs else { return };
+        let job = Job { paths: std::mem::take(&mut self.waiting), size: size & !255 };
+        let refused = if job.paths.len() > WAITING_MAX {
+            jobs.send(job).err().map(|gone| gone.0)
+        } else {
+            match jobs.try_send(job) {
+                Ok(()) => None,
+                Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => Some(job),
+            }
+        };
+        self.waiting = refused.map(|job| job.paths).unwrap_or_default();
+    }
+
+    /// Waits until everything taken is synced or the thread has given up.
+    pub(super) fn finish(&mut self, size: u64) -> u64 {
+        if let Some(jobs) = self.jobs.take() {
+            let paths = std::mem::take(&mut self.waiting);
+            // If the thread has given up, what is synced stays where it is.
+            let _given_up = jobs.send(Job { paths, size: size & !255 });
+        }
+        if let Some(thread) = self.thread.take() {
+            let _panicked = thread.join();
+        }
+        self.synced()
+    }
+}
+
+impl Drop for Syncer {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            let _panicked = thread.join();
+        }
+    }
+}
+
+/// Ends at the first failure: after one, nothing is known about what the disk holds, so `reached` must stay.
+fn run(jobs: &Receiver<Job>, reached: &AtomicU64) {
+    while let Ok(job) = jobs.recv() {
+        let folders: BTreeSet<_> = job.paths.iter().filter_map(|path| path.parent()).collect();
+        let all = job.paths.iter().map(PathBuf::as_path).chain(folders);
+        for path in all {
+            if let Err(error) = files::sync(path) {
+                tracing::warn!(%error, "the log's tiles are no longer synced; a restart rebuilds them");
+                return;
+            }
+        }
+        reached.fetch_max(job.size, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,157 @@
+//! The pace of checkpoints, back-pressure, and the end.
+
+use super::*;
+use crate::clock::{Clock, ManualClock};
+use crate::log_store::{Answer, Batch, LeafSender, Sequencer};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant as Monotonic};
+
+const SOON: Duration = Duration::from_secs(60);
+
+fn start(store: LogStore, interval_ms: u64, queue_max: usize) -> Sequencer {
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(instant(1_000)));
+    Sequencer::start(store, clock, Duration::from_millis(interval_ms), queue_max).unwrap()
+}
+
+fn batch(first_index: u64, count: u64) -> (Batch, Receiver<Answer>) {
+    let (answered, answer) = channel();
+    let leaves = leaves(first_index, first_index + count);
+    let answer_with = move |said| answered.send(said).unwrap();
+    (Batch { first_index, leaves, answer: Box::new(answer_with) }, answer)
+}
+
+fn send(sender: &LeafSender, first_index: u64, count: u64) -> Receiver<Answer> {
+    let (batch, answer) = batch(first_index, count);
+    sender.send(batch);
+    answer
+}
+
+#[test]
+fn bursts_share_checkpoints_and_each_waiter_is_covered() {
+    let world = World::of(2);
+    let sequencer = start(world.open(), 50, 1_000);
+    let begun = Monotonic::now();
+    let answers: Vec<_> = (0..400_u64)
+        .map(|number| (2 + number * 3, send(&sequencer.sender(), 2 + number * 3, 3)))
+        .collect();
+    let mut roots = std::collections::BTreeSet::new();
+    for (first, answer) in answers {
+        let head = answer.recv_timeout(SOON).unwrap().unwrap();
+        assert!(head.is_first_over(first) && head.is_first_over(first + 2), "{first}");
+        roots.insert(head.head.size);
+    }
+    let took_ms = begun.elapsed().as_millis() as usize;
+    let stopped = sequencer.stop().unwrap();
+    assert_eq!(stopped.leaves, 1_200);
+    assert_eq!(stopped.checkpoints, roots.len() as u64);
+    // At most one begins in each interval, and the first begins at once.
+    assert!(roots.len() <= 2 + took_ms / 50, "{} in {took_ms} ms", roots.len());
+    world.ledger.grow(1_202);
+    world.assert_sound();
+}
+
+#[test]
+fn an_idle_sequencer_begins_at_once() {
+    let world = World::of(2);
+    // An interval that would be noticed.
+    let sequencer = start(world.open(), 3_600_000, 10);
+    let answer = send(&sequencer.sender(), 2, 1);
+    answer.recv_timeout(SOON).unwrap().unwrap();
+    // The next one has to wait for the interval, but stopping does not.
+    let late = send(&sequencer.sender(), 3, 1);
+    assert!(late.recv_timeout(Duration::from_millis(200)).is_err());
+    assert_eq!(sequencer.stop().unwrap().checkpoints, 2);
+    assert_eq!(late.recv().unwrap().unwrap().head.size, 4);
+}
+
+#[test]
+fn a_full_queue_pushes_back() {
+    let world = World::of(2);
+    let sequencer = start(world.open(), 0, 1);
+    let sender = sequencer.sender();
+    // The answer runs on the sequencer's thread: it holds it until told.
+    let (entered, is_in) = channel();
+    let (go_on, told) = channel::<()>();
+    sender.send(Batch {
+        first_index: 2,
+        leaves: leaves(2, 3),
+        answer: Box::new(move |_said| {
+            entered.send(()).unwrap();
+            let _gone = told.recv();
+        }),
+    });
+    is_in.recv_timeout(SOON).unwrap();
+    let queued = send(&sender, 3, 1);
+    let (third, refused) = batch(4, 1);
+    sender.try_send(third);
+    let error = refused.recv_timeout(SOON).unwrap().unwrap_err();
+    assert!(matches!(*error, LogError::Full));
+    go_on.send(()).unwrap();
+    assert_eq!(queued.recv_timeout(SOON).unwrap().unwrap().head.size, 4);
+    // Refused means not appended: the same leaf goes in afterwards.
+    assert_eq!(send(&sender, 4, 1).recv_timeout(SOON).unwrap().unwrap().head.size, 5);
+    assert!(sequencer.healthy());
+}
+
+#[test]
+fn after_a_failure_everyone_is_told_and_nothing_is_appended() {
+    let world = World::of(2);
+    let sequencer = start(world.open(), 0, 10);
+    let sender = sequencer.sender();
+    let error = send(&sender, 5, 1).recv_timeout(SOON).unwrap().unwrap_err();
+    assert!(matches!(*error, LogError::OutOfOrder { expected: 2, given: 5 }));
+    assert!(!sequencer.healthy());
+    for first in [2, 5] {
+        let error = send(&sender, first, 1).recv_timeout(SOON).unwrap().unwrap_err();
+        assert!(matches!(*error, LogError::Poisoned));
+    }
+    assert_eq!(sequencer.view().newest().unwrap().head.size, 2);
+    sequencer.stop().unwrap();
+    let error = send(&sender, 2, 1).recv_timeout(SOON).unwrap().unwrap_err();
+    assert!(matches!(*error, LogError::Stopped));
+    world.assert_sound();
+}
+
+#[test]
+fn batches_of_no_size_are_refused_and_harm_nobody() {
+    let world = World::of(2);
+    let sequencer = start(world.open(), 0, 10);
+    let error = send(&sequencer.sender(), 2, 0).recv_timeout(SOON).unwrap().unwrap_err();
+    assert!(matches!(*error, LogError::BatchSize { given: 0, .. }));
+    let error = send(&sequencer.sender(), 2, 65_537).recv_timeout(SOON).unwrap().unwrap_err();
+    assert!(matches!(*error, LogError::BatchSize { .. }));
+    assert!(sequencer.healthy());
+    // Two that do not fit one checkpoint go into two.
+    let (one, two) = (send(&sequencer.sender(), 2, 65_000), send(&sequencer.sender(), 65_002, 600));
+    one.recv_timeout(SOON).unwrap().unwrap();
+    assert_eq!(two.recv_timeout(SOON).unwrap().unwrap().head.size, 65_602);
+}
+
+#[test]
+fn readers_go_on_while_the_log_grows() {
+    let world = World::of(2);
+    let sequencer = start(world.open(), 0, 100);
+    let view = sequencer.view();
+    let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let reading = std::thread::spawn({
+        let done = Arc::clone(&done);
+        move || {
+            let mut read = 0_u64;
+            while !done.load(std::sync::atomic::Ordering::Acquire) {
+                let head = view.newest().unwrap().head;
+                let index = read % head.size;
+                let path = view.inclusion(index, head.size).unwrap();
+                let hash = leaf(index).leaf_hash();
+                tpw_proof::tree::verify_inclusion(&hash, index, head.size, &path, &head.root)
+                    .unwrap();
+                read += 1;
+            }
+            read
+        }
+    });
+    for number in 0..100 {
+        send(&sequencer.sender(), 2 + number * 11, 11).recv_timeout(SOON).unwrap().unwrap();
+    }
+    done.store(true, std::sync::atomic::Ordering::Release);
+    assert!(reading.join().unwrap() > 0);
+}

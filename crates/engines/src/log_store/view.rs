@@ -1,0 +1,294 @@
+//! What readers of the log see, while the sequencer goes on: the newest head, proofs, files.
+//!
+//! INVARIANT: nothing beyond the newest stored checkpoint is ever shown.
+
+use super::LogError;
+use super::edges::{Edges, FULL, FullTile, full_tiles};
+use super::folder::{LogFolder, tile_bytes};
+use super::heads::{Heads, SignedHead};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use tpw_core::Hash32;
+use tpw_proof::tile::{self, BundleId};
+use tpw_proof::{ProofError, TileId, TileReader};
+
+/// Full tiles kept in memory, 8 KiB each.
+const TILES_MAX: usize = 384;
+/// Newest heads kept in memory, about 6 KiB each.
+const HEADS_MAX: usize = 256;
+
+/// A read-only, shared view of the log. Cheap to clone; safe to use from any thread.
+#[derive(Clone)]
+pub struct LogView {
+    shared: Arc<Shared>,
+}
+
+/// What one checkpoint shows: all of it changes at once.
+#[derive(Clone)]
+struct Shown {
+    head: Option<Arc<SignedHead>>,
+    edges: Arc<Edges>,
+}
+
+struct Shared {
+    folder: LogFolder,
+    shown: RwLock<Shown>,
+    tiles: Mutex<TileCache>,
+    heads: Mutex<BTreeMap<u64, Arc<SignedHead>>>,
+    stored: Mutex<Heads>,
+}
+
+/// Recently used full tiles.
+#[derive(Default)]
+struct TileCache {
+    tiles: HashMap<(u8, u64), Cached>,
+    clock: u64,
+}
+
+struct Cached {
+    hashes: Arc<[Hash32]>,
+    used: u64,
+}
+
+impl TileCache {
+    fn get(&mut self, key: (u8, u64)) -> Option<Arc<[Hash32]>> {
+        self.clock = self.clock.saturating_add(1);
+        let cached = self.tiles.get_mut(&key)?;
+        cached.used = self.clock;
+        Some(Arc::clone(&cached.hashes))
+    }
+
+    fn put(&mut self, key: (u8, u64), hashes: Arc<[Hash32]>) {
+        self.clock = self.clock.saturating_add(1);
+        if self.tiles.len() >= TILES_MAX && !self.tiles.contains_key(&key) {
+            let oldest =
+                self.tiles.iter().min_by_key(|(_, cached)| cached.used).map(|(key, _)| *key);
+            if let Some(oldest) = oldest {
+                self.tiles.remove(&oldest);
+            }
+        }
+        self.tiles.insert(key, Cached { hashes, used: self.clock });
+    }
+}
+
+/// A thread that panicked while it held one of these locks left whole values behind: each is replaced in one step.
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl LogView {
+    pub(super) fn new(folder: LogFolder, stored: Heads) -> Self {
+        let shown = Shown { head: None, edges: Arc::new(Edges::default()) };
+        let shared = Shared {
+            folder,
+            shown: RwLock::new(shown),
+            tiles: Mutex::default(),
+            heads: Mutex::default(),
+            stored: Mutex::new(stored),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    fn shown(&self) -> Shown {
+        self.shared.shown.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Shows a new checkpoint.
+    pub(super) fn show(&self, head: &Arc<SignedHead>, edges: &Edges) {
+        let mut heads = held(&self.shared.heads);
+        heads.insert(head.head.size, Arc::clone(head));
+        while heads.len() > HEADS_MAX {
+            heads.pop_first();
+        }
+        drop(heads);
+        let shown = Shown { head: Some(Arc::clone(head)), edges: Arc::new(edges.clone()) };
+        *self.shared.shown.write().unwrap_or_else(PoisonError::into_inner) = shown;
+    }
+
+    /// Keeps new full tiles in memory: proofs for recent leaves will ask for them.
+    pub(super) fn remember(&self, full: &[FullTile]) {
+        let mut tiles = held(&self.shared.tiles);
+        for tile in full.iter().rev().take(TILES_MAX / 2).rev() {
+            tiles.put((tile.level, tile.index), Arc::clone(&tile.hashes));
+        }
+    }
+
+    /// The newest checkpoint; `None` before the first.
+    #[must_use]
+    pub fn newest(&self) -> Option<Arc<SignedHead>> {
+        self.shown().head
+    }
+
+    fn newest_size(&self) -> u64 {
+        self.newest().map_or(0, |head| head.head.size)
+    }
+
+    /// The path that proves the leaf at `index` in the tree of `size` leaves, which may be any size up to the newest.
+    ///
+    /// # Errors
+    /// [`LogError::NotYet`] beyond the newest checkpoint; a proof error when index and size do not fit; a file error.
+    pub fn inclusion(&self, index: u64, size: u64) -> Result<Vec<Hash32>, LogError> {
+        self.prove(size, |reader| tile::inclusion_proof(reader, index, size))
+    }
+
+    /// The proof that the tree of `new_size` leaves begins with the tree of `old_size` leaves.
+    ///
+    /// # Errors
+    /// As [`LogView::inclusion`].
+    pub fn consistency(&self, old_size: u64, new_size: u64) -> Result<Vec<Hash32>, LogError> {
+        self.prove(new_size, |reader| tile::consistency_proof(reader, old_size, new_size))
+    }
+
+    fn prove<T>(
+        &self,
+        size: u64,
+        make: impl FnOnce(&Reader<'_>) -> Result<T, ProofError>,
+    ) -> Result<T, LogError> {
+        let shown = self.shown();
+        if size > shown.edges.size() {
+            return Err(LogError::NotYet { wanted: size, size: shown.edges.size() });
+        }
+        let reader =
+            Reader { view: self, edges: &shown.edges, fresh: &[], failure: RefCell::new(None) };
+        let made = make(&reader);
+        match reader.failure.into_inner() {
+            Some(failure) => Err(failure),
+            None => Ok(made?),
+        }
+    }
+
+    /// The root of a tree that is not shown yet, from its edges and the tiles that became full with it.
+    pub(super) fn root_of(&self, edges: &Edges, fresh: &[FullTile]) -> Result<Hash32, LogError> {
+        let reader = Reader { view: self, edges, fresh, failure: RefCell::new(None) };
+        let root = tile::root(&reader, edges.size());
+        match reader.failure.into_inner() {
+            Some(failure) => Err(failure),
+            None => Ok(root?),
+        }
+    }
+
+    /// The first checkpoint over the leaf at `index`: the one that its receipt carries.
+    ///
+    /// # Errors
+    /// [`LogError::NotYet`] when there is none; an error of the store.
+    pub fn covering(&self, index: u64) -> Result<Arc<SignedHead>, LogError> {
+        let not_yet = || LogError::NotYet { wanted: index, size: self.newest_size() };
+        let heads = held(&self.shared.heads);
+        let after = heads.range(index.saturating_add(1)..).next().map(|(_, head)| Arc::clone(head));
+        drop(heads);
+        match after {
+            Some(head) if head.is_first_over(index) => return Ok(head),
+            None => return Err(not_yet()),
+            Some(_later) => {}
+        }
+        let head = held(&self.shared.stored).covering(index)?;
+        head.map(Arc::new).ok_or_else(not_yet)
+    }
+
+    /// The root that was signed at `size`; `None` when no checkpoint has that size.
+    ///
+    /// # Errors
+    /// An error of the store.
+    pub fn root_at(&self, size: u64) -> Result<Option<Hash32>, LogError> {
+        if let Some(head) = held(&self.shared.heads).get(&size) {
+            return Ok(Some(head.head.root));
+        }
+        if size > self.newest_size() {
+            return Ok(None);
+        }
+        Ok(held(&self.shared.stored).at(size)?.map(|head| head.head.root))
+    }
+
+    /// The log's public files by their path below the log's prefix: `checkpoint`, `tile/<L>/<N>[.p/<W>]` and
+    /// `tile/entries/<N>[.p/<W>]`. `None` for every other path and for what is not there yet.
+    ///
+    /// A partial tile is answered at any width the tree has reached, also after its file was removed.
+    ///
+    /// # Errors
+    /// A file error.
+    pub fn file(&self, path: &str) -> Result<Option<Vec<u8>>, LogError> {
+        // INVARIANT: no path goes to the file system; only numbers parsed from it do.
+        let shown = self.shown();
+        if path == "checkpoint" {
+            return Ok(shown.head.map(|head| head.checkpoint.to_string().into_bytes()));
+        }
+        if let Some(id) = BundleId::parse(path) {
+            return self.bundle(id, &shown.edges);
+        }
+        match TileId::parse(path) {
+            Some(id) => Ok(self.tile(id, &shown.edges, &[])?.map(|hashes| tile_bytes(&hashes))),
+            None => Ok(None),
+        }
+    }
+
+    fn bundle(&self, id: BundleId, edges: &Edges) -> Result<Option<Vec<u8>>, LogError> {
+        let unfinished = full_tiles(0, edges.size());
+        let (bytes, held) = if id.index == unfinished {
+            (edges.bundle().to_vec(), edges.tile(0).len())
+        } else if id.index < unfinished {
+            let full = BundleId { index: id.index, width: 256 };
+            match self.shared.folder.bundle(full)? {
+                Some(bytes) => (bytes, FULL),
+                None => return Ok(None),
+            }
+        } else {
+            return Ok(None);
+        };
+        if usize::from(id.width) > held {
+            return Ok(None);
+        }
+        let entries = tile::decode_bundle(&bytes, u16::try_from(held).unwrap_or(u16::MAX))?;
+        Ok(Some(tile::encode_bundle(entries.into_iter().take(id.width.into()))?))
+    }
+
+    /// The first `width` hashes of a tile of the tree with these edges; `None` when it has fewer.
+    fn tile(
+        &self,
+        id: TileId,
+        edges: &Edges,
+        fresh: &[FullTile],
+    ) -> Result<Option<Vec<Hash32>>, LogError> {
+        let unfinished = full_tiles(id.level, edges.size());
+        let width = usize::from(id.width);
+        let first = |hashes: &[Hash32]| hashes.get(..width).map(<[Hash32]>::to_vec);
+        if id.index >= unfinished {
+            return Ok((id.index == unfinished).then(|| first(edges.tile(id.level))).flatten());
+        }
+        let key = (id.level, id.index);
+        if let Some(tile) = fresh.iter().find(|tile| (tile.level, tile.index) == key) {
+            return Ok(first(&tile.hashes));
+        }
+        let cached = held(&self.shared.tiles).get(key);
+        if let Some(hashes) = cached {
+            return Ok(first(&hashes));
+        }
+        let Some(hashes) = self.shared.folder.full_tile(id.level, id.index)? else {
+            return Ok(None);
+        };
+        let hashes: Arc<[Hash32]> = hashes.into();
+        held(&self.shared.tiles).put(key, Arc::clone(&hashes));
+        Ok(first(&hashes))
+    }
+}
+
+/// Reads the tiles of one tree; remembers why a read failed, which [`ProofError::BadTile`] cannot say.
+struct Reader<'v> {
+    view: &'v LogView,
+    edges: &'v Edges,
+    fresh: &'v [FullTile],
+    failure: RefCell<Option<LogError>>,
+}
+
+impl TileReader for Reader<'_> {
+    fn hashes(&self, level: u8, index: u64, width: u16) -> Result<Vec<Hash32>, ProofError> {
+        let bad = ProofError::BadTile { level, index, width };
+        match self.view.tile(TileId { level, index, width }, self.edges, self.fresh) {
+            Ok(hashes) => hashes.ok_or(bad),
+            Err(failure) => {
+                self.failure.replace(Some(failure));
+                Err(bad)
+            }
+        }
+    }
+}

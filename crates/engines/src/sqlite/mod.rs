@@ -1,0 +1,130 @@
+//! The books in SQLite: one connection writes, others read.
+//!
+//! WAL with `synchronous=FULL`: a commit that was answered survives the loss of power. Every batch of
+//! the writer is one transaction.
+
+mod read;
+mod row;
+mod write;
+
+pub use read::{Past, Reader, Restored};
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// SQLite reports an error: a full disk, a read-only folder, a damaged file.
+    #[error(
+        "the database `{path}` cannot be used: {source}; check the disk's free space and the folder's permissions"
+    )]
+    Sqlite {
+        /// The file.
+        path: String,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// A row holds something that no version of this program writes.
+    #[error("the database holds a damaged {what}; run the integrity check and restore a backup")]
+    Damaged {
+        /// What kind of row.
+        what: &'static str,
+    },
+    /// The file was written by a newer version.
+    #[error(
+        "the database has format {found} and this program knows format {known}; use the newer program"
+    )]
+    Newer {
+        /// The file's format.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// `PRAGMA quick_check` found damage.
+    #[error("the database is damaged: {0}; restore it from a backup")]
+    Corrupt(String),
+}
+
+const FORMAT: i64 = 1;
+
+/// The books of one operator, open for writing.
+pub struct Store {
+    connection: Connection,
+    path: PathBuf,
+}
+
+fn error(path: &Path) -> impl Fn(rusqlite::Error) -> StoreError + '_ {
+    move |source| StoreError::Sqlite { path: path.display().to_string(), source }
+}
+
+impl Store {
+    /// Opens or creates the database, checks that it is whole and brings it to the present format.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be used, is damaged or is of a newer format.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let mut connection = Connection::open(path).map_err(error(path))?;
+        prepare(&connection).map_err(error(path))?;
+        let check: String = connection
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+            .map_err(error(path))?;
+        if check != "ok" {
+            return Err(StoreError::Corrupt(check));
+        }
+        let found: i64 = connection
+            .query_row("PRAGMA user_version", [], |row| row.get(0))
+            .map_err(error(path))?;
+        match found {
+            0 => {
+                let create = connection
+                    .transaction_with_behavior(TransactionBehavior::Exclusive)
+                    .map_err(error(path))?;
+                create.execute_batch(include_str!("schema.sql")).map_err(error(path))?;
+                create.pragma_update(None, "user_version", FORMAT).map_err(error(path))?;
+                create.commit().map_err(error(path))?;
+            }
+            FORMAT => {}
+            found => return Err(StoreError::Newer { found, known: FORMAT }),
+        }
+        Ok(Self { connection, path: path.to_owned() })
+    }
+
+    /// Another connection to the same file, for reading only.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be opened.
+    pub fn reader(&self) -> Result<Reader, StoreError> {
+        Reader::open(&self.path)
+    }
+
+    /// Moves the write-ahead log into the database file, so that the next start is quick.
+    ///
+    /// # Errors
+    /// [`StoreError`] when SQLite cannot.
+    pub fn checkpoint(&self) -> Result<(), StoreError> {
+        self.connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .map_err(error(&self.path))
+    }
+}
+
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", "ON")?;
+    connection.pragma_update(None, "cache_size", -65_536)?; // KiB
+    connection.pragma_update(None, "wal_autocheckpoint", 4_000)?; // pages of 4 KiB
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+fn open_for_reading(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(error(path))?;
+    connection.busy_timeout(Duration::from_secs(5)).map_err(error(path))?;
+    connection.set_prepared_statement_cache_capacity(32);
+    Ok(connection)
+}

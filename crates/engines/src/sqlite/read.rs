@@ -1,0 +1,249 @@
+//! Reading the books: whole at start, by key afterwards.
+
+use super::row::{Columns, int, time};
+use super::{StoreError, error, open_for_reading};
+use rusqlite::{Connection, OptionalExtension, Params};
+use std::path::{Path, PathBuf};
+use tpw_core::{AccountId, DeviceId, Instant, Money, PaymentId};
+use tpw_flow::{
+    Alarm, Archive, ArchiveError, ChainHead, Payment, RailInstruction, Registry, stored,
+};
+use tpw_ledger::{Ledger, TransferRow};
+use tpw_proof::leaf::Leaf;
+
+/// A connection that only reads.
+pub struct Reader {
+    connection: Connection,
+    path: PathBuf,
+}
+
+/// What the writer needs at its start.
+pub struct Restored {
+    /// Accounts and holds, checked against each other.
+    pub ledger: Ledger,
+    /// People, devices, codes, owners, chains.
+    pub registry: Registry,
+    /// Payments that wait.
+    pub waiting: Vec<Payment>,
+    /// How many leaves are stored.
+    pub leaves: u64,
+}
+
+/// A payment that was made, as screening remembers it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Past {
+    /// The payment.
+    pub payment: PaymentId,
+    /// Who paid.
+    pub payer: AccountId,
+    /// Who was paid.
+    pub payee: AccountId,
+    /// How much of what.
+    pub money: Money,
+    /// With which device.
+    pub device: DeviceId,
+    /// When.
+    pub received: Instant,
+}
+
+impl Reader {
+    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+        Ok(Self { connection: open_for_reading(path)?, path: path.to_owned() })
+    }
+
+    fn all<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        what: &'static str,
+        read: impl Fn(&mut Columns<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut statement = self.connection.prepare_cached(sql).map_err(error(&self.path))?;
+        let mut rows = statement.query(params).map_err(error(&self.path))?;
+        let mut items = Vec::new();
+        while let Some(row) = rows.next().map_err(error(&self.path))? {
+            items.push(read(&mut Columns::new(row, what))?);
+        }
+        Ok(items)
+    }
+
+    /// A value stored under a name.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be read.
+    pub fn meta(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.connection
+            .query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0))
+            .optional()
+            .map_err(error(&self.path))
+    }
+
+    /// Everything that the writer keeps in memory.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be read or its rows contradict each other.
+    pub fn restore(&self) -> Result<Restored, StoreError> {
+        let accounts = self.all(
+            "SELECT id, asset, kind, frozen, debit_max, balance_max, debits_posted, credits_posted,
+                 debits_pending, credits_pending, transfers, last, chain, opened
+             FROM account ORDER BY place",
+            [],
+            "account",
+            |c| c.account(),
+        )?;
+        let holds = self.all(
+            "SELECT id, number, debit, credit, asset, amount, expires FROM hold ORDER BY number",
+            [],
+            "hold",
+            |c| c.hold(),
+        )?;
+        let last = self.count("SELECT coalesce(max(number), 0) FROM transfer")?;
+        let ledger = Ledger::from_rows(accounts.into_iter(), holds.into_iter(), last)
+            .map_err(|_| StoreError::Damaged { what: "ledger" })?;
+        let leaves = self.count("SELECT coalesce(max(idx) + 1, 0) FROM leaf")?;
+        if leaves != self.count("SELECT count(*) FROM leaf")? {
+            return Err(StoreError::Damaged { what: "leaf" });
+        }
+        Ok(Restored { ledger, registry: self.registry()?, waiting: self.waiting()?, leaves })
+    }
+
+    fn count(&self, sql: &str) -> Result<u64, StoreError> {
+        let value: i64 =
+            self.connection.query_row(sql, [], |row| row.get(0)).map_err(error(&self.path))?;
+        u64::try_from(value).map_err(|_| StoreError::Damaged { what: "count" })
+    }
+
+    fn registry(&self) -> Result<Registry, StoreError> {
+        let mut registry = Registry::default();
+        let people =
+            self.all("SELECT id, name, added FROM person", [], "person", |c| c.person())?;
+        registry.people = people.into_iter().map(|p| (p.id, p)).collect();
+        let devices = self.all(
+            "SELECT id, person, algorithm, key, enrolled, revoked FROM device",
+            [],
+            "device",
+            |c| c.device(),
+        )?;
+        devices.into_iter().for_each(|device| registry.add_device(device));
+        let codes = "SELECT hash, person, expires, used_by FROM code";
+        registry.codes = self.all(codes, [], "code", |c| c.code())?.into_iter().collect();
+        let owners = "SELECT account, person, label FROM owner";
+        registry.owners = self.all(owners, [], "owner", |c| c.owner())?.into_iter().collect();
+        let chains = "SELECT device, account, sequence, hash FROM chain";
+        let chains = self.all(chains, [], "chain", |c| {
+            let key = (c.device_id()?, c.account_id()?);
+            Ok((key, ChainHead { sequence: c.uint()?, hash: c.hash()? }))
+        })?;
+        registry.chains = chains.into_iter().collect();
+        Ok(registry)
+    }
+
+    fn waiting(&self) -> Result<Vec<Payment>, StoreError> {
+        let sql = "SELECT state FROM payment WHERE status IN (1, 2) ORDER BY id";
+        let states = self.all(sql, [], "payment", |c| c.bytes())?;
+        states.iter().map(|bytes| read_payment(bytes)).collect()
+    }
+
+    /// A payment by its id.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be read or the payment is damaged.
+    pub fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT state FROM payment WHERE id = ?1")
+            .map_err(error(&self.path))?;
+        let bytes: Option<Vec<u8>> = statement
+            .query_row([id.as_bytes()], |row| row.get(0))
+            .optional()
+            .map_err(error(&self.path))?;
+        bytes.map(|bytes| read_payment(&bytes)).transpose()
+    }
+
+    /// The payments booked since `from`, oldest first: what screening has to remember.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be read.
+    pub fn each_booked_since(
+        &self,
+        from: Instant,
+        mut each: impl FnMut(Past),
+    ) -> Result<(), StoreError> {
+        let sql = "SELECT id, payer, payee, asset, amount, device, received
+                   FROM payment WHERE received >= ?1 AND status IN (3, 4) ORDER BY place";
+        let mut statement = self.connection.prepare_cached(sql).map_err(error(&self.path))?;
+        let mut rows = statement.query([time(from)]).map_err(error(&self.path))?;
+        while let Some(row) = rows.next().map_err(error(&self.path))? {
+            let mut c = Columns::new(row, "payment");
+            each(Past {
+                payment: c.payment_id()?,
+                payer: c.account_id()?,
+                payee: c.account_id()?,
+                money: c.money()?,
+                device: c.device_id()?,
+                received: c.time()?,
+            });
+        }
+        Ok(())
+    }
+
+    /// A transfer by its number.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be read.
+    pub fn transfer(&self, number: u64) -> Result<Option<TransferRow>, StoreError> {
+        let sql = "SELECT number, id, kind, debit, credit, asset, amount, at, pending, prev_debit,
+                       prev_credit, debit_chain, credit_chain FROM transfer WHERE number = ?1";
+        Ok(self.all(sql, [int(number)], "transfer", |c| c.transfer())?.into_iter().next())
+    }
+
+    /// How many leaves are stored.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be read.
+    pub fn leaf_count(&self) -> Result<u64, StoreError> {
+        self.count("SELECT coalesce(max(idx) + 1, 0) FROM leaf")
+    }
+
+    /// At most `most` leaves from `from` on, in order.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be read or a leaf is damaged.
+    pub fn leaves(&self, from: u64, most: usize) -> Result<Vec<Leaf>, StoreError> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let sql = "SELECT leaf FROM leaf WHERE idx >= ?1 ORDER BY idx LIMIT ?2";
+        self.all(sql, [int(from), most], "leaf", |c| {
+            Leaf::from_bytes(&c.bytes()?).map_err(|_| StoreError::Damaged { what: "leaf" })
+        })
+    }
+
+    /// Instructions to the clearing partner that are neither confirmed nor returned.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be read.
+    pub fn rail_open(&self) -> Result<Vec<RailInstruction>, StoreError> {
+        let sql = "SELECT payment, account, asset, amount, purpose, at FROM rail ORDER BY at";
+        self.all(sql, [], "rail instruction", |c| c.rail())
+    }
+
+    /// Alarms with a number above `after`, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be read.
+    pub fn alarms(&self, after: u64, most: usize) -> Result<Vec<(u64, Alarm)>, StoreError> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let sql = "SELECT number, kind, at, device, payment, size, root FROM alarm
+                   WHERE number > ?1 ORDER BY number LIMIT ?2";
+        self.all(sql, [int(after), most], "alarm", |c| c.alarm())
+    }
+}
+
+fn read_payment(bytes: &[u8]) -> Result<Payment, StoreError> {
+    stored::from_bytes(bytes).map_err(|_| StoreError::Damaged { what: "payment" })
+}
+
+impl Archive for Reader {
+    fn payment(&self, id: PaymentId) -> Result<Option<Payment>, ArchiveError> {
+        Self::payment(self, id).map_err(|error| ArchiveError(error.to_string()))
+    }
+}

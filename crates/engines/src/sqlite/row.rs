@@ -1,0 +1,244 @@
+//! Domain values to and from columns.
+
+use super::StoreError;
+use rusqlite::Row;
+use tpw_core::{
+    AccountId, Amount, Asset, DeviceId, Hash32, Instant, Money, Name, PaymentId, PersonId,
+    TransferId,
+};
+use tpw_crypto::{Algorithm, PublicKey};
+use tpw_flow::{Alarm, AlarmKind, CodeGrant, Device, Owner, Person, RailInstruction};
+use tpw_ledger::{Account, AccountKind, Frozen, HoldRow, Limits, TransferKind, TransferRow};
+
+/// A number for a column: SQLite's integers are signed. Numbers and times stay far below the limit.
+pub(super) fn int(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+pub(super) fn time(at: Instant) -> i64 {
+    int(at.unix_ms())
+}
+
+pub(super) fn amount(amount: Amount) -> [u8; 16] {
+    amount.minor().to_be_bytes()
+}
+
+/// Reads one row column by column; every failure names the kind of row.
+pub(super) struct Columns<'a> {
+    row: &'a Row<'a>,
+    what: &'static str,
+    next: usize,
+}
+
+type Read<T> = Result<T, StoreError>;
+
+impl<'a> Columns<'a> {
+    pub(super) const fn new(row: &'a Row<'a>, what: &'static str) -> Self {
+        Self { row, what, next: 0 }
+    }
+
+    fn damaged(&self) -> StoreError {
+        StoreError::Damaged { what: self.what }
+    }
+
+    fn get<T: rusqlite::types::FromSql>(&mut self) -> Read<T> {
+        let place = self.next;
+        self.next = self.next.saturating_add(1);
+        self.row.get(place).map_err(|_| self.damaged())
+    }
+
+    fn checked<T>(&self, value: Option<T>) -> Read<T> {
+        value.ok_or_else(|| self.damaged())
+    }
+
+    pub(super) fn uint(&mut self) -> Read<u64> {
+        let value: i64 = self.get()?;
+        u64::try_from(value).map_err(|_| self.damaged())
+    }
+
+    fn maybe_uint(&mut self) -> Read<Option<u64>> {
+        let value: Option<i64> = self.get()?;
+        value.map(|v| u64::try_from(v).map_err(|_| self.damaged())).transpose()
+    }
+
+    fn small(&mut self) -> Read<u8> {
+        let value = self.uint()?;
+        u8::try_from(value).map_err(|_| self.damaged())
+    }
+
+    pub(super) fn time(&mut self) -> Read<Instant> {
+        let ms = self.uint()?;
+        self.checked(Instant::from_unix_ms(ms))
+    }
+
+    pub(super) fn bytes(&mut self) -> Read<Vec<u8>> {
+        self.get()
+    }
+
+    pub(super) fn text(&mut self) -> Read<String> {
+        self.get()
+    }
+
+    fn fixed<const N: usize>(&mut self) -> Read<[u8; N]> {
+        let bytes = self.bytes()?;
+        bytes.try_into().map_err(|_| self.damaged())
+    }
+
+    pub(super) fn hash(&mut self) -> Read<Hash32> {
+        self.fixed().map(Hash32::new)
+    }
+
+    pub(super) fn account_id(&mut self) -> Read<AccountId> {
+        self.fixed().map(AccountId::from_bytes)
+    }
+
+    pub(super) fn payment_id(&mut self) -> Read<PaymentId> {
+        self.fixed().map(PaymentId::from_bytes)
+    }
+
+    pub(super) fn device_id(&mut self) -> Read<DeviceId> {
+        self.fixed().map(DeviceId::from_bytes)
+    }
+
+    fn person_id(&mut self) -> Read<PersonId> {
+        self.fixed().map(PersonId::from_bytes)
+    }
+
+    fn transfer_id(&mut self) -> Read<TransferId> {
+        self.fixed().map(TransferId::from_bytes)
+    }
+
+    fn amount(&mut self) -> Read<Amount> {
+        self.fixed().map(u128::from_be_bytes).map(Amount::from_minor)
+    }
+
+    fn maybe_amount(&mut self) -> Read<Option<Amount>> {
+        let bytes: Option<Vec<u8>> = self.get()?;
+        let Some(bytes) = bytes else { return Ok(None) };
+        let bytes = bytes.try_into().map_err(|_| self.damaged())?;
+        Ok(Some(Amount::from_minor(u128::from_be_bytes(bytes))))
+    }
+
+    fn asset(&mut self) -> Read<Asset> {
+        let text = self.text()?;
+        text.parse().map_err(|_| self.damaged())
+    }
+
+    pub(super) fn money(&mut self) -> Read<Money> {
+        let asset = self.asset()?;
+        Ok(Money { asset, amount: self.amount()? })
+    }
+
+    fn name(&mut self) -> Read<Name> {
+        let text = self.text()?;
+        Name::new(&text).map_err(|_| self.damaged())
+    }
+
+    pub(super) fn person(&mut self) -> Read<Person> {
+        Ok(Person { id: self.person_id()?, name: self.name()?, added: self.time()? })
+    }
+
+    pub(super) fn device(&mut self) -> Read<Device> {
+        let (id, person) = (self.device_id()?, self.person_id()?);
+        let algorithm = self.text()?;
+        let algorithm = self.checked(Algorithm::from_name(&algorithm))?;
+        let key = self.bytes()?;
+        let key = PublicKey::from_bytes(algorithm, &key).map_err(|_| self.damaged())?;
+        let enrolled = self.time()?;
+        let revoked = self.maybe_uint()?.and_then(Instant::from_unix_ms);
+        Ok(Device { id, person, key, enrolled, revoked })
+    }
+
+    pub(super) fn code(&mut self) -> Read<(Hash32, CodeGrant)> {
+        let (hash, person, expires) = (self.hash()?, self.person_id()?, self.time()?);
+        let used_by: Option<Vec<u8>> = self.get()?;
+        let used_by = used_by.map(|b| DeviceId::from_slice(&b).ok_or_else(|| self.damaged()));
+        Ok((hash, CodeGrant { person, expires, used_by: used_by.transpose()? }))
+    }
+
+    pub(super) fn owner(&mut self) -> Read<(AccountId, Owner)> {
+        let account = self.account_id()?;
+        let person: Option<Vec<u8>> = self.get()?;
+        let person = person.map(|b| PersonId::from_slice(&b).ok_or_else(|| self.damaged()));
+        Ok((account, Owner { person: person.transpose()?, label: self.name()? }))
+    }
+
+    pub(super) fn account(&mut self) -> Read<Account> {
+        let (id, asset) = (self.account_id()?, self.asset()?);
+        let kind = self.small()?;
+        let kind = self.checked(AccountKind::from_number(kind))?;
+        let frozen = self.small()?;
+        let frozen = self.checked(Frozen::from_bits(frozen))?;
+        let limits = Limits::NONE
+            .with_debit_max_per_transfer(self.maybe_amount()?)
+            .with_balance_max(self.maybe_amount()?);
+        Ok(Account {
+            id,
+            asset,
+            kind,
+            frozen,
+            limits,
+            debits_posted: self.amount()?,
+            credits_posted: self.amount()?,
+            debits_pending: self.amount()?,
+            credits_pending: self.amount()?,
+            transfers: self.uint()?,
+            last: self.uint()?,
+            chain: self.hash()?,
+            opened: self.time()?,
+        })
+    }
+
+    pub(super) fn hold(&mut self) -> Read<HoldRow> {
+        Ok(HoldRow {
+            id: self.transfer_id()?,
+            number: self.uint()?,
+            debit: self.account_id()?,
+            credit: self.account_id()?,
+            money: self.money()?,
+            expires: self.time()?,
+        })
+    }
+
+    pub(super) fn transfer(&mut self) -> Read<TransferRow> {
+        let (number, id) = (self.uint()?, self.transfer_id()?);
+        let kind = self.small()?;
+        Ok(TransferRow {
+            number,
+            id,
+            kind: self.checked(TransferKind::from_number(kind))?,
+            debit: self.account_id()?,
+            credit: self.account_id()?,
+            money: self.money()?,
+            at: self.time()?,
+            pending: self.maybe_uint()?,
+            prev_debit: self.uint()?,
+            prev_credit: self.uint()?,
+            debit_chain: self.hash()?,
+            credit_chain: self.hash()?,
+        })
+    }
+
+    pub(super) fn rail(&mut self) -> Read<RailInstruction> {
+        Ok(RailInstruction {
+            payment: self.payment_id()?,
+            account: self.account_id()?,
+            money: self.money()?,
+            purpose: self.text()?,
+            at: self.time()?,
+        })
+    }
+
+    pub(super) fn alarm(&mut self) -> Read<(u64, Alarm)> {
+        let number = self.uint()?;
+        let kind = self.text()?;
+        let alarm = Alarm {
+            kind: self.checked(AlarmKind::from_code(&kind))?,
+            at: self.time()?,
+            device: self.device_id()?,
+            payment: self.payment_id()?,
+            head: tpw_core::TreeHead { size: self.uint()?, root: self.hash()? },
+        };
+        Ok((number, alarm))
+    }
+}

@@ -1,0 +1,130 @@
+-- The books. Ids are 16 bytes, hashes 32; amounts are 16 bytes, most significant first; times are Unix
+-- milliseconds. The constraints repeat what the ledger has already made sure of: a second line of defence.
+
+CREATE TABLE meta (
+    key   TEXT PRIMARY KEY,
+    value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE person (
+    id    BLOB PRIMARY KEY CHECK (length(id) = 16),
+    name  TEXT NOT NULL,
+    added INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE device (
+    id        BLOB PRIMARY KEY CHECK (length(id) = 16),
+    person    BLOB NOT NULL REFERENCES person (id),
+    algorithm TEXT NOT NULL,
+    key       BLOB NOT NULL UNIQUE,
+    enrolled  INTEGER NOT NULL,
+    revoked   INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE code (
+    hash    BLOB PRIMARY KEY CHECK (length(hash) = 32),
+    person  BLOB NOT NULL REFERENCES person (id),
+    expires INTEGER NOT NULL,
+    used_by BLOB
+) STRICT, WITHOUT ROWID;
+
+-- `place` keeps the order in which accounts were opened.
+CREATE TABLE account (
+    place          INTEGER PRIMARY KEY,
+    id             BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+    asset          TEXT NOT NULL,
+    kind           INTEGER NOT NULL,
+    frozen         INTEGER NOT NULL,
+    debit_max      BLOB,
+    balance_max    BLOB,
+    debits_posted  BLOB NOT NULL CHECK (length(debits_posted) = 16),
+    credits_posted BLOB NOT NULL CHECK (length(credits_posted) = 16),
+    debits_pending  BLOB NOT NULL CHECK (length(debits_pending) = 16),
+    credits_pending BLOB NOT NULL CHECK (length(credits_pending) = 16),
+    transfers      INTEGER NOT NULL,
+    last           INTEGER NOT NULL,
+    chain          BLOB NOT NULL CHECK (length(chain) = 32),
+    opened         INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE owner (
+    account BLOB PRIMARY KEY CHECK (length(account) = 16),
+    person  BLOB REFERENCES person (id),
+    label   TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE chain (
+    device   BLOB NOT NULL,
+    account  BLOB NOT NULL,
+    sequence INTEGER NOT NULL,
+    hash     BLOB NOT NULL CHECK (length(hash) = 32),
+    PRIMARY KEY (device, account)
+) STRICT, WITHOUT ROWID;
+
+-- No index but the number: an account's history is walked along the backlinks, newest first.
+CREATE TABLE transfer (
+    number       INTEGER PRIMARY KEY,
+    id           BLOB NOT NULL CHECK (length(id) = 16),
+    kind         INTEGER NOT NULL,
+    debit        BLOB NOT NULL CHECK (length(debit) = 16),
+    credit       BLOB NOT NULL CHECK (length(credit) = 16 AND credit <> debit),
+    asset        TEXT NOT NULL,
+    amount       BLOB NOT NULL CHECK (length(amount) = 16),
+    at           INTEGER NOT NULL,
+    pending      INTEGER,
+    prev_debit   INTEGER NOT NULL,
+    prev_credit  INTEGER NOT NULL,
+    debit_chain  BLOB NOT NULL CHECK (length(debit_chain) = 32),
+    credit_chain BLOB NOT NULL CHECK (length(credit_chain) = 32)
+) STRICT;
+
+CREATE TABLE hold (
+    id      BLOB PRIMARY KEY CHECK (length(id) = 16),
+    number  INTEGER NOT NULL,
+    debit   BLOB NOT NULL,
+    credit  BLOB NOT NULL,
+    asset   TEXT NOT NULL,
+    amount  BLOB NOT NULL CHECK (length(amount) = 16),
+    expires INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- `place` is the order of arrival; the columns beside the state are for screening's memory and for auditors.
+CREATE TABLE payment (
+    place    INTEGER PRIMARY KEY,
+    id       BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+    status   INTEGER NOT NULL,
+    received INTEGER NOT NULL,
+    payer    BLOB NOT NULL,
+    payee    BLOB NOT NULL,
+    asset    TEXT NOT NULL,
+    amount   BLOB NOT NULL CHECK (length(amount) = 16),
+    device   BLOB NOT NULL,
+    state    BLOB NOT NULL
+) STRICT;
+CREATE INDEX payment_waiting ON payment (id) WHERE status IN (1, 2);
+
+CREATE TABLE leaf (
+    idx     INTEGER PRIMARY KEY,
+    leaf    BLOB NOT NULL,
+    payment BLOB
+) STRICT;
+
+-- Instructions to the clearing partner that are not yet confirmed or returned.
+CREATE TABLE rail (
+    payment BLOB PRIMARY KEY CHECK (length(payment) = 16),
+    account BLOB NOT NULL,
+    asset   TEXT NOT NULL,
+    amount  BLOB NOT NULL CHECK (length(amount) = 16),
+    purpose TEXT NOT NULL,
+    at      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE alarm (
+    number  INTEGER PRIMARY KEY,
+    kind    TEXT NOT NULL,
+    at      INTEGER NOT NULL,
+    device  BLOB NOT NULL,
+    payment BLOB NOT NULL,
+    size    INTEGER NOT NULL,
+    root    BLOB NOT NULL CHECK (length(root) = 32)
+) STRICT;

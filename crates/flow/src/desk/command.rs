@@ -1,0 +1,356 @@
+//! What the desk can be told, and what it answers.
+
+use super::registry::{Device, Person};
+use crate::payment::Payment;
+use crate::step::Seen;
+use std::sync::Arc;
+use tpw_core::{
+    AccountId, Amount, Asset, DeviceId, Hash32, Instant, Intent, Name, PaymentId, PersonId,
+    StepUpProof, TransferId,
+};
+use tpw_crypto::PublicKey;
+use tpw_ledger::{AccountKind, LedgerError, Limits};
+use tpw_proof::statement::Verified;
+
+/// An account to be opened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewAccountOrder {
+    /// The id.
+    pub id: AccountId,
+    /// The asset.
+    pub asset: Asset,
+    /// Who holds the keys.
+    pub kind: AccountKind,
+    /// What the owner calls it.
+    pub label: Name,
+    /// What comes in from the operator's issuance account on opening; may be zero.
+    pub opening: Amount,
+    /// The id of the transfer for it.
+    pub transfer: TransferId,
+    /// Limits.
+    pub limits: Limits,
+}
+
+/// A person to be entered, with accounts and an enrolment code, all or nothing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewPerson {
+    /// The id.
+    pub id: PersonId,
+    /// The name.
+    pub name: Name,
+    /// The accounts.
+    pub accounts: Vec<NewAccountOrder>,
+    /// The hash of an enrolment code and until when it can be used.
+    pub code: Option<(Hash32, Instant)>,
+}
+
+/// A payment as it comes in, with its signature checked.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// The intent.
+    pub statement: Verified<Intent>,
+    /// How the tree head that the device has seen compares with our log.
+    pub seen: Seen,
+    /// Fresh random bytes: what will open the log entry's commitment.
+    pub salt: [u8; 32],
+}
+
+/// What the desk can be told.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Enter a person.
+    AddPerson(NewPerson),
+    /// Open an account for a person, or for nobody: an account at a clearing partner.
+    OpenAccount {
+        /// For whom.
+        person: Option<PersonId>,
+        /// What.
+        order: NewAccountOrder,
+    },
+    /// Give a person another enrolment code.
+    IssueCode {
+        /// To whom.
+        person: PersonId,
+        /// The hash of the code.
+        code: Hash32,
+        /// Until when.
+        expires: Instant,
+    },
+    /// Enrol a device with a code.
+    Enrol {
+        /// The hash of the code.
+        code: Hash32,
+        /// The id for the device.
+        device: DeviceId,
+        /// The device's key, whose possession was proved.
+        key: PublicKey,
+    },
+    /// Enter the operator's own device, which needs no code: whoever has the data folder has it.
+    EnrolOperator {
+        /// The operator as a person.
+        person: Person,
+        /// The device.
+        device: DeviceId,
+        /// The device's key.
+        key: PublicKey,
+    },
+    /// Stop trusting a device, from the next command on.
+    RevokeDevice {
+        /// The device.
+        device: DeviceId,
+    },
+    /// Bring money in from the operator's issuance account.
+    Fund {
+        /// Where to.
+        account: AccountId,
+        /// How much.
+        amount: Amount,
+        /// The id of the transfer.
+        transfer: TransferId,
+    },
+    /// Freeze or unfreeze an account.
+    Freeze {
+        /// Which.
+        account: AccountId,
+        /// Frozen afterwards or not.
+        frozen: Frozen,
+    },
+    /// Take a payment.
+    Submit(Box<Submission>),
+    /// Let a payment go on with a fresh signature of the payer's device.
+    StepUp(Box<Verified<StepUpProof>>),
+    /// Let a held payment go on.
+    Release {
+        /// Which.
+        payment: PaymentId,
+        /// RFC 7638 thumbprint of the operator's key.
+        operator: Hash32,
+    },
+    /// Reject a waiting payment.
+    Reject {
+        /// Which.
+        payment: PaymentId,
+    },
+    /// The clearing partner has confirmed a payment.
+    RailConfirm {
+        /// Which.
+        payment: PaymentId,
+    },
+    /// The clearing partner has returned a payment.
+    RailReturn {
+        /// Which.
+        payment: PaymentId,
+    },
+    /// Undo a booked payment between custodial accounts.
+    Recall {
+        /// Which.
+        payment: PaymentId,
+        /// RFC 7638 thumbprint of the operator's key.
+        operator: Hash32,
+    },
+    /// Time has passed: end what has waited too long.
+    Tick,
+}
+
+/// What [`Command::Freeze`] leads to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Frozen {
+    /// No money in or out.
+    Yes,
+    /// As usual.
+    No,
+}
+
+/// What the desk answers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// Done, and there is nothing to tell.
+    Done,
+    /// A device, as enrolled.
+    Device(Device),
+    /// A payment in its new state.
+    Payment(Arc<Payment>),
+    /// A payment that was there already, asked for with the same bytes.
+    Repeated(Arc<Payment>),
+    /// How many payments ended.
+    Ended(u64),
+}
+
+/// What a client should do about a rejection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RejectionClass {
+    /// The request is wrong in itself.
+    Invalid,
+    /// Who asks may not.
+    Forbidden,
+    /// What it is about does not exist, or not for who asks.
+    NotFound,
+    /// It contradicts what is there.
+    Conflict,
+}
+
+/// Why a command was rejected. A rejection has changed nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// The signing device is not enrolled here.
+    #[error(
+        "the device is not enrolled with this operator; enrol it with a code from the operator"
+    )]
+    UnknownDevice,
+    /// The signing device was revoked.
+    #[error("the device was revoked; enrol this or another device with a new code")]
+    DeviceRevoked,
+    /// The payer's account is not the device owner's.
+    #[error("the payer's account does not belong to the owner of this device")]
+    NotOwner,
+    /// Signed for another operator.
+    #[error("the statement was signed for another operator")]
+    WrongAudience,
+    /// Too late.
+    #[error("the intent has expired; sign a new one")]
+    Expired,
+    /// Made in the future.
+    #[error("the statement was made more than a minute in the future; set the device's clock")]
+    FromFuture,
+    /// The number was used.
+    #[error("the sequence number was already used; the next one is {expected}")]
+    SequenceUsed {
+        /// The number that is next.
+        expected: u64,
+    },
+    /// A number before it is missing.
+    #[error("an intent before this one is missing; the next sequence number is {expected}")]
+    SequenceGap {
+        /// The number that is next.
+        expected: u64,
+    },
+    /// The hash of the previous intent is wrong.
+    #[error(
+        "the hash of the previous intent is not that of the last intent of this device on this account"
+    )]
+    ChainMismatch,
+    /// The device has seen another log.
+    #[error("the device has seen a checkpoint that this log never published; an alarm was raised")]
+    CheckpointFork,
+    /// The id was used for something else.
+    #[error("this payment id was used before with a different {field}")]
+    ExistsWithDifferent {
+        /// The first field that differs.
+        field: &'static str,
+    },
+    /// No such payment.
+    #[error("there is no such payment")]
+    UnknownPayment,
+    /// The payment is in another state.
+    #[error("the payment is {status}, which does not allow this")]
+    WrongStatus {
+        /// The state it is in.
+        status: &'static str,
+    },
+    /// The proof is about something else.
+    #[error("the step-up proof does not fit the waiting payment: its {field} differs")]
+    ProofMismatch {
+        /// What differs.
+        field: &'static str,
+    },
+    /// The proof is old.
+    #[error("the step-up proof is older than five minutes; give the passphrase again")]
+    ProofStale,
+    /// No such person.
+    #[error("there is no such person")]
+    UnknownPerson,
+    /// No such account.
+    #[error("there is no such account")]
+    UnknownAccount,
+    /// The code is wrong, used or too old. One answer for all three: no oracle.
+    #[error("the enrolment code is not valid; ask the operator for a new one")]
+    CodeInvalid,
+    /// The key belongs to a device already.
+    #[error("this key is already enrolled")]
+    KeyInUse,
+    /// The id is taken.
+    #[error("this {what} id is already in use")]
+    IdInUse {
+        /// Of what.
+        what: &'static str,
+    },
+    /// The operator has no issuance account of this asset.
+    #[error("the asset `{0}` is not set up here")]
+    UnknownAsset(Asset),
+    /// Self-custodial money moves by its holder's signature only.
+    #[error("the account is self-custodial: only its holder can move or block what is in it")]
+    SelfCustodial,
+    /// The ledger says no.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+impl Rejection {
+    /// The stable code in the API.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownDevice => "unknown_device",
+            Self::DeviceRevoked => "device_revoked",
+            Self::NotOwner => "not_owner",
+            Self::WrongAudience => "wrong_audience",
+            Self::Expired => "expired",
+            Self::FromFuture => "from_future",
+            Self::SequenceUsed { .. } => "sequence_used",
+            Self::SequenceGap { .. } => "sequence_gap",
+            Self::ChainMismatch => "chain_mismatch",
+            Self::CheckpointFork => "checkpoint_fork",
+            Self::ExistsWithDifferent { .. } => "exists_with_different",
+            Self::UnknownPayment => "unknown_payment",
+            Self::WrongStatus { .. } => "wrong_status",
+            Self::ProofMismatch { .. } => "proof_mismatch",
+            Self::ProofStale => "proof_stale",
+            Self::UnknownPerson => "unknown_person",
+            Self::UnknownAccount => "unknown_account",
+            Self::CodeInvalid => "code_invalid",
+            Self::KeyInUse => "key_in_use",
+            Self::IdInUse { .. } => "id_in_use",
+            Self::UnknownAsset(_) => "unknown_asset",
+            Self::SelfCustodial => "self_custodial",
+            Self::Ledger(_) => "ledger_refused",
+        }
+    }
+
+    /// What kind of rejection it is.
+    #[must_use]
+    pub const fn class(&self) -> RejectionClass {
+        match self {
+            Self::UnknownDevice | Self::DeviceRevoked | Self::NotOwner | Self::SelfCustodial => {
+                RejectionClass::Forbidden
+            }
+            Self::UnknownPayment | Self::UnknownPerson | Self::UnknownAccount => {
+                RejectionClass::NotFound
+            }
+            Self::SequenceUsed { .. }
+            | Self::SequenceGap { .. }
+            | Self::ChainMismatch
+            | Self::CheckpointFork
+            | Self::ExistsWithDifferent { .. }
+            | Self::WrongStatus { .. }
+            | Self::KeyInUse
+            | Self::IdInUse { .. } => RejectionClass::Conflict,
+            Self::WrongAudience
+            | Self::Expired
+            | Self::FromFuture
+            | Self::ProofMismatch { .. }
+            | Self::ProofStale
+            | Self::CodeInvalid
+            | Self::UnknownAsset(_)
+            | Self::Ledger(_) => RejectionClass::Invalid,
+        }
+    }
+
+    /// The sequence number that would be taken, where that is what was wrong.
+    #[must_use]
+    pub const fn expected(&self) -> Option<u64> {
+        match self {
+            Self::SequenceUsed { expected } | Self::SequenceGap { expected } => Some(*expected),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The desk: all that the single writer holds in memory. Commands come in one after the other; each is
+//! decided completely, and what has to be stored is collected in [`Changes`].
+//!
+//! The desk is pure: it reads no clock and no disk. What it cannot hold in memory, the payments of the
+//! past, it asks of an [`Archive`].
+
+mod admin;
+mod changes;
+mod command;
+mod pay;
+mod perform;
+mod registry;
+
+pub use changes::{Alarm, AlarmKind, Changes, LeafRow, RailInstruction};
+pub use command::{
+    Answer, Command, Frozen, NewAccountOrder, NewPerson, Rejection, RejectionClass, Submission,
+};
+pub use registry::{ChainHead, CodeGrant, Device, Owner, Person, Registry};
+
+use crate::payment::{Payment, Status};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use tpw_core::{AccountId, Asset, Instant, Name, PaymentId};
+use tpw_ledger::Ledger;
+use tpw_screen::Screen;
+
+/// Why the archive could not answer. Fatal: the writer stops and rebuilds from the store.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the store of past payments cannot be read: {0}")]
+pub struct ArchiveError(pub String);
+
+/// The payments of the past, as the store has them.
+pub trait Archive {
+    /// A payment by its id, in the state of the last commit.
+    ///
+    /// # Errors
+    /// [`ArchiveError`] when the store cannot be read.
+    fn payment(&self, id: PaymentId) -> Result<Option<Payment>, ArchiveError>;
+}
+
+/// What a desk is opened with, read from the store.
+pub struct Opening {
+    /// The operator's name: the only audience whose intents are taken.
+    pub audience: Name,
+    /// Accounts and open holds.
+    pub ledger: Ledger,
+    /// Rules, with the feature state replayed.
+    pub screen: Screen,
+    /// People, devices, codes, owners, chains.
+    pub registry: Registry,
+    /// Payments that wait.
+    pub waiting: Vec<Payment>,
+    /// How many leaves the log has.
+    pub leaves: u64,
+    /// The operator's own account of each asset, from which money comes in.
+    pub issuance: HashMap<Asset, AccountId>,
+}
+
+/// The writer's memory.
+pub struct Desk {
+    audience: Name,
+    ledger: Ledger,
+    screen: Screen,
+    registry: Registry,
+    waiting: BTreeMap<PaymentId, Arc<Payment>>,
+    deadlines: BTreeSet<(Instant, PaymentId)>,
+    /// Payments touched since the last [`Desk::take_changes`]: the archive does not have them yet.
+    recent: HashMap<PaymentId, Arc<Payment>>,
+    leaves: u64,
+    issuance: HashMap<Asset, AccountId>,
+    changes: Changes,
+}
+
+/// A defect: the state in memory is in doubt. The writer must stop and rebuild from the store.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DeskFault {
+    /// The store could not be read.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// An event did not fit a payment's state.
+    #[error(transparent)]
+    Step(#[from] crate::step::StepError),
+    /// Memory and store disagree.
+    #[error("the state in memory is in doubt: {0}")]
+    Doubt(&'static str),
+}
+
+/// The outcome of a command: an answer or a rejection, both to be sent after the commit.
+pub type Outcome = Result<Answer, Rejection>;
+
+impl Desk {
+    /// A desk over what the store holds.
+    #[must_use]
+    pub fn open(opening: Opening) -> Self {
+        let waiting: BTreeMap<_, _> =
+            opening.waiting.into_iter().map(|p| (p.id(), Arc::new(p))).collect();
+        let deadlines =
+            waiting.iter().filter_map(|(id, p)| p.deadline().map(|at| (at, *id))).collect();
+        Self {
+            audience: opening.audience,
+            ledger: opening.ledger,
+            screen: opening.screen,
+            registry: opening.registry,
+            waiting,
+            deadlines,
+            recent: HashMap::new(),
+            leaves: opening.leaves,
+            issuance: opening.issuance,
+            changes: Changes::default(),
+        }
+    }
+
+    /// Decides one command.
+    ///
+    /// # Errors
+    /// [`DeskFault`] only when the state is in doubt; what is wrong with a command is in the [`Outcome`].
+    pub fn apply(
+        &mut self,
+        command: Command,
+        now: Instant,
+        archive: &dyn Archive,
+    ) -> Result<Outcome, DeskFault> {
+        match command {
+            Command::Submit(submission) => self.submit(*submission, now, archive),
+            Command::StepUp(proof) => self.step_up(&proof, now, archive),
+            Command::Release { payment, operator } => self.release(payment, operator, now, archive),
+            Command::Reject { payment } => self.reject(payment, now, archive),
+            Command::RailConfirm { payment } => self.rail_confirm(payment, now, archive),
+            Command::RailReturn { payment } => {
+                self.recall(payment, crate::Cause::RailReturned, now, archive)
+            }
+            Command::Recall { payment, operator } => {
+                self.recall(payment, crate::Cause::Operator(operator), now, archive)
+            }
+            Command::Tick => self.tick(now),
+            registry_command => Ok(self.administer(registry_command, now)),
+        }
+    }
+
+    /// The log's two first entries; to be called once on an empty store, before any other command.
+    pub fn begin_log(&mut self, origin: &str) {
+        for index in [0_u8, 1] {
+            if self.leaves == u64::from(index) {
+                let leaf = tpw_proof::leaf::Leaf::genesis(origin, index);
+                self.changes.leaves.push(LeafRow { index: self.leaves, leaf, payment: None });
+                self.leaves = self.leaves.saturating_add(1);
+            }
+        }
+    }
+
+    /// What has to be stored, in one transaction, before any outcome since the last call is answered.
+    pub fn take_changes(&mut self) -> Changes {
+        self.recent.clear();
+        let mut changes = core::mem::take(&mut self.changes);
+        changes.ledger = self.ledger.take_changes();
+        changes
+    }
+
+    /// The ledger's accounts and totals, for reading.
+    #[must_use]
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// People, devices, owners and chains, for reading.
+    #[must_use]
+    pub const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The screening state, for reading and for rule changes.
+    pub const fn screen_mut(&mut self) -> &mut Screen {
+        &mut self.screen
+    }
+
+    /// How many leaves the log has or will have with the changes not yet taken.
+    #[must_use]
+    pub const fn leaves(&self) -> u64 {
+        self.leaves
+    }
+
+    /// Payments that wait for an operator or for their payer, oldest first.
+    pub fn waiting(&self) -> impl Iterator<Item = &Arc<Payment>> {
+        self.waiting.values()
+    }
+
+    /// The earliest instant at which waiting ends for some payment.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(at, _)| *at)
+    }
+
+    fn find(
+        &self,
+        id: PaymentId,
+        archive: &dyn Archive,
+    ) -> Result<Option<Arc<Payment>>, ArchiveError> {
+        match self.recent.get(&id).or_else(|| self.waiting.get(&id)) {
+            Some(payment) => Ok(Some(Arc::clone(payment))),
+            None => Ok(archive.payment(id)?.map(Arc::new)),
+        }
+    }
+
+    /// Keeps a payment that has come to rest: in the changes, and in memory while it waits.
+    fn keep(&mut self, payment: Payment) -> Arc<Payment> {
+        let id = payment.id();
+        if let Some(at) = self.waiting.remove(&id).and_then(|old| old.deadline()) {
+            self.deadlines.remove(&(at, id));
+        }
+        let payment = Arc::new(payment);
+        if matches!(payment.status(), Some(Status::StepUp | Status::Held)) {
+            self.waiting.insert(id, Arc::clone(&payment));
+            self.deadlines.extend(payment.deadline().map(|at| (at, id)));
+        }
+        self.recent.insert(id, Arc::clone(&payment));
+        self.changes.payments.push(Arc::clone(&payment));
+        payment
+    }
+}

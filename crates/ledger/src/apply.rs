@@ -1,0 +1,344 @@
+//! Operations: what can be asked of the ledger, and how each becomes entries.
+
+use crate::book::Entry;
+use crate::{
+    Account, FreezeReason, HoldChange, HoldEnd, HoldRow, Ledger, LedgerError, Limits, NewAccount,
+    TransferKind, TransferRequest, TransferRow,
+};
+use tpw_core::{AccountId, Amount, Instant, Money, Posting, TransferId};
+use tpw_crypto::sha256_parts;
+
+/// What is asked of the ledger.
+///
+/// A transfer id must never have been used before: the ledger keeps no list of them; the caller's
+/// payment id and the store's primary key see to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Operation<'a> {
+    /// Open an account.
+    Open(NewAccount),
+    /// Move money: 1 to 16 linked legs, in order, all or none. A later leg can spend what an earlier
+    /// one brought.
+    Transfer(&'a [TransferRequest]),
+    /// Set money aside until it is posted or voided or `expires` is reached.
+    Hold {
+        /// What is to be held.
+        request: TransferRequest,
+        /// From when on it can only be voided; later than now.
+        expires: Instant,
+    },
+    /// Move held money; what is not posted is released.
+    Post {
+        /// The hold.
+        hold: TransferId,
+        /// The id of this transfer.
+        id: TransferId,
+        /// How much in minor units; `None` for all.
+        amount: Option<Amount>,
+    },
+    /// Release held money.
+    Void {
+        /// The hold.
+        hold: TransferId,
+        /// The id of this transfer.
+        id: TransferId,
+    },
+    /// Move the full amounts of 1 to 16 transfers back, in the given order, all or none.
+    ///
+    /// The ledger does not remember what was reversed: the caller's payment state sees to it that
+    /// each transfer is reversed at most once.
+    Reverse(&'a [Reversal]),
+    /// Freeze an account for a reason: it neither gives nor receives. Open holds can still be voided
+    /// and still expire.
+    Freeze {
+        /// The account.
+        account: AccountId,
+        /// Why.
+        why: FreezeReason,
+    },
+    /// Lift one reason; the account stays frozen while another holds.
+    Unfreeze {
+        /// The account.
+        account: AccountId,
+        /// The reason to lift.
+        why: FreezeReason,
+    },
+    /// Replace an account's limits. What is held already stays held.
+    SetLimits {
+        /// The account.
+        account: AccountId,
+        /// The new limits.
+        limits: Limits,
+    },
+}
+
+/// A transfer that moved money, as its reversal needs it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Original {
+    /// Its number in the ledger.
+    pub number: u64,
+    /// The account that gave.
+    pub debit: AccountId,
+    /// The account that received.
+    pub credit: AccountId,
+    /// How much of what was moved.
+    pub money: Money,
+}
+
+impl Original {
+    /// From a posting of a `Transfer` or a `Post`. A posting does not say its kind: the caller
+    /// knows that it is not one of a hold.
+    #[must_use]
+    pub const fn of_posting(posting: &Posting) -> Self {
+        let Posting { number, debit, credit, money, .. } = *posting;
+        Self { number, debit, credit, money }
+    }
+
+    /// From a stored transfer; `None` if that moved no money or is a reversal itself.
+    #[must_use]
+    pub const fn of_row(row: &TransferRow) -> Option<Self> {
+        let TransferRow { number, kind, debit, credit, money, .. } = *row;
+        match kind {
+            TransferKind::Transfer | TransferKind::Post => {
+                Some(Self { number, debit, credit, money })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// One transfer to reverse.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reversal {
+    /// What is to be reversed.
+    pub of: Original,
+    /// The id of the opposite transfer.
+    pub id: TransferId,
+}
+
+/// What an operation did.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Applied {
+    /// One posting for each transfer made, in the order of their numbers; none for an operation that
+    /// made no transfer.
+    pub postings: Vec<Posting>,
+}
+
+impl Ledger {
+    /// Carries out one operation.
+    ///
+    /// # Errors
+    /// The [`LedgerError`] that names the party or the field at fault. Then nothing has changed.
+    pub fn apply(&mut self, op: Operation<'_>, now: Instant) -> Result<Applied, LedgerError> {
+        match op {
+            Operation::Open(new) => self.open(&new, now),
+            Operation::Transfer(legs) => {
+                legs_allowed(legs.len(), legs.iter().map(|leg| leg.id))?;
+                self.enter_all(legs.iter().map(|leg| Ok(plain(leg, TransferKind::Transfer))), now)
+            }
+            Operation::Hold { request, expires } => self.make_hold(&request, expires, now),
+            Operation::Post { hold, id, amount } => self.post(&hold, id, amount, now),
+            Operation::Void { hold, id } => {
+                let hold = *self.holds.get(&hold).ok_or(LedgerError::HoldNotOpen(hold))?;
+                self.resolve(&hold, id, hold.money.amount, HoldEnd::Voided, now)
+            }
+            Operation::Reverse(reversals) => {
+                legs_allowed(reversals.len(), reversals.iter().map(|reversal| reversal.id))?;
+                let next = self.next_number;
+                self.enter_all(reversals.iter().map(|reversal| opposite(reversal, next)), now)
+            }
+            Operation::Freeze { account, why } => self.change(&account, |row| {
+                if row.frozen.has(why) {
+                    return Err(LedgerError::AlreadyFrozen);
+                }
+                row.frozen = row.frozen.with(why);
+                Ok(())
+            }),
+            Operation::Unfreeze { account, why } => self.change(&account, |row| {
+                if !row.frozen.has(why) {
+                    return Err(LedgerError::NotFrozen);
+                }
+                row.frozen = row.frozen.without(why);
+                Ok(())
+            }),
+            Operation::SetLimits { account, limits } => self.change(&account, |row| {
+                row.limits = limits;
+                Ok(())
+            }),
+        }
+    }
+
+    /// Releases every hold that has run out by `now`, by expiry, then by number: the same state and
+    /// the same time give the same transfers, ids included.
+    pub fn expire(&mut self, now: Instant) -> Vec<Applied> {
+        let mut done = Vec::new();
+        while let Some(hold) = self.holds.first().copied().filter(|hold| hold.expires <= now) {
+            let id = expiry_id(&hold);
+            match self.resolve(&hold, id, hold.money.amount, HoldEnd::Expired, now) {
+                Ok(applied) => done.push(applied),
+                Err(_) => break, // only when numbers are used up, after 2^64 transfers
+            }
+        }
+        done
+    }
+
+    fn open(&mut self, new: &NewAccount, now: Instant) -> Result<Applied, LedgerError> {
+        if self.index.contains_key(&new.id) {
+            return Err(LedgerError::AccountExists(new.id));
+        }
+        let place = self.insert(Account::new(new, now))?;
+        self.touch(place);
+        Ok(Applied { postings: Vec::new() })
+    }
+
+    fn change(
+        &mut self,
+        id: &AccountId,
+        edit: impl FnOnce(&mut Account) -> Result<(), LedgerError>,
+    ) -> Result<Applied, LedgerError> {
+        let place = self.place(id).ok_or(LedgerError::UnknownAccount(*id))?;
+        edit(self.accounts.get_mut(place).ok_or(LedgerError::UnknownAccount(*id))?)?;
+        self.touch(place);
+        Ok(Applied { postings: Vec::new() })
+    }
+
+    /// Makes all entries or, when one is refused, none.
+    fn enter_all(
+        &mut self,
+        entries: impl ExactSizeIterator<Item = Result<Entry, LedgerError>>,
+        now: Instant,
+    ) -> Result<Applied, LedgerError> {
+        let mut postings = Vec::with_capacity(entries.len());
+        for entry in entries {
+            match entry.and_then(|entry| self.enter(&entry, now)) {
+                Ok(row) => postings.push(row.posting()),
+                Err(error) => {
+                    self.roll_back();
+                    return Err(error);
+                }
+            }
+        }
+        self.keep();
+        Ok(Applied { postings })
+    }
+
+    fn make_hold(
+        &mut self,
+        request: &TransferRequest,
+        expires: Instant,
+        now: Instant,
+    ) -> Result<Applied, LedgerError> {
+        if expires <= now {
+            return Err(LedgerError::ExpiryPast);
+        }
+        if self.holds.get(&request.id).is_some() {
+            return Err(LedgerError::HoldExists(request.id));
+        }
+        let row = self.enter(&plain(request, TransferKind::Hold), now)?;
+        self.keep();
+        let TransferRow { id, number, debit, credit, money, .. } = row;
+        let hold = HoldRow { id, number, debit, credit, money, expires };
+        self.holds.put(hold);
+        self.hold_changes.push(HoldChange::Opened(hold));
+        Ok(Applied { postings: vec![row.posting()] })
+    }
+
+    fn post(
+        &mut self,
+        hold: &TransferId,
+        id: TransferId,
+        amount: Option<Amount>,
+        now: Instant,
+    ) -> Result<Applied, LedgerError> {
+        let hold = *self.holds.get(hold).ok_or(LedgerError::HoldNotOpen(*hold))?;
+        if hold.expires <= now {
+            return Err(LedgerError::HoldExpired(hold.id));
+        }
+        let held = hold.money.amount;
+        let amount = amount.unwrap_or(held);
+        if amount > held {
+            return Err(LedgerError::AmountAboveHold { held });
+        }
+        self.resolve(&hold, id, amount, HoldEnd::Posted, now)
+    }
+
+    fn resolve(
+        &mut self,
+        hold: &HoldRow,
+        id: TransferId,
+        amount: Amount,
+        end: HoldEnd,
+        now: Instant,
+    ) -> Result<Applied, LedgerError> {
+        let kind = match end {
+            HoldEnd::Posted => TransferKind::Post,
+            HoldEnd::Voided => TransferKind::Void,
+            HoldEnd::Expired => TransferKind::Expire,
+        };
+        let entry = Entry {
+            id,
+            kind,
+            debit: hold.debit,
+            credit: hold.credit,
+            money: Money { amount, asset: hold.money.asset },
+            pending: Some(hold.number),
+            released: hold.money.amount,
+        };
+        let row = self.enter(&entry, now)?;
+        self.keep();
+        self.holds.remove(hold);
+        self.hold_changes.push(HoldChange::Resolved {
+            hold: hold.id,
+            number: hold.number,
+            by: row.number,
+            end,
+        });
+        Ok(Applied { postings: vec![row.posting()] })
+    }
+}
+
+fn plain(request: &TransferRequest, kind: TransferKind) -> Entry {
+    let TransferRequest { id, debit, credit, money } = *request;
+    Entry { id, kind, debit, credit, money, pending: None, released: Amount::ZERO }
+}
+
+/// The opposite of a transfer made before this operation began.
+fn opposite(reversal: &Reversal, next: u64) -> Result<Entry, LedgerError> {
+    let Original { number, debit, credit, money } = reversal.of;
+    if number == 0 || number >= next {
+        return Err(LedgerError::UnknownOriginal(number));
+    }
+    Ok(Entry {
+        id: reversal.id,
+        kind: TransferKind::Reverse,
+        debit: credit,
+        credit: debit,
+        money,
+        pending: Some(number),
+        released: Amount::ZERO,
+    })
+}
+
+/// Checks the number of linked legs and that their ids differ.
+fn legs_allowed(
+    count: usize,
+    ids: impl Iterator<Item = TransferId> + Clone,
+) -> Result<(), LedgerError> {
+    if count == 0 || count > Ledger::LEGS_MAX {
+        return Err(LedgerError::LegCount(count));
+    }
+    let mut rest = ids;
+    while let Some(id) = rest.next() {
+        if rest.clone().any(|other| other == id) {
+            return Err(LedgerError::DuplicateTransfer(id));
+        }
+    }
+    Ok(())
+}
+
+/// The id of the transfer that expires a hold: its time from the hold's expiry, the rest from a hash
+/// of the hold's id, so that no randomness is needed and a replay gives the same id.
+fn expiry_id(hold: &HoldRow) -> TransferId {
+    let hash = sha256_parts(&[b"tpw/expire/v1\0", hold.id.as_bytes()]);
+    let random = hash.first_chunk::<10>().copied().unwrap_or([0; 10]);
+    TransferId::new(hold.expires.unix_ms(), random)
+}

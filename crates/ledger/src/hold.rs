@@ -1,0 +1,84 @@
+//! Open holds, by id and by expiry.
+
+use std::collections::{BTreeSet, HashMap};
+use tpw_core::{AccountId, Instant, Money, TransferId};
+
+/// An open hold: the row to store and the view to read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HoldRow {
+    /// Its id.
+    pub id: TransferId,
+    /// Its number in the ledger.
+    pub number: u64,
+    /// The account that will give.
+    pub debit: AccountId,
+    /// The account that will receive.
+    pub credit: AccountId,
+    /// How much of what, at most.
+    pub money: Money,
+    /// From when on it can only be voided.
+    pub expires: Instant,
+}
+
+/// How a hold was resolved.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HoldEnd {
+    /// Posted, wholly or in part.
+    Posted,
+    /// Voided.
+    Voided,
+    /// Run out.
+    Expired,
+}
+
+/// A change of the set of open holds, in the order in which it happened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HoldChange {
+    /// A hold was made.
+    Opened(HoldRow),
+    /// A hold was resolved and is no longer open.
+    Resolved {
+        /// The hold.
+        hold: TransferId,
+        /// Its number in the ledger.
+        number: u64,
+        /// The number of the transfer that resolved it.
+        by: u64,
+        /// How.
+        end: HoldEnd,
+    },
+}
+
+/// The open holds. Resolved ones are forgotten: memory does not grow with history.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Holds {
+    by_id: HashMap<TransferId, HoldRow>,
+    by_expiry: BTreeSet<(Instant, u64, TransferId)>,
+}
+
+impl Holds {
+    pub(crate) fn get(&self, id: &TransferId) -> Option<&HoldRow> {
+        self.by_id.get(id)
+    }
+
+    /// Puts a hold in; the caller has checked that its id is not there.
+    pub(crate) fn put(&mut self, hold: HoldRow) {
+        self.by_id.insert(hold.id, hold);
+        self.by_expiry.insert((hold.expires, hold.number, hold.id));
+    }
+
+    pub(crate) fn remove(&mut self, hold: &HoldRow) {
+        self.by_id.remove(&hold.id);
+        self.by_expiry.remove(&(hold.expires, hold.number, hold.id));
+    }
+
+    /// All open holds, by expiry, then by number.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &HoldRow> {
+        self.by_expiry.iter().filter_map(|(_, _, id)| self.by_id.get(id))
+    }
+
+    /// The hold that runs out first.
+    pub(crate) fn first(&self) -> Option<&HoldRow> {
+        self.iter().next()
+    }
+}

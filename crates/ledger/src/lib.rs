@@ -1,0 +1,21 @@
+#![doc = include_str!("../README.md")]
+
+mod account;
+mod apply;
+mod balance;
+mod book;
+mod codes;
+mod error;
+mod hold;
+mod restore;
+mod statement;
+mod transfer;
+
+pub use account::{Account, AccountKind, FreezeReason, Frozen, Limits, NewAccount};
+pub use apply::{Applied, Operation, Original, Reversal};
+pub use balance::Balance;
+pub use book::{AssetTotal, Changes, Ledger, totals};
+pub use error::{LedgerError, Limit};
+pub use hold::{HoldChange, HoldEnd, HoldRow};
+pub use statement::{StatementError, StatementPoint, verify_statement};
+pub use transfer::{RowError, Side, TransferKind, TransferRequest, TransferRow};

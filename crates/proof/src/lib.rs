@@ -1,0 +1,28 @@
+#![doc = include_str!("../README.md")]
+
+pub mod bundle;
+pub mod checkpoint;
+mod cose;
+pub mod cose_receipt;
+mod error;
+pub mod leaf;
+pub mod note;
+pub mod statement;
+pub mod tile;
+pub mod timestamp;
+pub mod tlog_proof;
+pub mod tree;
+pub mod trust;
+pub mod verdict;
+
+pub use checkpoint::{Checkpoint, SignedCheckpoint};
+pub use cose_receipt::RootSignature;
+pub use error::ProofError;
+pub use leaf::Leaf;
+pub use note::{KeyName, VerifierKey};
+pub use statement::{Signed, Unverified, Verified, cose_algorithm, device_key, public_key, sign};
+pub use tile::{TileId, TileReader};
+pub use tlog_proof::TlogProof;
+pub use tree::Frontier;
+pub use trust::Trust;
+pub use verdict::{Judgement, Layer, Level, Outcome, judge};

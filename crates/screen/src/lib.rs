@@ -1,0 +1,14 @@
+#![doc = include_str!("../README.md")]
+
+mod error;
+mod facts;
+mod history;
+mod load;
+mod rules;
+mod screen;
+mod windows;
+
+pub use error::ScreenError;
+pub use facts::Facts;
+pub use rules::{Rules, Window};
+pub use screen::Screen;

@@ -1,0 +1,130 @@
+//! What every handler shares.
+
+use crate::limits::{Limits, RateLimits};
+use crate::problem::Problem;
+use crate::telemetry::HttpMeter;
+use crate::text::Language;
+use axum::extract::FromRequestParts;
+use axum::http::header::{ACCEPT_LANGUAGE, HOST};
+use axum::http::request::Parts;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Semaphore;
+use tpw_access::{HttpUrl, ReplayCache, Throttle};
+use tpw_crypto::{CryptoError, Entropy, PublicKey};
+use tpw_engines::OsEntropy;
+use tpw_engines::engine::Engine;
+
+/// How many addresses with failed enrolments are remembered.
+const THROTTLED_MAX: usize = 10_000;
+
+/// The shared state of a running server.
+pub(crate) struct App {
+    pub(crate) engine: Arc<Engine>,
+    /// The addresses under which clients reach this server; the first is the one it calls itself.
+    pub(crate) origins: Vec<HttpUrl>,
+    pub(crate) token_key: PublicKey,
+    pub(crate) limits: Limits,
+    pub(crate) rates: RateLimits,
+    pub(crate) in_flight: Semaphore,
+    pub(crate) meter: HttpMeter,
+    /// Used proofs of enrolled devices: strangers cannot fill it.
+    replays: Mutex<ReplayCache>,
+    /// Used proofs of enrolments, which strangers send.
+    enrolment_replays: Mutex<ReplayCache>,
+    throttle: Mutex<Throttle<IpAddr>>,
+    request_prefix: u32,
+    request_count: AtomicU64,
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Whole values are left behind also by a thread that panicked: each change is one call.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl App {
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        origins: Vec<HttpUrl>,
+        limits: Limits,
+        meter: HttpMeter,
+    ) -> Result<Self, CryptoError> {
+        let now = engine.now();
+        let (signer, slot) = engine.token_signer();
+        let token_key = signer.public_key(&slot)?;
+        let mut prefix = [0; 4];
+        OsEntropy.fill(&mut prefix)?;
+        Ok(Self {
+            origins,
+            token_key,
+            rates: RateLimits::new(&limits),
+            in_flight: Semaphore::new(limits.requests),
+            limits,
+            meter,
+            replays: Mutex::new(ReplayCache::new(ReplayCache::CAPACITY, now)),
+            enrolment_replays: Mutex::new(ReplayCache::new(ReplayCache::CAPACITY, now)),
+            throttle: Mutex::new(Throttle::new(THROTTLED_MAX)),
+            request_prefix: u32::from_be_bytes(prefix),
+            request_count: AtomicU64::new(0),
+            engine,
+        })
+    }
+
+    /// What this server calls itself: the issuer of its tokens.
+    pub(crate) fn issuer(&self) -> &str {
+        self.origins.first().map_or("", HttpUrl::origin)
+    }
+
+    /// The address under which this request came, if it is one of ours, or else the main one.
+    pub(crate) fn origin_of(&self, parts: &Parts) -> Option<&HttpUrl> {
+        let host = parts.uri.authority().map(axum::http::uri::Authority::as_str);
+        let host = host.or_else(|| parts.headers.get(HOST).and_then(|h| h.to_str().ok()));
+        let asked = host.and_then(|host| HttpUrl::parse(&format!("https://{host}")).ok());
+        let known = asked.and_then(|asked| self.origins.iter().find(|o| o.origin() == asked.origin()));
+        known.or_else(|| self.origins.first())
+    }
+
+    pub(crate) fn replays(&self) -> MutexGuard<'_, ReplayCache> {
+        held(&self.replays)
+    }
+
+    pub(crate) fn enrolment_replays(&self) -> MutexGuard<'_, ReplayCache> {
+        held(&self.enrolment_replays)
+    }
+
+    pub(crate) fn throttle(&self) -> MutexGuard<'_, Throttle<IpAddr>> {
+        held(&self.throttle)
+    }
+
+    pub(crate) fn next_request_id(&self) -> String {
+        let count = self.request_count.fetch_add(1, Ordering::Relaxed);
+        format!("req_{:08x}{count:010x}", self.request_prefix)
+    }
+}
+
+/// Where a request came from, as the connection says it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
+impl<S: Sync> FromRequestParts<S> for Peer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        // Without a connection, as in tests of the router alone, all requests have one sender.
+        Ok(parts.extensions.get().copied().unwrap_or(Self(IpAddr::V4(Ipv4Addr::UNSPECIFIED))))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Language {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        Ok(language_of(parts))
+    }
+}
+
+pub(crate) fn language_of(parts: &Parts) -> Language {
+    let field = parts.headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+    field.map_or(Language::English, Language::of_accept)
+}

@@ -1,0 +1,191 @@
+//! The gate: who sends a request, and whether they may.
+//!
+//! The order of `tpw-access`: proof and token are verified, the device is looked up, the proof is taken as used,
+//! and only then is there a [`Session`].
+
+use crate::app::{App, Peer, language_of};
+use crate::problem::{Code, Problem};
+use crate::text::Language;
+use axum::extract::FromRequestParts;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName};
+use std::sync::Arc;
+use tpw_access::role::permit;
+use tpw_access::{
+    Action, DpopError, DpopProof, DpopRequest, HttpUrl, ProvenKey, ReplayError, Role, Session,
+    TokenError, token,
+};
+use tpw_core::{Hash32, PersonId};
+use tpw_flow::Device;
+
+/// RFC 9449 §4.
+static DPOP: HeaderName = HeaderName::from_static("dpop");
+
+/// A request from a known device.
+pub(crate) struct Caller {
+    pub(crate) session: Session,
+    pub(crate) language: Language,
+}
+
+impl Caller {
+    /// Refuses what the role does not allow for things of `owner`.
+    pub(crate) fn may(&self, action: Action, owner: Option<PersonId>) -> Result<(), Problem> {
+        permit(&self.session, action, owner).map_err(|_| Problem::new(Code::Forbidden))
+    }
+
+    /// As [`Caller::may`], but what one may not know is not there: `code` is the answer.
+    pub(crate) fn may_know(
+        &self,
+        action: Action,
+        owner: Option<PersonId>,
+        code: Code,
+    ) -> Result<(), Problem> {
+        // An operator may also read what has no owner: accounts at clearing partners and its own.
+        let unowned = owner.is_none() && self.is_operator();
+        if unowned { Ok(()) } else { self.may(action, owner).map_err(|_| Problem::new(code)) }
+    }
+
+    pub(crate) fn is_operator(&self) -> bool {
+        self.session.role() == Role::Operator
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let Peer(from) = Peer::from_request_parts(parts, app).await?;
+        let token = bearer(&parts.headers)?;
+        let unbound = token::check(token, &app.token_key, app.issuer(), app.engine.now())?;
+        let proof = verify(app, parts, Some(token))?;
+        let device = known_device(app, proof.jkt())?;
+        app.rates.device(from, proof.jkt())?;
+        let key = admit(app, proof)?;
+        let session = unbound.bound_to(&key)?;
+        if device.id != session.device() || device.person != session.person() {
+            return Err(Problem::from(TokenError::NotBound));
+        }
+        Ok(Self { session, language: language_of(parts) })
+    }
+}
+
+/// A request from a known device that has no token yet.
+pub(crate) struct KnownDevice(pub(crate) Device);
+
+impl FromRequestParts<Arc<App>> for KnownDevice {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let Peer(from) = Peer::from_request_parts(parts, app).await?;
+        let proof = verify(app, parts, None)?;
+        let device = known_device(app, proof.jkt())?;
+        app.rates.device(from, proof.jkt())?;
+        admit(app, proof)?;
+        Ok(Self(device))
+    }
+}
+
+/// The proof of an enrolment, not yet checked: it is checked against the code in the body.
+pub(crate) struct EnrolmentProof {
+    pub(crate) proof: String,
+    pub(crate) url: HttpUrl,
+}
+
+impl FromRequestParts<Arc<App>> for EnrolmentProof {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        Ok(Self { proof: proof_field(&parts.headers)?.to_owned(), url: url_of(app, parts)? })
+    }
+}
+
+/// The role of a person: the operator's person is made with the data folder, all others are holders.
+pub(crate) fn role_of(app: &App, person: PersonId) -> Role {
+    if app.engine.operator() == person { Role::Operator } else { Role::Holder }
+}
+
+/// The token of `Authorization: DPoP …` (RFC 9449 §7.1), which comes once.
+fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
+    let missing = || Problem::new(Code::Unauthenticated);
+    let field = only(headers, &AUTHORIZATION).ok_or_else(missing)?;
+    let (scheme, token) = field.split_once(' ').ok_or_else(missing)?;
+    let token = token.trim();
+    if !scheme.eq_ignore_ascii_case("DPoP") || token.is_empty() {
+        return Err(missing());
+    }
+    Ok(token)
+}
+
+/// The value of a field that comes exactly once.
+fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?;
+    if values.next().is_some() { None } else { value.to_str().ok() }
+}
+
+fn proof_field(headers: &HeaderMap) -> Result<&str, Problem> {
+    let missing = || Problem::new(Code::Unauthenticated);
+    only(headers, &DPOP).ok_or_else(missing)
+}
+
+/// The address that the proof must name: as the client sees it.
+fn url_of(app: &App, parts: &Parts) -> Result<HttpUrl, Problem> {
+    let origin = app.origin_of(parts).ok_or_else(|| Problem::new(Code::Internal))?;
+    // A router that is nested sees a part of the path; the proof names the whole.
+    let whole = parts.extensions.get::<axum::extract::OriginalUri>();
+    let path = whole.map_or(parts.uri.path(), |uri| uri.0.path());
+    origin.with_path(path).map_err(|_| Problem::new(Code::NotFound))
+}
+
+fn verify(app: &App, parts: &Parts, access_token: Option<&str>) -> Result<DpopProof, Problem> {
+    let proof = proof_field(&parts.headers)?;
+    let url = url_of(app, parts)?;
+    let (method, now) = (parts.method.as_str(), app.engine.now());
+    Ok(DpopProof::verify(proof, &DpopRequest { method, url: &url, access_token, now })?)
+}
+
+fn known_device(app: &App, jkt: Hash32) -> Result<Device, Problem> {
+    let device = app.engine.device_by_jkt(&jkt).ok_or_else(|| Problem::new(Code::UnknownDevice))?;
+    if device.revoked.is_some() {
+        return Err(Problem::new(Code::DeviceRevoked));
+    }
+    Ok(device)
+}
+
+fn admit(app: &App, proof: DpopProof) -> Result<ProvenKey, Problem> {
+    Ok(proof.admit(&mut app.replays(), app.engine.now())?)
+}
+
+impl From<DpopError> for Problem {
+    fn from(error: DpopError) -> Self {
+        let reason = match error {
+            DpopError::Replay(ReplayError::TooBusy) => return Self::new(Code::Busy),
+            DpopError::Replay(ReplayError::Seen) => "replayed",
+            DpopError::Replay(ReplayError::Forgotten) => "forgotten",
+            DpopError::WrongMethod => "wrong_method",
+            DpopError::WrongUrl => "wrong_url",
+            DpopError::Stale => "stale",
+            DpopError::Future => "future",
+            DpopError::WrongToken => "wrong_token",
+            DpopError::BadSignature => "bad_signature",
+            _ => "malformed",
+        };
+        Self::new(Code::BadProof).reason(reason).with("why", error)
+    }
+}
+
+impl From<TokenError> for Problem {
+    fn from(error: TokenError) -> Self {
+        let reason = match error {
+            TokenError::Expired => "expired",
+            TokenError::Future => "future",
+            TokenError::NotBound => "not_bound",
+            TokenError::WrongServer => "wrong_server",
+            TokenError::BadSignature => "bad_signature",
+            TokenError::Signing(cause) => return Self::internal(&cause),
+            _ => "malformed",
+        };
+        Self::new(Code::BadToken).reason(reason).with("why", error)
+    }
+}

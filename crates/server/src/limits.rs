@@ -1,0 +1,200 @@
+//! Bounds on what anyone can ask of this server: sizes, times, how many at once, how many in a while.
+
+use crate::problem::{Code, Problem};
+use core::hash::Hash;
+use core::num::NonZeroU32;
+use core::time::Duration;
+use governor::clock::{Clock as _, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicU32, Ordering};
+use tpw_core::Hash32;
+
+/// So many per second, and so many at once after a pause.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rate {
+    /// Per second, in the long run.
+    pub per_second: NonZeroU32,
+    /// At once.
+    pub burst: NonZeroU32,
+}
+
+impl Rate {
+    /// `per_second` in the long run, `burst` at once; zero counts as one.
+    #[must_use]
+    pub const fn new(per_second: u32, burst: u32) -> Self {
+        const fn at_least_one(value: u32) -> NonZeroU32 {
+            match NonZeroU32::new(value) {
+                Some(value) => value,
+                None => NonZeroU32::MIN,
+            }
+        }
+        Self { per_second: at_least_one(per_second), burst: at_least_one(burst) }
+    }
+
+    const fn quota(self) -> Quota {
+        Quota::per_second(self.per_second).allow_burst(self.burst)
+    }
+}
+
+/// The bounds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// The largest body, in bytes, where a route has no bound of its own.
+    pub body_bytes: usize,
+    /// The largest body of a batch of people, in bytes.
+    pub batch_bytes: usize,
+    /// The largest time-stamp request, in bytes.
+    pub tsa_bytes: usize,
+    /// The largest head of a request (line and fields), in bytes.
+    pub head_bytes: usize,
+    /// How long a head may take to arrive, also the first one of a connection.
+    pub head_time: Duration,
+    /// How long a body may take to arrive.
+    pub body_time: Duration,
+    /// How long a request may take in all.
+    pub request_time: Duration,
+    /// How long the TLS handshake may take.
+    pub handshake_time: Duration,
+    /// How long open requests may take to end when the server stops.
+    pub drain_time: Duration,
+    /// Requests at once.
+    pub requests: usize,
+    /// Connections at once.
+    pub connections: usize,
+    /// All requests of one address.
+    pub per_address: Rate,
+    /// Payments and signed requests of one device.
+    pub per_device: Rate,
+    /// Enrolments from one address.
+    pub enrolments: Rate,
+    /// Time-stamp requests of one address.
+    pub timestamps: Rate,
+}
+
+impl Limits {
+    /// What suits one server with two cores.
+    #[must_use]
+    pub const fn standard() -> Self {
+        Self {
+            body_bytes: 16 * 1024,
+            batch_bytes: 1024 * 1024,
+            tsa_bytes: 4 * 1024,
+            head_bytes: 16 * 1024,
+            head_time: Duration::from_secs(5),
+            body_time: Duration::from_secs(5),
+            request_time: Duration::from_secs(10),
+            handshake_time: Duration::from_secs(5),
+            drain_time: Duration::from_secs(10),
+            requests: 8_192,
+            connections: 4_096,
+            per_address: Rate::new(5_000, 10_000),
+            per_device: Rate::new(100, 1_000),
+            enrolments: Rate::new(200, 400),
+            timestamps: Rate::new(20, 40),
+        }
+    }
+}
+
+/// How many keys a limiter remembers before it turns new ones away.
+const KEYS_MAX: usize = 100_000;
+/// A limiter forgets idle keys once in so many checks.
+const SWEEP_EVERY: u32 = 8_192;
+
+/// A rate limit per key.
+struct Limiter<K: Hash + Eq + Clone> {
+    keys: DefaultKeyedRateLimiter<K>,
+    checks: AtomicU32,
+}
+
+impl<K: Hash + Eq + Clone> Limiter<K> {
+    fn new(rate: Rate) -> Self {
+        Self { keys: RateLimiter::keyed(rate.quota()), checks: AtomicU32::new(0) }
+    }
+
+    fn check(&self, key: &K) -> Result<(), Problem> {
+        // The memory is bounded: idle keys go now and then, and at once when there are too many.
+        let sweep = self.checks.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY / 2;
+        if sweep && self.keys.len() > KEYS_MAX / 2 {
+            self.keys.retain_recent();
+            if self.keys.len() > KEYS_MAX {
+                return Err(Problem::new(Code::Busy));
+            }
+        }
+        self.keys.check_key(key).map_err(|until| {
+            let wait = until.wait_time_from(DefaultClock::default().now());
+            Problem::new(Code::RateLimited).retry_after_s(wait.as_secs().saturating_add(1))
+        })
+    }
+}
+
+/// The rate limits of a running server.
+pub(crate) struct RateLimits {
+    addresses: Limiter<IpAddr>,
+    devices: Limiter<(IpAddr, Hash32)>,
+    enrolments: Limiter<IpAddr>,
+    timestamps: Limiter<IpAddr>,
+}
+
+/// Whoever has one IPv6 address has its whole /64.
+pub(crate) fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => IpAddr::V4(v4),
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+    }
+}
+
+impl RateLimits {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            addresses: Limiter::new(limits.per_address),
+            devices: Limiter::new(limits.per_device),
+            enrolments: Limiter::new(limits.enrolments),
+            timestamps: Limiter::new(limits.timestamps),
+        }
+    }
+
+    pub(crate) fn request(&self, from: IpAddr) -> Result<(), Problem> {
+        self.addresses.check(&network_of(from))
+    }
+
+    /// A statement names its key before the signature is checked. The address is part of the key, so that
+    /// nobody uses up another's quota by naming a key that is not theirs.
+    pub(crate) fn device(&self, from: IpAddr, key: Hash32) -> Result<(), Problem> {
+        self.devices.check(&(network_of(from), key))
+    }
+
+    pub(crate) fn enrolment(&self, from: IpAddr) -> Result<(), Problem> {
+        self.enrolments.check(&network_of(from))
+    }
+
+    pub(crate) fn timestamp(&self, from: IpAddr) -> Result<(), Problem> {
+        self.timestamps.check(&network_of(from))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_is_let_through_and_the_next_must_wait() {
+        let limiter = Limiter::new(Rate::new(1, 3));
+        for _ in 0..3 {
+            assert!(limiter.check(&1).is_ok());
+        }
+        assert_eq!(limiter.check(&1).unwrap_err().code(), Code::RateLimited);
+        assert!(limiter.check(&2).is_ok(), "another key has its own quota");
+    }
+
+    #[test]
+    fn an_ipv6_network_is_one_sender() {
+        let network = |text: &str| network_of(text.parse().unwrap());
+        assert_eq!(network("2001:db8::1"), network("2001:db8::ffff:1"));
+        assert_ne!(network("2001:db8::1"), network("2001:db8:0:1::1"));
+        assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
+    }
+}

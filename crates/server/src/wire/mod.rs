@@ -1,0 +1,29 @@
+//! What travels: the JSON of requests and answers. Domain types never serialise themselves.
+//!
+//! Requests refuse members they do not know; answers may gain members, so readers skip unknown ones.
+//! Money is a decimal string of minor units beside its asset; ids are typed text; times are RFC 3339 in UTC.
+
+mod accounts;
+mod evidence;
+mod ops;
+mod payments;
+mod people;
+mod problem;
+mod text;
+
+pub use accounts::{
+    Account, AccountKind, AccountList, ChainHead, Fund, NewAccount, OpenAccount, Statement,
+    StatementPoint, Transfer,
+};
+pub use evidence::{Checkpoint, Health, TreeHead};
+pub use ops::{Alarm, AlarmList, RailInstruction, RailList};
+pub use payments::{
+    Approval, Cause, Compensation, Decision, Pay, Payment, PaymentList, PaymentStatus, Posting,
+    RailState, Reason, Refusal, StepUp, Verdict,
+};
+pub use people::{
+    Device, Enrol, Enrolled, IssuedCode, NewPerson, PeopleAdded, PeopleBatch, Person, PersonAdded,
+    PersonOutcome, Token,
+};
+pub use problem::{Problem, Retry};
+pub use text::{Base64Url, Text};

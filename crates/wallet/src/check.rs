@@ -1,0 +1,133 @@
+//! What the owner should see before signing: warnings from what this device knows itself.
+
+use std::collections::BTreeSet;
+
+use tpw_core::{AccountId, Amount, Instant, Span};
+
+use crate::journal::{Journal, State};
+use crate::pay::{Order, Origin};
+use crate::profile::Profile;
+
+/// Something to look at before signing. None of them forbids the payment: that is the server's screening.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Warning {
+    /// The balance, as far as known, does not cover amount and fee limit.
+    Balance {
+        /// What is there.
+        available: Amount,
+    },
+    /// This device never paid this payee.
+    PayeeNew,
+    /// The payee's id is almost that of a known payee: a mistyped or a planted one.
+    PayeeLooksLike {
+        /// The payee that may be meant.
+        known: AccountId,
+    },
+    /// Far above what this device usually pays in this asset.
+    AmountUnusual {
+        /// The middle of the amounts paid so far.
+        usual: Amount,
+    },
+    /// The same was paid within the last 24 hours.
+    Repeated {
+        /// When it was made.
+        at: Instant,
+    },
+}
+
+impl Warning {
+    /// The stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Balance { .. } => "balance_low",
+            Self::PayeeNew => "payee_new",
+            Self::PayeeLooksLike { .. } => "payee_looks_like",
+            Self::AmountUnusual { .. } => "amount_unusual",
+            Self::Repeated { .. } => "repeated",
+        }
+    }
+}
+
+/// An amount is unusual above this many times the median of those before.
+const UNUSUAL_FACTOR: u128 = 5;
+/// With fewer payments than this there is no "usual".
+const HISTORY_LEN_MIN: usize = 5;
+const REPEAT_SPAN: Span = Span::from_secs(24 * 3600);
+/// An id that differs in at most this many of its 26 characters is taken for a mistyped one.
+const TYPOS_MAX: usize = 2;
+/// People compare the ends of an id: one with both ends alike is taken for a planted one.
+const ENDS_LEN: usize = 6;
+
+/// The warnings about an order, gravest first. `available` is the payer's balance if it is known.
+#[must_use]
+pub fn check(
+    order: &Order,
+    available: Option<Amount>,
+    profile: &Profile,
+    journal: &Journal,
+    now: Instant,
+) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    let known = known_payees(profile, journal);
+    if !known.contains(&order.payee) {
+        if let Some(known) = known.iter().copied().find(|known| alike(*known, order.payee)) {
+            warnings.push(Warning::PayeeLooksLike { known });
+        }
+        warnings.push(Warning::PayeeNew);
+    }
+    let total = order.money.amount.plus(order.fee_limit);
+    if let Some(available) = available
+        && total.is_none_or(|total| total > available)
+    {
+        warnings.push(Warning::Balance { available });
+    }
+    warnings.extend(unusual(order, journal));
+    warnings.extend(repeated(order, journal, now));
+    warnings
+}
+
+fn known_payees(profile: &Profile, journal: &Journal) -> BTreeSet<AccountId> {
+    let paid = journal.entries().iter().filter(|entry| matches!(entry.state(), State::Done { .. }));
+    let own = profile.accounts().iter().map(|account| account.id);
+    paid.map(|entry| entry.intent().payee).chain(own).collect()
+}
+
+fn alike(known: AccountId, payee: AccountId) -> bool {
+    let (known, payee) = (known.to_string(), payee.to_string());
+    let (known, payee) = (known.as_bytes(), payee.as_bytes());
+    let differing = known.iter().zip(payee).filter(|(a, b)| a != b).count();
+    // Ids begin with their time, which neighbours share: the beginning that people read is short.
+    let start = AccountId::PREFIX.len().saturating_add(1).saturating_add(ENDS_LEN);
+    let same_start = known.get(..start) == payee.get(..start);
+    let same_end = known.iter().rev().take(ENDS_LEN).eq(payee.iter().rev().take(ENDS_LEN));
+    differing <= TYPOS_MAX || (same_start && same_end)
+}
+
+fn unusual(order: &Order, journal: &Journal) -> Option<Warning> {
+    let done = journal.entries().iter().filter(|entry| {
+        matches!(entry.state(), State::Done { .. })
+            && entry.intent().money.asset == order.money.asset
+    });
+    let mut amounts: Vec<Amount> = done.map(|entry| entry.intent().money.amount).collect();
+    if amounts.len() < HISTORY_LEN_MIN {
+        return None;
+    }
+    amounts.sort_unstable();
+    let usual = amounts.get(amounts.len() / 2).copied()?;
+    let bound = usual.minor().saturating_mul(UNUSUAL_FACTOR);
+    (order.money.amount.minor() > bound).then_some(Warning::AmountUnusual { usual })
+}
+
+fn repeated(order: &Order, journal: &Journal, now: Instant) -> Option<Warning> {
+    // Batch lines and named orders say themselves which payment they are; equal ones are meant.
+    if order.origin != Origin::Command {
+        return None;
+    }
+    let fingerprint = order.fingerprint();
+    let last = journal.entries().iter().rev().find(|entry| {
+        entry.fingerprint() == fingerprint && matches!(entry.state(), State::Done { .. })
+    })?;
+    let at = last.intent().created;
+    (now.since(at) <= REPEAT_SPAN).then_some(Warning::Repeated { at })
+}

@@ -1,0 +1,13 @@
+#![doc = include_str!("../README.md")]
+
+pub mod batch;
+pub mod check;
+mod error;
+pub mod journal;
+pub mod pay;
+pub mod profile;
+pub mod receipt;
+pub mod step_up;
+pub mod vault;
+
+pub use error::WalletError;

@@ -1,0 +1,81 @@
+#![doc = include_str!("../README.md")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a task talks to the person or the machine that runs it"
+)]
+
+mod demo;
+mod fuzz;
+mod setup;
+mod shell;
+mod suite;
+mod tidy;
+
+use std::process::ExitCode;
+
+use shell::{Failure, Workplace};
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  test [--ci]                       everything that must hold
+  tidy                              the rules of this repository
+  bench NAME [--json] [--quick]     a benchmark, in release mode
+  openapi                           write the API description anew
+  demo-output                       put the demo's output into the READMEs
+  fuzz [SECONDS] [--only NAME]      each fuzz target for that long (60)
+  setup                             install what the tests need
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match run(&words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(words: &[&str]) -> Result<(), Failure> {
+    let place = Workplace::find()?;
+    match words {
+        ["test"] => suite::test(&place, suite::Where::Desk),
+        ["test", "--ci"] => suite::test(&place, suite::Where::Ci),
+        ["tidy"] => tidy::report(&place),
+        ["bench", name, options @ ..] => bench(&place, name, options),
+        ["openapi"] => openapi(&place),
+        ["demo-output"] => demo::refresh(&place),
+        ["fuzz", rest @ ..] => fuzz::command(&place, rest),
+        ["setup"] => setup::all(&place).map(|_tools| ()),
+        _ => Err(Failure::new(format!("unknown command `{}`\n{USAGE}", words.join(" ")))),
+    }
+}
+
+/// Hands a benchmark's name and options to the program that knows them all.
+fn bench(place: &Workplace, name: &str, options: &[&str]) -> Result<(), Failure> {
+    place
+        .cargo(["run", "--release", "--quiet", "--package", "replay", "--", "bench", name])
+        .words(options)
+        .pass()
+}
+
+/// Writes `openapi/DATE.json` from the wire types of the server.
+fn openapi(place: &Workplace) -> Result<(), Failure> {
+    let text = place
+        .cargo(["run", "--quiet", "--package", "tpw-server", "--example", "openapi"])
+        .read()?;
+    let value: serde_json::Value = serde_json::from_str(&text)
+        .map_err(|error| Failure::new(format!("the server printed no JSON: {error}")))?;
+    let version = value
+        .pointer("/info/version")
+        .and_then(serde_json::Value::as_str)
+        .ok_or_else(|| Failure::new("the description names no version in `info.version`"))?;
+    let path = place.root().join("openapi").join(format!("{version}.json"));
+    shell::write(&path, &text)?;
+    println!("wrote {}", path.display());
+    Ok(())
+}

@@ -1,0 +1,207 @@
+//! `cargo xtask test`: everything that must hold, step by step, with a count at the end.
+
+use std::time::Instant;
+
+use crate::setup::{self, Tools};
+use crate::shell::{Failure, Workplace};
+use crate::{demo, fuzz, tidy};
+
+/// Who waits for the answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Where {
+    /// A person: each fuzz target runs for a second.
+    Desk,
+    /// A machine: five seconds each.
+    Ci,
+}
+
+/// How one step ended.
+enum Outcome {
+    Passed,
+    /// It could not run here, and why.
+    Skipped(String),
+    /// Tests inside it were counted one by one.
+    Counted(Tally),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Tally {
+    passed: u64,
+    failed: u64,
+    skipped: u64,
+}
+
+impl Tally {
+    fn add(&mut self, other: Self) {
+        self.passed = self.passed.saturating_add(other.passed);
+        self.failed = self.failed.saturating_add(other.failed);
+        self.skipped = self.skipped.saturating_add(other.skipped);
+    }
+}
+
+/// The steps so far.
+#[derive(Default)]
+struct Report {
+    tally: Tally,
+    lines: Vec<String>,
+}
+
+impl Report {
+    fn step(&mut self, name: &str, run: impl FnOnce() -> Result<Outcome, Failure>) {
+        println!("\n== {name}");
+        let started = Instant::now();
+        let result = run();
+        let seconds = started.elapsed().as_secs_f64();
+        let (tally, word) = match result {
+            Ok(Outcome::Passed) => (Tally { passed: 1, ..Tally::default() }, "ok".to_owned()),
+            Ok(Outcome::Skipped(why)) => {
+                (Tally { skipped: 1, ..Tally::default() }, format!("skipped: {why}"))
+            }
+            Ok(Outcome::Counted(tally)) => {
+                (tally, format!("{} passed, {} failed", tally.passed, tally.failed))
+            }
+            Err(failure) => {
+                println!("{failure}");
+                (Tally { failed: 1, ..Tally::default() }, "FAILED".to_owned())
+            }
+        };
+        self.tally.add(tally);
+        let line = format!("{seconds:8.1} s  {name}: {word}");
+        println!("{line}");
+        self.lines.push(line);
+    }
+
+    fn close(self) -> Result<(), Failure> {
+        println!("\n== summary");
+        for line in &self.lines {
+            println!("{line}");
+        }
+        let Tally { passed, failed, skipped } = self.tally;
+        println!("{passed} passed, {failed} failed, {skipped} skipped");
+        if failed == 0 && passed > 0 {
+            return Ok(());
+        }
+        Err(Failure::new("not everything holds; each step marked FAILED says above what to do"))
+    }
+}
+
+fn passed(result: Result<(), Failure>) -> Result<Outcome, Failure> {
+    result.map(|()| Outcome::Passed)
+}
+
+/// Runs every step, also after one failed, so that one run shows all that is wrong.
+pub(crate) fn test(place: &Workplace, at: Where) -> Result<(), Failure> {
+    let mut report = Report::default();
+    let tools = setup::all(place)?;
+    report.step("format", || passed(format(place)));
+    report.step("tidy", || passed(tidy::report(place)));
+    report.step("clippy", || {
+        let call = place.cargo(["clippy", "--quiet", "--workspace", "--all-targets", "--locked"]);
+        passed(call.words(&["--", "-D", "warnings"]).pass())
+    });
+    report.step("tests", || tests(place));
+    report.step("second verifier", || second_verifier(place, &tools));
+    report.step("licences and sources", || {
+        let call = place.call(&tools.deny).words(&["--log-level", "error", "check"]);
+        passed(call.words(&["bans", "licenses", "sources"]).pass())
+    });
+    report.step("advisories", || advisories(place, &tools));
+    report.step("demo", || passed(demo::check_json(place)));
+    report.step("demo in the READMEs", || passed(demo::check_pages(place)));
+    report.step("fuzz targets", || {
+        let seconds = if at == Where::Ci { 5 } else { 1 };
+        let ran = fuzz::run(place, seconds, None)?;
+        println!("{} targets, {seconds} s each, with {}", ran.count, ran.with);
+        Ok(Outcome::Passed)
+    });
+    report.close()
+}
+
+fn format(place: &Workplace) -> Result<(), Failure> {
+    let judged = place.cargo(["fmt", "--all", "--check"]).pass();
+    let fuzz = place.cargo(["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]).pass();
+    judged.and(fuzz).map_err(|failure| Failure::new(format!("{failure}; run `cargo fmt --all`")))
+}
+
+fn tests(place: &Workplace) -> Result<Outcome, Failure> {
+    let call = place.cargo(["test", "--quiet", "--workspace", "--locked", "--no-fail-fast"]);
+    let finished = call.watch()?;
+    let tally = counted(&finished.output);
+    if !finished.success && tally.failed == 0 {
+        return Err(Failure::new("`cargo test` failed before its tests ran, or one of them died"));
+    }
+    Ok(Outcome::Counted(tally))
+}
+
+/// Sums the closing lines of all suites: `test result: ok. 12 passed; 0 failed; 1 ignored; …`.
+fn counted(output: &str) -> Tally {
+    let mut sum = Tally::default();
+    for line in output.lines().filter_map(|line| line.trim().strip_prefix("test result: ")) {
+        let number = |word: &str| {
+            let mut parts = line.split(['.', ';']).map(str::trim);
+            parts.find_map(|part| part.strip_suffix(word)?.trim().parse().ok()).unwrap_or(0)
+        };
+        sum.add(Tally {
+            passed: number("passed"),
+            failed: number("failed"),
+            skipped: number("ignored"),
+        });
+    }
+    sum
+}
+
+/// The verifier in another language, over good and broken receipts.
+fn second_verifier(place: &Workplace, tools: &Tools) -> Result<Outcome, Failure> {
+    let script = "spec/test_verify.py";
+    if !place.root().join(script).exists() {
+        return Ok(Outcome::Skipped(format!("`{script}` is not there")));
+    }
+    passed(place.call(&tools.python).word(script).pass())
+}
+
+/// Known holes in dependencies, where the public list of them can be fetched.
+fn advisories(place: &Workplace, tools: &Tools) -> Result<Outcome, Failure> {
+    let finished =
+        place.call(&tools.deny).words(&["--log-level", "error", "check", "advisories"]).quiet()?;
+    let said = format!("{}{}", finished.output, finished.errors);
+    if finished.success {
+        return Ok(Outcome::Passed);
+    }
+    if said.contains("failed to fetch advisory database")
+        || said.contains("failed to load advisory database")
+    {
+        return Ok(Outcome::Skipped(
+            "the list of advisories cannot be fetched from here".to_owned(),
+        ));
+    }
+    Err(Failure::new(said))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closing_lines_are_summed() {
+        let output = "running 2 tests\n..\ntest result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out\n\
+                      test result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out\n";
+        assert_eq!(counted(output), Tally { passed: 5, failed: 1, skipped: 1 });
+        assert_eq!(counted("error: could not compile"), Tally::default());
+    }
+
+    #[test]
+    fn a_failed_step_fails_the_whole() {
+        let mut report = Report::default();
+        report.step("good", || Ok(Outcome::Passed));
+        report.step("bad", || Err(Failure::new("broken")));
+        assert_eq!(report.tally, Tally { passed: 1, failed: 1, skipped: 0 });
+        assert!(report.close().is_err());
+    }
+
+    #[test]
+    fn nothing_run_is_not_a_success() {
+        let mut report = Report::default();
+        report.step("absent", || Ok(Outcome::Skipped("not here".to_owned())));
+        assert!(report.close().is_err());
+    }
+}

@@ -1,0 +1,110 @@
+//! Every direct dependency has a line with its reason, in the version that is used.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Finding, Tree};
+
+const PAGE: &str = "docs/dependencies.md";
+
+pub(super) fn listed(tree: &Tree) -> Vec<Finding> {
+    let Some(page) = tree.file(PAGE) else {
+        return vec![Finding::of(PAGE, "is missing")];
+    };
+    let mut sections = sections(page);
+    let mut found = Vec::new();
+    for package in tree.packages() {
+        let rows = sections.remove(package.name.as_str()).unwrap_or_default();
+        let mut used = BTreeSet::new();
+        for dependency in package.dependencies.iter().filter(|dependency| !dependency.ours) {
+            used.insert(dependency.name.as_str());
+            let version = dependency.requirement.trim_start_matches(['=', '^']);
+            match rows.iter().find(|row| row.name == dependency.name) {
+                None => {
+                    let text = format!(
+                        "has no line for `{}` in section `{}`; add it with its reason",
+                        dependency.name, package.name
+                    );
+                    found.push(Finding::of(PAGE, text));
+                }
+                Some(row) if row.version != version => {
+                    let text = format!("says {}; the manifest says {version}", row.version);
+                    found.push(Finding::at(PAGE, row.line, text));
+                }
+                Some(_) => {}
+            }
+        }
+        for row in rows.iter().filter(|row| !used.contains(row.name.as_str())) {
+            let text = format!("`{}` does not use `{}`; take the line out", package.name, row.name);
+            found.push(Finding::at(PAGE, row.line, text));
+        }
+    }
+    let strangers = sections.into_keys().map(|name| {
+        Finding::of(PAGE, format!("section `{name}` names no package of the workspace"))
+    });
+    found.extend(strangers);
+    found
+}
+
+struct Row {
+    line: usize,
+    name: String,
+    version: String,
+}
+
+/// The rows of each section `## PACKAGE`. A row may list several crates, with as many versions.
+fn sections(page: &str) -> BTreeMap<&str, Vec<Row>> {
+    let mut sections: BTreeMap<&str, Vec<Row>> = BTreeMap::new();
+    let mut current = None;
+    for (line, text) in (1..).zip(page.lines()) {
+        if let Some(name) = text.strip_prefix("## ") {
+            current = Some(sections.entry(name.trim()).or_default());
+        }
+        let (Some(rows), Some(cells)) = (current.as_mut(), text.strip_prefix('|')) else {
+            continue;
+        };
+        let mut cells = cells.split('|').map(str::trim);
+        let (names, versions) =
+            (cells.next().unwrap_or_default(), cells.next().unwrap_or_default());
+        if names == "crate" || names.starts_with("---") {
+            continue;
+        }
+        let versions: Vec<&str> = versions.split(',').map(str::trim).collect();
+        for (place, name) in names.split(',').enumerate() {
+            rows.push(Row {
+                line,
+                name: name.trim().trim_matches('`').to_owned(),
+                version: versions.get(place).copied().unwrap_or("no version").to_owned(),
+            });
+        }
+    }
+    sections
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tree::Kind;
+    use super::*;
+
+    const HEAD: &str =
+        "# Dependencies\n\n## tpw-core\n\n| crate | version | used by | why |\n|---|---|---|---|\n";
+
+    fn found(rows: &str) -> usize {
+        let page = format!("{HEAD}{rows}");
+        let on = [("time", "=0.3.1", Kind::Product, false), ("hex", "=0.4.3", Kind::Tests, false)];
+        listed(&Tree::of(&[(PAGE, &page)]).package("tpw-core", &on)).len()
+    }
+
+    #[test]
+    fn missing_stale_and_unused_lines_are_found() {
+        assert_eq!(found("| time, hex | 0.3.1, 0.4.3 | core | why |\n"), 0);
+        assert_eq!(found("| time | 0.3.1 | core | why |\n"), 1);
+        assert_eq!(found("| time, hex | 0.3.0, 0.4.3 | core | why |\n"), 1);
+        assert_eq!(found("| time, hex, rand | 0.3.1, 0.4.3, 1.0.0 | core | why |\n"), 1);
+    }
+
+    #[test]
+    fn a_missing_page_and_a_strange_section_are_found() {
+        assert_eq!(listed(&Tree::of(&[])).len(), 1);
+        assert_eq!(listed(&Tree::of(&[(PAGE, HEAD)])).len(), 1);
+    }
+}
