@@ -11,4 +11,5 @@ pub mod sqlite;
 
 pub use engine::{
     AccountView, Config, Engine, EngineError, Health, Metrics, Paid, Part, PayError, Repeated,
+    Timings,
 };

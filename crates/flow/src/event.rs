@@ -38,6 +38,20 @@ pub enum Event {
     Reversed(Vec<Posting>),
 }
 
+impl Effect {
+    /// Which of the flow's steps performing this belongs to.
+    #[must_use]
+    pub const fn step(&self) -> &'static str {
+        match self {
+            Self::Stamp => "stamp",
+            Self::Screen | Self::Learn => "screen",
+            Self::Reserve(_) | Self::Settle { .. } | Self::Void { .. } => "settle",
+            Self::Log { .. } | Self::InstructRail => "book",
+            Self::Reverse { .. } => "compensate",
+        }
+    }
+}
+
 /// Something to be done. Each is idempotent under the payment's id and the step it belongs to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Effect {

@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
 use tpw_access::{HttpUrl, ReplayCache, Throttle};
 use tpw_crypto::{CryptoError, Entropy, PublicKey};
-use tpw_engines::OsEntropy;
-use tpw_engines::engine::Engine;
+use tpw_engines::entropy::OsEntropy;
+use tpw_engines::Engine;
 
 /// How many addresses with failed enrolments are remembered.
 const THROTTLED_MAX: usize = 10_000;
@@ -52,7 +52,7 @@ impl App {
     ) -> Result<Self, CryptoError> {
         let now = engine.now();
         let (signer, slot) = engine.token_signer();
-        let token_key = signer.public_key(&slot)?;
+        let token_key = signer.public_key(slot)?;
         let mut prefix = [0; 4];
         OsEntropy.fill(&mut prefix)?;
         Ok(Self {

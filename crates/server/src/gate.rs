@@ -100,11 +100,6 @@ impl FromRequestParts<Arc<App>> for EnrolmentProof {
     }
 }
 
-/// The role of a person: the operator's person is made with the data folder, all others are holders.
-pub(crate) fn role_of(app: &App, person: PersonId) -> Role {
-    if app.engine.operator() == person { Role::Operator } else { Role::Holder }
-}
-
 /// The token of `Authorization: DPoP …` (RFC 9449 §7.1), which comes once.
 fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
     let missing = || Problem::new(Code::Unauthenticated);

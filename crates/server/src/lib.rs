@@ -1,1 +1,54 @@
 #![doc = include_str!("../README.md")]
+
+mod app;
+mod body;
+mod edge;
+mod error;
+mod gate;
+mod limits;
+mod openapi;
+mod problem;
+mod routes;
+mod serve;
+mod telemetry;
+mod text;
+mod tls;
+mod view;
+pub mod wire;
+
+pub use error::ServerError;
+pub use limits::{Limits, Rate};
+pub use openapi::{VERSION, openapi_json};
+pub use problem::{Code, Problem};
+pub use serve::{Bound, ServeOptions, serve};
+pub use telemetry::{Records, start_records};
+pub use text::{Language, reason, refusal};
+pub use tls::{DEVELOPMENT_NAME, Tls, development_certificate_path};
+
+use std::sync::Arc;
+use tpw_access::HttpUrl;
+use tpw_engines::Engine;
+
+fn build(
+    engine: Arc<Engine>,
+    origins: Vec<HttpUrl>,
+    limits: Limits,
+) -> Result<Arc<app::App>, ServerError> {
+    let meter = telemetry::HttpMeter::new(routes::PATHS.into_iter());
+    Ok(Arc::new(app::App::new(engine, origins, limits, meter)?))
+}
+
+/// The router without TLS and without a listener, for clients that call it as
+/// `https://{authority}`.
+///
+/// # Errors
+/// [`ServerError`] when the authority is none, or a key or the entropy source fails.
+pub fn router(
+    engine: Arc<Engine>,
+    authority: &str,
+    limits: Limits,
+) -> Result<axum::Router, ServerError> {
+    let origin = HttpUrl::parse(&format!("https://{authority}"))
+        .map_err(|_| ServerError::PublicUrl(authority.to_owned()))?;
+    Ok(serve::layered(build(engine, vec![origin], limits)?))
+}

@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
-use tpw_engines::engine::{EngineError, PayError};
+use tpw_engines::{EngineError, PayError};
 use tpw_flow::{Rejection, RejectionClass};
 use tpw_proof::ProofError;
 

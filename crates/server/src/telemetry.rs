@@ -5,7 +5,7 @@ use core::fmt::Write as _;
 use core::time::Duration;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tpw_engines::engine::Metrics;
+use tpw_engines::Metrics;
 
 /// How the records are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -93,6 +93,18 @@ const CODES: &[Codes] = &[
         texts: "refusals.ftl",
         key: |code| format!("refusal-{code}"),
     },
+    Codes {
+        source: "crates/server/src/problem.rs",
+        behind: "\nproblems! {",
+        texts: "problems.ftl",
+        key: |code| format!("problem-{code}"),
+    },
+    Codes {
+        source: "crates/flow/src/desk/command.rs",
+        behind: "\n    pub const fn code(&self) -> &'static str {",
+        texts: "problems.ftl",
+        key: |code| format!("problem-{code}"),
+    },
 ];
 
 /// Every code that a user can meet has a text in the first language; `same_in_both` sees to the second.

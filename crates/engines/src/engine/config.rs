@@ -89,6 +89,14 @@ pub enum EngineError {
     /// A thread could not be started.
     #[error("the system gives no thread: {0}")]
     Thread(std::io::Error),
+    /// A part of the folder is not there, though the folder was in use.
+    #[error(
+        "`{what}` is missing from the data folder, which was in use before; restore it from a backup"
+    )]
+    Missing {
+        /// Which.
+        what: &'static str,
+    },
     /// A part of the folder is damaged.
     #[error("`{what}` in the data folder is damaged; restore it from a backup")]
     Damaged {

@@ -45,17 +45,38 @@ pub(super) struct Keys {
     pub(super) authority: Arc<Authority>,
 }
 
+/// Whether the folder was set up before: then its keys were made once, and are never made again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum FolderUse {
+    First,
+    Before,
+}
+
+impl FolderUse {
+    /// New keys in an old folder would be another signer: what was signed before would no longer verify.
+    fn demand(self, path: &Path, what: &'static str) -> Result<(), EngineError> {
+        if self == Self::Before && !path.exists() {
+            return Err(EngineError::Missing { what });
+        }
+        Ok(())
+    }
+}
+
 impl Keys {
-    /// Reads the keys, or makes them.
+    /// Reads the keys, or makes them at the first start.
     pub(super) fn open(
         dir: &Path,
+        folder_use: FolderUse,
         operator: &str,
         policy: &str,
         now: Instant,
         entropy: &mut dyn Entropy,
     ) -> Result<Self, EngineError> {
+        for what in ["keys", "tsa-root.der", "tsa.der"] {
+            folder_use.demand(&dir.join(what), what)?;
+        }
         let slots = Slots::names()?;
-        let signer = open_slots(&dir.join("keys"), entropy, |fresh, entropy| {
+        let signer = open_slots(dir, "keys", entropy, |fresh, entropy| {
             fresh.generate(slots.log.clone(), Algorithm::Ed25519, entropy)?;
             fresh.generate(slots.log_pq.clone(), Algorithm::MlDsa44, entropy)?;
             fresh.generate(slots.tsa.clone(), Algorithm::P256, entropy)?;
@@ -73,14 +94,15 @@ impl Keys {
 
 /// Reads a file of slots, or fills fresh ones and stores them before they are used.
 pub(super) fn open_slots(
-    path: &Path,
+    dir: &Path,
+    what: &'static str,
     entropy: &mut dyn Entropy,
     fill: impl FnOnce(&mut SoftwareSlots, &mut dyn Entropy) -> Result<(), EngineError>,
 ) -> Result<SoftwareSlots, EngineError> {
+    let path = &dir.join(what);
     if let Some(bytes) = files::read(path, SIZE_MAX)? {
         let bytes = tpw_crypto::Zeroizing::new(bytes);
-        return SoftwareSlots::from_secret_bytes(&bytes)
-            .map_err(|_| EngineError::Damaged { what: "keys" });
+        return SoftwareSlots::from_secret_bytes(&bytes).map_err(|_| EngineError::Damaged { what });
     }
     let mut fresh = SoftwareSlots::new();
     fill(&mut fresh, entropy)?;

@@ -8,6 +8,7 @@ mod open;
 mod pay;
 mod rail;
 mod read;
+mod timing;
 mod writer;
 
 pub use config::{Config, EngineError, PayError};
@@ -15,6 +16,7 @@ pub use directory::AccountView;
 pub use metrics::Metrics;
 pub use pay::{Paid, Repeated};
 pub use read::{Health, Part};
+pub use timing::Timings;
 
 use crate::clock::Clock;
 use crate::log_store::{LogView, Sequencer};

@@ -1,14 +1,14 @@
 //! Starting: from an empty folder, after a clean stop, or after a crash. It is always the same way.
 
 use super::directory::Directory;
-use super::keys::{Keys, open_slots};
+use super::keys::{FolderUse, Keys, open_slots};
 use super::metrics::Meter;
-use super::writer::Writer;
+use super::writer::{Tail, Writer};
 use super::{Config, Engine, EngineError, Readers, Running, rail};
 use crate::clock::Clock;
 use crate::entropy::OsEntropy;
 use crate::files::{self, FolderLock};
-use crate::log_store::{LeafSource, LogConfig, LogError, LogStore, Sequencer};
+use crate::log_store::{LogConfig, LogStore, Sequencer};
 use crate::sqlite::{Reader, Restored, Store};
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
@@ -20,7 +20,7 @@ use tpw_core::{
 use tpw_crypto::{Algorithm, Entropy, Signer, SlotName};
 use tpw_flow::{Command, Desk, NewAccountOrder, Opening, Person, Registry};
 use tpw_ledger::{AccountKind, Limits};
-use tpw_proof::{KeyName, Leaf, Trust};
+use tpw_proof::{KeyName, Trust};
 use tpw_screen::{Facts, Rules, Screen};
 
 /// Under load a checkpoint begins at most this often.
@@ -46,17 +46,22 @@ impl Engine {
         files::create_private_folder(dir)?;
         let lock = FolderLock::take(dir)?;
         let (mut entropy, now) = (OsEntropy, clock.now());
+        refuse_lost_books(dir)?;
         let mut store = Store::open(&dir.join("books.db"))?;
         claim_folder(&store, &config.audience)?;
         let audience = config.audience.as_str();
-        let keys = Keys::open(dir, audience, &config.tsa_policy, now, &mut entropy)?;
+        let folder_use = match store.reader()?.meta(OPERATOR_META)? {
+            Some(_operator) => FolderUse::Before,
+            None => FolderUse::First,
+        };
+        let keys = Keys::open(dir, folder_use, audience, &config.tsa_policy, now, &mut entropy)?;
         let rules = config.rules_toml.as_deref().unwrap_or(Rules::default_toml());
         let rules = Rules::from_toml(rules)?;
         let rebuild = rebuild_with(config.audience.clone(), rules, Arc::clone(&clock));
         let mut desk = rebuild(&store)?;
         let operator = set_up(dir, &config, &mut store, &mut desk, now, &mut entropy)?;
 
-        let source = Leaves(store.reader()?);
+        let source = store.reader()?;
         let log_config = log_config(&config, &keys)?;
         let trust = trust(&config, &keys, &log_config)?;
         let log_store = LogStore::open(&dir.join("log"), log_config, &source, now)?;
@@ -68,10 +73,12 @@ impl Engine {
         let meter = Arc::new(Meter::default());
         let rail_dir = dir.join("rail");
         files::create_private_folder(&rail_dir)?;
-        source.0.rail_open()?.iter().try_for_each(|open| rail::write(&rail_dir, open))?;
+        source.rail_open()?.iter().try_for_each(|open| rail::write(&rail_dir, open))?;
         let (queue, received) = sync_channel(config.queue);
         let archive = store.reader()?;
         let readers = Readers { idle: Mutex::default(), path: dir.join("books.db") };
+        let stopwatch = super::timing::Stopwatch::default();
+        stopwatch.watch(&mut desk);
         let writer = Writer {
             store,
             archive,
@@ -80,9 +87,11 @@ impl Engine {
             clock: Arc::clone(&clock),
             leaves: sequencer.sender(),
             handed,
+            tail: Tail::ended(),
             directory: Arc::clone(&directory),
             meter: Arc::clone(&meter),
             rail_dir,
+            stopwatch,
         };
         let writer = std::thread::Builder::new()
             .name("writer".to_owned())
@@ -110,17 +119,13 @@ impl Engine {
     }
 }
 
-/// The books as the log's source of truth.
-pub(crate) struct Leaves(pub(crate) Reader);
-
-impl LeafSource for Leaves {
-    fn count(&self) -> Result<u64, LogError> {
-        self.0.leaf_count().map_err(|error| LogError::Source(error.to_string()))
+/// A folder with keys had books: new, empty ones beside them would hide the loss, and their write-ahead log
+/// would spoil the restored file.
+fn refuse_lost_books(dir: &Path) -> Result<(), EngineError> {
+    if dir.join("keys").exists() && !dir.join("books.db").exists() {
+        return Err(EngineError::Missing { what: "books.db" });
     }
-
-    fn leaves(&self, from: u64, most: usize) -> Result<Vec<Leaf>, LogError> {
-        self.0.leaves(from, most).map_err(|error| LogError::Source(error.to_string()))
-    }
+    Ok(())
 }
 
 /// A folder belongs to the operator that used it first.
@@ -243,7 +248,7 @@ fn enrol_operator(
     entropy: &mut dyn Entropy,
 ) -> Result<(), EngineError> {
     let slot = SlotName::new("operator")?;
-    let slots = open_slots(&dir.join("operator.key"), entropy, |fresh, entropy| {
+    let slots = open_slots(dir, "operator.key", entropy, |fresh, entropy| {
         fresh.generate(slot.clone(), Algorithm::Ed25519, entropy)?;
         Ok(())
     })?;

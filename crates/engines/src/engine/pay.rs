@@ -1,10 +1,12 @@
 //! From a signed statement to a receipt.
 
-use super::writer::{Message, When, Work};
+use super::timing::Timings;
+use super::writer::{Done, Message, When, Work};
 use super::{Engine, EngineError, PayError};
 use crate::entropy::OsEntropy;
 use std::sync::Arc;
 use std::sync::mpsc::TrySendError;
+use std::time::Instant;
 use tokio::sync::oneshot;
 use tpw_core::{Hash32, Intent, Record, StepUpProof, TreeHead};
 use tpw_crypto::{Entropy, PublicKey};
@@ -21,6 +23,8 @@ pub struct Paid {
     pub receipt: Option<Vec<u8>>,
     /// The receipt file of its compensation.
     pub compensation_receipt: Option<Vec<u8>>,
+    /// What each step took, in order.
+    pub timings: Timings,
     /// Whether this is the stored outcome of the same request made before.
     pub repeated: Repeated,
 }
@@ -40,11 +44,16 @@ impl Engine {
     /// # Errors
     /// [`PayError`]. After [`PayError::Stopped`] the same statement may be sent again.
     pub async fn pay(&self, statement: &[u8]) -> Result<Paid, PayError> {
+        let begun = Instant::now();
         let statement = self.verified::<Intent>(statement)?;
+        let took = begun.elapsed();
         let seen = self.seen(statement.value().seen)?;
         let mut salt = [0_u8; 32];
         OsEntropy.fill(&mut salt).map_err(|error| PayError::Stopped(error.to_string()))?;
-        self.decide(Command::Submit(Box::new(Submission { statement, seen, salt }))).await
+        let submit = Command::Submit(Box::new(Submission { statement, seen, salt }));
+        let mut paid = self.decide(submit).await?;
+        paid.timings.insert(0, ("authenticate", took));
+        Ok(paid)
     }
 
     /// Takes a fresh signature for a payment that waits for one.
@@ -61,13 +70,17 @@ impl Engine {
     /// # Errors
     /// [`PayError`], as for [`Engine::pay`].
     pub async fn decide(&self, command: Command) -> Result<Paid, PayError> {
-        let mut outcomes = self.send(vec![command], When::Proven).await?;
-        match outcomes.pop() {
-            Some(Ok(Answer::Payment(payment))) => self.paid(payment, Repeated::No),
-            Some(Ok(Answer::Repeated(payment))) => self.paid(payment, Repeated::Yes),
-            Some(Err(rejection)) => Err(rejection.into()),
-            _ => Err(PayError::Stopped("the writer gave no payment".to_owned())),
-        }
+        let mut done = self.send(vec![command], When::Proven).await?;
+        let begun = Instant::now();
+        let mut paid = match done.outcomes.pop() {
+            Some(Ok(Answer::Payment(payment))) => self.paid(payment, Repeated::No)?,
+            Some(Ok(Answer::Repeated(payment))) => self.paid(payment, Repeated::Yes)?,
+            Some(Err(rejection)) => return Err(rejection.into()),
+            _ => return Err(PayError::Stopped("the writer gave no payment".to_owned())),
+        };
+        done.timings.push(("receipt", begun.elapsed()));
+        paid.timings = done.timings;
+        Ok(paid)
     }
 
     /// Carries out another command; the answer comes when it is durable.
@@ -75,8 +88,7 @@ impl Engine {
     /// # Errors
     /// [`PayError`].
     pub async fn command(&self, command: Command) -> Result<Answer, PayError> {
-        let mut outcomes = self.send(vec![command], When::Durable).await?;
-        let outcome = outcomes.pop();
+        let outcome = self.send(vec![command], When::Durable).await?.outcomes.pop();
         Ok(outcome.ok_or_else(|| PayError::Stopped("the writer gave no answer".to_owned()))??)
     }
 
@@ -85,17 +97,17 @@ impl Engine {
     /// # Errors
     /// [`PayError`] for all of them; the outcome of each is in the answer.
     pub async fn commands(&self, commands: Vec<Command>) -> Result<Vec<Outcome>, PayError> {
-        self.send(commands, When::Durable).await
+        Ok(self.send(commands, When::Durable).await?.outcomes)
     }
 
-    async fn send(&self, commands: Vec<Command>, when: When) -> Result<Vec<Outcome>, PayError> {
+    async fn send(&self, commands: Vec<Command>, when: When) -> Result<Done, PayError> {
         if !self.log_healthy.healthy() {
             return Err(PayError::Stopped(
                 "the log takes no entries; restart the server".to_owned(),
             ));
         }
         let (reply, answer) = oneshot::channel();
-        let message = Message::Work(Work { commands, when, reply });
+        let message = Message::Work(Work { commands, when, queued: Instant::now(), reply });
         match self.queue.try_send(message) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => return Err(PayError::Busy),
@@ -142,7 +154,8 @@ impl Engine {
         let stopped = |error: EngineError| PayError::Stopped(error.to_string());
         let receipt = receipt.transpose().map_err(stopped)?;
         let compensation_receipt = compensation.transpose().map_err(stopped)?;
-        Ok(Paid { payment, receipt, compensation_receipt, repeated })
+        let timings = Timings::new();
+        Ok(Paid { payment, receipt, compensation_receipt, timings, repeated })
     }
 
     /// The receipt of a log entry under the first checkpoint that covers it.

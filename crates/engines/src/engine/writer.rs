@@ -7,13 +7,14 @@ use super::config::PayError;
 use super::directory::Directory;
 use super::metrics::Meter;
 use super::rail;
+use super::timing::{Stopwatch, Timings};
 use crate::clock::Clock;
 use crate::log_store::{BATCH_MAX, Batch, LeafSender};
 use crate::sqlite::{Reader, Store};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tpw_flow::{Command, Desk, Outcome};
 use tpw_proof::Leaf;
@@ -36,7 +37,17 @@ pub(super) enum When {
 pub(super) struct Work {
     pub(super) commands: Vec<Command>,
     pub(super) when: When,
-    pub(super) reply: oneshot::Sender<Result<Vec<Outcome>, PayError>>,
+    pub(super) queued: Instant,
+    pub(super) reply: Reply,
+}
+
+/// Where the answer goes.
+pub(super) type Reply = oneshot::Sender<Result<Done, PayError>>;
+
+/// What became of a caller's commands.
+pub(super) struct Done {
+    pub(super) outcomes: Vec<Outcome>,
+    pub(super) timings: Timings,
 }
 
 pub(super) enum Message {
@@ -58,15 +69,57 @@ pub(super) struct Writer {
     pub(super) leaves: LeafSender,
     /// The next leaf to be handed to the log.
     pub(super) handed: u64,
+    pub(super) tail: Tail,
     pub(super) directory: Arc<RwLock<Directory>>,
     pub(super) meter: Arc<Meter>,
     pub(super) rail_dir: PathBuf,
+    pub(super) stopwatch: Stopwatch,
 }
 
-struct Pending {
-    reply: oneshot::Sender<Result<Vec<Outcome>, PayError>>,
-    outcomes: Vec<Outcome>,
+pub(super) struct Pending {
+    reply: Reply,
+    done: Done,
     when: When,
+}
+
+/// Who waits for the newest batch of leaves that the log was given.
+#[derive(Clone)]
+pub(super) struct Tail(Arc<Mutex<Option<Vec<Pending>>>>);
+
+impl Tail {
+    fn new(waiting: Vec<Pending>) -> Self {
+        Self(Arc::new(Mutex::new(Some(waiting))))
+    }
+
+    /// No batch is on its way.
+    pub(super) fn ended() -> Self {
+        Self(Arc::new(Mutex::new(None)))
+    }
+
+    /// Joins those who wait, or gives the newcomers back when the batch is done.
+    fn join(&self, newcomers: Vec<Pending>) -> Option<Vec<Pending>> {
+        match &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(waiting) => {
+                waiting.extend(newcomers);
+                None
+            }
+            None => Some(newcomers),
+        }
+    }
+
+    fn end(&self) -> Vec<Pending> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
+    }
+}
+
+fn answer(waiting: Vec<Pending>, proof: &Result<(), String>) {
+    for p in waiting {
+        let answer = match proof {
+            Ok(()) => Ok(p.done),
+            Err(why) => Err(PayError::Stopped(why.clone())),
+        };
+        let _gone = p.reply.send(answer);
+    }
 }
 
 /// The state in memory is no longer to be trusted; with what the callers are told.
@@ -102,15 +155,18 @@ impl Writer {
         let mut pending = Vec::with_capacity(works.len());
         let mut works = works.into_iter();
         let decided = self.decide(&mut works, &mut pending, due, now);
+        let begun = Instant::now();
         let committed = decided.and_then(|()| self.commit());
+        let took = begun.elapsed();
         match committed {
             Ok(leaves) => {
-                self.meter.count(pending.iter().flat_map(|p| &p.outcomes));
+                pending.iter_mut().for_each(|p| p.done.timings.push(("commit", took)));
+                self.meter.count(pending.iter().flat_map(|p| &p.done.outcomes));
                 self.hand_over(leaves, pending);
                 Ok(())
             }
             Err(doubt) => {
-                let refuse = |reply: oneshot::Sender<_>| {
+                let refuse = |reply: Reply| {
                     let _gone = reply.send(Err(PayError::Stopped(doubt.0.clone())));
                 };
                 pending.into_iter().for_each(|p| refuse(p.reply));
@@ -131,7 +187,9 @@ impl Writer {
         if due {
             let _ended = self.desk.apply(Command::Tick, now, &self.archive).map_err(doubt)?;
         }
-        for Work { commands, when, reply } in works {
+        for Work { commands, when, queued, reply } in works {
+            let mut timings = vec![("queue", queued.elapsed())];
+            self.stopwatch.start();
             let mut outcomes = Vec::with_capacity(commands.len());
             let mut fault = None;
             for command in commands {
@@ -143,7 +201,8 @@ impl Writer {
                     }
                 }
             }
-            pending.push(Pending { reply, outcomes, when });
+            timings.extend(self.stopwatch.take());
+            pending.push(Pending { reply, done: Done { outcomes, timings }, when });
             if let Some(fault) = fault {
                 return Err(doubt(fault));
             }
@@ -168,30 +227,42 @@ impl Writer {
     /// Answers who only waits for the disk; the others wait for the log.
     fn hand_over(&mut self, leaves: Vec<Leaf>, pending: Vec<Pending>) {
         let (proven, durable): (Vec<_>, Vec<_>) =
-            pending.into_iter().partition(|p| p.when == When::Proven && !leaves.is_empty());
+            pending.into_iter().partition(|p| p.when == When::Proven);
         for waiting in durable {
-            let _gone = waiting.reply.send(Ok(waiting.outcomes));
+            let _gone = waiting.reply.send(Ok(waiting.done));
         }
-        self.send(leaves, proven);
+        if leaves.is_empty() {
+            // A repeated payment may have its leaf in a batch that the log is still working on.
+            if let Some(waiting) = self.tail.join(proven) {
+                answer(waiting, &Ok(()));
+            }
+        } else {
+            self.send(leaves, proven);
+        }
     }
 
-    fn send(&mut self, leaves: Vec<Leaf>, waiting: Vec<Pending>) {
-        if leaves.is_empty() {
-            return;
+    /// Hands leaves to the log; whoever waits is answered with the checkpoint over the last of them.
+    fn send(&mut self, mut leaves: Vec<Leaf>, waiting: Vec<Pending>) {
+        while leaves.len() > BATCH_MAX {
+            let rest = leaves.split_off(BATCH_MAX);
+            self.send_one(core::mem::replace(&mut leaves, rest), Vec::new());
         }
+        if !leaves.is_empty() {
+            self.send_one(leaves, waiting);
+        }
+    }
+
+    fn send_one(&mut self, leaves: Vec<Leaf>, waiting: Vec<Pending>) {
         let first_index = self.handed;
         let count = u64::try_from(leaves.len()).unwrap_or(u64::MAX);
         self.handed = self.handed.saturating_add(count);
-        let answer = Box::new(move |proof: crate::log_store::Answer| {
-            for p in waiting {
-                let answer = match &proof {
-                    Ok(_head) => Ok(p.outcomes),
-                    Err(error) => Err(PayError::Stopped(error.to_string())),
-                };
-                let _gone = p.reply.send(answer);
-            }
+        self.tail = Tail::new(waiting);
+        let tail = self.tail.clone();
+        let proved = Box::new(move |proof: crate::log_store::Answer| {
+            let proof = proof.map(|_head| ()).map_err(|error| error.to_string());
+            answer(tail.end(), &proof);
         });
-        self.leaves.send(Batch { first_index, leaves, answer });
+        self.leaves.send(Batch { first_index, leaves, answer: proved });
     }
 
     /// Rebuilds the memory from the store; meanwhile everybody is told to come again. Answers whether to go on.
@@ -217,7 +288,10 @@ impl Writer {
     }
 
     fn rebuilt(&mut self) -> Result<(), String> {
+        // A store that can be read but not written, as on a full disk, is not back.
+        self.store.probe().map_err(|error| error.to_string())?;
         self.desk = (self.rebuild)(&self.store).map_err(|error| error.to_string())?;
+        self.stopwatch.watch(&mut self.desk);
         *self.directory.write().unwrap_or_else(PoisonError::into_inner) = Directory::of(&self.desk);
         // The commit that seemed to fail may be on the disk: its leaves still belong in the log.
         while self.handed < self.desk.leaves() {

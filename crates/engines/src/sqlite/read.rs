@@ -2,6 +2,7 @@
 
 use super::row::{Columns, int, time};
 use super::{StoreError, error, open_for_reading};
+use crate::log_store::{LeafSource, LogError};
 use rusqlite::{Connection, OptionalExtension, Params};
 use std::path::{Path, PathBuf};
 use tpw_core::{AccountId, DeviceId, Instant, Money, PaymentId};
@@ -245,5 +246,16 @@ fn read_payment(bytes: &[u8]) -> Result<Payment, StoreError> {
 impl Archive for Reader {
     fn payment(&self, id: PaymentId) -> Result<Option<Payment>, ArchiveError> {
         Self::payment(self, id).map_err(|error| ArchiveError(error.to_string()))
+    }
+}
+
+/// The books are the log's source of truth.
+impl LeafSource for Reader {
+    fn count(&self) -> Result<u64, LogError> {
+        self.leaf_count().map_err(|error| LogError::Source(error.to_string()))
+    }
+
+    fn leaves(&self, from: u64, most: usize) -> Result<Vec<Leaf>, LogError> {
+        Self::leaves(self, from, most).map_err(|error| LogError::Source(error.to_string()))
     }
 }

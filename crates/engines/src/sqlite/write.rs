@@ -21,6 +21,14 @@ impl Store {
         transaction.commit().map_err(error(&path))
     }
 
+    /// Whether the store takes writes: stores a mark and syncs it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it does not.
+    pub fn probe(&self) -> Result<(), StoreError> {
+        self.set_meta("probe", b"")
+    }
+
     /// Stores one small value under a name.
     ///
     /// # Errors

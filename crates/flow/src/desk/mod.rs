@@ -56,6 +56,9 @@ pub struct Opening {
     pub issuance: HashMap<Asset, AccountId>,
 }
 
+/// Is told the name of a step each time one was performed: for measuring, by whoever has a clock.
+pub type Watch = Box<dyn FnMut(&'static str) + Send>;
+
 /// The writer's memory.
 pub struct Desk {
     audience: Name,
@@ -69,6 +72,7 @@ pub struct Desk {
     leaves: u64,
     issuance: HashMap<Asset, AccountId>,
     changes: Changes,
+    watch: Option<Watch>,
 }
 
 /// A defect: the state in memory is in doubt. The writer must stop and rebuild from the store.
@@ -107,7 +111,13 @@ impl Desk {
             leaves: opening.leaves,
             issuance: opening.issuance,
             changes: Changes::default(),
+            watch: None,
         }
+    }
+
+    /// Has somebody told of every step that is performed from now on.
+    pub fn watch_with(&mut self, watch: Watch) {
+        self.watch = Some(watch);
     }
 
     /// Decides one command.

@@ -20,7 +20,12 @@ impl Desk {
     ) -> Result<Payment, DeskFault> {
         let mut queue = VecDeque::from(effects);
         while let Some(effect) = queue.pop_front() {
-            if let Some(event) = self.perform(&payment, effect, now)? {
+            let name = effect.step();
+            let event = self.perform(&payment, effect, now)?;
+            if let Some(watch) = &mut self.watch {
+                watch(name);
+            }
+            if let Some(event) = event {
                 let (next, more) = step::step(payment, event, now)?;
                 payment = next;
                 queue.extend(more);

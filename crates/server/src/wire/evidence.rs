@@ -37,12 +37,9 @@ pub struct Checkpoint {
 pub struct Health {
     /// Whether all is well.
     pub ready: bool,
-    /// What is not, as stable codes: `writer`, `log`, `checkpoint_stale`, `queue_full`.
+    /// What is not, as stable codes: `writer`, `log`, `checkpoint_missing`, `requests`.
     pub failing: Vec<String>,
     /// How old the newest checkpoint is, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_age_ms: Option<u64>,
-    /// How many commands wait for the writer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub queue: Option<u64>,
 }

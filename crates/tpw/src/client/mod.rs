@@ -1,7 +1,6 @@
 //! The HTTPS client of our API: requests bound to a device key, tokens kept until they end, safe retries.
 
 mod connect;
-mod wire;
 
 use crate::device::keys::Keys;
 use crate::exit::Failure;
@@ -18,15 +17,11 @@ use serde_json::{Value, json};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tpw_access::dpop::DpopRequest;
-use tpw_access::url::HttpUrl;
+use tpw_access::{DpopRequest, EnrolmentCode, HttpUrl};
 use tpw_core::{Instant, PaymentId, Span};
+use tpw_crypto::Zeroizing;
 use tpw_engines::clock::Clock;
-
-pub use wire::{
-    AccountView, AlarmView, ChainView, DecisionView, EnrolledView, NewAccount, PaymentView,
-    PersonView, Problem, ReasonView, RefusalView,
-};
+use tpw_server::wire::{Enrolled, Problem, Retry, Token as Issued};
 
 /// The longest that one request may take.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(20);
@@ -90,13 +85,22 @@ impl Answer {
     /// The problem that it tells (RFC 9457).
     #[must_use]
     pub fn problem(&self) -> Problem {
-        let read = serde_json::from_slice(&self.body);
-        let mut problem: Problem = read.unwrap_or_else(|_other_form| Problem {
+        // Between us and the server there may be others, who speak in other forms.
+        serde_json::from_slice(&self.body).unwrap_or_else(|_other_form| Problem {
+            kind: "about:blank".to_owned(),
             title: format!("HTTP {}", self.status),
-            ..Problem::default()
-        });
-        problem.status = self.status;
-        problem
+            status: self.status,
+            detail: format!("HTTP {}", self.status),
+            code: "unknown".to_owned(),
+            retry: Retry::SameKey,
+            retry_after_s: None,
+            request_id: String::new(),
+            reason: None,
+            field: None,
+            consumed: None,
+            expected_sequence: None,
+            payment: None,
+        })
     }
 
     fn checked(self) -> Result<Self, ClientError> {
@@ -114,6 +118,8 @@ enum Proof<'k> {
     None,
     /// By a signature of the key (RFC 9449).
     Key(&'k Keys),
+    /// By a signature of the key, made for a one-time code (`tpw_access::enrol`).
+    Code(&'k Keys, &'k str),
     /// By a token bound to the key.
     Token(&'k Keys),
 }
@@ -205,9 +211,16 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn enrol(&self, keys: &Keys, code: &str) -> Result<EnrolledView, ClientError> {
-        let body = json!({ "code": code });
-        let answer = self.request(&Method::POST, "/v1/devices", Some(&body), Proof::Key(keys)).await?;
+    pub async fn enrol(
+        &self,
+        keys: &Keys,
+        code: &EnrolmentCode,
+    ) -> Result<Enrolled, ClientError> {
+        let text = code.reveal();
+        let body = json!({ "code": text.as_str() });
+        let digits = Zeroizing::new(text.replace('-', ""));
+        let proof = Proof::Code(keys, &digits);
+        let answer = self.request(&Method::POST, "/v1/devices", Some(&body), proof).await?;
         answer.checked()?.json()
     }
 
@@ -228,13 +241,13 @@ impl Client {
     /// [`ClientError`] when there is no answer.
     pub async fn step_up(
         &self,
-        keys: &Keys,
         payment: PaymentId,
         proof: &[u8],
     ) -> Result<Answer, ClientError> {
         let body = json!({ "proof": URL_SAFE_NO_PAD.encode(proof) });
         let path = format!("/v1/payments/{payment}:step-up");
-        self.request(&Method::POST, &path, Some(&body), Proof::Token(keys)).await
+        // It is its own proof of possession too, and the same bytes again change nothing.
+        self.send(&Method::POST, &path, Some(&body), Proof::None, Some(payment)).await
     }
 
     /// A token for `keys`, new or kept.
@@ -250,7 +263,7 @@ impl Client {
             }
         }
         let sent = self.once(&Method::POST, "/v1/tokens", None, Proof::Key(keys), None);
-        let view: wire::TokenView = sent.await?.checked()?.json()?;
+        let view: Issued = sent.await?.checked()?.json()?;
         // A little early, so that it does not end under way.
         let ends = now.plus(Span::from_secs(view.expires_in.saturating_sub(20)));
         let mut kept = self.token.lock().unwrap_or_else(PoisonError::into_inner);
@@ -313,11 +326,12 @@ impl Client {
         }
         let token = match proof {
             Proof::Token(keys) => Some(Box::pin(self.token(keys)).await?),
-            Proof::None | Proof::Key(_) => None,
+            Proof::None | Proof::Key(_) | Proof::Code(..) => None,
         };
-        if let Proof::Token(keys) | Proof::Key(keys) = proof {
+        if let Proof::Token(keys) | Proof::Key(keys) | Proof::Code(keys, _) = proof {
             let url = HttpUrl::parse(&address).map_err(|_odd| ClientError::Address(address.clone()))?;
-            let (access_token, now) = (token.as_deref(), self.clock.now());
+            let code = if let Proof::Code(_, digits) = proof { Some(digits) } else { None };
+            let (access_token, now) = (token.as_deref().or(code), self.clock.now());
             let wanted = DpopRequest { method: method.as_str(), url: &url, access_token, now };
             request = request.header("DPoP", keys.prove(&wanted).map_err(ClientError::Prove)?);
         }

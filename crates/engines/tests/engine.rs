@@ -1,0 +1,315 @@
+//! Goal: the engine carries payments from signature to receipt, keeps everything across a restart, and refuses what it
+//! must without changing anything.
+//! Method: real files, keys and signatures; receipts judged with the public verifier; after a restart every answer is
+//! asked for again and compared.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod world;
+
+use std::sync::Arc;
+use tpw_core::{Hash32, Span, TreeHead};
+use tpw_crypto::{Signer, sha256};
+use tpw_engines::clock::{Clock, ManualClock, SystemClock};
+use tpw_engines::{Config, Engine, EngineError, Part, Repeated};
+use tpw_flow::{Command, Frozen, Rail};
+use tpw_ledger::{StatementPoint, verify_statement};
+use tpw_proof::{Level, judge};
+use world::*;
+
+#[test]
+fn a_payment_becomes_a_receipt_and_a_repeat_gets_the_same_outcome() {
+    let dir = scratch();
+    let engine = open(dir.path()).unwrap();
+    runtime().block_on(async {
+        let mut dice = Dice::new(1);
+        let mut ann = Holder::enrolled(&engine, &mut dice, 10_000).await;
+        let bob = Holder::enrolled(&engine, &mut dice, 0).await;
+        let signed = ann.next(&engine, &mut dice, bob.account, 250);
+        let paid = engine.pay(&signed.bytes).await.unwrap();
+        assert_eq!((status(&paid), paid.repeated), ("booked", Repeated::No));
+        demand_receipt(&engine, &paid);
+        let again = engine.pay(&signed.bytes).await.unwrap();
+        assert_eq!(again.repeated, Repeated::Yes);
+        assert_eq!((&again.payment, &again.receipt), (&paid.payment, &paid.receipt));
+        assert_eq!(balance(&engine, ann.account), 9_750);
+        assert_eq!(balance(&engine, bob.account), 250);
+        demand_balanced(&engine);
+
+        let receipt = paid.receipt.unwrap();
+        for at in [10, receipt.len() / 2, receipt.len() - 10] {
+            let mut bad = receipt.clone();
+            bad[at] ^= 1;
+            assert!(!judge(&bad, engine.trust()).is_valid(), "byte {at}");
+        }
+    });
+}
+
+#[test]
+fn a_repeat_while_the_first_is_under_way_is_answered_with_a_receipt() {
+    let dir = scratch();
+    let engine = open(dir.path()).unwrap();
+    runtime().block_on(async {
+        let mut dice = Dice::new(2);
+        let mut ann = Holder::enrolled(&engine, &mut dice, 1_000_000).await;
+        let bob = Holder::enrolled(&engine, &mut dice, 0).await;
+        for _ in 0..100 {
+            let signed = ann.next(&engine, &mut dice, bob.account, 1);
+            let (first, second) = (Arc::clone(&engine), Arc::clone(&engine));
+            let (a, b) = (signed.bytes.clone(), signed.bytes.clone());
+            let first = tokio::spawn(async move { first.pay(&a).await });
+            // The second comes in at some moment of the first's way through books and log.
+            tokio::time::sleep(std::time::Duration::from_micros(dice.below(6_000))).await;
+            let second = tokio::spawn(async move { second.pay(&b).await });
+            let (first, second) = (first.await.unwrap().unwrap(), second.await.unwrap().unwrap());
+            assert_eq!(first.receipt, second.receipt);
+            demand_receipt(&engine, &second);
+        }
+        assert_eq!(balance(&engine, bob.account), 100);
+    });
+}
+
+#[test]
+fn what_must_be_refused_is_refused_and_changes_nothing() {
+    let dir = scratch();
+    let engine = open(dir.path()).unwrap();
+    runtime().block_on(async {
+        let mut dice = Dice::new(3);
+        let mut ann = Holder::enrolled(&engine, &mut dice, 10_000).await;
+        let bob = Holder::enrolled(&engine, &mut dice, 0).await;
+        let stranger = Holder::new(&engine, &mut dice, 0).0;
+        let first = ann.next(&engine, &mut dice, bob.account, 100);
+        engine.pay(&first.bytes).await.unwrap();
+        let size = engine.metrics().tree_size;
+        let good = ann.intent(&engine, &mut dice, bob.account, 5);
+        let now = engine.now();
+        let hour = Span::from_secs(3600);
+        let with = |change: fn(&mut tpw_core::Intent)| {
+            let mut intent = good.clone();
+            change(&mut intent);
+            intent
+        };
+        let mut expired = good.clone();
+        (expired.created, expired.expires) = (now.minus(hour), now.minus(Span::from_ms(1)));
+        let mut future = good.clone();
+        (future.created, future.expires) = (now.plus(hour), now.plus(hour).plus(hour));
+        let mut other_amount = first.intent.clone();
+        other_amount.money.amount = tpw_core::Amount::from_minor(101);
+        let mut not_owner = good.clone();
+        (not_owner.payer, not_owner.payee) = (bob.account, ann.account);
+        let cases = [
+            ("expired", expired),
+            ("from_future", future),
+            ("exists_with_different", other_amount),
+            ("not_owner", not_owner),
+            ("wrong_audience", with(|i| i.audience = name("other.example"))),
+            ("sequence_gap", with(|i| i.sequence += 1)),
+            ("sequence_used", with(|i| i.sequence -= 1)),
+            ("chain_mismatch", with(|i| i.previous = Hash32::new([7; 32]))),
+            (
+                "checkpoint_fork",
+                with(|i| i.seen = TreeHead { size: 2, root: Hash32::new([7; 32]) }),
+            ),
+            ("checkpoint_fork", with(|i| i.seen = TreeHead { size: 99, root: Hash32::ZERO })),
+        ];
+        for (code, intent) in cases {
+            let error = engine.pay(&ann.sign(intent).bytes).await.unwrap_err();
+            assert_eq!(code_of(&error), code, "{error}");
+        }
+        let unknown = engine.pay(&stranger.sign(good.clone()).bytes).await.unwrap_err();
+        assert_eq!(code_of(&unknown), "unknown_device");
+        let stolen = engine.pay(&bob.sign(good.clone()).bytes).await.unwrap_err();
+        assert_eq!(code_of(&stolen), "unknown_device", "another's key: {stolen}");
+        let valid = ann.sign(good.clone()).bytes;
+        for cut in [0, 1, valid.len() / 2, valid.len() - 1] {
+            let error = engine.pay(&valid[..cut]).await.unwrap_err();
+            assert_eq!(code_of(&error), "bad_statement", "{error}");
+        }
+        let mut altered = valid.clone();
+        *altered.last_mut().unwrap() ^= 1;
+        assert_eq!(code_of(&engine.pay(&altered).await.unwrap_err()), "bad_statement");
+
+        assert_eq!(engine.metrics().tree_size, size, "nothing was logged");
+        assert_eq!(engine.chain_head(ann.device, ann.account).sequence, 1);
+        let alarms = engine.alarms(0, 10).unwrap();
+        assert_eq!(alarms.len(), 2, "each contradicted head was stored as an alarm");
+        assert_eq!(alarms[0].1.payment, good.payment);
+        assert_eq!(status(&engine.pay(&valid).await.unwrap()), "booked", "the number was free");
+        assert_eq!(balance(&engine, bob.account), 105);
+    });
+}
+
+#[test]
+fn step_up_hold_refusal_and_clearing_partner() {
+    let dir = scratch();
+    let engine = open(dir.path()).unwrap();
+    runtime().block_on(async {
+        let mut dice = Dice::new(4);
+        let mut ann = Holder::enrolled(&engine, &mut dice, 9_000_000).await;
+        let mut bob = Holder::enrolled(&engine, &mut dice, 0).await;
+        let partner = external(&engine, &mut dice).await;
+
+        // 2,000.00 to a new payee asks the payer again.
+        let signed = ann.next(&engine, &mut dice, bob.account, 200_000);
+        let waiting = engine.pay(&signed.bytes).await.unwrap();
+        assert_eq!((status(&waiting), waiting.receipt.is_some()), ("step_up", false));
+        assert_eq!(balance(&engine, bob.account), 0);
+        let forged = Holder { account: ann.account, ..Holder::new(&engine, &mut dice, 0).0 };
+        let error = engine.step_up(&forged.step_up(&engine, &signed)).await.unwrap_err();
+        assert_eq!(code_of(&error), "unknown_device");
+        let error = engine.step_up(&bob.step_up(&engine, &signed)).await.unwrap_err();
+        assert_eq!(code_of(&error), "proof_mismatch");
+        let done = engine.step_up(&ann.step_up(&engine, &signed)).await.unwrap();
+        assert_eq!(status(&done), "booked");
+        demand_receipt(&engine, &done);
+
+        // 10,000.00 waits for an operator: one is released, one rejected.
+        let operator = Hash32::new(sha256(b"operator key"));
+        let held = ann.next(&engine, &mut dice, bob.account, 1_000_000);
+        assert_eq!(status(&engine.pay(&held.bytes).await.unwrap()), "held");
+        let release = Command::Release { payment: held.id(), operator };
+        demand_receipt(&engine, &engine.decide(release.clone()).await.unwrap());
+        assert_eq!(code_of(&engine.decide(release).await.unwrap_err()), "wrong_status");
+        let held = ann.next(&engine, &mut dice, bob.account, 1_000_001);
+        assert_eq!(status(&engine.pay(&held.bytes).await.unwrap()), "held");
+        let rejected = engine.decide(Command::Reject { payment: held.id() }).await.unwrap();
+        assert_eq!((status(&rejected), rejected.receipt.is_some()), ("refused", false));
+
+        // More than there is: refused, and the number is used.
+        let poor = bob.next(&engine, &mut dice, ann.account, 99_999_99);
+        let refused = engine.pay(&poor.bytes).await.unwrap();
+        assert_eq!(status(&refused), "refused", "more than there is");
+        assert_eq!(engine.chain_head(bob.device, bob.account).sequence, 1);
+        let before = balance(&engine, bob.account);
+
+        // Out to the clearing partner, and back.
+        let out = ann.next(&engine, &mut dice, partner, 700);
+        let paid = engine.pay(&out.bytes).await.unwrap();
+        assert_eq!(paid.payment.booked().unwrap().rail(), Rail::Instructed);
+        let instruction = dir.path().join("rail").join(format!("{}.json", out.id()));
+        assert!(std::fs::read_to_string(instruction).unwrap().contains("\"700\""));
+        let back = engine.decide(Command::RailReturn { payment: out.id() }).await.unwrap();
+        assert_eq!(status(&back), "compensated");
+        let proof = back.compensation_receipt.unwrap();
+        let judged = judge(&proof, engine.trust());
+        assert!(judged.is_valid() && judged.level(Level::InLog).is_proved());
+        assert_eq!(balance(&engine, partner), 0);
+        assert!(engine.rail_open().unwrap().is_empty());
+        assert_eq!(balance(&engine, bob.account), before);
+        assert_eq!(before, 1_200_000);
+        demand_balanced(&engine);
+    });
+}
+
+#[test]
+fn waiting_payments_end_when_their_time_is_over_also_across_a_restart() {
+    let dir = scratch();
+    let clock = Arc::new(ManualClock::new(SystemClock::new().now()));
+    let mut dice = Dice::new(5);
+    let engine = open_at(dir.path(), clock.clone()).unwrap();
+    let (ann, waiting) = runtime().block_on(async {
+        let mut ann = Holder::enrolled(&engine, &mut dice, 500_000).await;
+        let bob = Holder::enrolled(&engine, &mut dice, 0).await;
+        let signed = ann.next(&engine, &mut dice, bob.account, 200_000);
+        assert_eq!(status(&engine.pay(&signed.bytes).await.unwrap()), "step_up");
+        (ann, signed)
+    });
+    drop(engine);
+    let engine = open_at(dir.path(), clock.clone()).unwrap();
+    assert_eq!(engine.waiting().len(), 1);
+    let available = |e: &Engine| e.account(&ann.account).unwrap().account.available().magnitude();
+    assert_eq!(available(&engine).minor(), 300_000, "the money is on hold");
+    clock.advance(Span::from_secs(8 * 24 * 3600));
+    runtime().block_on(async {
+        // The same clock tick ends it, whichever comes first: the writer's own or this one.
+        engine.command(Command::Tick).await.unwrap();
+    });
+    assert_eq!(engine.payment(waiting.id()).unwrap().unwrap().status().unwrap().code(), "refused");
+    assert!(engine.waiting().is_empty());
+    assert_eq!(available(&engine).minor(), 500_000);
+}
+
+#[test]
+fn a_restart_keeps_everything() {
+    let dir = scratch();
+    let mut dice = Dice::new(6);
+    let engine = open(dir.path()).unwrap();
+    let mut outcomes = Vec::new();
+    let (mut ann, bob) = runtime().block_on(async {
+        let mut ann = Holder::enrolled(&engine, &mut dice, 10_000_000).await;
+        let bob = Holder::enrolled(&engine, &mut dice, 0).await;
+        for minor in [200_000, 1, 2, 3, 1_000_000, 9_999_999_999, 4] {
+            let signed = ann.next(&engine, &mut dice, bob.account, minor);
+            outcomes.push((signed.clone(), engine.pay(&signed.bytes).await.unwrap()));
+        }
+        engine
+            .command(Command::Freeze { account: bob.account, frozen: Frozen::Yes })
+            .await
+            .unwrap();
+        (ann, bob)
+    });
+    let view = |e: &Engine| (e.account(&ann.account), e.account(&bob.account), e.totals().unwrap());
+    let (trust, before) = (engine.trust_json(), view(&engine));
+    let waiting: Vec<_> = engine.waiting().iter().map(|p| p.id()).collect();
+    assert_eq!(waiting.len(), 2);
+    engine.close();
+    drop(engine);
+    demand_sound_log(dir.path(), &tpw_proof::Trust::from_json(&trust).unwrap());
+
+    let engine = open(dir.path()).unwrap();
+    assert_eq!(engine.trust_json(), trust);
+    assert_eq!(view(&engine), before);
+    assert_eq!(engine.waiting().iter().map(|p| p.id()).collect::<Vec<_>>(), waiting);
+    assert_eq!(engine.device(&ann.device).unwrap().person, ann.person);
+    runtime().block_on(async {
+        for (signed, paid) in &outcomes {
+            let again = engine.pay(&signed.bytes).await.unwrap();
+            assert_eq!(again.repeated, Repeated::Yes);
+            assert_eq!((&again.payment, &again.receipt), (&paid.payment, &paid.receipt));
+        }
+        engine.command(Command::Freeze { account: bob.account, frozen: Frozen::No }).await.unwrap();
+        let signed = ann.next(&engine, &mut dice, bob.account, 5);
+        assert_eq!(
+            status(&engine.pay(&signed.bytes).await.unwrap()),
+            "booked",
+            "the chain goes on"
+        );
+    });
+    for account in [ann.account, bob.account] {
+        let mut rows = engine.statement(account, None, 1_000).unwrap();
+        rows.reverse();
+        let closing = engine.account(&account).unwrap().account.point();
+        verify_statement(&rows, &account, &StatementPoint::START, &closing).unwrap();
+        rows.remove(1);
+        assert!(verify_statement(&rows, &account, &StatementPoint::START, &closing).is_err());
+    }
+    assert_eq!(engine.health().writer, Part::Good);
+    demand_balanced(&engine);
+}
+
+#[test]
+fn a_folder_has_one_process_and_one_operator() {
+    let dir = scratch();
+    let engine = open(dir.path()).unwrap();
+    let second = refusal(dir.path());
+    assert!(second.contains("is in use by another process"), "{second}");
+    engine.close();
+    drop(engine);
+    let other = Config::new(name("other.example"));
+    match Engine::open(dir.path(), other, Arc::new(SystemClock::new())) {
+        Err(error @ EngineError::OtherOperator { .. }) => {
+            assert!(error.to_string().contains("belongs to `pay.example`, not to `other.example`"));
+        }
+        Err(error) => panic!("{error}"),
+        Ok(_) => panic!("another operator's folder was opened"),
+    }
+    let engine = open(dir.path()).unwrap();
+    let (signer, token) = engine.token_signer();
+    assert!(Signer::public_key(signer, token).is_ok());
+}

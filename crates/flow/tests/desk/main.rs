@@ -1,0 +1,14 @@
+//! Goal: every answer, rejection and refusal of the desk is reached, with what it must leave behind.
+//!
+//! Method: a small operator in memory. Statements are signed by real keys, payments are archived as stored
+//! bytes, and what a command left to be stored is compared with what it may leave. `support` has the
+//! operator; each other module is one theme.
+
+mod receipts;
+mod refusals;
+mod rejections;
+mod repeats;
+mod stored;
+mod support;
+mod undo;
+mod waiting;

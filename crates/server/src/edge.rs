@@ -1,0 +1,83 @@
+//! The outermost layer: every request passes it on the way in, every answer on the way out.
+
+use crate::app::{App, Peer, language_of};
+use crate::problem::{Code, Problem};
+use crate::telemetry;
+use crate::text::Language;
+use axum::body::Body;
+use axum::extract::{FromRequestParts as _, MatchedPath, Request, State};
+use axum::http::header::{CACHE_CONTROL, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
+use axum::middleware::Next;
+use axum::response::IntoResponse;
+use std::sync::Arc;
+use tokio::time::Instant as Stopwatch;
+
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The bounds that hold for every route, and what every answer carries.
+pub(crate) async fn pass(
+    State(app): State<Arc<App>>,
+    request: Request,
+    next: Next,
+) -> Response<Body> {
+    let began = Stopwatch::now();
+    let request_id = app.next_request_id();
+    let (mut parts, body) = request.into_parts();
+    let language = language_of(&parts);
+    let method = parts.method.clone();
+    let route = parts.extensions.get::<MatchedPath>().cloned();
+    let allowed = match Peer::from_request_parts(&mut parts, &app).await {
+        Ok(Peer(from)) => app.rates.request(from),
+        Err(problem) => Err(problem),
+    };
+    let response = match (allowed, app.in_flight.try_acquire()) {
+        (Err(problem), _) => problem.into_response(),
+        (Ok(()), Err(_full)) => Problem::new(Code::Busy).into_response(),
+        (Ok(()), Ok(_permit)) => {
+            let answer = next.run(Request::from_parts(parts, body));
+            match tokio::time::timeout(app.limits.request_time, answer).await {
+                Ok(response) => response,
+                Err(_late) => Problem::new(Code::Timeout).into_response(),
+            }
+        }
+    };
+    let (code, mut response) = finish(&app, response, language, &request_id);
+    dress(&mut response, &request_id);
+    let route = route.as_ref().map(MatchedPath::as_str);
+    let took = began.elapsed();
+    app.meter.count(route, response.status(), took);
+    telemetry::record(&request_id, &method, route, response.status(), code, took);
+    response
+}
+
+/// Writes the problem that an answer carries, if it carries one.
+fn finish(
+    app: &App,
+    mut response: Response<Body>,
+    language: Language,
+    request_id: &str,
+) -> (Option<&'static str>, Response<Body>) {
+    let problem = match response.extensions_mut().remove::<Problem>() {
+        Some(problem) => problem,
+        // The framework's own refusals carry none: a path that is no UTF-8, for one.
+        None if response.status() == StatusCode::BAD_REQUEST => Problem::new(Code::NotFound),
+        None if response.status() == StatusCode::INTERNAL_SERVER_ERROR => {
+            Problem::internal(&"the framework answered with an error")
+        }
+        None => return (None, response),
+    };
+    let code = problem.wire_code();
+    (Some(code), problem.render(response, language, app.issuer(), request_id))
+}
+
+fn dress(response: &mut Response<Body>, request_id: &str) {
+    let headers = response.headers_mut();
+    let hsts = HeaderValue::from_static("max-age=63072000");
+    headers.insert(STRICT_TRANSPORT_SECURITY, hsts);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        headers.insert(X_REQUEST_ID.clone(), id);
+    }
+}

@@ -1,0 +1,42 @@
+//! Why the server cannot start.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use tpw_crypto::CryptoError;
+use tpw_engines::files::FileError;
+
+/// Why the server cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on `{address}`: {cause}; name another address or stop who uses it")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// The public address is none.
+    #[error("`{0}` is no public address: expected `https://HOST` or `https://HOST:PORT`")]
+    PublicUrl(String),
+    /// A file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A certificate or key file is not there.
+    #[error("there is no file `{}`; name the certificate chain and its key", .0.display())]
+    NoSuchFile(PathBuf),
+    /// A certificate or key file holds something else.
+    #[error("`{}` does not hold what is needed in PEM form", .0.display())]
+    BadPem(PathBuf),
+    /// Certificate and key do not fit.
+    #[error("the certificate and its key cannot be used: {0}")]
+    Tls(rustls::Error),
+    /// No certificate could be made.
+    #[error("no development certificate could be made: {0}")]
+    Certificate(rcgen::Error),
+    /// A key or the entropy source.
+    #[error("the server's keys cannot be used: {0}")]
+    Crypto(#[from] CryptoError),
+}

@@ -1,0 +1,293 @@
+//! Accounts, their balances, statements and signature chains.
+
+use super::{json, no_such_action, off_thread, people};
+use crate::app::App;
+use crate::body::{self, Query};
+use crate::gate::Caller;
+use crate::problem::{Code, Problem};
+use crate::view;
+use crate::wire::{AccountList, ChainHead, Fund, OpenAccount, Statement, Text};
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, Response, StatusCode};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use core::str::FromStr;
+use std::sync::Arc;
+use tpw_access::Action;
+use tpw_core::{AccountId, Amount, DeviceId, Hash32, PersonId, TransferId};
+use tpw_engines::{AccountView, Engine};
+use tpw_flow::{Command, Frozen};
+use tpw_ledger::{AccountKind, Balance, Side, StatementPoint, TransferRow};
+
+/// The most transfers of one page of a statement.
+const PAGE_MAX: usize = 250;
+
+type Reply = Result<Response<Body>, Problem>;
+
+/// An account that the caller may know.
+fn known(app: &App, caller: &Caller, id: &str) -> Result<AccountView, Problem> {
+    let unknown = || Problem::new(Code::UnknownAccount);
+    let id: AccountId = body::id(id)?;
+    let view = app.engine.account(&id).ok_or_else(unknown)?;
+    caller.may_know(Action::ReadAccount, view.owner.person, Code::UnknownAccount)?;
+    Ok(view)
+}
+
+/// `GET /v1/accounts`: the caller's own, or with `person` anybody's for an operator.
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Reply {
+    let query = Query::parse(query.as_deref(), &["person"])?;
+    let person: PersonId = query.value("person")?.unwrap_or_else(|| caller.session.person());
+    caller.may_know(Action::ReadAccount, Some(person), Code::UnknownPerson)?;
+    let now = app.engine.now();
+    let items = app.engine.accounts_of(person);
+    let items = items.iter().map(|account| view::account(account, now)).collect();
+    Ok(json(StatusCode::OK, &AccountList { items }))
+}
+
+/// `GET /v1/accounts/{id}`
+pub(super) async fn read(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Reply {
+    let view = known(&app, &caller, &id)?;
+    Ok(json(StatusCode::OK, &view::account(&view, app.engine.now())))
+}
+
+/// `POST /v1/accounts`: for a person, or for nobody at a clearing partner. Only an operator brings money in.
+pub(super) async fn open(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Body,
+) -> Reply {
+    if !caller.is_operator() {
+        return Err(Problem::new(Code::Forbidden));
+    }
+    let request: OpenAccount = body::json(&headers, body, app.small_body()).await?;
+    let person = request.person.map(|Text(person)| person);
+    let order = people::order(&request.account, "/account", app.engine.now())?;
+    if (order.kind == AccountKind::External) != person.is_none() {
+        let why = "an account at a clearing partner, and no other, belongs to nobody";
+        return Err(Problem::bad_value("/person", why));
+    }
+    if let Some(person) = person {
+        caller.may(Action::OpenAccount, Some(person))?;
+    }
+    if !order.opening.is_zero() {
+        // Bringing money in on opening is funding: not in the operator's own favour.
+        caller.may(Action::Fund, person).or_else(|refusal| person.map_or(Ok(()), |_| Err(refusal)))?;
+    }
+    let id = order.id;
+    let command = Command::OpenAccount { person, order: order.clone() };
+    let status = match app.engine.command(command).await {
+        Ok(_) => StatusCode::CREATED,
+        Err(error) => {
+            // The same account once more changes nothing.
+            let there = app.engine.account(&id).is_some_and(|view| {
+                request.account.id.is_some()
+                    && view.owner.person == person
+                    && view.owner.label == order.label
+                    && view.account.asset == order.asset
+                    && view.account.kind == order.kind
+            });
+            if !there {
+                return Err(error.into());
+            }
+            StatusCode::OK
+        }
+    };
+    let view = app.engine.account(&id).ok_or_else(|| Problem::new(Code::UnknownAccount))?;
+    Ok(json(status, &view::account(&view, app.engine.now())))
+}
+
+/// `POST /v1/accounts/{id}:fund`, `:freeze`, `:unfreeze`
+pub(super) async fn act(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(target): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Reply {
+    let Some((id, verb)) = target.split_once(':') else { return Ok(no_such_action()) };
+    let action = match verb {
+        "fund" => Action::Fund,
+        "freeze" => Action::Freeze,
+        "unfreeze" => Action::Unfreeze,
+        _ => return Err(Problem::new(Code::NotFound)),
+    };
+    if !caller.is_operator() {
+        return Err(Problem::new(Code::Forbidden));
+    }
+    let view = known(&app, &caller, id)?;
+    if view.owner.person.is_some() {
+        caller.may(action, view.owner.person)?;
+    }
+    let account = view.account.id;
+    let command = match action {
+        Action::Fund => {
+            let Fund { amount: Text(amount) } =
+                body::json(&headers, body, app.small_body()).await?;
+            if amount.is_zero() {
+                return Err(Problem::bad_value("/amount", "the amount must be above zero"));
+            }
+            let transfer = TransferId::new(app.engine.now().unix_ms(), people::random()?);
+            Command::Fund { account, amount, transfer }
+        }
+        Action::Freeze => Command::Freeze { account, frozen: Frozen::Yes },
+        _ => Command::Freeze { account, frozen: Frozen::No },
+    };
+    app.engine.command(command).await?;
+    let view = app.engine.account(&account).ok_or_else(|| Problem::new(Code::UnknownAccount))?;
+    Ok(json(StatusCode::OK, &view::account(&view, app.engine.now())))
+}
+
+/// `GET /v1/accounts/{id}/chain?device=`
+pub(super) async fn chain(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Reply {
+    let query = Query::parse(query.as_deref(), &["device"])?;
+    let device: DeviceId = query.value("device")?.unwrap_or_else(|| caller.session.device());
+    let account = known(&app, &caller, &id)?.account.id;
+    let head = app.engine.chain_head(device, account);
+    Ok(json(StatusCode::OK, &ChainHead { sequence: head.sequence, hash: Text(head.hash) }))
+}
+
+/// `GET /v1/accounts/{id}/statement?limit=&page_token=`: newest page first, each page oldest first.
+pub(super) async fn statement(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Reply {
+    let query = Query::parse(query.as_deref(), &["limit", "page_token"])?;
+    let limit = query.limit(PAGE_MAX)?;
+    let view = known(&app, &caller, &id)?;
+    let closing = match query.value::<PageToken>("page_token")? {
+        Some(PageToken(point)) => point,
+        None => view.account.point(),
+    };
+    let account = view.account.id;
+    let page = off_thread(&app, move |engine| page(engine, account, closing, limit)).await?;
+    Ok(json(StatusCode::OK, &page))
+}
+
+/// The transfers before `closing`, at most `limit` of them.
+fn page(
+    engine: &Engine,
+    account: AccountId,
+    closing: StatementPoint,
+    limit: usize,
+) -> Result<Statement, Problem> {
+    let bad_token = || {
+        let why = "not a page of this statement";
+        Problem::new(Code::BadQuery).field("page_token").with("why", why)
+    };
+    // One row more tells the chain's head at the opening.
+    let rows = match closing.last {
+        0 => Vec::new(),
+        last => engine.statement(account, Some(last), limit.saturating_add(1))?,
+    };
+    if closing.last != 0 && rows.first().and_then(|row| chain_of(row, &account)) != Some(closing.chain)
+    {
+        return Err(bad_token());
+    }
+    let mut opening = closing;
+    for (place, row) in rows.iter().take(limit).enumerate() {
+        let before = rows.get(place.saturating_add(1));
+        opening = previous(&opening, row, before, &account).ok_or_else(bad_token)?;
+    }
+    let items = rows.iter().take(limit).rev().map(view::transfer).collect();
+    let next_page = (opening.last != 0).then(|| PageToken(opening).to_string());
+    Ok(Statement {
+        account: Text(account),
+        opening: view::point(&opening),
+        items,
+        closing: view::point(&closing),
+        next_page,
+    })
+}
+
+fn chain_of(row: &TransferRow, account: &AccountId) -> Option<Hash32> {
+    match row.side_of(account)? {
+        Side::Debit => Some(row.debit_chain),
+        Side::Credit => Some(row.credit_chain),
+    }
+}
+
+/// Where the chain stood before `row`: `point` taken back by one.
+fn previous(
+    point: &StatementPoint,
+    row: &TransferRow,
+    before: Option<&TransferRow>,
+    account: &AccountId,
+) -> Option<StatementPoint> {
+    let amount = row.money.amount;
+    let (last, balance) = match (row.side_of(account)?, row.kind.moves_money()) {
+        (Side::Debit, true) => (row.prev_debit, point.balance.credited(amount)?),
+        (Side::Credit, true) => (row.prev_credit, point.balance.debited(amount)?),
+        (Side::Debit, false) => (row.prev_debit, point.balance),
+        (Side::Credit, false) => (row.prev_credit, point.balance),
+    };
+    let chain = match (last, before) {
+        (0, _) => Hash32::ZERO,
+        (_, Some(before)) => chain_of(before, account)?,
+        (_, None) => return None,
+    };
+    Some(StatementPoint { transfers: point.transfers.checked_sub(1)?, last, chain, balance })
+}
+
+/// A point of a statement as an opaque text. Its chain head is compared with the books; a forged balance or count
+/// would only spoil the forger's own statement, which then no longer leads to zero at the beginning.
+struct PageToken(StatementPoint);
+
+impl core::fmt::Display for PageToken {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let StatementPoint { transfers, last, chain, balance } = &self.0;
+        let text = format!("1 {transfers} {last} {chain} {balance}");
+        f.write_str(&URL_SAFE_NO_PAD.encode(text))
+    }
+}
+
+impl FromStr for PageToken {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        read_token(text).ok_or("not a page of this statement")
+    }
+}
+
+fn read_token(text: &str) -> Option<PageToken> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok().filter(|bytes| bytes.len() <= 256)?;
+    let text = String::from_utf8(bytes).ok()?;
+    let mut parts = text.split(' ');
+    if parts.next()? != "1" {
+        return None;
+    }
+    let transfers = parts.next()?.parse().ok()?;
+    let last = parts.next()?.parse().ok()?;
+    let chain = parts.next()?.parse().ok()?;
+    let balance = parts.next()?;
+    let (negative, magnitude) = match balance.strip_prefix('-') {
+        Some(magnitude) => (true, magnitude),
+        None => (false, balance),
+    };
+    let magnitude: Amount = magnitude.parse().ok()?;
+    let balance = if negative {
+        Balance::between(Amount::ZERO, magnitude)
+    } else {
+        Balance::between(magnitude, Amount::ZERO)
+    };
+    if parts.next().is_some() {
+        return None;
+    }
+    Some(PageToken(StatementPoint { transfers, last, chain, balance }))
+}

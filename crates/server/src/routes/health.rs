@@ -1,0 +1,67 @@
+//! What those who operate the server read.
+
+use super::{json, typed};
+use crate::app::App;
+use crate::body::Query;
+use crate::problem::{Code, Problem};
+use crate::telemetry;
+use crate::text::{self, Language};
+use crate::wire;
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{Response, StatusCode};
+use std::sync::Arc;
+use tpw_engines::Part;
+
+const PLAIN: &str = "text/plain; charset=utf-8";
+
+type Reply = Result<Response<Body>, Problem>;
+
+/// `GET /livez`: the process answers.
+pub(super) async fn live() -> Response<Body> {
+    typed(StatusCode::OK, PLAIN, "ok\n")
+}
+
+/// `GET /readyz[?verbose]`: whether payments can be taken and proved now. Why not is in the records; the answer
+/// names the part alone.
+pub(super) async fn ready(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Reply {
+    let query = Query::parse(query.as_deref(), &["verbose"])?;
+    let health = app.engine.health();
+    let mut failing = Vec::new();
+    for (name, part) in [("writer", &health.writer), ("log", &health.log)] {
+        if let Part::Bad(cause) = part {
+            tracing::warn!(part = name, %cause, "not ready");
+            failing.push(name.to_owned());
+        }
+    }
+    // An idle log makes no checkpoints, so that age alone says nothing; none at all does.
+    let age = Some(health.checkpoint_age_ms).filter(|age| *age != u64::MAX);
+    if age.is_none() {
+        failing.push("checkpoint_missing".to_owned());
+    }
+    if app.in_flight.available_permits() == 0 {
+        failing.push("requests".to_owned());
+    }
+    let ready = failing.is_empty();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    if ready && query.text("verbose").is_none() {
+        return Ok(typed(status, PLAIN, "ok\n"));
+    }
+    Ok(json(status, &wire::Health { ready, failing, checkpoint_age_ms: age }))
+}
+
+/// `GET /metrics`
+pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response<Body> {
+    let text = telemetry::prometheus(&app.engine.metrics(), &app.meter);
+    typed(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
+}
+
+/// `GET /problems/{code}`: what a problem's `type` leads to.
+pub(super) async fn problem(language: Language, Path(code): Path<String>) -> Reply {
+    let known = Code::from_code(&code).ok_or_else(|| Problem::new(Code::NotFound))?;
+    let id = format!("problem-{}", known.code());
+    let title = text::say(language, &id, None, &[]).unwrap_or_default();
+    let detail = text::say(language, &id, Some("detail"), &[]).unwrap_or_default();
+    let status = known.status().as_u16();
+    Ok(typed(StatusCode::OK, PLAIN, format!("{title}\n\n{detail}\n\n{code}, HTTP {status}\n")))
+}

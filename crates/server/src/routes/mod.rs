@@ -1,0 +1,128 @@
+//! The routes, one file per noun.
+
+mod accounts;
+mod devices;
+mod evidence;
+mod health;
+mod ops;
+mod payments;
+mod people;
+
+use crate::app::App;
+use crate::body::BodyLimit;
+use crate::problem::{Code, Problem};
+use axum::Router;
+use axum::body::Body;
+use axum::http::header::{ALLOW, CONTENT_TYPE};
+use axum::http::{HeaderValue, Response, StatusCode};
+use axum::response::IntoResponse;
+use axum::routing::{delete, get, post};
+use serde::Serialize;
+use std::sync::Arc;
+use tpw_engines::Engine;
+
+/// Every path of the router, as it is written there: for counting, and for the check of the OpenAPI document.
+pub(crate) const PATHS: [&str; 26] = [
+    "/v1/people",
+    "/v1/people:batch",
+    "/v1/people/{id}",
+    "/v1/people/{id}/codes",
+    "/v1/devices",
+    "/v1/devices/{id}",
+    "/v1/tokens",
+    "/v1/accounts",
+    "/v1/accounts/{id}",
+    "/v1/accounts/{id}/statement",
+    "/v1/accounts/{id}/chain",
+    "/v1/payments",
+    "/v1/payments/{id}",
+    "/v1/payments/{id}/receipt",
+    "/v1/holds",
+    "/v1/rail",
+    "/v1/alarms",
+    "/v1/checkpoint",
+    "/v1/trust",
+    "/v1/openapi.json",
+    "/v1/log/{*path}",
+    "/tsa",
+    "/problems/{code}",
+    "/livez",
+    "/readyz",
+    "/metrics",
+];
+
+/// All routes. A path of the form `…/{id}:verb` is one segment: the handler of `POST …/{id}` takes it apart.
+pub(crate) fn all() -> Router<Arc<App>> {
+    Router::new()
+        .route("/v1/people", post(people::add))
+        .route("/v1/people:batch", post(people::add_batch))
+        .route("/v1/people/{id}", get(people::read))
+        .route("/v1/people/{id}/codes", post(people::issue_code))
+        .route("/v1/devices", post(devices::enrol))
+        .route("/v1/devices/{id}", delete(devices::revoke))
+        .route("/v1/tokens", post(devices::token))
+        .route("/v1/accounts", get(accounts::list).post(accounts::open))
+        .route("/v1/accounts/{id}", get(accounts::read).post(accounts::act))
+        .route("/v1/accounts/{id}/statement", get(accounts::statement))
+        .route("/v1/accounts/{id}/chain", get(accounts::chain))
+        .route("/v1/payments", post(payments::pay))
+        .route("/v1/payments/{id}", get(payments::read).post(payments::act))
+        .route("/v1/payments/{id}/receipt", get(payments::receipt))
+        .route("/v1/holds", get(ops::holds))
+        .route("/v1/rail", get(ops::rail))
+        .route("/v1/alarms", get(ops::alarms))
+        .route("/v1/checkpoint", get(evidence::checkpoint))
+        .route("/v1/trust", get(evidence::trust))
+        .route("/v1/openapi.json", get(evidence::openapi))
+        .route("/v1/log/{*path}", get(evidence::log_file))
+        .route("/tsa", post(evidence::stamp))
+        .route("/problems/{code}", get(health::problem))
+        .route("/livez", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .fallback(async || Problem::new(Code::NotFound))
+        .method_not_allowed_fallback(async || Problem::new(Code::MethodNotAllowed))
+}
+
+impl App {
+    pub(crate) const fn small_body(&self) -> BodyLimit {
+        BodyLimit { bytes: self.limits.body_bytes, time: self.limits.body_time }
+    }
+}
+
+/// A JSON answer.
+pub(crate) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response<Body> {
+    match serde_json::to_vec(value) {
+        Ok(bytes) => typed(status, "application/json", bytes),
+        Err(error) => Problem::internal(&error).into_response(),
+    }
+}
+
+/// An answer of some media type.
+pub(crate) fn typed(
+    status: StatusCode,
+    media_type: &'static str,
+    body: impl Into<Body>,
+) -> Response<Body> {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
+}
+
+/// `POST …/{id}:verb` with a verb that we do not have: the path without a verb takes only `GET`.
+pub(crate) fn no_such_action() -> Response<Body> {
+    let mut response = Problem::new(Code::MethodNotAllowed).into_response();
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET,HEAD"));
+    response
+}
+
+/// Reads from the books, away from the threads that carry requests.
+pub(crate) async fn off_thread<T: Send + 'static>(
+    app: &Arc<App>,
+    read: impl FnOnce(&Engine) -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    let engine = Arc::clone(&app.engine);
+    let joined = tokio::task::spawn_blocking(move || read(&engine)).await;
+    joined.map_err(|error| Problem::internal(&error))?
+}

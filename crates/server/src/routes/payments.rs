@@ -1,0 +1,264 @@
+//! Payments and their receipts.
+
+use super::{json, no_such_action, off_thread, typed};
+use crate::app::{App, Peer};
+use crate::body::{self, Query};
+use crate::gate::Caller;
+use crate::problem::{Code, Problem};
+use crate::text::Language;
+use crate::view;
+use crate::wire;
+use axum::body::Body;
+use axum::extract::{FromRequestParts as _, Path, RawQuery, State};
+use axum::http::header::CONTENT_DISPOSITION;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use std::net::IpAddr;
+use std::sync::Arc;
+use tpw_access::Action;
+use tpw_core::{Hash32, Intent, PaymentId, PersonId, Receipt, StepUpProof};
+use tpw_engines::{Paid, Repeated};
+use tpw_flow::{Command, Payment, Status};
+use tpw_proof::Unverified;
+
+static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+static IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// The media type of a signed statement as it is (RFC 9052 §9).
+const COSE: &str = "application/cose";
+
+type Reply = Result<Response<Body>, Problem>;
+
+/// `POST /v1/payments`: the signed intent itself proves who sends it (RFC 9449 is not needed here).
+pub(super) async fn pay(
+    State(app): State<Arc<App>>,
+    Peer(from): Peer,
+    language: Language,
+    headers: HeaderMap,
+    body: Body,
+) -> Reply {
+    let taken = take(&app, from, &headers, body).await;
+    let statement = taken.map_err(Problem::not_consumed)?;
+    match app.engine.pay(&statement).await {
+        Ok(paid) => outcome(language, paid),
+        Err(error) => Err(not_taken(error)),
+    }
+}
+
+/// Reads the statement and compares the idempotency key with the id inside.
+async fn take(
+    app: &App,
+    from: IpAddr,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Vec<u8>, Problem> {
+    let key = headers.get(&IDEMPOTENCY_KEY).ok_or_else(|| Problem::new(Code::KeyMissing))?;
+    let statement = if body::media_type(headers) == COSE {
+        body::read(headers, body, app.small_body()).await?.to_vec()
+    } else {
+        let pay: wire::Pay = statement_json(app, headers, body).await?;
+        pay.statement.0
+    };
+    let intent = Unverified::<Intent>::parse(&statement)?;
+    app.rates.device(from, intent.key_thumbprint())?;
+    let id = intent.claimed(|intent| intent.payment);
+    if key.to_str().ok().and_then(|key| key.parse().ok()) != Some(id) {
+        return Err(Problem::new(Code::KeyMismatch));
+    }
+    Ok(statement)
+}
+
+async fn statement_json<T: serde::de::DeserializeOwned>(
+    app: &App,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<T, Problem> {
+    if body::media_type(headers) != "application/json" {
+        let expected = "application/json or application/cose";
+        return Err(Problem::new(Code::UnsupportedType).with("expected", expected));
+    }
+    body::parse(&body::read(headers, body, app.small_body()).await?)
+}
+
+/// A submission that failed: whether the id is used up is known unless the engine stopped in between.
+fn not_taken(error: tpw_engines::PayError) -> Problem {
+    let known = !matches!(error, tpw_engines::PayError::Stopped(_));
+    let problem = Problem::from(error);
+    if known { problem.not_consumed() } else { problem }
+}
+
+/// The answer to a payment in its new or stored state.
+fn outcome(language: Language, paid: Paid) -> Reply {
+    let (status, repeated) = (paid.payment.status(), paid.repeated);
+    let refusal = view::refusal(&paid.payment);
+    let between = || Problem::internal(&"a payment between two states was answered");
+    let wire = view::paid(language, paid).ok_or_else(between)?;
+    let mut response = match status {
+        Some(Status::StepUp) => {
+            let problem = Problem::of_payment(Code::StepUpRequired, None, wire);
+            axum::response::IntoResponse::into_response(problem)
+        }
+        Some(Status::Refused) => {
+            let problem = Problem::of_payment(Code::Refused, refusal, wire);
+            axum::response::IntoResponse::into_response(problem)
+        }
+        _ if repeated == Repeated::Yes => json(StatusCode::OK, &wire),
+        _ => json(StatusCode::CREATED, &wire),
+    };
+    if repeated == Repeated::Yes {
+        response
+            .headers_mut()
+            .insert(IDEMPOTENCY_REPLAYED.clone(), HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+/// `POST /v1/payments/{id}:step-up`, `:release`, `:reject`, `:recall`, `:rail-confirm`, `:rail-return`
+pub(super) async fn act(
+    State(app): State<Arc<App>>,
+    Path(target): Path<String>,
+    request: Request<Body>,
+) -> Reply {
+    let Some((id, verb)) = target.split_once(':') else { return Ok(no_such_action()) };
+    let id: PaymentId = body::id(id)?;
+    let (mut parts, body) = request.into_parts();
+    if verb == "step-up" {
+        let Peer(from) = Peer::from_request_parts(&mut parts, &app).await?;
+        let language = crate::app::language_of(&parts);
+        return step_up(&app, from, language, id, &parts.headers, body).await;
+    }
+    let action = match verb {
+        "release" | "reject" => Action::DecideHold,
+        "recall" => Action::Reverse,
+        "rail-confirm" | "rail-return" => Action::ReportRail,
+        _ => return Err(Problem::new(Code::NotFound)),
+    };
+    let caller = Caller::from_request_parts(&mut parts, &app).await?;
+    if !caller.is_operator() {
+        return Err(Problem::new(Code::Forbidden));
+    }
+    let payment = find(&app, id).await?;
+    let intent = payment.intake().intent();
+    let owner_of = |account| app.engine.account(account).and_then(|view| view.owner.person);
+    match action {
+        // Nobody decides in their own favour.
+        Action::DecideHold => caller.may(action, owner_of(&intent.payer))?,
+        Action::Reverse => match owner_of(&intent.payee) {
+            Some(payee) => caller.may(action, Some(payee))?,
+            None => {} // at a clearing partner: the ledger decides whether it can be undone
+        },
+        _ => caller.may(action, None)?,
+    }
+    let operator = caller.session.jkt();
+    let command = command(verb, id, operator).ok_or_else(|| Problem::new(Code::NotFound))?;
+    let paid = app.engine.decide(command).await?;
+    decided(caller.language, paid)
+}
+
+fn command(verb: &str, payment: PaymentId, operator: Hash32) -> Option<Command> {
+    Some(match verb {
+        "release" => Command::Release { payment, operator },
+        "reject" => Command::Reject { payment },
+        "recall" => Command::Recall { payment, operator },
+        "rail-confirm" => Command::RailConfirm { payment },
+        "rail-return" => Command::RailReturn { payment },
+        _ => return None,
+    })
+}
+
+/// The answer to an operator: also a payment that is now refused is what the operator asked for.
+fn decided(language: Language, paid: Paid) -> Reply {
+    let between = || Problem::internal(&"a payment between two states was answered");
+    Ok(json(StatusCode::OK, &view::paid(language, paid).ok_or_else(between)?))
+}
+
+/// The proof is signed by the payer's device: as with the intent, no token is needed.
+async fn step_up(
+    app: &App,
+    from: IpAddr,
+    language: Language,
+    id: PaymentId,
+    headers: &HeaderMap,
+    body: Body,
+) -> Reply {
+    let proof = if body::media_type(headers) == COSE {
+        body::read(headers, body, app.small_body()).await?.to_vec()
+    } else {
+        let request: wire::StepUp = statement_json(app, headers, body).await?;
+        request.proof.0
+    };
+    let unverified = Unverified::<StepUpProof>::parse(&proof)?;
+    app.rates.device(from, unverified.key_thumbprint())?;
+    if unverified.claimed(|proof| proof.payment) != id {
+        return Err(Problem::new(Code::ProofMismatch).field("payment"));
+    }
+    let paid = app.engine.step_up(&proof).await?;
+    match outcome(language, paid) {
+        // Nothing is created by a confirmation.
+        Ok(mut response) if response.status() == StatusCode::CREATED => {
+            *response.status_mut() = StatusCode::OK;
+            Ok(response)
+        }
+        other => other,
+    }
+}
+
+async fn find(app: &Arc<App>, id: PaymentId) -> Result<Arc<Payment>, Problem> {
+    let found = off_thread(app, move |engine| Ok(engine.payment(id)?)).await?;
+    found.ok_or_else(|| Problem::new(Code::UnknownPayment))
+}
+
+/// A payment that the caller may know: as payer, as payee, or as operator.
+async fn known(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Arc<Payment>, Problem> {
+    let payment = find(app, body::id(id)?).await?;
+    let intent = payment.intake().intent();
+    let owner = |account| app.engine.account(account).and_then(|view| view.owner.person);
+    let may = |person: Option<PersonId>| {
+        caller.may_know(Action::ReadPayment, person, Code::UnknownPayment)
+    };
+    may(owner(&intent.payer)).or_else(|_| may(owner(&intent.payee)))?;
+    Ok(payment)
+}
+
+async fn with_receipts(app: &Arc<App>, payment: Arc<Payment>) -> Result<Paid, Problem> {
+    off_thread(app, move |engine| Ok(engine.paid(payment, Repeated::Yes)?)).await
+}
+
+/// `GET /v1/payments/{id}`: 200 in whatever state; the payment's own state says the rest.
+pub(super) async fn read(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Reply {
+    let payment = known(&app, &caller, &id).await?;
+    decided(caller.language, with_receipts(&app, payment).await?)
+}
+
+/// `GET /v1/payments/{id}/receipt?kind=payment|compensation`: the file `.tpr`.
+pub(super) async fn receipt(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Reply {
+    let query = Query::parse(query.as_deref(), &["kind"])?;
+    let payment = known(&app, &caller, &id).await?;
+    let id = payment.id();
+    let status = payment.status().map_or("moving", Status::code);
+    let paid = with_receipts(&app, payment).await?;
+    let (bytes, ending) = match query.text("kind") {
+        None | Some("payment") => (paid.receipt, ""),
+        Some("compensation") => (paid.compensation_receipt, "-compensation"),
+        Some(_) => {
+            let why = "expected `payment` or `compensation`";
+            return Err(Problem::new(Code::BadQuery).field("kind").with("why", why));
+        }
+    };
+    let bytes = bytes.ok_or_else(|| Problem::new(Code::NoReceipt).reason(status))?;
+    let mut response = typed(StatusCode::OK, Receipt::MEDIA_TYPE, bytes);
+    let name = format!("attachment; filename=\"{id}{ending}.tpr\"");
+    if let Ok(name) = HeaderValue::from_str(&name) {
+        response.headers_mut().insert(CONTENT_DISPOSITION, name);
+    }
+    Ok(response)
+}
+

@@ -1,0 +1,250 @@
+//! People and their enrolment codes.
+
+use super::{json, off_thread};
+use crate::app::App;
+use crate::body::{self, BodyLimit};
+use crate::gate::Caller;
+use crate::problem::{Code, Problem};
+use crate::text::Language;
+use crate::view;
+use crate::wire::{
+    self, IssuedCode, NewPerson, PeopleAdded, PeopleBatch, PersonAdded, PersonOutcome, Text,
+};
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Response, StatusCode};
+use std::sync::Arc;
+use tpw_access::{Action, CodeGrant, EnrolmentCode};
+use tpw_core::{AccountId, Amount, Instant, Name, PersonId, TransferId};
+use tpw_crypto::Entropy;
+use tpw_engines::Engine;
+use tpw_engines::entropy::OsEntropy;
+use tpw_flow::{Command, NewAccountOrder, Rejection};
+use tpw_ledger::{AccountKind, Limits};
+
+/// The most accounts that a person is entered with.
+const ACCOUNTS_MAX: usize = 16;
+/// The most people of one batch.
+const BATCH_MAX: usize = 500;
+
+type Reply = Result<Response<Body>, Problem>;
+
+/// Ten random bytes for an id.
+pub(super) fn random() -> Result<[u8; 10], Problem> {
+    let mut bytes = [0; 10];
+    OsEntropy.fill(&mut bytes).map_err(|error| Problem::internal(&error))?;
+    Ok(bytes)
+}
+
+/// A request to open an account as the ledger takes it.
+pub(super) fn order(
+    new: &wire::NewAccount,
+    path: &str,
+    now: Instant,
+) -> Result<NewAccountOrder, Problem> {
+    let id = match new.id {
+        Some(Text(id)) => id,
+        None => AccountId::new(now.unix_ms(), random()?),
+    };
+    let kind = match new.kind {
+        wire::AccountKind::Custodial => AccountKind::Custodial,
+        wire::AccountKind::SelfCustodial => AccountKind::SelfCustodial,
+        wire::AccountKind::External => AccountKind::External,
+        wire::AccountKind::Issuance => {
+            let why = "expected `custodial`, `self_custodial` or `external`";
+            return Err(Problem::bad_value(&format!("{path}/kind"), why));
+        }
+    };
+    let label = Name::new(&new.label);
+    Ok(NewAccountOrder {
+        id,
+        asset: new.asset.0,
+        kind,
+        label: label.map_err(|why| Problem::bad_value(&format!("{path}/label"), why))?,
+        opening: new.opening.map_or(Amount::ZERO, |opening| opening.0),
+        transfer: TransferId::new(now.unix_ms(), random()?),
+        limits: Limits::NONE,
+    })
+}
+
+/// A person to be entered, with the code to be shown, if any.
+struct Prepared {
+    person: tpw_flow::NewPerson,
+    code: Option<EnrolmentCode>,
+}
+
+fn prepare(new: &NewPerson, now: Instant) -> Result<Prepared, Problem> {
+    if new.accounts.len() > ACCOUNTS_MAX {
+        return Err(Problem::bad_value("/accounts", format!("at most {ACCOUNTS_MAX} at once")));
+    }
+    let name = Name::new(&new.name).map_err(|why| Problem::bad_value("/name", why))?;
+    let mut accounts = Vec::with_capacity(new.accounts.len());
+    for (place, account) in new.accounts.iter().enumerate() {
+        let order = order(account, &format!("/accounts/{place}"), now)?;
+        if order.kind == AccountKind::External {
+            let why = "an account at a clearing partner belongs to nobody";
+            return Err(Problem::bad_value(&format!("/accounts/{place}/kind"), why));
+        }
+        accounts.push(order);
+    }
+    let code = if new.enrolment_code { Some(new_code()?) } else { None };
+    let id = match new.id {
+        Some(Text(id)) => id,
+        None => PersonId::new(now.unix_ms(), random()?),
+    };
+    let granted = code.as_ref().map(|code| (code.hash(), now.plus(CodeGrant::LIFE)));
+    Ok(Prepared { person: tpw_flow::NewPerson { id, name, accounts, code: granted }, code })
+}
+
+fn new_code() -> Result<EnrolmentCode, Problem> {
+    EnrolmentCode::new(&mut OsEntropy).map_err(|error| Problem::internal(&error))
+}
+
+impl Prepared {
+    fn added(&self) -> PersonAdded {
+        PersonAdded {
+            person: Text(self.person.id),
+            accounts: self.person.accounts.iter().map(|order| Text(order.id)).collect(),
+            code: self.code.as_ref().map(|code| code.reveal().to_string()),
+            code_expires: self.person.code.map(|(_, expires)| Text(expires)),
+        }
+    }
+
+    /// Whether this very person is there already, with accounts of the same ids, assets, kinds and labels. What
+    /// came in on opening is not compared: the ledger's account knows sums only.
+    fn is_there(&self, engine: &Engine) -> bool {
+        let same_name = engine.person(&self.person.id).is_some_and(|p| p.name == self.person.name);
+        let same_account = |order: &NewAccountOrder| {
+            engine.account(&order.id).is_some_and(|view| {
+                view.owner.person == Some(self.person.id)
+                    && view.owner.label == order.label
+                    && view.account.asset == order.asset
+                    && view.account.kind == order.kind
+            })
+        };
+        same_name && self.person.accounts.iter().all(same_account)
+    }
+
+    /// For a repeated request: the code that was asked for, made anew, because the first was shown once.
+    fn code_again(&self) -> Option<Command> {
+        let (code, expires) = self.person.code?;
+        Some(Command::IssueCode { person: self.person.id, code, expires })
+    }
+}
+
+/// `POST /v1/people`
+pub(super) async fn add(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Body,
+) -> Reply {
+    caller.may(Action::AddPerson, None)?;
+    let new: NewPerson = body::json(&headers, body, app.small_body()).await?;
+    let prepared = prepare(&new, app.engine.now())?;
+    match app.engine.command(Command::AddPerson(prepared.person.clone())).await {
+        Ok(_) => Ok(json(StatusCode::CREATED, &prepared.added())),
+        Err(error) if is_taken(&error) && prepared.is_there(&app.engine) => {
+            if let Some(again) = prepared.code_again() {
+                app.engine.command(again).await?;
+            }
+            Ok(json(StatusCode::OK, &prepared.added()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+const fn is_taken(error: &tpw_engines::PayError) -> bool {
+    matches!(error, tpw_engines::PayError::Rejected(Rejection::IdInUse { what: "person" }))
+}
+
+/// `POST /v1/people:batch`
+pub(super) async fn add_batch(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Body,
+) -> Reply {
+    caller.may(Action::AddPerson, None)?;
+    let limit = BodyLimit { bytes: app.limits.batch_bytes, time: app.limits.body_time };
+    let batch: PeopleBatch = body::json(&headers, body, limit).await?;
+    if batch.people.is_empty() || batch.people.len() > BATCH_MAX {
+        return Err(Problem::bad_value("/people", format!("expected 1 to {BATCH_MAX} people")));
+    }
+    let now = app.engine.now();
+    let prepared: Vec<_> = batch.people.iter().map(|new| prepare(new, now)).collect();
+    let ready = prepared.iter().filter_map(|item| item.as_ref().ok());
+    let commands = ready.map(|item| Command::AddPerson(item.person.clone())).collect();
+    let mut outcomes = app.engine.commands(commands).await?.into_iter();
+    let mut items = Vec::with_capacity(prepared.len());
+    let mut codes = Vec::new();
+    for item in prepared {
+        items.push(match item {
+            Err(problem) => rejected(&problem, caller.language),
+            Ok(item) => match outcomes.next() {
+                Some(Ok(_)) => PersonOutcome::Created(item.added()),
+                Some(Err(Rejection::IdInUse { what: "person" })) if item.is_there(&app.engine) => {
+                    codes.extend(item.code_again());
+                    PersonOutcome::Exists(item.added())
+                }
+                Some(Err(rejection)) => rejected(&rejection.into(), caller.language),
+                None => rejected(&Problem::new(Code::Internal), caller.language),
+            },
+        });
+    }
+    if !codes.is_empty() {
+        for outcome in app.engine.commands(codes).await? {
+            outcome.map_err(Problem::from)?;
+        }
+    }
+    Ok(json(StatusCode::OK, &PeopleAdded { items }))
+}
+
+fn rejected(problem: &Problem, language: Language) -> PersonOutcome {
+    let detail = problem.detail(language);
+    PersonOutcome::Rejected { code: problem.wire_code().to_owned(), detail }
+}
+
+/// `POST /v1/people/{id}/codes`
+pub(super) async fn issue_code(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Reply {
+    let person: PersonId = body::id(&id)?;
+    caller.may(Action::IssueCode, Some(person))?;
+    let code = new_code()?;
+    let expires = app.engine.now().plus(CodeGrant::LIFE);
+    let command = Command::IssueCode { person, code: code.hash(), expires };
+    app.engine.command(command).await?;
+    let issued = IssuedCode {
+        person: Text(person),
+        code: code.reveal().to_string(),
+        code_expires: Text(expires),
+    };
+    Ok(json(StatusCode::CREATED, &issued))
+}
+
+/// `GET /v1/people/{id}`
+pub(super) async fn read(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Reply {
+    let id: PersonId = body::id(&id)?;
+    caller.may_know(Action::ReadPerson, Some(id), Code::UnknownPerson)?;
+    let person = off_thread(&app, move |engine| {
+        let person =
+            engine.person(&id).ok_or_else(|| Problem::new(Code::UnknownPerson))?;
+        let mut devices = engine.devices_of(id);
+        devices.sort_by_key(|device| device.id);
+        Ok(wire::Person {
+            id: Text(id),
+            name: person.name.as_str().to_owned(),
+            added: Text(person.added),
+            accounts: engine.accounts_of(id).iter().map(|view| Text(view.account.id)).collect(),
+            devices: devices.iter().map(view::device).collect(),
+        })
+    });
+    Ok(json(StatusCode::OK, &person.await?))
+}

@@ -1,0 +1,223 @@
+//! Listening: connections in, requests to the router, and a clean end.
+
+use crate::app::{App, Peer};
+use crate::limits::Limits;
+use crate::tls::{self, Tls};
+use crate::{ServerError, build, edge, routes};
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+use tpw_access::HttpUrl;
+use tpw_engines::Engine;
+
+/// How a server is set up.
+#[derive(Clone, Debug)]
+pub struct ServeOptions {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Its certificate.
+    pub tls: Tls,
+    /// The address under which clients reach it (`https://pay.example`). Without one it is this machine alone:
+    /// `https://127.0.0.1:PORT`, `https://localhost:PORT` and `https://[::1]:PORT`.
+    pub public_url: Option<String>,
+    /// The bounds.
+    pub limits: Limits,
+}
+
+/// A server that listens.
+#[derive(Debug)]
+pub struct Bound {
+    addr: SocketAddr,
+    url: String,
+    task: JoinHandle<()>,
+}
+
+impl Bound {
+    /// Where it listens.
+    #[must_use]
+    pub const fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The address that clients use.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Waits until it has stopped and the open requests have ended.
+    pub async fn stopped(self) {
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the server ended in a panic");
+        }
+    }
+}
+
+/// Starts to listen; answers when the port is bound. It serves until `shutdown` ends.
+///
+/// # Errors
+/// [`ServerError`] when the address cannot be bound, the certificate is of no use, or the public address is none.
+pub async fn serve(
+    engine: Arc<Engine>,
+    options: ServeOptions,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<Bound, ServerError> {
+    let ServeOptions { listen, tls, public_url, limits } = options;
+    let listener = TcpListener::bind(listen)
+        .await
+        .map_err(|cause| ServerError::Bind { address: listen, cause })?;
+    let addr = listener.local_addr().map_err(|cause| ServerError::Bind { address: listen, cause })?;
+    let origins = match &public_url {
+        Some(url) => vec![public_origin(url)?],
+        None => local_origins(addr),
+    };
+    let names = tls::names(addr, &origins);
+    let config = tls::config(&tls, &names, engine.now())?;
+    if let Tls::Development { dir } = &tls {
+        let path = tls::development_certificate_path(dir);
+        tracing::warn!(certificate = %path.display(), "{}: for tests only", tls::DEVELOPMENT_NAME);
+    }
+    let app = build(engine, origins, limits)?;
+    let url = app.issuer().to_owned();
+    let router = layered(app);
+    let listening = Listening { listener, acceptor: TlsAcceptor::from(config), router, limits };
+    tracing::info!(%addr, url, "listening");
+    Ok(Bound { addr, url, task: tokio::spawn(listening.run(shutdown)) })
+}
+
+/// All routes with all that holds for every one of them.
+pub(crate) fn layered(app: Arc<App>) -> Router {
+    let edge = axum::middleware::from_fn_with_state(Arc::clone(&app), edge::pass);
+    routes::all().layer(edge).with_state(app)
+}
+
+fn public_origin(url: &str) -> Result<HttpUrl, ServerError> {
+    let parsed = HttpUrl::parse(url).ok().filter(|parsed| {
+        parsed.origin().starts_with("https://") && parsed.path() == "/"
+    });
+    parsed.ok_or_else(|| ServerError::PublicUrl(url.to_owned()))
+}
+
+pub(crate) fn local_origins(addr: SocketAddr) -> Vec<HttpUrl> {
+    let port = addr.port();
+    let mut hosts = vec!["127.0.0.1".to_owned(), "localhost".to_owned(), "[::1]".to_owned()];
+    if !addr.ip().is_unspecified() && !addr.ip().is_loopback() {
+        let host = match addr {
+            SocketAddr::V4(v4) => v4.ip().to_string(),
+            SocketAddr::V6(v6) => format!("[{}]", v6.ip()),
+        };
+        hosts.insert(0, host);
+    }
+    hosts.iter().filter_map(|host| HttpUrl::parse(&format!("https://{host}:{port}")).ok()).collect()
+}
+
+struct Listening {
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    router: Router,
+    limits: Limits,
+}
+
+impl Listening {
+    async fn run(self, shutdown: impl Future<Output = ()> + Send) {
+        let Self { listener, acceptor, router, limits } = self;
+        let graceful = GracefulShutdown::new();
+        let room = Arc::new(Semaphore::new(limits.connections));
+        let mut shutdown = core::pin::pin!(shutdown);
+        loop {
+            // No room: connections wait in the system's queue, which is bounded too.
+            let permit = tokio::select! {
+                permit = Arc::clone(&room).acquire_owned() => permit,
+                () = &mut shutdown => break,
+            };
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = &mut shutdown => break,
+            };
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of descriptors, most likely: a pause lets some close.
+                    tracing::warn!(%error, "a connection could not be taken");
+                    tokio::time::sleep(core::time::Duration::from_millis(50)).await;
+                    continue;
+                }
+            };
+            let connection = Connection {
+                acceptor: acceptor.clone(),
+                router: router.clone(),
+                limits,
+                peer: Peer(peer.ip()),
+                watcher: graceful.watcher(),
+            };
+            tokio::spawn(async move {
+                connection.run(stream).await;
+                drop(permit);
+            });
+        }
+        drop(listener);
+        if tokio::time::timeout(limits.drain_time, graceful.shutdown()).await.is_err() {
+            tracing::warn!("open requests did not end in time");
+        }
+    }
+}
+
+struct Connection {
+    acceptor: TlsAcceptor,
+    router: Router,
+    limits: Limits,
+    peer: Peer,
+    watcher: Watcher,
+}
+
+impl Connection {
+    async fn run(self, stream: TcpStream) {
+        let Self { acceptor, router, limits, peer, watcher } = self;
+        let _best_effort = stream.set_nodelay(true);
+        let handshake = tokio::time::timeout(limits.handshake_time, acceptor.accept(stream));
+        let Ok(Ok(stream)) = handshake.await else { return };
+        let second = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(peer);
+            let router = router.clone();
+            async move {
+                use tower_service::Service as _;
+                let mut router = router;
+                router.call(request).await
+            }
+        });
+        let builder = builder(&limits, second);
+        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        // A client that breaks off is no news.
+        let _broken_off = watcher.watch(connection).await;
+    }
+}
+
+/// The protocol is known from ALPN: guessing it from the first bytes would wait for them without a bound.
+fn builder(limits: &Limits, second: bool) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_time)
+        .max_buf_size(limits.head_bytes.max(8 * 1024));
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+        .max_concurrent_streams(256)
+        .keep_alive_interval(core::time::Duration::from_secs(20))
+        .keep_alive_timeout(limits.head_time);
+    if second { builder.http2_only() } else { builder.http1_only() }
+}

@@ -1,0 +1,99 @@
+//! The commands, one file for each noun.
+
+mod demo;
+mod doctor;
+mod input;
+mod log;
+mod ops;
+mod pay;
+mod receipt;
+mod serve;
+mod show;
+mod verify;
+mod wallet;
+
+use crate::args::{self, Cli, Command};
+use crate::exit::{Exit, Failure};
+use crate::say::{Form, Lang, Say};
+use clap::{CommandFactory as _, FromArgMatches as _};
+use std::process::ExitCode;
+use std::sync::Arc;
+use tpw_engines::clock::SystemClock;
+
+/// What every command works with.
+pub(crate) struct Context {
+    pub(crate) say: Say,
+    pub(crate) clock: Arc<SystemClock>,
+    /// Whether a question may be asked.
+    pub(crate) input: Input,
+}
+
+/// Whether a question may be asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// On the terminal.
+    Terminal,
+    /// Never: fail instead.
+    None,
+}
+
+pub(crate) type Outcome = Result<Exit, Failure>;
+
+/// Reads the command line and runs what it says.
+pub(crate) fn run() -> ExitCode {
+    let env = |name: &str| std::env::var(name).ok();
+    let lang = Lang::choose(lang_flag().as_deref(), env);
+    let command = args::with_help(Cli::command(), &Say::new(lang, Form::Text));
+    let parsed = command.try_get_matches().and_then(|m| Cli::from_arg_matches(&m));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors and go to stdout.
+            let _closed = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+        }
+    };
+    let form = if cli.json { Form::Json } else { Form::Text };
+    let input = if cli.no_input { Input::None } else { Input::Terminal };
+    let context = Context { say: Say::new(lang, form), clock: Arc::new(SystemClock::new()), input };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(dispatch(&context, cli.command)),
+        Err(error) => Err(Failure::failed("start").because(error)),
+    };
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            context.say.failure(&failure);
+            failure.exit.into()
+        }
+    }
+}
+
+/// Help is in the person's language too, so that the flag is needed before the command line is read.
+fn lang_flag() -> Option<String> {
+    let mut args = std::env::args();
+    while let Some(arg) = args.next() {
+        if arg == "--lang" {
+            return args.next();
+        }
+        if let Some(value) = arg.strip_prefix("--lang=") {
+            return Some(value.to_owned());
+        }
+    }
+    None
+}
+
+async fn dispatch(context: &Context, command: Command) -> Outcome {
+    match command {
+        Command::Demo(args) => Box::pin(demo::run(context, &args)).await,
+        Command::Serve(args) => serve::run(context, &args).await,
+        Command::Wallet(command) => Box::pin(wallet::run(context, command)).await,
+        Command::Pay(args) => Box::pin(pay::batch(context, &args)).await,
+        Command::Verify(args) => verify::run(context, &args),
+        Command::Receipt(command) => receipt::run(context, &command),
+        Command::Log(command) => log::run(context, &command).await,
+        Command::Ops(args) => Box::pin(ops::run(context, &args)).await,
+        Command::Doctor(args) => doctor::run(context, &args).await,
+    }
+}

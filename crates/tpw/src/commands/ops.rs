@@ -1,0 +1,420 @@
+//! `tpw ops`: the operator's tools. They go through the same door as everybody, with the operator's own device key.
+
+use super::wallet::{client, units};
+use super::{Context, Outcome, show};
+use crate::args::{
+    Account, DeviceOps, Holds, Operator, Ops, OpsCommand, PaymentOps, Person, Rail,
+};
+use crate::client::Client;
+use crate::device::files::read_named;
+use crate::device::keys::Keys;
+use crate::exit::{Exit, Failure};
+use crate::say::Say;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::path::Path;
+use tpw_core::{AccountId, Amount, Asset, DeviceId, PaymentId, PersonId};
+use tpw_server::wire::{
+    self, AccountKind, AlarmList, IssuedCode, NewAccount, NewPerson, OpenAccount, Payment,
+    PaymentList, PeopleAdded, PersonAdded, PersonOutcome, RailList, Text,
+};
+
+/// The server takes this many people at once.
+const BATCH_LEN: usize = 500;
+
+/// The operator at the door.
+struct Counter<'a> {
+    say: &'a Say,
+    client: Client,
+    keys: Keys,
+}
+
+pub(super) async fn run(context: &Context, args: &Ops) -> Outcome {
+    let counter = open(context, &args.operator)?;
+    match &args.command {
+        OpsCommand::Person(Person::Add { name, accounts, batch: None }) => {
+            counter.add_person(name.as_deref().unwrap_or_default(), accounts).await
+        }
+        OpsCommand::Person(Person::Add { batch: Some(file), .. }) => counter.add_people(file).await,
+        OpsCommand::Person(Person::Code { person }) => counter.issue_code(person).await,
+        OpsCommand::Person(Person::Show { person }) => counter.show_person(person).await,
+        OpsCommand::Account(command) => counter.account(command).await,
+        OpsCommand::Holds(Holds::List) => counter.holds().await,
+        OpsCommand::Holds(Holds::Release { payment }) => counter.decide(payment, "release").await,
+        OpsCommand::Holds(Holds::Reject { payment }) => counter.decide(payment, "reject").await,
+        OpsCommand::Rail(Rail::List) => counter.rail().await,
+        OpsCommand::Rail(Rail::Confirm { payment }) => {
+            counter.decide(payment, "rail-confirm").await
+        }
+        OpsCommand::Rail(Rail::Return { payment }) => counter.decide(payment, "rail-return").await,
+        OpsCommand::Payment(PaymentOps::Recall { payment }) => {
+            counter.decide(payment, "recall").await
+        }
+        OpsCommand::Payment(PaymentOps::Show { payment }) => counter.show_payment(payment).await,
+        OpsCommand::Device(DeviceOps::Revoke { device }) => counter.revoke(device).await,
+        OpsCommand::Alarms { after } => counter.alarms(*after).await,
+    }
+}
+
+/// What a server that runs on this machine leaves in its folder: its address, and the certificate to trust.
+pub(super) struct Premises {
+    pub(super) server: String,
+    pub(super) ca: Option<Vec<u8>>,
+}
+
+pub(super) fn premises(data: &Path) -> Result<Premises, Failure> {
+    let path = data.join("address");
+    let absent = |_failure| Failure::failed("no-address").arg("path", path.display());
+    let bytes = read_named(&path, 4096).map_err(absent)?;
+    let server = String::from_utf8_lossy(&bytes).trim().to_owned();
+    let ca = read_named(&data.join("tls/ca.pem"), 4 << 20).ok();
+    Ok(Premises { server, ca })
+}
+
+fn open<'a>(context: &'a Context, operator: &Operator) -> Result<Counter<'a>, Failure> {
+    let here = operator.data.as_deref().map(premises).transpose();
+    let here = if operator.server.is_some() { here.unwrap_or(None) } else { here? };
+    let default_key = operator.data.as_ref().map(|data| data.join("operator.key"));
+    let key = operator.key.clone().or(default_key);
+    let key = key.ok_or_else(|| Failure::usage("no-operator"))?;
+    let server = operator.server.clone().or_else(|| here.as_ref().map(|here| here.server.clone()));
+    let server = server.ok_or_else(|| Failure::usage("no-operator"))?;
+    let ca = match &operator.ca {
+        Some(path) => Some(read_named(path, 4 << 20)?),
+        None => here.and_then(|here| here.ca),
+    };
+    let client = client(context, &server, ca.as_deref())?;
+    Ok(Counter { say: &context.say, client, keys: Keys::operator(&key)? })
+}
+
+/// `USD/2`, `USD/2:1000.00`, `ETH/18:0.5:self`, `USD/2:label=rent`: asset, then in any order the opening balance in
+/// whole units, `self` for self-custody, and a label.
+pub(super) fn account_of(text: &str) -> Result<NewAccount, Failure> {
+    let wrong = || Failure::usage("account").arg("text", text);
+    let mut parts = text.split(':');
+    let asset: Asset = parts.next().unwrap_or_default().parse().map_err(|_odd| wrong())?;
+    let mut account = NewAccount {
+        id: None,
+        asset: Text(asset),
+        kind: AccountKind::Custodial,
+        label: asset.code().to_owned(),
+        opening: None,
+    };
+    for part in parts {
+        if part == "self" {
+            account.kind = AccountKind::SelfCustodial;
+        } else if let Some(label) = part.strip_prefix("label=") {
+            label.clone_into(&mut account.label);
+        } else {
+            let amount = asset.parse_units(part).map_err(|error| wrong().because(error))?;
+            account.opening = Some(Text(amount));
+        }
+    }
+    Ok(account)
+}
+
+/// An id that the person typed.
+fn id<T: std::str::FromStr<Err: ToString>>(text: &str) -> Result<T, Failure> {
+    text.parse().map_err(|error: T::Err| Failure::usage("id").arg("text", text).because(error.to_string()))
+}
+
+fn body(value: &impl Serialize) -> Result<Value, Failure> {
+    serde_json::to_value(value).map_err(|error| Failure::failed("server-answer").because(error))
+}
+
+impl Counter<'_> {
+    async fn post<T: serde::de::DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &Value,
+    ) -> Result<T, Failure> {
+        Ok(self.client.post(&self.keys, path, body).await?.json()?)
+    }
+
+    async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        Ok(self.client.get(&self.keys, path).await?.json()?)
+    }
+
+    async fn add_person(&self, name: &str, accounts: &[String]) -> Outcome {
+        let accounts = accounts.iter().map(|text| account_of(text)).collect::<Result<_, _>>()?;
+        let new = NewPerson { id: None, name: name.to_owned(), accounts, enrolment_code: true };
+        let added: PersonAdded = self.post("/v1/people", &body(&new)?).await?;
+        if self.say.is_json() {
+            self.say.json(&body(&added)?);
+            return Ok(Exit::Done);
+        }
+        self.say.data(&self.say.with("person-added", &[("person", &added.person.0.to_string())]));
+        for Text(account) in &added.accounts {
+            self.say.data(&format!("  {account}"));
+        }
+        if let Some(code) = &added.code {
+            self.tell_code(code, added.code_expires.map(|Text(at)| at.to_string()));
+        }
+        Ok(Exit::Done)
+    }
+
+    fn tell_code(&self, code: &str, expires: Option<String>) {
+        let time = expires.unwrap_or_default();
+        self.say.data(&self.say.with("person-code", &[("code", code), ("time", &time)]));
+        self.say.tell("person-code-next", &[]);
+    }
+
+    /// A file of people: one JSON object per line, or CSV lines `name,account,account…`; a person per line.
+    async fn add_people(&self, file: &Path) -> Outcome {
+        let bytes = read_named(file, 256 << 20)?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_odd| Failure::usage("not-text").arg("path", file.display()))?;
+        let mut people = Vec::new();
+        for (number, line) in (1_u64..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty())
+        {
+            people.push((number, person_of(line, number)?));
+        }
+        let mut exit = Exit::Done;
+        for chunk in people.chunks(BATCH_LEN) {
+            let batch: Vec<&NewPerson> = chunk.iter().map(|(_, person)| person).collect();
+            let added: PeopleAdded =
+                self.post("/v1/people:batch", &json!({ "people": body(&batch)? })).await?;
+            for ((line, _), outcome) in chunk.iter().zip(&added.items) {
+                if matches!(outcome, PersonOutcome::Rejected { .. }) {
+                    exit = Exit::Refused;
+                }
+                self.tell_person(*line, outcome)?;
+            }
+        }
+        Ok(exit)
+    }
+
+    fn tell_person(&self, line: u64, outcome: &PersonOutcome) -> Result<(), Failure> {
+        let mut value = body(outcome)?;
+        if let Value::Object(members) = &mut value {
+            members.insert("line".to_owned(), line.into());
+        }
+        if self.say.is_json() {
+            self.say.json(&value);
+            return Ok(());
+        }
+        self.say.data(&match outcome {
+            PersonOutcome::Created(added) | PersonOutcome::Exists(added) => {
+                let accounts: Vec<String> =
+                    added.accounts.iter().map(|Text(id)| id.to_string()).collect();
+                let code = added.code.clone().unwrap_or_default();
+                format!("{line}\t{}\t{}\t{code}", added.person.0, accounts.join(","))
+            }
+            PersonOutcome::Rejected { code, detail } => format!("{line}\t{code}\t{detail}"),
+        });
+        Ok(())
+    }
+
+    async fn issue_code(&self, person: &str) -> Outcome {
+        let person: PersonId = id(person)?;
+        let issued: IssuedCode = self.post(&format!("/v1/people/{person}/codes"), &json!({})).await?;
+        if self.say.is_json() {
+            self.say.json(&body(&issued)?);
+        } else {
+            self.tell_code(&issued.code, Some(issued.code_expires.0.to_string()));
+        }
+        Ok(Exit::Done)
+    }
+
+    async fn show_person(&self, person: &str) -> Outcome {
+        let person: PersonId = id(person)?;
+        let found: wire::Person = self.get(&format!("/v1/people/{person}")).await?;
+        if self.say.is_json() {
+            self.say.json(&body(&found)?);
+            return Ok(Exit::Done);
+        }
+        self.say.data(&format!("{}  {}", found.id.0, found.name));
+        for Text(account) in &found.accounts {
+            self.say.data(&format!("  {account}"));
+        }
+        for device in &found.devices {
+            let revoked = device.revoked.map(|Text(at)| at.to_string()).unwrap_or_default();
+            self.say.data(&format!("  {}  {}  {revoked}", device.id.0, device.algorithm).trim_end().to_owned());
+        }
+        Ok(Exit::Done)
+    }
+
+    async fn account(&self, command: &Account) -> Outcome {
+        let account = match command {
+            Account::Show { account } => {
+                let account: AccountId = id(account)?;
+                self.get(&format!("/v1/accounts/{account}")).await?
+            }
+            Account::Fund { account, amount } => self.fund(account, amount).await?,
+            Account::Freeze { account } => self.act(account, "freeze").await?,
+            Account::Unfreeze { account } => self.act(account, "unfreeze").await?,
+            Account::OpenExternal { asset, label } => self.open_external(asset, label).await?,
+        };
+        self.tell_account(&account)
+    }
+
+    async fn fund(&self, account: &str, amount: &str) -> Result<wire::Account, Failure> {
+        let account: AccountId = id(account)?;
+        let path = format!("/v1/accounts/{account}");
+        // Whole units are read by the asset's decimals, which the account knows.
+        let found: wire::Account = self.get(&path).await?;
+        let amount: Amount = super::wallet::money(amount, found.asset.0)?.amount;
+        let fund = wire::Fund { amount: Text(amount) };
+        self.post(&format!("{path}:fund"), &body(&fund)?).await
+    }
+
+    async fn act(&self, account: &str, verb: &str) -> Result<wire::Account, Failure> {
+        let account: AccountId = id(account)?;
+        self.post(&format!("/v1/accounts/{account}:{verb}"), &json!({})).await
+    }
+
+    async fn open_external(&self, asset: &str, label: &str) -> Result<wire::Account, Failure> {
+        let mut account = account_of(asset)?;
+        account.kind = AccountKind::External;
+        label.clone_into(&mut account.label);
+        self.post("/v1/accounts", &body(&OpenAccount { person: None, account })?).await
+    }
+
+    fn tell_account(&self, account: &wire::Account) -> Outcome {
+        if self.say.is_json() {
+            self.say.json(&body(account)?);
+            return Ok(Exit::Done);
+        }
+        let frozen = if account.frozen.is_empty() { "" } else { "word-frozen" };
+        let mut row = vec![
+            account.id.0.to_string(),
+            account.label.clone(),
+            units(account, &account.available),
+            units(account, &account.pending.0.to_string()),
+            account.asset.0.to_string(),
+        ];
+        if !frozen.is_empty() {
+            row.push(self.say.text(frozen));
+        }
+        self.say.data(&row.join("\t"));
+        Ok(Exit::Done)
+    }
+
+    async fn holds(&self) -> Outcome {
+        let list: PaymentList = self.get("/v1/holds").await?;
+        if self.say.is_json() {
+            self.say.json(&body(&list)?);
+            return Ok(Exit::Done);
+        }
+        let rows: Vec<Vec<String>> = list.items.iter().map(|payment| vec![
+            payment.id.0.to_string(),
+            status(self.say, payment),
+            show::money(payment),
+            payment.decision.score.to_string(),
+            payment.deadline.map(|Text(at)| at.to_string()).unwrap_or_default(),
+            show::reasons(self.say, &payment.decision.reasons),
+        ]).collect();
+        let head = ["head-payment", "head-outcome", "head-amount", "head-score", "head-deadline", "head-reasons"];
+        self.tell_rows(&head, &rows, "no-holds");
+        Ok(Exit::Done)
+    }
+
+    async fn rail(&self) -> Outcome {
+        let list: RailList = self.get("/v1/rail").await?;
+        if self.say.is_json() {
+            self.say.json(&body(&list)?);
+            return Ok(Exit::Done);
+        }
+        let rows: Vec<Vec<String>> = list.items.iter().map(|open| vec![
+            open.payment.0.to_string(),
+            format!("{} {}", open.asset.0.format_units(open.amount.0), open.asset.0.code()),
+            open.account.0.to_string(),
+            open.at.0.to_string(),
+            open.purpose.clone(),
+        ]).collect();
+        let head = ["head-payment", "head-amount", "head-account", "head-created", "head-note"];
+        self.tell_rows(&head, &rows, "no-rail");
+        Ok(Exit::Done)
+    }
+
+    async fn alarms(&self, after: u64) -> Outcome {
+        let mut items = Vec::new();
+        let mut next = Some(after);
+        while let Some(after) = next {
+            let page: AlarmList = self.get(&format!("/v1/alarms?after={after}")).await?;
+            next = page.next_after.filter(|next| *next > after);
+            items.extend(page.items);
+        }
+        if self.say.is_json() {
+            self.say.json(&json!({ "items": body(&items)? }));
+            return Ok(Exit::Done);
+        }
+        let rows: Vec<Vec<String>> = items.iter().map(|alarm| vec![
+            alarm.number.to_string(),
+            alarm.kind.clone(),
+            alarm.at.0.to_string(),
+            alarm.device.0.to_string(),
+            alarm.payment.0.to_string(),
+        ]).collect();
+        let head = ["head-number", "head-kind", "head-created", "head-device", "head-payment"];
+        self.tell_rows(&head, &rows, "no-alarms");
+        Ok(Exit::Done)
+    }
+
+    fn tell_rows(&self, head: &[&str], rows: &[Vec<String>], empty: &str) {
+        if rows.is_empty() {
+            self.say.tell(empty, &[]);
+        } else {
+            self.say.table(head, rows);
+        }
+    }
+
+    async fn decide(&self, payment: &str, verb: &str) -> Outcome {
+        let payment: PaymentId = id(payment)?;
+        let decided: Payment =
+            self.post(&format!("/v1/payments/{payment}:{verb}"), &json!({})).await?;
+        self.tell_payment(&decided)
+    }
+
+    async fn show_payment(&self, payment: &str) -> Outcome {
+        let payment: PaymentId = id(payment)?;
+        let found: Payment = self.get(&format!("/v1/payments/{payment}")).await?;
+        self.tell_payment(&found)
+    }
+
+    fn tell_payment(&self, payment: &Payment) -> Outcome {
+        if self.say.is_json() {
+            self.say.json(&body(payment)?);
+            return Ok(Exit::Done);
+        }
+        let row = [payment.id.0.to_string(), status(self.say, payment), show::money(payment)];
+        self.say.data(&row.join("\t"));
+        Ok(Exit::Done)
+    }
+
+    async fn revoke(&self, device: &str) -> Outcome {
+        let device: DeviceId = id(device)?;
+        let answer = self.client.delete(&self.keys, &format!("/v1/devices/{device}")).await?;
+        let revoked: wire::Device = answer.json()?;
+        if self.say.is_json() {
+            self.say.json(&body(&revoked)?);
+        } else {
+            self.say.data(&self.say.with("device-revoked", &[("device", &device.to_string())]));
+        }
+        Ok(Exit::Done)
+    }
+}
+
+fn status(say: &Say, payment: &Payment) -> String {
+    let code = match payment.status {
+        wire::PaymentStatus::StepUp => "step-up",
+        wire::PaymentStatus::Held => "held",
+        wire::PaymentStatus::Booked => "booked",
+        wire::PaymentStatus::Compensated => "compensated",
+        wire::PaymentStatus::Refused => "refused",
+    };
+    say.text(&format!("status-{code}"))
+}
+
+/// A person of a batch file: a JSON object as the API takes it, or `name,account,account…`.
+fn person_of(line: &str, number: u64) -> Result<NewPerson, Failure> {
+    let wrong = |why: String| Failure::usage("batch-line").arg("line", number).because(why);
+    if line.trim_start().starts_with('{') {
+        return serde_json::from_str(line).map_err(|error| wrong(error.to_string()));
+    }
+    let mut fields = line.split(',').map(str::trim);
+    let name = fields.next().unwrap_or_default().to_owned();
+    let accounts = fields.map(account_of).collect::<Result<_, _>>();
+    let accounts = accounts.map_err(|failure| wrong(failure.cause.unwrap_or_default()))?;
+    Ok(NewPerson { id: None, name, accounts, enrolment_code: true })
+}

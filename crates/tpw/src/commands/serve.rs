@@ -1,0 +1,1 @@
+//! `tpw serve`: the operator's server.

@@ -1,0 +1,245 @@
+//! Readers of evidence: receipts, statements, entries, the log's texts, time-stamps.
+
+use tpw_core::{Intent, Receipt, Record, StepUpProof};
+use tpw_crypto::PublicKey;
+use tpw_proof::note::Note;
+use tpw_proof::tile::{BundleId, decode_bundle, encode_bundle};
+use tpw_proof::timestamp::{self, CertificateWish, ClockState, serial};
+use tpw_proof::{
+    Leaf, RootSignature, SignedCheckpoint, TileId, TlogProof, Trust, Unverified, VerifierKey, cose_receipt, judge,
+    sign,
+};
+
+use crate::world::{at, hash, slot, world};
+
+fn text(data: &[u8]) -> &str {
+    std::str::from_utf8(data).unwrap_or_default()
+}
+
+/// A receipt that is judged valid carries the one statement that the device signed.
+pub fn receipt(data: &[u8]) {
+    if let Ok(receipt) = Receipt::from_bytes(data) {
+        assert_eq!(receipt.to_bytes(), data);
+        let judgement = judge(data, &world().trust);
+        if judgement.is_valid() {
+            assert_eq!(receipt.statement, world().statement);
+            assert_eq!(receipt.record, world().record.to_bytes());
+        }
+    } else {
+        assert!(!judge(data, &world().trust).is_valid());
+    }
+}
+
+pub fn receipt_seeds() -> Vec<Vec<u8>> {
+    let mut bare = world().receipt.clone();
+    bare.timestamps.clear();
+    bare.cose_receipts.clear();
+    vec![world().receipt.to_bytes(), bare.to_bytes()]
+}
+
+pub fn intent(data: &[u8]) {
+    if let Ok(intent) = Intent::from_bytes(data) {
+        assert_eq!(intent.to_bytes(), data);
+        assert!(intent.check().is_ok());
+    }
+}
+
+pub fn intent_seeds() -> Vec<Vec<u8>> {
+    vec![world().intent.to_bytes()]
+}
+
+pub fn step_up(data: &[u8]) {
+    if let Ok(proof) = StepUpProof::from_bytes(data) {
+        assert_eq!(proof.to_bytes(), data);
+    }
+}
+
+pub fn step_up_seeds() -> Vec<Vec<u8>> {
+    vec![world().step_up().to_bytes()]
+}
+
+pub fn record(data: &[u8]) {
+    if let Ok(record) = Record::from_bytes(data) {
+        assert_eq!(record.to_bytes(), data);
+    }
+}
+
+pub fn record_seeds() -> Vec<Vec<u8>> {
+    vec![world().record.to_bytes()]
+}
+
+pub fn leaf(data: &[u8]) {
+    if let Ok(leaf) = Leaf::from_bytes(data) {
+        assert_eq!(leaf.as_bytes(), data);
+    }
+}
+
+pub fn leaf_seeds() -> Vec<Vec<u8>> {
+    vec![world().leaf.as_bytes().to_vec(), Leaf::genesis("a", 1).as_bytes().to_vec()]
+}
+
+/// No bytes but the device's own verify under its key, and one kind of statement is never the other.
+pub fn statement(data: &[u8]) {
+    let key = world().key("device");
+    if let Ok(statement) = Unverified::<Intent>::parse(data)
+        && let Ok(verified) = statement.verify(&key)
+    {
+        assert_eq!(verified.bytes(), data);
+        assert_eq!(data, world().statement);
+        assert!(Unverified::<StepUpProof>::parse(data).is_err());
+    }
+    if let Ok(statement) = Unverified::<StepUpProof>::parse(data)
+        && let Ok(verified) = statement.verify(&key)
+    {
+        assert_eq!(verified.bytes(), data);
+    }
+}
+
+pub fn statement_seeds() -> Vec<Vec<u8>> {
+    let step_up = sign(&world().step_up(), &world().slots, &slot("device")).unwrap();
+    vec![world().statement.clone(), step_up]
+}
+
+/// Every request is answered, and a token that was granted verifies against its request.
+pub fn tsp_request(data: &[u8]) {
+    let world = world();
+    let good = ClockState::Good { error_ms: 1 };
+    let answer = world.authority.answer(&world.slots, data, at(0), good, serial(9, [4; 11]));
+    let summary = timestamp::inspect(&answer).expect("every answer is a response");
+    if summary.token.is_some() {
+        let checked = timestamp::verify_answer(&answer, data, &world.trust.tsa_roots, &world.trust.tsa_policies);
+        // A request that wants no certificate cannot be checked from its answer alone.
+        assert!(checked.is_ok() || checked == Err(timestamp::TspError::CertificateRequest), "{checked:?}");
+    }
+}
+
+pub fn tsp_request_seeds() -> Vec<Vec<u8>> {
+    let query = |nonce, wish| timestamp::query([5; 32], nonce, wish).unwrap();
+    vec![
+        query(Some([1, 2, 3, 4, 5, 6, 7, 8]), CertificateWish::Embedded),
+        query(None, CertificateWish::Absent),
+    ]
+}
+
+/// Time and serial of whatever verifies over the checkpoint are those that the authority signed.
+pub fn tsp_response(data: &[u8]) {
+    let world = world();
+    let signed = world.checkpoint.log_signed_bytes();
+    if let Ok(token) = timestamp::verify(data, &signed, &world.trust.tsa_roots, &world.trust.tsa_policies) {
+        assert_eq!(token.gen_time, at(900));
+        assert_eq!(token.serial, serial(3, [2; 11]));
+    }
+    let _ = timestamp::inspect(data);
+}
+
+pub fn tsp_response_seeds() -> Vec<Vec<u8>> {
+    world().receipt.timestamps.clone()
+}
+
+/// A checkpoint that all of the log's keys have signed is the one they signed.
+pub fn checkpoint(data: &[u8]) {
+    let text = text(data);
+    if let Ok(note) = Note::parse(text) {
+        assert_eq!(note.to_string(), text);
+    }
+    if let Ok(checkpoint) = SignedCheckpoint::parse(text)
+        && checkpoint.verify_all(&world().trust.log_keys).is_ok()
+    {
+        assert_eq!(checkpoint.checkpoint(), world().checkpoint.checkpoint());
+    }
+}
+
+pub fn checkpoint_seeds() -> Vec<Vec<u8>> {
+    vec![world().checkpoint.log_signed_bytes()]
+}
+
+pub fn tlog_proof(data: &[u8]) {
+    let text = text(data);
+    if let Ok(proof) = TlogProof::parse(text) {
+        assert_eq!(proof.to_string(), text);
+        let _ = proof.verify_inclusion(&world().leaf.leaf_hash());
+    }
+}
+
+pub fn tlog_proof_seeds() -> Vec<Vec<u8>> {
+    vec![world().receipt.tlog_proof.clone().into_bytes()]
+}
+
+/// Whatever verifies is under the one root that was signed.
+pub fn cose_receipt(data: &[u8]) {
+    let world = world();
+    let _ = cose_receipt::claimed_key(data);
+    if let Ok(signature) = RootSignature::from_bytes(data) {
+        assert_eq!(signature.to_bytes(), data);
+    }
+    if let Ok(found) = cose_receipt::verify(data, &world.leaf.leaf_hash(), &world.key("log-cose")) {
+        assert_eq!(found.head.root, world.checkpoint.checkpoint().head.root);
+    }
+}
+
+pub fn cose_receipt_seeds() -> Vec<Vec<u8>> {
+    let mut seeds = world().receipt.cose_receipts.clone();
+    let root = hash(b"root");
+    seeds.push(RootSignature::sign(&root, &world().slots, &slot("log-cose")).unwrap().to_bytes());
+    seeds
+}
+
+/// A path has one reading and one writing; nothing that is read leaves the log's folders.
+pub fn tile_path(data: &[u8]) {
+    let text = text(data);
+    if let Some(tile) = TileId::parse(text) {
+        assert_eq!(tile.path(), text);
+        assert!(!text.contains(".."));
+    }
+    if let Some(bundle) = BundleId::parse(text) {
+        assert_eq!(bundle.path(), text);
+    }
+}
+
+pub fn tile_path_seeds() -> Vec<Vec<u8>> {
+    ["tile/0/000", "tile/1/x001/234.p/5", "tile/entries/x001/x234/067", "tile/entries/000.p/255"]
+        .map(|path| path.as_bytes().to_vec())
+        .to_vec()
+}
+
+/// The first byte is the width less one, the rest a bundle.
+pub fn bundle(data: &[u8]) {
+    let Some((width, bytes)) = data.split_first() else { return };
+    if let Ok(entries) = decode_bundle(bytes, u16::from(*width) + 1) {
+        let again = encode_bundle(entries.iter().copied()).unwrap();
+        assert_eq!(again, bytes);
+    }
+}
+
+pub fn bundle_seeds() -> Vec<Vec<u8>> {
+    let entries = [world().leaf.as_bytes().to_vec(), b"x".to_vec(), Vec::new()];
+    let mut seed = vec![2];
+    seed.extend(encode_bundle(entries.iter().map(Vec::as_slice)).unwrap());
+    vec![seed]
+}
+
+pub fn trust(data: &[u8]) {
+    if let Ok(trust) = Trust::from_json(text(data)) {
+        assert_eq!(Trust::from_json(&trust.to_json()).as_ref(), Ok(&trust));
+    }
+}
+
+pub fn trust_seeds() -> Vec<Vec<u8>> {
+    vec![world().trust.to_json().into_bytes()]
+}
+
+/// Keys as text and as DER.
+pub fn public_key(data: &[u8]) {
+    if let Ok(key) = PublicKey::from_spki_der(data) {
+        assert_eq!(key.spki_der(), data);
+    }
+    if let Ok(key) = text(data).parse::<VerifierKey>() {
+        assert_eq!(key.to_string(), text(data));
+    }
+}
+
+pub fn public_key_seeds() -> Vec<Vec<u8>> {
+    let keys = ["device", "tsa"].map(|name| world().key(name).spki_der());
+    let log = world().trust.log_keys.iter().map(|key| key.to_string().into_bytes());
+    keys.into_iter().chain(log).collect()
+}

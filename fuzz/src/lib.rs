@@ -1,0 +1,79 @@
+#![doc = include_str!("../README.md")]
+
+mod access;
+mod books;
+mod device;
+mod evidence;
+mod script;
+mod world;
+
+/// One reader under test.
+pub struct Target {
+    /// The name of its program.
+    pub name: &'static str,
+    /// Takes any bytes; panics when a rule is broken.
+    pub run: fn(&[u8]),
+    /// Good examples to start from.
+    pub seeds: fn() -> Vec<Vec<u8>>,
+}
+
+macro_rules! targets {
+    ($($module:ident :: $name:ident, $seeds:ident;)*) => {
+        /// Every target.
+        pub const TARGETS: &[Target] = &[$(
+            Target { name: stringify!($name), run: $module::$name, seeds: $module::$seeds },
+        )*];
+    };
+}
+
+targets! {
+    evidence::receipt, receipt_seeds;
+    evidence::intent, intent_seeds;
+    evidence::step_up, step_up_seeds;
+    evidence::record, record_seeds;
+    evidence::leaf, leaf_seeds;
+    evidence::statement, statement_seeds;
+    evidence::tsp_request, tsp_request_seeds;
+    evidence::tsp_response, tsp_response_seeds;
+    evidence::checkpoint, checkpoint_seeds;
+    evidence::tlog_proof, tlog_proof_seeds;
+    evidence::cose_receipt, cose_receipt_seeds;
+    evidence::tile_path, tile_path_seeds;
+    evidence::bundle, bundle_seeds;
+    evidence::trust, trust_seeds;
+    evidence::public_key, public_key_seeds;
+    access::dpop_proof, dpop_proof_seeds;
+    access::access_token, access_token_seeds;
+    access::enrolment_code, enrolment_code_seeds;
+    access::address, address_seeds;
+    device::vault, vault_seeds;
+    device::profile, profile_seeds;
+    device::journal, journal_seeds;
+    device::batch_csv, batch_csv_seeds;
+    books::stored_payment, stored_payment_seeds;
+    books::transfer_row, transfer_row_seeds;
+    books::screen_rules, screen_rules_seeds;
+    books::words, words_seeds;
+    script::script, script_seeds;
+}
+
+/// The target of that name.
+#[must_use]
+pub fn target(name: &str) -> Option<&'static Target> {
+    TARGETS.iter().find(|target| target.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    //! Goal: every target takes its own seeds, and every seed is accepted by its reader far enough to be worth mutating.
+
+    #[test]
+    fn every_target_takes_its_seeds_and_nothing() {
+        for target in super::TARGETS {
+            (target.run)(&[]);
+            for seed in (target.seeds)() {
+                (target.run)(&seed);
+            }
+        }
+    }
+}
