@@ -133,7 +133,8 @@ class Certificate:
     def check_leaf(self, at_ms):
         usage = self.extensions.get(ExtensionOID.EXTENDED_KEY_USAGE)
         need(usage, "tsp_usage_missing")
-        need(list(usage.value) == [ExtendedKeyUsageOID.TIME_STAMPING] and usage.critical, "tsp_usage_wrong")
+        need(list(usage.value) == [ExtendedKeyUsageOID.TIME_STAMPING], "tsp_usage_wrong")
+        need(usage.critical, "tsp_usage_not_critical")
         basic, bits = self.value(ExtensionOID.BASIC_CONSTRAINTS), self.value(ExtensionOID.KEY_USAGE)
         need(basic is None or not basic.ca, "tsp_leaf_is_authority")
         need(bits is None or ((bits.digital_signature or bits.content_commitment) and not bits.key_cert_sign
@@ -228,14 +229,25 @@ def read_signed_data(token):
     explicit = content.inside(0xA0)
     content_der = explicit.take(OCTETS)[0]
     explicit.end(), content.end()
-    certificates = [raw for _, raw in data.inside(0xA0).all()] if data.has(0xA0) else []
+    certificates = [raw for _, raw in data.inside(0xA0).all(SEQUENCE)] if data.has(0xA0) else []
     need(len(certificates) <= 8, "tsp_too_many_certificates")
     if data.has(0xA1):
         data.take()
     signers = data.inside(SET).sorted(SEQUENCE)
     data.end()
     need(len(signers) == 1, "tsp_signer_count")
-    return listed_hash, content_der, [Certificate(der) for der in certificates], Der(signers[0][0])
+    return listed_hash, content_der, readable(certificates), Der(signers[0][0])
+
+
+def readable(certificates):
+    """No signature covers what is embedded beside the signer's chain: what cannot be read is no part of a chain."""
+    found = []
+    for der in certificates:
+        try:
+            found.append(Certificate(der))
+        except Fault:
+            pass
+    return found
 
 
 def signer_certificate(signer, certificates):
@@ -300,7 +312,9 @@ def check_timestamp(response, data, roots, policies):
     parts = whole.inside()
     whole.end()
     status = parts.inside()
-    need(status.integer() in (0, 1), "tsp_refused")
+    granted = status.integer() in (0, 1)
+    need(granted or not parts.rest, "tsp_token_with_refusal")
+    need(granted, "tsp_refused")
     if status.has(SEQUENCE):
         for _ in status.inside().all(UTF8):
             pass

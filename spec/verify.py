@@ -285,14 +285,17 @@ def read_checkpoint(note):
 
 
 def read_proof(text):
-    """c2sp.org/tlog-proof@v1 without extra data."""
+    """c2sp.org/tlog-proof@v1. Extra data is read, since its presence is a fault of this layer alone."""
     head, blank, note = text.partition("\n\n")
     need(blank, "malformed")
     lines = head.split("\n")
+    extra = len(lines) >= 2 and lines[1].startswith("extra ")
+    if extra:
+        need(len(b64(lines.pop(1)[6:])) <= 4096, "too_large")
     need(len(lines) >= 2 and lines[0] == "c2sp.org/tlog-proof@v1" and lines[1].startswith("index "), "malformed")
     path = [digest(line) for line in lines[2:]]
     need(len(path) <= 63, "too_large")
-    return {"index": decimal(lines[1][6:]), "path": path, "checkpoint": read_checkpoint(note)}
+    return {"extra": extra, "index": decimal(lines[1][6:]), "path": path, "checkpoint": read_checkpoint(note)}
 
 
 def root_of(leaf, index, size, path):
@@ -416,6 +419,7 @@ class Judge:
     def tlog_proof(self):
         proof = self.own("tlog_proof")
         head = proof["checkpoint"]
+        need(not proof["extra"], "malformed")
         root = root_of(self.form("leaf"), proof["index"], head["size"], proof["path"])
         need(root == head["root"], "root_mismatch")
 

@@ -24,7 +24,8 @@ fn base64url(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut out = String::new();
     for chunk in bytes.chunks(3) {
-        let group = chunk.iter().fold(0_u32, |sum, byte| sum << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        let group = chunk.iter().fold(0_u32, |sum, byte| sum << 8 | u32::from(*byte))
+            << (8 * (3 - chunk.len()));
         for place in 0..=chunk.len() {
             let digit = group >> (18 - 6 * place) & 63;
             out.push(char::from(DIGITS[digit as usize]));
@@ -47,14 +48,17 @@ fn header_of(jws: &str) -> &str {
 fn good_proof() -> &'static str {
     static PROOF: OnceLock<String> = OnceLock::new();
     PROOF.get_or_init(|| {
-        dpop::make(&world().slots, &slot("device"), &request(&url()), &mut FixedEntropy::new(1)).unwrap()
+        dpop::make(&world().slots, &slot("device"), &request(&url()), &mut FixedEntropy::new(1))
+            .unwrap()
     })
 }
 
 /// The bytes as a whole proof, and as the claims of a proof that the device signed.
 pub fn dpop_proof(data: &[u8]) {
     let url = url();
-    if let Ok(proof) = DpopProof::verify(std::str::from_utf8(data).unwrap_or_default(), &request(&url)) {
+    if let Ok(proof) =
+        DpopProof::verify(std::str::from_utf8(data).unwrap_or_default(), &request(&url))
+    {
         assert_eq!(proof.jkt(), Hash32::new(world().key("device").jwk_thumbprint()));
     }
     let _ = DpopProof::verify(&signed(header_of(good_proof()), data, "device"), &request(&url));
@@ -81,7 +85,9 @@ fn good_token() -> &'static str {
     static TOKEN: OnceLock<String> = OnceLock::new();
     TOKEN.get_or_init(|| {
         let entropy = &mut FixedEntropy::new(2);
-        token::issue(&world().slots, &slot("token"), ISSUER, &grant(), at(0), entropy).unwrap().token
+        token::issue(&world().slots, &slot("token"), ISSUER, &grant(), at(0), entropy)
+            .unwrap()
+            .token
     })
 }
 
@@ -131,7 +137,34 @@ pub fn address(data: &[u8]) {
 }
 
 pub fn address_seeds() -> Vec<Vec<u8>> {
-    ["https://pay.example/v1/accounts", "HTTPS://Pay.Example:443/%7Ea?b=c", "http://[::1]:8080/", "https://a/%2f"]
-        .map(|text| text.as_bytes().to_vec())
-        .to_vec()
+    [
+        "https://pay.example/v1/accounts",
+        "HTTPS://Pay.Example:443/%7Ea?b=c",
+        "http://[::1]:8080/",
+        "https://a/%2f",
+    ]
+    .map(|text| text.as_bytes().to_vec())
+    .to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_good_examples_are_good() {
+        let url = url();
+        let mut request = request(&url);
+        assert!(DpopProof::verify(good_proof(), &request).is_ok());
+        request.access_token = None;
+        let claims = &dpop_proof_seeds()[1];
+        let proof = signed(header_of(good_proof()), claims, "device");
+        assert!(DpopProof::verify(&proof, &request).is_ok());
+        let key = world().key("token");
+        assert!(token::check(good_token(), &key, ISSUER, at(0)).is_ok());
+        let token = signed(header_of(good_token()), &access_token_seeds()[1], "token");
+        assert!(token::check(&token, &key, ISSUER, at(0)).is_ok());
+        let code = enrolment_code_seeds().remove(0);
+        assert!(std::str::from_utf8(&code).unwrap().parse::<EnrolmentCode>().is_ok());
+    }
 }

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use tpw_core::codec::Writer;
 use tpw_core::{
-    AccountId, Amount, Asset, DeviceId, Hash32, Instant, PaymentId, PersonId, Refusal, TransferId, write_decision,
-    write_posting,
+    AccountId, Amount, Asset, DeviceId, Hash32, Instant, PaymentId, PersonId, Refusal, TransferId,
+    write_decision, write_posting,
 };
 use tpw_flow::{Status, stored};
 use tpw_ledger::TransferRow;
@@ -107,7 +107,29 @@ pub fn words(data: &[u8]) {
 pub fn words_seeds() -> Vec<Vec<u8>> {
     let payment = world().intent.payment.to_string();
     let hash = world().intent.seen.root.to_string();
-    [payment.as_str(), &hash, "USD/2", "123.45", "12345", "2025-11-22T10:15:00.000Z", "0.000000000000000001"]
-        .map(|text| text.as_bytes().to_vec())
-        .to_vec()
+    [
+        payment.as_str(),
+        &hash,
+        "USD/2",
+        "123.45",
+        "12345",
+        "2025-11-22T10:15:00.000Z",
+        "0.000000000000000001",
+    ]
+    .map(|text| text.as_bytes().to_vec())
+    .to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_good_examples_are_good() {
+        for seed in stored_payment_seeds() {
+            assert!(stored::from_bytes(&seed).is_ok(), "{:?}", stored::from_bytes(&seed).err());
+        }
+        assert!(TransferRow::from_bytes(&transfer_row_seeds()[0]).is_ok());
+        assert!(Rules::from_toml(Rules::default_toml()).is_ok());
+    }
 }

@@ -15,7 +15,9 @@ const PASSPHRASE: &str = "correct horse";
 
 fn make_vault() -> Vault {
     let mut vault = Vault::create(Algorithm::Ed25519, &mut FixedEntropy::new(5)).unwrap();
-    vault.enrol(DeviceId::new(at(0).unix_ms(), [1; 10]), PersonId::new(at(0).unix_ms(), [2; 10])).unwrap();
+    vault
+        .enrol(DeviceId::new(at(0).unix_ms(), [1; 10]), PersonId::new(at(0).unix_ms(), [2; 10]))
+        .unwrap();
     vault
 }
 
@@ -23,7 +25,9 @@ fn make_profile(trust: &Trust) -> Profile {
     let mut profile = Profile::new("https://pay.example", &trust.to_json()).unwrap();
     let vault = make_vault();
     (profile.device, profile.person) = (vault.device(), vault.person());
-    for (number, asset, label) in [(1, "USD/2", "main"), (2, "USD/2", "spare"), (3, "CNY/2", "renminbi")] {
+    for (number, asset, label) in
+        [(1, "USD/2", "main"), (2, "USD/2", "spare"), (3, "CNY/2", "renminbi")]
+    {
         let (id, asset, label) = (account(number), asset.parse().unwrap(), label.parse_name());
         profile.put_account(Account { id, asset, custody: Custody::Custodial, label }).unwrap();
     }
@@ -45,7 +49,9 @@ impl ParseName for str {
 /// tested elsewhere, and here they would only eat the time.
 fn is_costly(data: &[u8]) -> bool {
     let magic = b"tpw-seal\x01";
-    let Some(place) = data.windows(magic.len()).position(|window| window == magic) else { return false };
+    let Some(place) = data.windows(magic.len()).position(|window| window == magic) else {
+        return false;
+    };
     let number = |from: usize| {
         let bytes = data.get(place + from..place + from + 4)?;
         Some(u32::from_be_bytes(bytes.try_into().ok()?))
@@ -153,6 +159,26 @@ pub fn batch_csv(data: &[u8]) {
 }
 
 pub fn batch_csv_seeds() -> Vec<Vec<u8>> {
-    let line = |to: String| format!("from,to,amount,asset,note\nmain,{to},12.34,USD/2,rent\nspare,{to},1,USD/2,\n");
+    let line = |to: String| {
+        format!("from,to,amount,asset,note\nmain,{to},12.34,USD/2,rent\nspare,{to},1,USD/2,\n")
+    };
     vec![line(account(9).to_string()).into_bytes(), line("\"main\"".to_owned()).into_bytes()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_good_examples_are_good() {
+        assert!(!is_costly(vault_file()));
+        assert!(Vault::open(&Passphrase::new(PASSPHRASE).unwrap(), vault_file()).is_ok());
+        let file = journal_seeds().pop().unwrap();
+        let (journal, whole) = Journal::replay(&file).unwrap();
+        assert_eq!((journal.entries().len(), whole), (2, file.len()));
+        let terms = Terms { fee_limit: Amount::ZERO, life: Span::from_secs(600) };
+        let batch =
+            batch::parse(&batch_csv_seeds()[0], &make_profile(&world().trust), terms).unwrap();
+        assert!(batch.lines.iter().all(Result::is_ok), "{:?}", batch.lines);
+    }
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use tpw_core::{AccountId, Amount, Instant, Money, TransferId};
 use tpw_ledger::{
-    Account, AccountKind, FreezeReason, HoldChange, Ledger, Limits, NewAccount, Operation, Original, Reversal,
-    TransferRequest, TransferRow,
+    Account, AccountKind, FreezeReason, HoldChange, Ledger, Limits, NewAccount, Operation,
+    Original, Reversal, TransferRequest, TransferRow,
 };
 
 use crate::world::{account, at};
@@ -30,21 +30,35 @@ struct Actor<'d> {
 }
 
 pub fn script(data: &[u8]) {
-    let mut actor =
-        Actor { data: data.iter(), ledger: Ledger::new(), rows: Rows::default(), now: at(0), next: 0 };
-    for number in 0..6_u8 {
-        let kind = if number < 2 { AccountKind::Issuance } else { AccountKind::Custodial };
-        let asset = ASSETS[usize::from(number % 2)].parse().unwrap();
-        let new = NewAccount { id: account(number), asset, kind, limits: Limits::NONE };
-        actor.ledger.apply(Operation::Open(new), actor.now).unwrap();
-    }
-    actor.keep();
+    let mut actor = Actor::new(data);
+    actor.open();
     while actor.act().is_some() {
         actor.judge();
     }
 }
 
-impl Actor<'_> {
+impl<'d> Actor<'d> {
+    fn new(data: &'d [u8]) -> Self {
+        Self {
+            data: data.iter(),
+            ledger: Ledger::new(),
+            rows: Rows::default(),
+            now: at(0),
+            next: 0,
+        }
+    }
+
+    /// Accounts 0 and 1 bring money in, of one asset each; 2 to 5 hold it; 6 does not exist.
+    fn open(&mut self) {
+        for number in 0..6_u8 {
+            let kind = if number < 2 { AccountKind::Issuance } else { AccountKind::Custodial };
+            let asset = ASSETS[usize::from(number % 2)].parse().unwrap();
+            let new = NewAccount { id: account(number), asset, kind, limits: Limits::NONE };
+            self.ledger.apply(Operation::Open(new), self.now).unwrap();
+        }
+        self.keep();
+    }
+
     fn byte(&mut self) -> Option<u8> {
         self.data.next().copied()
     }
@@ -66,12 +80,24 @@ impl Actor<'_> {
         };
         let asset = ASSETS[usize::from(debit % 2)].parse().unwrap();
         let money = Money { amount: Amount::from_minor(minor), asset };
-        Some(TransferRequest { id: self.id(), debit: account(debit % 7), credit: account(credit % 7), money })
+        Some(TransferRequest {
+            id: self.id(),
+            debit: account(debit % 7),
+            credit: account(credit % 7),
+            money,
+        })
     }
 
     fn a_hold(&mut self) -> Option<TransferId> {
         let pick = usize::from(self.byte()?);
-        Some(self.rows.holds.keys().nth(pick % (self.rows.holds.len() + 1)).copied().unwrap_or_else(|| self.id()))
+        Some(
+            self.rows
+                .holds
+                .keys()
+                .nth(pick % (self.rows.holds.len() + 1))
+                .copied()
+                .unwrap_or_else(|| self.id()),
+        )
     }
 
     /// One action; `None` at the end of the bytes.
@@ -104,11 +130,13 @@ impl Actor<'_> {
             4 => self.reverse()?,
             5 => {
                 let account = account(self.byte()? % 7);
-                self.ledger.apply(Operation::Freeze { account, why: FreezeReason::ALL[0] }, self.now)
+                self.ledger
+                    .apply(Operation::Freeze { account, why: FreezeReason::ALL[0] }, self.now)
             }
             6 => {
                 let account = account(self.byte()? % 7);
-                self.ledger.apply(Operation::Unfreeze { account, why: FreezeReason::ALL[0] }, self.now)
+                self.ledger
+                    .apply(Operation::Unfreeze { account, why: FreezeReason::ALL[0] }, self.now)
             }
             7 => {
                 let (account, most) = (account(self.byte()? % 7), self.byte()?);
@@ -133,22 +161,25 @@ impl Actor<'_> {
     fn reverse(&mut self) -> Option<Result<tpw_ledger::Applied, tpw_ledger::LedgerError>> {
         let pick = usize::from(self.byte()?);
         let row = self.rows.transfers.get(pick).copied()?;
-        let of = Original { number: row.number, debit: row.debit, credit: row.credit, money: row.money };
+        let of =
+            Original { number: row.number, debit: row.debit, credit: row.credit, money: row.money };
         let id = self.id();
         Some(self.ledger.apply(Operation::Reverse(&[Reversal { of, id }]), self.now))
     }
 
     fn keep(&mut self) {
         let changes = self.ledger.take_changes();
-        self.rows.accounts.extend(changes.accounts.into_iter().map(|account| (account.id, account)));
+        self.rows
+            .accounts
+            .extend(changes.accounts.into_iter().map(|account| (account.id, account)));
         self.rows.transfers.extend(changes.transfers);
         for change in changes.holds {
             match change {
                 HoldChange::Opened(hold) => {
                     self.rows.holds.insert(hold.id, hold);
                 }
-                HoldChange::Ended { id, .. } => {
-                    self.rows.holds.remove(&id);
+                HoldChange::Resolved { hold, .. } => {
+                    self.rows.holds.remove(&hold);
                 }
             }
         }
@@ -161,7 +192,8 @@ impl Actor<'_> {
         for account in self.ledger.accounts() {
             assert!(account.kind.may_go_negative() || !account.available().is_negative());
         }
-        let (accounts, holds) = (self.rows.accounts.values().cloned(), self.rows.holds.values().copied());
+        let (accounts, holds) =
+            (self.rows.accounts.values().cloned(), self.rows.holds.values().copied());
         let last = self.ledger.next_number() - 1;
         let again = Ledger::from_rows(accounts, holds, last).expect("the rows rebuild a ledger");
         assert_eq!(again.totals(), self.ledger.totals());
@@ -172,6 +204,19 @@ impl Actor<'_> {
 pub fn script_seeds() -> Vec<Vec<u8>> {
     vec![
         vec![0, 1, 0, 2, 9, 0, 1, 2, 4, 3, 1, 2, 4, 5, 60, 2, 0, 1, 8, 200],
-        vec![0, 2, 0, 2, 9, 1, 3, 8, 4, 0, 5, 2, 0, 1, 2, 4, 1, 6, 2, 7, 2, 3, 1, 0, 4, 255, 9, 3, 0],
+        vec![
+            0, 2, 0, 2, 9, 1, 3, 8, 4, 0, 5, 2, 0, 1, 2, 4, 1, 6, 2, 7, 2, 3, 1, 0, 4, 255, 9, 3, 0,
+        ],
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_seed_moves_money() {
+        let mut actor = super::Actor::new(&[0, 1, 0, 2, 9]);
+        actor.open();
+        while actor.act().is_some() {}
+        assert_eq!(actor.rows.transfers.len(), 1);
+    }
 }

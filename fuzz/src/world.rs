@@ -3,15 +3,19 @@
 use std::sync::OnceLock;
 
 use tpw_core::{
-    AccountId, Amount, Decision, DeviceId, Hash32, Instant, Intent, Money, Name, PaymentId, Posting, Purpose,
-    Receipt, Record, RecordKind, Span, StepUpProof, TransferId, TreeHead, Verdict,
+    AccountId, Amount, Decision, DeviceId, Hash32, Instant, Intent, Money, Name, PaymentId,
+    Posting, Purpose, Receipt, Record, RecordKind, Span, StepUpProof, TransferId, TreeHead,
+    Verdict,
 };
 use tpw_crypto::{Algorithm, FixedEntropy, PublicKey, Signer, SlotName, SoftwareSlots, sha256};
 use tpw_proof::bundle::{Parts, assemble};
-use tpw_proof::timestamp::{Authority, CertificateSpec, leaf_certificate, root_certificate, serial};
+use tpw_proof::timestamp::{
+    Authority, CertificateSpec, leaf_certificate, root_certificate, serial,
+};
 use tpw_proof::tree::root_of;
 use tpw_proof::{
-    Checkpoint, KeyName, Leaf, RootSignature, SignedCheckpoint, Trust, VerifierKey, device_key, sign,
+    Checkpoint, KeyName, Leaf, RootSignature, SignedCheckpoint, Trust, VerifierKey, device_key,
+    sign,
 };
 
 pub const ORIGIN: &str = "example.com/log";
@@ -128,7 +132,8 @@ fn authority(slots: &SoftwareSlots) -> (Authority, Vec<u8>) {
     };
     let root = root_certificate(slots, &slot("tsa-root"), &spec("Fuzz root", 1)).unwrap();
     let public = slots.public_key(&slot("tsa")).unwrap();
-    let leaf = leaf_certificate(slots, &slot("tsa-root"), &root, &public, &spec("Fuzz TSA", 2)).unwrap();
+    let leaf =
+        leaf_certificate(slots, &slot("tsa-root"), &root, &public, &spec("Fuzz TSA", 2)).unwrap();
     (Authority::new(slot("tsa"), &leaf, POLICY, 1000).unwrap(), root)
 }
 
@@ -172,7 +177,12 @@ fn record(intent: &Intent, device: &PublicKey) -> Record {
         device_key: device_key(device),
         received: at(100),
         booked: at(120),
-        decision: Decision { score: 10, verdict: Verdict::Clear, reasons: Vec::new(), rules: hash(b"rules") },
+        decision: Decision {
+            score: 10,
+            verdict: Verdict::Clear,
+            reasons: Vec::new(),
+            rules: hash(b"rules"),
+        },
         approvals: Vec::new(),
         postings: vec![Posting {
             transfer: TransferId::new(NOW_MS, [3; 10]),

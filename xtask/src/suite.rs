@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::setup::{self, Tools};
-use crate::shell::{Failure, Workplace};
+use crate::shell::{Call, Failure, Workplace};
 use crate::{demo, fuzz, tidy};
 
 /// Who waits for the answer.
@@ -100,6 +100,12 @@ pub(crate) fn test(place: &Workplace, at: Where) -> Result<(), Failure> {
         passed(call.words(&["--", "-D", "warnings"]).pass())
     });
     report.step("tests", || tests(place));
+    report.step("tests of the fuzz targets", || {
+        let call =
+            place.cargo(["test", "--quiet", "--locked", "--manifest-path", "fuzz/Cargo.toml"]);
+        let call = call.words(&["--lib", "--no-default-features", "--target-dir"]);
+        counted_call(call.word(place.target().join("fuzz-smoke")))
+    });
     report.step("second verifier", || second_verifier(place, &tools));
     report.step("licences and sources", || {
         let call = place.call(&tools.deny).words(&["--log-level", "error", "check"]);
@@ -124,7 +130,11 @@ fn format(place: &Workplace) -> Result<(), Failure> {
 }
 
 fn tests(place: &Workplace) -> Result<Outcome, Failure> {
-    let call = place.cargo(["test", "--quiet", "--workspace", "--locked", "--no-fail-fast"]);
+    counted_call(place.cargo(["test", "--quiet", "--workspace", "--locked", "--no-fail-fast"]))
+}
+
+/// Runs `cargo test` and counts what it ran.
+fn counted_call(call: Call) -> Result<Outcome, Failure> {
     let finished = call.watch()?;
     let tally = counted(&finished.output);
     if !finished.success && tally.failed == 0 {

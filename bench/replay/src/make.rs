@@ -61,7 +61,8 @@ pub fn lists(accounts: u32, transfers: u32, seed: u64) -> (String, String) {
         }
         let (from, to) = if dice.below(25) == 0 { (last.1, last.0) } else { (from, to) };
         last = (from, to);
-        let minor = dice.below(if dice.below(10) == 0 { 60_000 } else { 6_000 }).saturating_add(1);
+        let bound = if dice.below(10) == 0 { 60_000 } else { 6_000 };
+        let minor = dice.below(bound).saturating_add(1);
         let _ok = writeln!(rows, "{from},{to},{}.{:02},{}", minor / 100, minor % 100, step / 50);
     }
     (nodes, rows)

@@ -180,6 +180,14 @@ impl Ledger {
         self.next_number
     }
 
+    /// How much more of an asset can be moved, in minor units, before its turnover fills 128 bits.
+    #[must_use]
+    pub fn room(&self, asset: Asset) -> Amount {
+        let turnover = self.turnovers.iter().find(|turnover| turnover.asset == asset);
+        let used = turnover.and_then(|t| t.posted.plus(t.pending)).unwrap_or(Amount::ZERO);
+        Amount::MAX.minus(used).unwrap_or(Amount::ZERO)
+    }
+
     /// Sums over all accounts, one for each asset, in the order of assets. Reads every account.
     ///
     /// # Errors

@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
 use tpw_access::{HttpUrl, ReplayCache, Throttle};
 use tpw_crypto::{CryptoError, Entropy, PublicKey};
-use tpw_engines::entropy::OsEntropy;
 use tpw_engines::Engine;
+use tpw_engines::entropy::OsEntropy;
 
 /// How many addresses with failed enrolments are remembered.
 const THROTTLED_MAX: usize = 10_000;
@@ -81,7 +81,8 @@ impl App {
         let host = parts.uri.authority().map(axum::http::uri::Authority::as_str);
         let host = host.or_else(|| parts.headers.get(HOST).and_then(|h| h.to_str().ok()));
         let asked = host.and_then(|host| HttpUrl::parse(&format!("https://{host}")).ok());
-        let known = asked.and_then(|asked| self.origins.iter().find(|o| o.origin() == asked.origin()));
+        let known =
+            asked.and_then(|asked| self.origins.iter().find(|o| o.origin() == asked.origin()));
         known.or_else(|| self.origins.first())
     }
 

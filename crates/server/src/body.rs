@@ -72,9 +72,8 @@ impl Query {
     /// Reads a query; only the parameters `known` are taken. No value of ours needs percent-encoding but a comma
     /// or a colon, and those may stand as they are (RFC 3986 §3.4).
     pub(crate) fn parse(text: Option<&str>, known: &[&str]) -> Result<Self, Problem> {
-        let bad = |field: &str, why: &str| {
-            Problem::new(Code::BadQuery).field(field).with("why", why)
-        };
+        let bad =
+            |field: &str, why: &str| Problem::new(Code::BadQuery).field(field).with("why", why);
         let mut pairs: Vec<(String, String)> = Vec::new();
         for pair in text.unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));

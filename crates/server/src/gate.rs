@@ -3,7 +3,7 @@
 //! The order of `tpw-access`: proof and token are verified, the device is looked up, the proof is taken as used,
 //! and only then is there a [`Session`].
 
-use crate::app::{App, Peer, language_of};
+use crate::app::{App, language_of};
 use crate::problem::{Code, Problem};
 use crate::text::Language;
 use axum::extract::FromRequestParts;
@@ -55,12 +55,11 @@ impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let Peer(from) = Peer::from_request_parts(parts, app).await?;
         let token = bearer(&parts.headers)?;
         let unbound = token::check(token, &app.token_key, app.issuer(), app.engine.now())?;
         let proof = verify(app, parts, Some(token))?;
         let device = known_device(app, proof.jkt())?;
-        app.rates.device(from, proof.jkt())?;
+        app.rates.device(proof.jkt())?;
         let key = admit(app, proof)?;
         let session = unbound.bound_to(&key)?;
         if device.id != session.device() || device.person != session.person() {
@@ -77,10 +76,9 @@ impl FromRequestParts<Arc<App>> for KnownDevice {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let Peer(from) = Peer::from_request_parts(parts, app).await?;
         let proof = verify(app, parts, None)?;
         let device = known_device(app, proof.jkt())?;
-        app.rates.device(from, proof.jkt())?;
+        app.rates.device(proof.jkt())?;
         admit(app, proof)?;
         Ok(Self(device))
     }
@@ -127,10 +125,7 @@ fn proof_field(headers: &HeaderMap) -> Result<&str, Problem> {
 /// The address that the proof must name: as the client sees it.
 fn url_of(app: &App, parts: &Parts) -> Result<HttpUrl, Problem> {
     let origin = app.origin_of(parts).ok_or_else(|| Problem::new(Code::Internal))?;
-    // A router that is nested sees a part of the path; the proof names the whole.
-    let whole = parts.extensions.get::<axum::extract::OriginalUri>();
-    let path = whole.map_or(parts.uri.path(), |uri| uri.0.path());
-    origin.with_path(path).map_err(|_| Problem::new(Code::NotFound))
+    origin.with_path(parts.uri.path()).map_err(|_| Problem::new(Code::NotFound))
 }
 
 fn verify(app: &App, parts: &Parts, access_token: Option<&str>) -> Result<DpopProof, Problem> {

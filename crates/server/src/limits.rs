@@ -48,7 +48,8 @@ pub struct Limits {
     pub tsa_bytes: usize,
     /// The largest head of a request (line and fields), in bytes.
     pub head_bytes: usize,
-    /// How long a head may take to arrive, also the first one of a connection.
+    /// How long a head may take to arrive, counted from the end of the request before it: an idle connection is
+    /// closed after this too.
     pub head_time: Duration,
     /// How long a body may take to arrive.
     pub body_time: Duration,
@@ -81,7 +82,7 @@ impl Limits {
             batch_bytes: 1024 * 1024,
             tsa_bytes: 4 * 1024,
             head_bytes: 16 * 1024,
-            head_time: Duration::from_secs(5),
+            head_time: Duration::from_secs(10),
             body_time: Duration::from_secs(5),
             request_time: Duration::from_secs(10),
             handshake_time: Duration::from_secs(5),
@@ -93,6 +94,14 @@ impl Limits {
             enrolments: Rate::new(200, 400),
             timestamps: Rate::new(20, 40),
         }
+    }
+
+    /// The standard ones, except that an address, a device, and an address that enrols devices may ask so often: for
+    /// gateways that stand for many people, and for measuring.
+    #[must_use]
+    pub const fn with_rate(per_second: u32) -> Self {
+        let rate = Rate::new(per_second, per_second.saturating_mul(2));
+        Self { per_address: rate, per_device: rate, enrolments: rate, ..Self::standard() }
     }
 }
 
@@ -131,7 +140,7 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
 /// The rate limits of a running server.
 pub(crate) struct RateLimits {
     addresses: Limiter<IpAddr>,
-    devices: Limiter<(IpAddr, Hash32)>,
+    devices: Limiter<Hash32>,
     enrolments: Limiter<IpAddr>,
     timestamps: Limiter<IpAddr>,
 }
@@ -161,10 +170,10 @@ impl RateLimits {
         self.addresses.check(&network_of(from))
     }
 
-    /// A statement names its key before the signature is checked. The address is part of the key, so that
-    /// nobody uses up another's quota by naming a key that is not theirs.
-    pub(crate) fn device(&self, from: IpAddr, key: Hash32) -> Result<(), Problem> {
-        self.devices.check(&(network_of(from), key))
+    /// By the key's RFC 7638 thumbprint; asked only once a signature of that key was checked, so that nobody uses
+    /// up another's quota.
+    pub(crate) fn device(&self, key: Hash32) -> Result<(), Problem> {
+        self.devices.check(&key)
     }
 
     pub(crate) fn enrolment(&self, from: IpAddr) -> Result<(), Problem> {

@@ -322,10 +322,7 @@ impl Problem {
         if let Some(challenge) = &self.0.challenge {
             put(WWW_AUTHENTICATE, challenge.clone());
         }
-        put(
-            axum::http::header::CONTENT_LANGUAGE,
-            HeaderValue::from_static(language.tag()),
-        );
+        put(axum::http::header::CONTENT_LANGUAGE, HeaderValue::from_static(language.tag()));
         Response::from_parts(head, Body::from(body))
     }
 }

@@ -76,7 +76,8 @@ pub async fn serve(
     let listener = TcpListener::bind(listen)
         .await
         .map_err(|cause| ServerError::Bind { address: listen, cause })?;
-    let addr = listener.local_addr().map_err(|cause| ServerError::Bind { address: listen, cause })?;
+    let addr =
+        listener.local_addr().map_err(|cause| ServerError::Bind { address: listen, cause })?;
     let origins = match &public_url {
         Some(url) => vec![public_origin(url)?],
         None => local_origins(addr),
@@ -102,9 +103,9 @@ pub(crate) fn layered(app: Arc<App>) -> Router {
 }
 
 fn public_origin(url: &str) -> Result<HttpUrl, ServerError> {
-    let parsed = HttpUrl::parse(url).ok().filter(|parsed| {
-        parsed.origin().starts_with("https://") && parsed.path() == "/"
-    });
+    let parsed = HttpUrl::parse(url)
+        .ok()
+        .filter(|parsed| parsed.origin().starts_with("https://") && parsed.path() == "/");
     parsed.ok_or_else(|| ServerError::PublicUrl(url.to_owned()))
 }
 
@@ -192,7 +193,7 @@ impl Connection {
             request.extensions_mut().insert(peer);
             let router = router.clone();
             async move {
-                use tower_service::Service as _;
+                use tower::Service as _;
                 let mut router = router;
                 router.call(request).await
             }

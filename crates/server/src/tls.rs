@@ -56,8 +56,11 @@ pub(crate) fn config(
         Tls::Development { dir } => development(dir, names, now)?,
     };
     let mut crypto = provider::default_provider();
-    crypto.kx_groups =
-        vec![provider::kx_group::X25519MLKEM768, provider::kx_group::X25519, provider::kx_group::SECP256R1];
+    crypto.kx_groups = vec![
+        provider::kx_group::X25519MLKEM768,
+        provider::kx_group::X25519,
+        provider::kx_group::SECP256R1,
+    ];
     let config = ServerConfig::builder_with_provider(Arc::new(crypto))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key));
@@ -73,8 +76,7 @@ fn read_files(certificate: &Path, key: &Path) -> Result<Identity, ServerError> {
         files::read(path, PEM_MAX)?.ok_or_else(|| ServerError::NoSuchFile(path.to_owned()))
     };
     let bad = |path: &Path| ServerError::BadPem(path.to_owned());
-    let chain: Result<Vec<_>, _> =
-        CertificateDer::pem_slice_iter(&read(certificate)?).collect();
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(certificate)?).collect();
     let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(|| bad(certificate))?;
     let key_bytes = tpw_crypto::Zeroizing::new(read(key)?);
     let key = PrivateKeyDer::from_pem_slice(&key_bytes).map_err(|_| bad(key))?;
@@ -93,10 +95,10 @@ fn development(dir: &Path, names: &[String], now: Instant) -> Result<Identity, S
         let until: Instant = until.parse().ok()?;
         (kept_names == wanted).then_some(until)
     });
-    if fresh_until.is_some_and(|until| now.plus(RENEW) < until) {
-        if let Ok(identity) = read_files(&certificate, &key) {
-            return Ok(identity);
-        }
+    if fresh_until.is_some_and(|until| now.plus(RENEW) < until)
+        && let Ok(identity) = read_files(&certificate, &key)
+    {
+        return Ok(identity);
     }
     let (pem, key_pem) = make_development(names, now)?;
     files::write_atomic(&key, key_pem.as_bytes(), Durability::Synced, Access::Private)?;
@@ -106,12 +108,16 @@ fn development(dir: &Path, names: &[String], now: Instant) -> Result<Identity, S
     read_files(&certificate, &key)
 }
 
-fn make_development(names: &[String], now: Instant) -> Result<(String, tpw_crypto::Zeroizing<String>), ServerError> {
+fn make_development(
+    names: &[String],
+    now: Instant,
+) -> Result<(String, tpw_crypto::Zeroizing<String>), ServerError> {
     let date = |at: Instant| {
         let seconds = i64::try_from(at.unix_ms() / 1000).unwrap_or(i64::MAX);
         time::OffsetDateTime::from_unix_timestamp(seconds).ok()
     };
-    let mut params = rcgen::CertificateParams::new(names.to_vec()).map_err(ServerError::Certificate)?;
+    let mut params =
+        rcgen::CertificateParams::new(names.to_vec()).map_err(ServerError::Certificate)?;
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(rcgen::DnType::CommonName, DEVELOPMENT_NAME);
     // A client may have a clock that is a little behind.

@@ -60,6 +60,10 @@ pub(crate) struct Serve {
     pub(crate) audience: String,
     #[arg(long, value_name = "FILE")]
     pub(crate) rules: Option<PathBuf>,
+    #[arg(long, value_name = "PER_SECOND", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rate_limit: Option<u32>,
+    #[arg(long, value_name = "N")]
+    pub(crate) requests_per_second: Option<u32>,
 }
 
 /// Where the device's files are and how its passphrase comes.
@@ -178,13 +182,17 @@ pub(crate) enum Receipt {
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
         #[arg(long, value_name = "FILE")]
-        trust: PathBuf,
+        trust: Option<PathBuf>,
+        #[arg(long, value_name = "DIR")]
+        wallet: Option<PathBuf>,
     },
     Show {
         #[arg(value_name = "FILE")]
         file: PathBuf,
         #[arg(long, value_name = "FILE")]
-        trust: PathBuf,
+        trust: Option<PathBuf>,
+        #[arg(long, value_name = "DIR")]
+        wallet: Option<PathBuf>,
     },
 }
 

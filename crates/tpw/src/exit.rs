@@ -151,7 +151,7 @@ impl From<ClientError> for Failure {
             }
             ClientError::Tls(_) => Self::failed("server-tls").because(error),
             ClientError::Answer(_) => Self::failed("server-answer").because(error),
-            ClientError::Prove(cause) => cause.into(),
+            ClientError::Prove(cause) => cause,
         }
     }
 }

@@ -224,7 +224,8 @@ impl Say {
         let args: Vec<(&str, &str)> =
             failure.args.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let what = self.with(&format!("error-{}", failure.key), &args);
-        let own_words = failure.cause_key.as_deref().and_then(|key| self.find(key, &args));
+        let detail = [("detail", failure.cause.as_deref().unwrap_or_default())];
+        let own_words = failure.cause_key.as_deref().and_then(|key| self.find(key, &detail));
         let cause = own_words.or_else(|| failure.cause.clone());
         let help = self.find(&format!("error-{}-help", failure.key), &args);
         if self.is_json() {

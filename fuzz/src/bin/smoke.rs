@@ -15,12 +15,14 @@ fn main() -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         ["run", name, seconds] => known(name).and_then(|target| {
-            let seconds = seconds.parse().map_err(|_| format!("`{seconds}` is not a number of seconds"))?;
+            let seconds =
+                seconds.parse().map_err(|_| format!("`{seconds}` is not a number of seconds"))?;
             run(target, Duration::from_secs(seconds))
         }),
         ["seeds", folder] => write_seeds(Path::new(folder)),
         ["case", name, file] => known(name).and_then(|target| {
-            let input = fs::read(file).map_err(|error| format!("`{file}` cannot be read: {error}"))?;
+            let input =
+                fs::read(file).map_err(|error| format!("`{file}` cannot be read: {error}"))?;
             (target.run)(&input);
             Ok(())
         }),
@@ -44,7 +46,10 @@ fn write_seeds(folder: &Path) -> Result<(), String> {
         let folder = folder.join(target.name);
         let written = fs::create_dir_all(&folder).and_then(|()| {
             let seeds = (target.seeds)();
-            seeds.iter().enumerate().try_for_each(|(place, seed)| fs::write(folder.join(place.to_string()), seed))
+            seeds
+                .iter()
+                .enumerate()
+                .try_for_each(|(place, seed)| fs::write(folder.join(place.to_string()), seed))
         });
         written.map_err(|error| format!("`{}` cannot be written: {error}", folder.display()))?;
     }
@@ -59,9 +64,17 @@ fn run(target: &Target, time: Duration) -> Result<(), String> {
         let input = random.input(&seeds);
         count += 1;
         if panic::catch_unwind(|| (target.run)(&input)).is_err() {
-            let file = env::current_dir().unwrap_or_default().join("target/fuzz-found").join(target.name);
-            let kept = file.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&file, &input));
-            return Err(format!("`{}` breaks on input {count}, kept in `{}` ({kept:?})", target.name, file.display()));
+            let file =
+                env::current_dir().unwrap_or_default().join("target/fuzz-found").join(target.name);
+            let kept = file
+                .parent()
+                .map_or(Ok(()), fs::create_dir_all)
+                .and_then(|()| fs::write(&file, &input));
+            return Err(format!(
+                "`{}` breaks on input {count}, kept in `{}` ({kept:?})",
+                target.name,
+                file.display()
+            ));
         }
     }
     println!("{}: {count} inputs", target.name);
@@ -84,8 +97,13 @@ impl Random {
     }
 
     fn byte(&mut self) -> u8 {
-        const TELLING: [u8; 12] = [0, 1, 0x18, 0x1b, 0x40, 0x5b, 0x7f, 0x80, 0x9f, 0xa0, 0xd2, 0xff];
-        if self.below(2) == 0 { TELLING[self.below(TELLING.len())] } else { self.next().to_le_bytes()[0] }
+        const TELLING: [u8; 12] =
+            [0, 1, 0x18, 0x1b, 0x40, 0x5b, 0x7f, 0x80, 0x9f, 0xa0, 0xd2, 0xff];
+        if self.below(2) == 0 {
+            TELLING[self.below(TELLING.len())]
+        } else {
+            self.next().to_le_bytes()[0]
+        }
     }
 
     fn input(&mut self, seeds: &[Vec<u8>]) -> Vec<u8> {

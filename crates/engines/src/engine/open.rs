@@ -122,7 +122,8 @@ impl Engine {
 /// A folder with keys had books: new, empty ones beside them would hide the loss, and their write-ahead log
 /// would spoil the restored file.
 fn refuse_lost_books(dir: &Path) -> Result<(), EngineError> {
-    if dir.join("keys").exists() && !dir.join("books.db").exists() {
+    let books = std::fs::metadata(dir.join("books.db")).map_or(0, |found| found.len());
+    if dir.join("keys").exists() && books == 0 {
         return Err(EngineError::Missing { what: "books.db" });
     }
     Ok(())

@@ -45,15 +45,30 @@ impl Engine {
     /// [`PayError`]. After [`PayError::Stopped`] the same statement may be sent again.
     pub async fn pay(&self, statement: &[u8]) -> Result<Paid, PayError> {
         let begun = Instant::now();
-        let statement = self.verified::<Intent>(statement)?;
+        let statement = self.check_intent(statement)?;
         let took = begun.elapsed();
+        let mut paid = self.submit(statement).await?;
+        paid.timings.insert(0, ("authenticate", took));
+        Ok(paid)
+    }
+
+    /// Checks the signature of a payment's statement. Nothing is decided yet.
+    ///
+    /// # Errors
+    /// [`PayError::BadStatement`], or [`PayError::Rejected`] for a device that is not enrolled.
+    pub fn check_intent(&self, statement: &[u8]) -> Result<Verified<Intent>, PayError> {
+        self.verified(statement)
+    }
+
+    /// Takes a payment whose signature was checked.
+    ///
+    /// # Errors
+    /// As [`Engine::pay`].
+    pub async fn submit(&self, statement: Verified<Intent>) -> Result<Paid, PayError> {
         let seen = self.seen(statement.value().seen)?;
         let mut salt = [0_u8; 32];
         OsEntropy.fill(&mut salt).map_err(|error| PayError::Stopped(error.to_string()))?;
-        let submit = Command::Submit(Box::new(Submission { statement, seen, salt }));
-        let mut paid = self.decide(submit).await?;
-        paid.timings.insert(0, ("authenticate", took));
-        Ok(paid)
+        self.decide(Command::Submit(Box::new(Submission { statement, seen, salt }))).await
     }
 
     /// Takes a fresh signature for a payment that waits for one.
@@ -61,8 +76,16 @@ impl Engine {
     /// # Errors
     /// [`PayError`], as for [`Engine::pay`].
     pub async fn step_up(&self, proof: &[u8]) -> Result<Paid, PayError> {
-        let proof = self.verified::<StepUpProof>(proof)?;
+        let proof = self.check_step_up(proof)?;
         self.decide(Command::StepUp(Box::new(proof))).await
+    }
+
+    /// Checks the signature of a step-up proof. Nothing is decided yet.
+    ///
+    /// # Errors
+    /// As [`Engine::check_intent`].
+    pub fn check_step_up(&self, proof: &[u8]) -> Result<Verified<StepUpProof>, PayError> {
+        self.verified(proof)
     }
 
     /// Carries out a command about a payment and answers with its receipts.

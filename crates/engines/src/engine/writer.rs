@@ -132,7 +132,6 @@ impl Writer {
             let go_on = collect(queue, &mut works);
             if let Err(InDoubt(why)) = self.batch(works) {
                 tracing::error!(why, "the writer is in doubt and rebuilds from the store");
-                self.meter.set_writer_fault(Some(why));
                 if !self.recover(queue) {
                     break;
                 }
@@ -166,6 +165,8 @@ impl Writer {
                 Ok(())
             }
             Err(doubt) => {
+                // Before the callers hear of it: whoever asks for the health then learns why.
+                self.meter.set_writer_fault(Some(doubt.0.clone()));
                 let refuse = |reply: Reply| {
                     let _gone = reply.send(Err(PayError::Stopped(doubt.0.clone())));
                 };

@@ -42,9 +42,14 @@ pub enum StoreError {
         /// Ours.
         known: i64,
     },
-    /// `PRAGMA quick_check` found damage.
-    #[error("the database is damaged: {0}; restore it from a backup")]
-    Corrupt(String),
+    /// SQLite cannot make sense of the file, or `PRAGMA quick_check` found damage.
+    #[error("the database `{path}` is damaged: {what}; restore it from a backup")]
+    Corrupt {
+        /// The file.
+        path: String,
+        /// What was found.
+        what: String,
+    },
 }
 
 const FORMAT: i64 = 1;
@@ -55,8 +60,18 @@ pub struct Store {
     path: PathBuf,
 }
 
+fn corrupt(path: &Path, what: &str) -> StoreError {
+    StoreError::Corrupt { path: path.display().to_string(), what: what.to_owned() }
+}
+
 fn error(path: &Path) -> impl Fn(rusqlite::Error) -> StoreError + '_ {
-    move |source| StoreError::Sqlite { path: path.display().to_string(), source }
+    move |source| {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        match source.sqlite_error_code() {
+            Some(DatabaseCorrupt | NotADatabase) => corrupt(path, &source.to_string()),
+            _ => StoreError::Sqlite { path: path.display().to_string(), source },
+        }
+    }
 }
 
 impl Store {
@@ -71,7 +86,7 @@ impl Store {
             .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
             .map_err(error(path))?;
         if check != "ok" {
-            return Err(StoreError::Corrupt(check));
+            return Err(corrupt(path, &check));
         }
         let found: i64 = connection
             .query_row("PRAGMA user_version", [], |row| row.get(0))

@@ -7,7 +7,7 @@ use super::{
 use std::collections::hash_map::Entry;
 use tpw_core::{AccountId, Amount, DeviceId, Hash32, Instant, Money, PersonId, TransferId};
 use tpw_crypto::PublicKey;
-use tpw_ledger::{AccountKind, FreezeReason, NewAccount, Operation, TransferRequest};
+use tpw_ledger::{AccountKind, FreezeReason, LedgerError, NewAccount, Operation, TransferRequest};
 
 impl Desk {
     pub(super) fn administer(&mut self, command: Command, now: Instant) -> Outcome {
@@ -40,6 +40,7 @@ impl Desk {
                 return Err(Rejection::IdInUse { what: "account" });
             }
         }
+        self.check_openings(&new.accounts)?;
         if new.code.is_some_and(|(code, _)| self.registry.codes.contains_key(&code)) {
             return Err(Rejection::IdInUse { what: "code" });
         }
@@ -63,10 +64,41 @@ impl Desk {
         }
         let most = order.limits.balance_max().unwrap_or(Amount::MAX);
         if order.opening > most {
-            return Err(Rejection::Ledger(tpw_ledger::LedgerError::LimitExceeded {
+            return Err(Rejection::Ledger(LedgerError::LimitExceeded {
                 limit: tpw_ledger::Limit::Balance,
                 max: most,
             }));
+        }
+        Ok(())
+    }
+
+    /// Whether the money with which accounts open can come in, all of it: once an account is open, its
+    /// funding may not fail any more.
+    fn check_openings(&self, orders: &[NewAccountOrder]) -> Result<(), LedgerError> {
+        for (place, order) in orders.iter().enumerate() {
+            if order.opening.is_zero() {
+                continue;
+            }
+            if order.kind == AccountKind::Issuance {
+                return Err(LedgerError::SameAccount(order.id));
+            }
+            let issuance = self.issuance.get(&order.asset).and_then(|id| self.ledger.account(id));
+            if let Some(issuance) = issuance {
+                if issuance.frozen.is_frozen() {
+                    return Err(LedgerError::PayerFrozen);
+                }
+                if let Some(max) = issuance.limits.debit_max_per_transfer()
+                    && order.opening > max
+                {
+                    let limit = tpw_ledger::Limit::DebitPerTransfer;
+                    return Err(LedgerError::LimitExceeded { limit, max });
+                }
+            }
+            let so_far = orders.iter().take(place).filter(|other| other.asset == order.asset);
+            let sum = so_far.map(|other| other.opening).try_fold(order.opening, Amount::plus);
+            if sum.is_none_or(|sum| sum > self.ledger.room(order.asset)) {
+                return Err(LedgerError::Overflow);
+            }
         }
         Ok(())
     }
@@ -81,6 +113,7 @@ impl Desk {
             return Err(Rejection::UnknownPerson);
         }
         self.check_order(&order)?;
+        self.check_openings(core::slice::from_ref(&order))?;
         self.open_one(person, order, now).map(|()| Answer::Done)
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Alarm, AlarmKind, Answer, Archive, Desk, DeskFault, Outcome, Rejection, Submission};
 use crate::event::{Effect, Event};
-use crate::payment::{Cause, Payment, Rail};
+use crate::payment::{Cause, Payment, Rail, Status};
 use crate::step::{self, Asker};
 use std::sync::Arc;
 use tpw_core::{Approval, Hash32, Instant, Intent, PaymentId, Span, StepUpProof};
@@ -78,6 +78,9 @@ impl Desk {
         if !matches!(*payment, Payment::StepUp(_)) {
             return Ok(Err(wrong_status(&payment)));
         }
+        if is_late(&payment, now) {
+            return Ok(Err(Rejection::Expired));
+        }
         let approval = Approval::StepUp { proof: proof.statement_hash(), at: now };
         self.continue_with(&payment, Event::SteppedUp(approval), now).map(Ok)
     }
@@ -126,6 +129,9 @@ impl Desk {
         };
         if !matches!(*payment, Payment::Held(_)) {
             return Ok(Err(wrong_status(&payment)));
+        }
+        if is_late(&payment, now) {
+            return Ok(Err(Rejection::Expired));
         }
         let approval = Approval::Operator { key: operator, at: now };
         self.continue_with(&payment, Event::Released(approval), now).map(Ok)
@@ -177,8 +183,8 @@ impl Desk {
         let Payment::Booked(booked) = &*payment else {
             return Ok(Err(wrong_status(&payment)));
         };
-        if cause == Cause::RailReturned && booked.rail() != Rail::Instructed {
-            return Ok(Err(wrong_status(&payment)));
+        if let Err(rejection) = check_rail(booked.rail(), cause) {
+            return Ok(Err(rejection));
         }
         let payee = self.ledger.account(&payment.intake().intent().payee);
         if payee.is_some_and(|account| account.kind == AccountKind::SelfCustodial) {
@@ -219,6 +225,28 @@ impl Desk {
         let (payment, effects) = step::step(payment.clone(), event, now)?;
         let payment = self.drive(payment, effects, now)?;
         Ok(Answer::Payment(self.keep(payment)))
+    }
+}
+
+/// Whether the time for waiting is over, though no tick has ended it yet.
+fn is_late(payment: &Payment, now: Instant) -> bool {
+    payment.deadline().is_some_and(|deadline| deadline <= now)
+}
+
+/// What a clearing partner was told to pay out comes back by the partner's return only: a recall would
+/// give the payer the money while the partner pays it out.
+const fn check_rail(rail: Rail, cause: Cause) -> Result<(), Rejection> {
+    match (rail, cause) {
+        (Rail::Internal, Cause::Operator(_)) | (Rail::Instructed, Cause::RailReturned) => Ok(()),
+        (Rail::Instructed, Cause::Operator(_)) => {
+            Err(Rejection::WrongStatus { status: "instructed" })
+        }
+        (Rail::Confirmed, Cause::Operator(_)) => {
+            Err(Rejection::WrongStatus { status: "confirmed" })
+        }
+        (Rail::Internal | Rail::Confirmed, Cause::RailReturned) => {
+            Err(Rejection::WrongStatus { status: Status::Booked.code() })
+        }
     }
 }
 

@@ -4,11 +4,19 @@
 //! bytes, and what a command left to be stored is compared with what it may leave. `support` has the
 //! operator; each other module is one theme.
 
+#[cfg(test)]
 mod receipts;
+#[cfg(test)]
 mod refusals;
+#[cfg(test)]
 mod rejections;
+#[cfg(test)]
 mod repeats;
+#[cfg(test)]
 mod stored;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
 mod undo;
+#[cfg(test)]
 mod waiting;

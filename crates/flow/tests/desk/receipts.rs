@@ -75,10 +75,8 @@ impl Prover {
         let hashes: Vec<Hash32> = bench.leaves.iter().map(tpw_proof::Leaf::leaf_hash).collect();
         let size = hashes.len() as u64;
         let root = root_of(&hashes);
-        let checkpoint = Checkpoint {
-            origin: self.trust.origin.clone(),
-            head: TreeHead { size, root },
-        };
+        let checkpoint =
+            Checkpoint { origin: self.trust.origin.clone(), head: TreeHead { size, root } };
         let checkpoint = checkpoint.sign(&self.slots, &slot("log"), &slot("log-pq")).unwrap();
         let data = checkpoint.log_signed_bytes();
         let token =

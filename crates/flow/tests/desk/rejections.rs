@@ -57,7 +57,10 @@ fn a_revoked_device_pays_no_more() {
     bench.must(Command::RevokeDevice { device: device(1) });
     let command = bench.submission(&intent, "alice");
     let rejection = bench.reject_of(command);
-    assert_eq!((rejection.code(), rejection.class()), ("device_revoked", RejectionClass::Forbidden));
+    assert_eq!(
+        (rejection.code(), rejection.class()),
+        ("device_revoked", RejectionClass::Forbidden)
+    );
 }
 
 #[test]
@@ -100,11 +103,10 @@ fn a_forked_log_raises_an_alarm_and_nothing_else() {
     let (rejection, changes) = bench.rejected(submit(statement.clone(), Seen::Contradicted));
     assert_eq!(rejection, Rejection::CheckpointFork);
     let [alarm] = changes.alarms.as_slice() else { panic!("one alarm") };
-    assert_eq!((alarm.kind, alarm.device, alarm.payment), (
-        AlarmKind::CheckpointFork,
-        device(1),
-        intent.payment
-    ));
+    assert_eq!(
+        (alarm.kind, alarm.device, alarm.payment),
+        (AlarmKind::CheckpointFork, device(1), intent.payment)
+    );
     assert_eq!((alarm.head, alarm.at), (intent.seen, bench.now));
     assert_eq!(AlarmKind::from_code(alarm.kind.code()), Some(alarm.kind));
     // Only who may pay at all can raise an alarm.
@@ -149,7 +151,10 @@ fn commands_about_payments_in_another_state() {
     let id = unknown.payment;
     for command in [release(id), recall(id), reject(id), confirm(id), give_back(id)] {
         let rejection = bench.reject_of(command);
-        assert_eq!((rejection.code(), rejection.class()), ("unknown_payment", RejectionClass::NotFound));
+        assert_eq!(
+            (rejection.code(), rejection.class()),
+            ("unknown_payment", RejectionClass::NotFound)
+        );
     }
 }
 
@@ -165,7 +170,8 @@ fn people_codes_and_devices() {
     assert!(matches!(bench.must(enrol("code 1", 5, alice.clone())),
         Answer::Device(known) if known.id == device(1)));
 
-    let issue = |n, text, expires| Command::IssueCode { person: person(n), code: code(text), expires };
+    let issue =
+        |n, text, expires| Command::IssueCode { person: person(n), code: code(text), expires };
     assert_eq!(bench.reject_of(issue(9, "new", at(60))), Rejection::UnknownPerson);
     assert_eq!(bench.reject_of(issue(1, "code 2", at(60))), Rejection::IdInUse { what: "code" });
     bench.must(issue(1, "new", at(60)));

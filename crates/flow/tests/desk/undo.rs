@@ -110,10 +110,7 @@ fn money_that_was_spent_or_is_guarded_is_not_recalled() {
     assert_eq!(rejection.code(), "ledger_refused");
     // When the money is back, the same recall goes through.
     bench.pay(ALICE, BOB, 1, Status::Booked);
-    assert_eq!(
-        payment(bench.apply(recall(booked.id())).0).status(),
-        Some(Status::Compensated)
-    );
+    assert_eq!(payment(bench.apply(recall(booked.id())).0).status(), Some(Status::Compensated));
     let own = bench.pay(ALICE, BOB_SELF, 500, Status::Booked);
     assert_eq!(bench.reject_of(recall(own.id())), Rejection::SelfCustodial);
     // From a self-custodial payer to a custodial payee it can be given back.

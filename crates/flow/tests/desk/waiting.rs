@@ -12,7 +12,10 @@ fn a_fresh_signature_lets_it_go_on() {
     let mut bench = Bench::new();
     let waits = bench.pay(ALICE, BOB, STEP_UP, Status::StepUp);
     assert_eq!(waits.deadline(), Some(at(STEP_UP_WAIT_S)));
-    assert_eq!((bench.balance(ALICE), bench.available(ALICE)), ("5000000".into(), "4900000".into()));
+    assert_eq!(
+        (bench.balance(ALICE), bench.available(ALICE)),
+        ("5000000".into(), "4900000".into())
+    );
     assert_eq!(bench.balance(BOB), "0");
     bench.now = at(30);
     let proof = bench.proof(&waits, "alice");
@@ -24,7 +27,10 @@ fn a_fresh_signature_lets_it_go_on() {
     };
     assert_eq!(*when, at(30));
     assert_eq!(done.decision().unwrap().verdict, Verdict::StepUp);
-    assert_eq!((bench.balance(ALICE), bench.available(ALICE)), ("4900000".into(), "4900000".into()));
+    assert_eq!(
+        (bench.balance(ALICE), bench.available(ALICE)),
+        ("4900000".into(), "4900000".into())
+    );
     assert_eq!(bench.balance(BOB), "100000");
     assert_eq!(bench.desk.next_deadline(), None);
     assert_eq!(bench.reject_of(command), Rejection::WrongStatus { status: "booked" });
@@ -35,7 +41,11 @@ fn proofs_that_do_not_fit() {
     type Edit = fn(&mut StepUpProof);
     let mut bench = Bench::new();
     let waits = bench.pay(ALICE, BOB, STEP_UP, Status::StepUp);
-    bench.must(Command::IssueCode { person: tpw_core::PersonId::clone(&person(1)), code: hash("second"), expires: at(60) });
+    bench.must(Command::IssueCode {
+        person: tpw_core::PersonId::clone(&person(1)),
+        code: hash("second"),
+        expires: at(60),
+    });
     bench.enrol("second", 3, "alice2");
     bench.now = at(301);
     let mismatch = |field| Rejection::ProofMismatch { field };
@@ -101,10 +111,16 @@ fn an_operator_releases_or_rejects() {
     assert_eq!(bench.available(ALICE), "3000000");
     bench.now = at(5);
     let done = payment(bench.apply(Command::Release { payment: held.id(), operator }).0);
-    assert_eq!(done.booked().unwrap().approvals(), [Approval::Operator { key: operator, at: at(5) }]);
+    assert_eq!(
+        done.booked().unwrap().approvals(),
+        [Approval::Operator { key: operator, at: at(5) }]
+    );
     let ended = payment(bench.apply(Command::Reject { payment: other.id() }).0);
     assert_eq!(refusal(&ended), Refusal::Rejected);
-    assert_eq!((bench.balance(ALICE), bench.available(ALICE)), ("4000000".into(), "4000000".into()));
+    assert_eq!(
+        (bench.balance(ALICE), bench.available(ALICE)),
+        ("4000000".into(), "4000000".into())
+    );
     let again = Command::Release { payment: other.id(), operator };
     assert_eq!(bench.reject_of(again), Rejection::WrongStatus { status: "refused" });
 }
@@ -131,7 +147,10 @@ fn waiting_ends_and_the_hold_is_let_go() {
     assert_eq!(outcome, Ok(Answer::Ended(1)));
     assert_eq!(refusal(&changes.payments[0]), Refusal::HoldExpired);
     assert_eq!(changes.payments[0].id(), held.id());
-    assert_eq!((bench.balance(ALICE), bench.available(ALICE)), ("5000000".into(), "5000000".into()));
+    assert_eq!(
+        (bench.balance(ALICE), bench.available(ALICE)),
+        ("5000000".into(), "5000000".into())
+    );
     assert_eq!(bench.desk.ledger().holds().count(), 0);
 }
 

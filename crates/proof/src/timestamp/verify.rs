@@ -1,6 +1,7 @@
 //! Reading a response and refusing every one that breaks a rule.
 
 use der::asn1::{Any, Int, ObjectIdentifier, SetOfVec};
+use der::{Tag, Tagged};
 use tpw_core::Instant;
 use tpw_crypto::ct_eq;
 use x509_cert::attr::Attribute;
@@ -183,10 +184,15 @@ impl Token {
         if embedded.len() > CERTIFICATES_MAX {
             return Err(TspError::TooManyCertificates { limit: CERTIFICATES_MAX });
         }
+        if embedded.iter().any(|any| any.tag() != Tag::Sequence) {
+            return Err(TspError::Malformed("certificate"));
+        }
+        // No signature covers what is embedded beside the signer's chain. A certificate that cannot be read is no part of a
+        // chain; refusing the token for it would make the verdict depend on each reader's taste in certificates.
         let certificates = embedded
             .iter()
-            .map(|any| ParsedCertificate::parse(&write(any, "certificate")?))
-            .collect::<Result<_, _>>()?;
+            .filter_map(|any| ParsedCertificate::parse(&write(any, "certificate").ok()?).ok())
+            .collect();
         let digest_algorithms = data.digest_algorithms;
         Ok(Self { content, content_der, digest_algorithms, signer, attributes, certificates })
     }
@@ -282,7 +288,8 @@ impl Token {
         }
         for attribute in self.attributes.iter() {
             let same = self.attributes.iter().filter(|other| other.oid == attribute.oid).count();
-            if same != 1 {
+            // Of the attributes that a token may have, none takes more than one value.
+            if same != 1 || attribute.values.len() != 1 {
                 return Err(TspError::AttributeRepeated);
             }
         }

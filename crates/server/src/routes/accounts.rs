@@ -76,12 +76,12 @@ pub(super) async fn open(
         let why = "an account at a clearing partner, and no other, belongs to nobody";
         return Err(Problem::bad_value("/person", why));
     }
-    if let Some(person) = person {
-        caller.may(Action::OpenAccount, Some(person))?;
-    }
-    if !order.opening.is_zero() {
+    if person.is_some() {
+        caller.may(Action::OpenAccount, person)?;
         // Bringing money in on opening is funding: not in the operator's own favour.
-        caller.may(Action::Fund, person).or_else(|refusal| person.map_or(Ok(()), |_| Err(refusal)))?;
+        if !order.opening.is_zero() {
+            caller.may(Action::Fund, person)?;
+        }
     }
     let id = order.id;
     let command = Command::OpenAccount { person, order: order.clone() };
@@ -196,7 +196,8 @@ fn page(
         0 => Vec::new(),
         last => engine.statement(account, Some(last), limit.saturating_add(1))?,
     };
-    if closing.last != 0 && rows.first().and_then(|row| chain_of(row, &account)) != Some(closing.chain)
+    if closing.last != 0
+        && rows.first().and_then(|row| chain_of(row, &account)) != Some(closing.chain)
     {
         return Err(bad_token());
     }

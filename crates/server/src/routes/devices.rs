@@ -98,10 +98,7 @@ pub(super) async fn revoke(
 }
 
 /// `POST /v1/tokens`
-pub(super) async fn token(
-    State(app): State<Arc<App>>,
-    KnownDevice(device): KnownDevice,
-) -> Reply {
+pub(super) async fn token(State(app): State<Arc<App>>, KnownDevice(device): KnownDevice) -> Reply {
     let grant = Grant {
         person: device.person,
         device: device.id,

@@ -1,7 +1,7 @@
 //! Payments and their receipts.
 
 use super::{json, no_such_action, off_thread, typed};
-use crate::app::{App, Peer};
+use crate::app::App;
 use crate::body::{self, Query};
 use crate::gate::Caller;
 use crate::problem::{Code, Problem};
@@ -12,16 +12,17 @@ use axum::body::Body;
 use axum::extract::{FromRequestParts as _, Path, RawQuery, State};
 use axum::http::header::CONTENT_DISPOSITION;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
-use std::net::IpAddr;
 use std::sync::Arc;
 use tpw_access::Action;
-use tpw_core::{Hash32, Intent, PaymentId, PersonId, Receipt, StepUpProof};
+use tpw_core::{Hash32, Intent, PaymentId, PersonId, Receipt};
 use tpw_engines::{Paid, Repeated};
 use tpw_flow::{Command, Payment, Status};
-use tpw_proof::Unverified;
+use tpw_proof::Verified;
 
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 static IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+static SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// The media type of a signed statement as it is (RFC 9052 §9).
 const COSE: &str = "application/cose";
@@ -31,26 +32,19 @@ type Reply = Result<Response<Body>, Problem>;
 /// `POST /v1/payments`: the signed intent itself proves who sends it (RFC 9449 is not needed here).
 pub(super) async fn pay(
     State(app): State<Arc<App>>,
-    Peer(from): Peer,
     language: Language,
     headers: HeaderMap,
     body: Body,
 ) -> Reply {
-    let taken = take(&app, from, &headers, body).await;
-    let statement = taken.map_err(Problem::not_consumed)?;
-    match app.engine.pay(&statement).await {
+    let intent = take(&app, &headers, body).await.map_err(Problem::not_consumed)?;
+    match app.engine.submit(intent).await {
         Ok(paid) => outcome(language, paid),
         Err(error) => Err(not_taken(error)),
     }
 }
 
-/// Reads the statement and compares the idempotency key with the id inside.
-async fn take(
-    app: &App,
-    from: IpAddr,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<Vec<u8>, Problem> {
+/// Reads the statement, checks its signature, and compares the idempotency key with the id inside.
+async fn take(app: &App, headers: &HeaderMap, body: Body) -> Result<Verified<Intent>, Problem> {
     let key = headers.get(&IDEMPOTENCY_KEY).ok_or_else(|| Problem::new(Code::KeyMissing))?;
     let statement = if body::media_type(headers) == COSE {
         body::read(headers, body, app.small_body()).await?.to_vec()
@@ -58,13 +52,13 @@ async fn take(
         let pay: wire::Pay = statement_json(app, headers, body).await?;
         pay.statement.0
     };
-    let intent = Unverified::<Intent>::parse(&statement)?;
-    app.rates.device(from, intent.key_thumbprint())?;
-    let id = intent.claimed(|intent| intent.payment);
-    if key.to_str().ok().and_then(|key| key.parse().ok()) != Some(id) {
+    let intent = app.engine.check_intent(&statement)?;
+    app.rates.device(Hash32::new(intent.key().jwk_thumbprint()))?;
+    let key: Option<PaymentId> = key.to_str().ok().and_then(|key| key.parse().ok());
+    if key != Some(intent.value().payment) {
         return Err(Problem::new(Code::KeyMismatch));
     }
-    Ok(statement)
+    Ok(intent)
 }
 
 async fn statement_json<T: serde::de::DeserializeOwned>(
@@ -86,9 +80,20 @@ fn not_taken(error: tpw_engines::PayError) -> Problem {
     if known { problem.not_consumed() } else { problem }
 }
 
+/// How long each step took, in milliseconds (W3C Server Timing §3).
+fn server_timing(paid: &Paid) -> Option<HeaderValue> {
+    let steps = paid.timings.iter().map(|(step, took)| {
+        let us = took.as_micros();
+        format!("{step};dur={}.{:03}", us / 1000, us % 1000)
+    });
+    let text = steps.collect::<Vec<_>>().join(", ");
+    HeaderValue::from_str(&text).ok().filter(|value| !value.is_empty())
+}
+
 /// The answer to a payment in its new or stored state.
 fn outcome(language: Language, paid: Paid) -> Reply {
     let (status, repeated) = (paid.payment.status(), paid.repeated);
+    let timing = server_timing(&paid);
     let refusal = view::refusal(&paid.payment);
     let between = || Problem::internal(&"a payment between two states was answered");
     let wire = view::paid(language, paid).ok_or_else(between)?;
@@ -104,6 +109,9 @@ fn outcome(language: Language, paid: Paid) -> Reply {
         _ if repeated == Repeated::Yes => json(StatusCode::OK, &wire),
         _ => json(StatusCode::CREATED, &wire),
     };
+    if let Some(timing) = timing {
+        response.headers_mut().insert(SERVER_TIMING.clone(), timing);
+    }
     if repeated == Repeated::Yes {
         response
             .headers_mut()
@@ -122,9 +130,8 @@ pub(super) async fn act(
     let id: PaymentId = body::id(id)?;
     let (mut parts, body) = request.into_parts();
     if verb == "step-up" {
-        let Peer(from) = Peer::from_request_parts(&mut parts, &app).await?;
         let language = crate::app::language_of(&parts);
-        return step_up(&app, from, language, id, &parts.headers, body).await;
+        return step_up(&app, language, id, &parts.headers, body).await;
     }
     let action = match verb {
         "release" | "reject" => Action::DecideHold,
@@ -142,10 +149,12 @@ pub(super) async fn act(
     match action {
         // Nobody decides in their own favour.
         Action::DecideHold => caller.may(action, owner_of(&intent.payer))?,
-        Action::Reverse => match owner_of(&intent.payee) {
-            Some(payee) => caller.may(action, Some(payee))?,
-            None => {} // at a clearing partner: the ledger decides whether it can be undone
-        },
+        Action::Reverse => {
+            // A payee at a clearing partner has no owner: the ledger decides whether it can be undone.
+            if let Some(payee) = owner_of(&intent.payee) {
+                caller.may(action, Some(payee))?;
+            }
+        }
         _ => caller.may(action, None)?,
     }
     let operator = caller.session.jkt();
@@ -174,7 +183,6 @@ fn decided(language: Language, paid: Paid) -> Reply {
 /// The proof is signed by the payer's device: as with the intent, no token is needed.
 async fn step_up(
     app: &App,
-    from: IpAddr,
     language: Language,
     id: PaymentId,
     headers: &HeaderMap,
@@ -186,12 +194,12 @@ async fn step_up(
         let request: wire::StepUp = statement_json(app, headers, body).await?;
         request.proof.0
     };
-    let unverified = Unverified::<StepUpProof>::parse(&proof)?;
-    app.rates.device(from, unverified.key_thumbprint())?;
-    if unverified.claimed(|proof| proof.payment) != id {
+    let proof = app.engine.check_step_up(&proof)?;
+    app.rates.device(Hash32::new(proof.key().jwk_thumbprint()))?;
+    if proof.value().payment != id {
         return Err(Problem::new(Code::ProofMismatch).field("payment"));
     }
-    let paid = app.engine.step_up(&proof).await?;
+    let paid = app.engine.decide(Command::StepUp(Box::new(proof))).await?;
     match outcome(language, paid) {
         // Nothing is created by a confirmation.
         Ok(mut response) if response.status() == StatusCode::CREATED => {
@@ -261,4 +269,3 @@ pub(super) async fn receipt(
     }
     Ok(response)
 }
-

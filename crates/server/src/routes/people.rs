@@ -154,7 +154,7 @@ pub(super) async fn add(
     }
 }
 
-const fn is_taken(error: &tpw_engines::PayError) -> bool {
+fn is_taken(error: &tpw_engines::PayError) -> bool {
     matches!(error, tpw_engines::PayError::Rejected(Rejection::IdInUse { what: "person" }))
 }
 
@@ -234,8 +234,7 @@ pub(super) async fn read(
     let id: PersonId = body::id(&id)?;
     caller.may_know(Action::ReadPerson, Some(id), Code::UnknownPerson)?;
     let person = off_thread(&app, move |engine| {
-        let person =
-            engine.person(&id).ok_or_else(|| Problem::new(Code::UnknownPerson))?;
+        let person = engine.person(&id).ok_or_else(|| Problem::new(Code::UnknownPerson))?;
         let mut devices = engine.devices_of(id);
         devices.sort_by_key(|device| device.id);
         Ok(wire::Person {

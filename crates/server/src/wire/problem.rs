@@ -44,7 +44,7 @@ pub struct Problem {
     /// The member or field at fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
-    /// Of a payment: whether its id and sequence number are used up.
+    /// Of a payment: whether this submission has used up its id and sequence number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consumed: Option<bool>,
     /// The sequence number that would be taken.

@@ -27,9 +27,8 @@ const SYSTEM_BUNDLES: [&str; 4] = [
 
 /// TLS 1.3 with the post-quantum key exchange first, trusting `ca_pem`, or without it what the system trusts.
 pub(super) fn tls_config(ca_pem: Option<&[u8]>) -> Result<ClientConfig, ClientError> {
-    let system = || {
-        SYSTEM_BUNDLES.iter().find_map(|path| std::fs::read(path).ok()).unwrap_or_default()
-    };
+    let system =
+        || SYSTEM_BUNDLES.iter().find_map(|path| std::fs::read(path).ok()).unwrap_or_default();
     let pem = ca_pem.map_or_else(system, <[u8]>::to_vec);
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&pem) {

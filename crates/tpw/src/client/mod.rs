@@ -211,11 +211,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn enrol(
-        &self,
-        keys: &Keys,
-        code: &EnrolmentCode,
-    ) -> Result<Enrolled, ClientError> {
+    pub async fn enrol(&self, keys: &Keys, code: &EnrolmentCode) -> Result<Enrolled, ClientError> {
         let text = code.reveal();
         let body = json!({ "code": text.as_str() });
         let digits = Zeroizing::new(text.replace('-', ""));
@@ -239,11 +235,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`] when there is no answer.
-    pub async fn step_up(
-        &self,
-        payment: PaymentId,
-        proof: &[u8],
-    ) -> Result<Answer, ClientError> {
+    pub async fn step_up(&self, payment: PaymentId, proof: &[u8]) -> Result<Answer, ClientError> {
         let body = json!({ "proof": URL_SAFE_NO_PAD.encode(proof) });
         let path = format!("/v1/payments/{payment}:step-up");
         // It is its own proof of possession too, and the same bytes again change nothing.
@@ -329,7 +321,8 @@ impl Client {
             Proof::None | Proof::Key(_) | Proof::Code(..) => None,
         };
         if let Proof::Token(keys) | Proof::Key(keys) | Proof::Code(keys, _) = proof {
-            let url = HttpUrl::parse(&address).map_err(|_odd| ClientError::Address(address.clone()))?;
+            let url =
+                HttpUrl::parse(&address).map_err(|_odd| ClientError::Address(address.clone()))?;
             let code = if let Proof::Code(_, digits) = proof { Some(digits) } else { None };
             let (access_token, now) = (token.as_deref().or(code), self.clock.now());
             let wanted = DpopRequest { method: method.as_str(), url: &url, access_token, now };
@@ -345,7 +338,8 @@ impl Client {
             }
             None => Bytes::new(),
         };
-        let request = request.body(Full::new(bytes)).map_err(|_odd| ClientError::Address(address))?;
+        let request =
+            request.body(Full::new(bytes)).map_err(|_odd| ClientError::Address(address))?;
         tokio::time::timeout(REQUEST_TIME_MAX, self.exchange(request))
             .await
             .map_err(|_elapsed| ClientError::Timeout)?

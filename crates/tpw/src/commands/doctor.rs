@@ -1,1 +1,164 @@
-//! x
+//! `tpw doctor`: what could be wrong on this machine.
+
+use super::input;
+use super::ops::premises;
+use super::wallet::client;
+use super::{Context, Outcome};
+use crate::args::Doctor;
+use crate::device::agent::AgentLink;
+use crate::device::files::{DeviceFolder, is_open_to_others};
+use crate::exit::{Exit, Failure};
+use crate::say::Mood;
+use serde_json::json;
+use tpw_core::{Instant, Span};
+use tpw_engines::clock::Clock as _;
+use tpw_server::wire;
+
+/// Statements from further in the future are refused.
+const SKEW_MAX: Span = Span::from_secs(60);
+
+/// What a check found.
+struct Finding {
+    /// The text key and stable name of the check.
+    name: &'static str,
+    verdict: Verdict,
+    detail: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Good,
+    Bad,
+    /// There is nothing to check here.
+    Skipped,
+}
+
+impl Finding {
+    fn of(name: &'static str, result: Result<String, Failure>) -> Self {
+        match result {
+            Ok(detail) => Self { name, verdict: Verdict::Good, detail },
+            Err(failure) => {
+                let detail = failure.cause.unwrap_or(failure.key);
+                Self { name, verdict: Verdict::Bad, detail }
+            }
+        }
+    }
+
+    const fn skipped(name: &'static str) -> Self {
+        Self { name, verdict: Verdict::Skipped, detail: String::new() }
+    }
+}
+
+pub(super) async fn run(context: &Context, args: &Doctor) -> Outcome {
+    let folder = input::folder(&args.device)?;
+    let mut findings = vec![
+        Finding {
+            name: "version",
+            verdict: Verdict::Good,
+            detail: env!("CARGO_PKG_VERSION").to_owned(),
+        },
+        clock(context),
+    ];
+    findings.extend(device(&folder));
+    let mut servers = Vec::new();
+    if let Ok(profile) = folder.profile() {
+        servers.push((profile.server, folder.ca()?));
+    }
+    if let Some(data) = &args.data {
+        match premises(data) {
+            Ok(here) => servers.push((here.server, here.ca)),
+            Err(failure) => findings.push(Finding::of("data", Err(failure))),
+        }
+    }
+    if servers.is_empty() {
+        findings.push(Finding::skipped("server"));
+    }
+    for (server, ca) in servers {
+        findings.extend(reach(context, &server, ca.as_deref()).await);
+    }
+    tell(context, &findings);
+    let bad = findings.iter().any(|finding| finding.verdict == Verdict::Bad);
+    Ok(if bad { Exit::Failed } else { Exit::Done })
+}
+
+fn clock(context: &Context) -> Finding {
+    let now = context.clock.now();
+    // Before this program was written: the clock was never set.
+    let verdict = if now.unix_ms() > 1_763_000_000_000 { Verdict::Good } else { Verdict::Bad };
+    Finding { name: "clock", verdict, detail: now.to_string() }
+}
+
+fn device(folder: &DeviceFolder) -> Vec<Finding> {
+    let shown = folder.path().display().to_string();
+    if !folder.has_vault() {
+        return vec![Finding::skipped("wallet")];
+    }
+    let private = |name: &str| {
+        let path = folder.path().join(name);
+        if !path.exists() || !is_open_to_others(&path) {
+            return Ok(path.display().to_string());
+        }
+        Err(Failure::failed("open-file").because(format!("{} is open to others", path.display())))
+    };
+    let journal =
+        folder.lock().and_then(|_lock| Ok(folder.journal()?.journal().entries().len().to_string()));
+    let agent = AgentLink::find(&folder.socket()).map(|agent| agent.device().to_string());
+    vec![
+        Finding { name: "wallet", verdict: Verdict::Good, detail: shown },
+        Finding::of("permissions", private("vault").and(private("journal"))),
+        Finding::of("profile", folder.profile().map(|profile| profile.server)),
+        Finding::of("journal", journal),
+        Finding { name: "agent", verdict: Verdict::Good, detail: agent.unwrap_or_default() },
+    ]
+}
+
+/// Whether the server answers, and whether its clock and ours agree.
+async fn reach(context: &Context, server: &str, ca: Option<&[u8]>) -> Vec<Finding> {
+    let client = match client(context, server, ca) {
+        Ok(client) => client,
+        Err(failure) => return vec![Finding::of("server", Err(failure))],
+    };
+    let ready = client.get_public("/readyz").await.map_err(Failure::from);
+    let checkpoint = client.get_public("/v1/checkpoint").await.and_then(|a| a.json());
+    let skew = checkpoint
+        .map_err(Failure::from)
+        .and_then(|c: wire::Checkpoint| ahead(c.issued.0, context.clock.now()));
+    vec![
+        Finding::of("server", ready.map(|_answer| server.to_owned())),
+        Finding::of("checkpoint", skew),
+    ]
+}
+
+/// A checkpoint from the future means that one of the two clocks is wrong.
+fn ahead(issued: Instant, now: Instant) -> Result<String, Failure> {
+    if issued.since(now) <= SKEW_MAX {
+        return Ok(issued.to_string());
+    }
+    Err(Failure::failed("clock").because(format!("server {issued}, here {now}")))
+}
+
+fn tell(context: &Context, findings: &[Finding]) {
+    let say = &context.say;
+    let code = |verdict| match verdict {
+        Verdict::Good => "good",
+        Verdict::Bad => "bad",
+        Verdict::Skipped => "skipped",
+    };
+    if say.is_json() {
+        let items = findings.iter().map(|finding| {
+            json!({ "check": finding.name, "verdict": code(finding.verdict), "detail": finding.detail })
+        });
+        say.json(&json!({ "checks": items.collect::<Vec<_>>() }));
+        return;
+    }
+    for finding in findings {
+        let mood = match finding.verdict {
+            Verdict::Good => Mood::Good,
+            Verdict::Bad => Mood::Bad,
+            Verdict::Skipped => Mood::Dim,
+        };
+        let word = say.paint(mood, &say.text(&format!("doctor-{}", code(finding.verdict))));
+        let name = say.text(&format!("doctor-{}", finding.name));
+        say.data(&format!("{word}  {name}  {}", finding.detail).trim_end());
+    }
+}

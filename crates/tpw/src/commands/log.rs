@@ -105,8 +105,7 @@ async fn checkpoint(
 }
 
 fn verify(note: &str, trust: &Trust) -> Result<(), Failure> {
-    let bad = |error: tpw_proof::ProofError| {
-        Failure::new(Exit::NotVerified, "checkpoint").because(error)
-    };
+    let bad =
+        |error: tpw_proof::ProofError| Failure::new(Exit::NotVerified, "checkpoint").because(error);
     SignedCheckpoint::parse(note).and_then(|signed| signed.verify_all(&trust.log_keys)).map_err(bad)
 }

@@ -2,9 +2,7 @@
 
 use super::wallet::{client, units};
 use super::{Context, Outcome, show};
-use crate::args::{
-    Account, DeviceOps, Holds, Operator, Ops, OpsCommand, PaymentOps, Person, Rail,
-};
+use crate::args::{Account, DeviceOps, Holds, Operator, Ops, OpsCommand, PaymentOps, Person, Rail};
 use crate::client::Client;
 use crate::device::files::read_named;
 use crate::device::keys::Keys;
@@ -66,8 +64,11 @@ pub(super) fn premises(data: &Path) -> Result<Premises, Failure> {
     let path = data.join("address");
     let absent = |_failure| Failure::failed("no-address").arg("path", path.display());
     let bytes = read_named(&path, 4096).map_err(absent)?;
-    let server = String::from_utf8_lossy(&bytes).trim().to_owned();
-    let ca = read_named(&data.join("tls/ca.pem"), 4 << 20).ok();
+    let text = String::from_utf8_lossy(&bytes);
+    let mut lines = text.lines();
+    let server = lines.next().unwrap_or_default().to_owned();
+    let ca = lines.next().filter(|path| !path.is_empty());
+    let ca = ca.map(|path| read_named(Path::new(path), 4 << 20)).transpose()?;
     Ok(Premises { server, ca })
 }
 
@@ -115,7 +116,8 @@ pub(super) fn account_of(text: &str) -> Result<NewAccount, Failure> {
 
 /// An id that the person typed.
 fn id<T: std::str::FromStr<Err: ToString>>(text: &str) -> Result<T, Failure> {
-    text.parse().map_err(|error: T::Err| Failure::usage("id").arg("text", text).because(error.to_string()))
+    text.parse()
+        .map_err(|error: T::Err| Failure::usage("id").arg("text", text).because(error.to_string()))
 }
 
 fn body(value: &impl Serialize) -> Result<Value, Failure> {
@@ -165,7 +167,8 @@ impl Counter<'_> {
         let text = String::from_utf8(bytes)
             .map_err(|_odd| Failure::usage("not-text").arg("path", file.display()))?;
         let mut people = Vec::new();
-        for (number, line) in (1_u64..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty())
+        for (number, line) in
+            (1_u64..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty())
         {
             people.push((number, person_of(line, number)?));
         }
@@ -207,7 +210,8 @@ impl Counter<'_> {
 
     async fn issue_code(&self, person: &str) -> Outcome {
         let person: PersonId = id(person)?;
-        let issued: IssuedCode = self.post(&format!("/v1/people/{person}/codes"), &json!({})).await?;
+        let issued: IssuedCode =
+            self.post(&format!("/v1/people/{person}/codes"), &json!({})).await?;
         if self.say.is_json() {
             self.say.json(&body(&issued)?);
         } else {
@@ -229,7 +233,8 @@ impl Counter<'_> {
         }
         for device in &found.devices {
             let revoked = device.revoked.map(|Text(at)| at.to_string()).unwrap_or_default();
-            self.say.data(&format!("  {}  {}  {revoked}", device.id.0, device.algorithm).trim_end().to_owned());
+            self.say
+                .data(&format!("  {}  {}  {revoked}", device.id.0, device.algorithm).trim_end());
         }
         Ok(Exit::Done)
     }
@@ -296,15 +301,28 @@ impl Counter<'_> {
             self.say.json(&body(&list)?);
             return Ok(Exit::Done);
         }
-        let rows: Vec<Vec<String>> = list.items.iter().map(|payment| vec![
-            payment.id.0.to_string(),
-            status(self.say, payment),
-            show::money(payment),
-            payment.decision.score.to_string(),
-            payment.deadline.map(|Text(at)| at.to_string()).unwrap_or_default(),
-            show::reasons(self.say, &payment.decision.reasons),
-        ]).collect();
-        let head = ["head-payment", "head-outcome", "head-amount", "head-score", "head-deadline", "head-reasons"];
+        let rows: Vec<Vec<String>> = list
+            .items
+            .iter()
+            .map(|payment| {
+                vec![
+                    payment.id.0.to_string(),
+                    status(self.say, payment),
+                    show::money(payment),
+                    payment.decision.score.to_string(),
+                    payment.deadline.map(|Text(at)| at.to_string()).unwrap_or_default(),
+                    show::reasons(self.say, &payment.decision.reasons),
+                ]
+            })
+            .collect();
+        let head = [
+            "head-payment",
+            "head-outcome",
+            "head-amount",
+            "head-score",
+            "head-deadline",
+            "head-reasons",
+        ];
         self.tell_rows(&head, &rows, "no-holds");
         Ok(Exit::Done)
     }
@@ -315,13 +333,19 @@ impl Counter<'_> {
             self.say.json(&body(&list)?);
             return Ok(Exit::Done);
         }
-        let rows: Vec<Vec<String>> = list.items.iter().map(|open| vec![
-            open.payment.0.to_string(),
-            format!("{} {}", open.asset.0.format_units(open.amount.0), open.asset.0.code()),
-            open.account.0.to_string(),
-            open.at.0.to_string(),
-            open.purpose.clone(),
-        ]).collect();
+        let rows: Vec<Vec<String>> = list
+            .items
+            .iter()
+            .map(|open| {
+                vec![
+                    open.payment.0.to_string(),
+                    format!("{} {}", open.asset.0.format_units(open.amount.0), open.asset.0.code()),
+                    open.account.0.to_string(),
+                    open.at.0.to_string(),
+                    open.purpose.clone(),
+                ]
+            })
+            .collect();
         let head = ["head-payment", "head-amount", "head-account", "head-created", "head-note"];
         self.tell_rows(&head, &rows, "no-rail");
         Ok(Exit::Done)
@@ -339,13 +363,18 @@ impl Counter<'_> {
             self.say.json(&json!({ "items": body(&items)? }));
             return Ok(Exit::Done);
         }
-        let rows: Vec<Vec<String>> = items.iter().map(|alarm| vec![
-            alarm.number.to_string(),
-            alarm.kind.clone(),
-            alarm.at.0.to_string(),
-            alarm.device.0.to_string(),
-            alarm.payment.0.to_string(),
-        ]).collect();
+        let rows: Vec<Vec<String>> = items
+            .iter()
+            .map(|alarm| {
+                vec![
+                    alarm.number.to_string(),
+                    alarm.kind.clone(),
+                    alarm.at.0.to_string(),
+                    alarm.device.0.to_string(),
+                    alarm.payment.0.to_string(),
+                ]
+            })
+            .collect();
         let head = ["head-number", "head-kind", "head-created", "head-device", "head-payment"];
         self.tell_rows(&head, &rows, "no-alarms");
         Ok(Exit::Done)

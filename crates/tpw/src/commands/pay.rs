@@ -61,8 +61,15 @@ impl Desk {
         client: &'a Client,
         journal: JournalFile,
     ) -> Teller<'a> {
-        let clock = context.clock.as_ref();
-        Teller { folder: &self.folder, profile: &self.profile, journal, keys: &self.keys, client, clock }
+        Teller {
+            folder: &self.folder,
+            profile: &self.profile,
+            journal,
+            keys: &self.keys,
+            client,
+            clock: context.clock.as_ref(),
+            timing: None,
+        }
     }
 
     /// Takes note of the log's head in a checked receipt: the next intent will name it.
@@ -86,9 +93,8 @@ pub(super) fn order(profile: &Profile, args: &PayOrder) -> Result<Order, Failure
         .asset
         .parse()
         .map_err(|error| Failure::usage("asset").arg("text", &args.asset).because(error))?;
-    let named = |text: &String| {
-        Name::new(text).map_err(|error| Failure::usage("order-id").because(error))
-    };
+    let named =
+        |text: &String| Name::new(text).map_err(|error| Failure::usage("order-id").because(error));
     let purpose =
         Purpose::new(&args.note).map_err(|error| Failure::usage("note").because(error))?;
     Ok(Order {
@@ -104,7 +110,8 @@ pub(super) fn order(profile: &Profile, args: &PayOrder) -> Result<Order, Failure
 
 /// Shows what will be signed, and what to look at before.
 pub(super) fn tell_order(say: &Say, profile: &Profile, order: &Order, warnings: &[Warning]) {
-    let from = profile.account(order.payer).map(|a| a.label.as_str().to_owned()).unwrap_or_default();
+    let from =
+        profile.account(order.payer).map(|a| a.label.as_str().to_owned()).unwrap_or_default();
     let (payee, money) = (order.payee.to_string(), order.money.to_string());
     let args = [
         ("money", money.as_str()),
@@ -215,7 +222,9 @@ fn progress(say: &Say, lines: usize) -> ProgressBar {
     let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(u64::try_from(lines).ok(), target);
     let form = "{prefix} {wide_bar} {pos}/{len} {per_sec} {eta}";
-    bar.set_style(ProgressStyle::with_template(form).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.set_style(
+        ProgressStyle::with_template(form).unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
     bar.set_prefix(say.text("batch-paying"));
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
@@ -239,8 +248,13 @@ async fn pay_line(
         return Ok(row);
     }
     let outcome = teller.send(id).await?;
-    let mut row =
-        Row { line, payment: Some(id), outcome: outcome.code().to_owned(), code: None, receipt: None };
+    let mut row = Row {
+        line,
+        payment: Some(id),
+        outcome: outcome.code().to_owned(),
+        code: None,
+        receipt: None,
+    };
     match outcome {
         Paid::Booked(kept) | Paid::Compensated(kept) => {
             row.receipt.clone_from(&kept.receipt);
@@ -306,4 +320,3 @@ fn tell_row(say: &Say, row: &Row) {
     let (id, code, receipt) = (text(&id), text(&row.code), text(&row.receipt));
     say.data(&format!("{},{id},{},{code},{receipt}", row.line, row.outcome));
 }
-

@@ -1,32 +1,46 @@
 //! `tpw receipt`: a receipt taken apart for stock tools, or shown.
 
-use super::verify::{RECEIPT_LEN_MAX, run as verify, trust};
-use super::{Context, Outcome};
-use crate::args::{Receipt, Verify};
+use super::verify::{RECEIPT_LEN_MAX, judge_all, trust};
+use super::{Context, Outcome, input};
+use crate::args::{Device, Receipt};
 use crate::device::files::read_named;
 use crate::exit::{Exit, Failure};
 use std::path::Path;
 use tpw_core::Receipt as Parsed;
 use tpw_engines::files::{self, Access, Durability};
-use tpw_proof::bundle;
+use tpw_proof::{Trust, bundle};
 
 pub(super) fn run(context: &Context, command: &Receipt) -> Outcome {
     match command {
-        Receipt::Export { file, out, trust } => export(context, file, out, trust),
+        Receipt::Export { file, out, trust, wallet } => {
+            export(context, file, out, &trusted(trust.as_deref(), wallet.as_deref())?)
+        }
         // What is shown of a receipt is what it proves: showing and verifying are one thing.
-        Receipt::Show { file, trust } => {
-            verify(context, &Verify { files: vec![file.clone()], trust: trust.clone() })
+        Receipt::Show { file, trust, wallet } => {
+            let trust = trusted(trust.as_deref(), wallet.as_deref())?;
+            judge_all(context, std::slice::from_ref(file), &trust)
         }
     }
 }
 
-fn export(context: &Context, file: &Path, out: &Path, trust_path: &Path) -> Outcome {
-    let (bytes, trust) = (read_named(file, RECEIPT_LEN_MAX)?, trust(trust_path)?);
+/// The trust file named, or else whom this device's wallet trusts. Never one that lies beside the receipt: whoever
+/// sends a forged receipt would send that too.
+fn trusted(path: Option<&Path>, wallet: Option<&Path>) -> Result<Trust, Failure> {
+    if let Some(path) = path {
+        return trust(path);
+    }
+    let device = Device { wallet: wallet.map(Path::to_owned), passphrase_file: None };
+    let profile = input::folder(&device)?.profile();
+    Ok(profile.map_err(|_none| Failure::usage("no-trust"))?.trust()?)
+}
+
+fn export(context: &Context, file: &Path, out: &Path, trust: &Trust) -> Outcome {
+    let bytes = read_named(file, RECEIPT_LEN_MAX)?;
     let broken = |why: String| {
         Failure::new(Exit::NotVerified, "receipt-broken").arg("path", file.display()).because(why)
     };
     let receipt = Parsed::from_bytes(&bytes).map_err(|error| broken(error.to_string()))?;
-    let parts = bundle::export(&receipt, &trust).map_err(|error| broken(error.to_string()))?;
+    let parts = bundle::export(&receipt, trust).map_err(|error| broken(error.to_string()))?;
     files::create_folder(out)?;
     let say = &context.say;
     let mut names = Vec::new();

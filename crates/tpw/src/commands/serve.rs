@@ -1,1 +1,134 @@
-//! `tpw serve`: the operator's server.
+//! `tpw serve`: the operator's server, and what it leaves in its folder for the tools on the same machine.
+
+use super::{Context, Outcome};
+use crate::args::Serve;
+use crate::device::files::read_named;
+use crate::exit::{Exit, Failure};
+use crate::say::Say;
+use serde_json::json;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
+use tpw_core::Name;
+use tpw_engines::clock::Clock;
+use tpw_engines::files::{self, Access, Durability};
+use tpw_engines::{Config, Engine};
+use tpw_server::{Bound, Limits, Records, ServeOptions, Tls, development_certificate_path};
+
+/// A server of this process.
+pub(super) struct Running {
+    pub(super) engine: Arc<Engine>,
+    pub(super) bound: Bound,
+    /// The certificate to trust, if it is a self-made one.
+    pub(super) certificate: Option<PathBuf>,
+}
+
+/// What a server is started with.
+pub(super) struct Start<'a> {
+    pub(super) data: &'a Path,
+    pub(super) config: Config,
+    pub(super) listen: SocketAddr,
+    pub(super) public_url: Option<String>,
+    /// Certificate chain and key; without them a self-made certificate.
+    pub(super) identity: Option<(PathBuf, PathBuf)>,
+    pub(super) limits: Limits,
+}
+
+/// Opens the folder and listens until `shutdown` ends.
+pub(super) async fn start(
+    start: Start<'_>,
+    clock: Arc<dyn Clock>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<Running, Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::failed("serve").because(error);
+    let data = start.data;
+    let engine = Engine::open(data, start.config, clock).map_err(|error| failed(&error))?;
+    let (tls, certificate) = match start.identity {
+        Some((certificate, key)) => (Tls::Files { certificate, key }, None),
+        None => {
+            let dir = data.join("tls");
+            files::create_private_folder(&dir)?;
+            let path = development_certificate_path(&dir);
+            (Tls::Development { dir }, Some(path))
+        }
+    };
+    let options = ServeOptions {
+        listen: start.listen,
+        tls,
+        public_url: start.public_url,
+        limits: start.limits,
+    };
+    let bound = tpw_server::serve(Arc::clone(&engine), options, shutdown).await;
+    let bound = bound.map_err(|error| failed(&error))?;
+    let write = |name: &str, bytes: &[u8]| {
+        files::write_atomic(&data.join(name), bytes, Durability::Deferred, Access::Ordinary)
+    };
+    write("trust.json", engine.trust_json().as_bytes())?;
+    let ca = certificate.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+    write("address", format!("{}\n{ca}\n", bound.url()).as_bytes())?;
+    Ok(Running { engine, bound, certificate })
+}
+
+/// Ends with the first signal that asks to.
+pub(super) async fn asked_to_stop() {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        let _ctrl_c = tokio::signal::ctrl_c().await;
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
+    let audience =
+        Name::new(&args.audience).map_err(|error| Failure::usage("audience").because(error))?;
+    let mut config = Config::new(audience);
+    if let Some(path) = &args.rules {
+        let bytes = read_named(path, 1 << 20)?;
+        let text = String::from_utf8(bytes);
+        config.rules_toml =
+            Some(text.map_err(|_odd| Failure::usage("not-text").arg("path", path.display()))?);
+    }
+    // With `--json` every line of stdout is JSON; otherwise records are words.
+    let records = if context.say.is_json() { Records::Json } else { Records::Words };
+    tpw_server::start_records(records, "info");
+    let what = Start {
+        data: &args.data,
+        config,
+        listen: args.listen,
+        public_url: args.public_url.clone(),
+        identity: args.cert.clone().zip(args.key.clone()),
+        limits: args.rate_limit.map_or_else(Limits::standard, Limits::with_rate),
+    };
+    let clock: Arc<dyn Clock> = context.clock.clone();
+    let running = start(what, clock, asked_to_stop()).await?;
+    tell(&context.say, &args.data, &running);
+    let Running { engine, bound, .. } = running;
+    bound.stopped().await;
+    engine.close();
+    // A tool that finds no address knows that nothing runs here.
+    let _gone = std::fs::remove_file(args.data.join("address"));
+    context.say.tell("serve-stopped", &[]);
+    Ok(Exit::Done)
+}
+
+fn tell(say: &Say, data: &Path, running: &Running) {
+    let (url, data) = (running.bound.url(), data.display().to_string());
+    let certificate = running.certificate.as_ref().map(|path| path.display().to_string());
+    if say.is_json() {
+        say.json(&json!({
+            "url": url, "listen": running.bound.addr().to_string(), "data": data,
+            "development_certificate": certificate,
+        }));
+        return;
+    }
+    say.data(&say.with("serve-address", &[("url", url)]));
+    match &certificate {
+        Some(path) => say.word(&say.with("serve-development", &[("path", path)])),
+        None => say.tell("serve-certificate", &[]),
+    }
+    say.tell("serve-hint", &[("data", &data)]);
+}

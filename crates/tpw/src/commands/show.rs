@@ -175,8 +175,11 @@ pub(super) fn outcome_lines(say: &Say, id: &str, outcome: &Outcome) -> Vec<Strin
         }
         Outcome::Compensated(_) => vec![line("paid-compensated", Mood::Warn, &[("id", id)])],
         Outcome::Refused { code, text, payment } => {
-            let mut lines =
-                vec![line("paid-refused", Mood::Bad, &[("id", id), ("code", code), ("text", text)])];
+            let mut lines = vec![line(
+                "paid-refused",
+                Mood::Bad,
+                &[("id", id), ("code", code), ("text", text)],
+            )];
             if let Some(payment) = payment
                 && !payment.decision.reasons.is_empty()
             {

@@ -4,11 +4,11 @@ use super::{Context, Outcome, show};
 use crate::args::Verify;
 use crate::device::files::read_named;
 use crate::exit::{Exit, Failure};
-use crate::say::Mood;
+use crate::say::{Mood, Say};
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant as Stopwatch;
-use tpw_proof::{Trust, judge};
+use tpw_proof::{Judgement, Trust, judge};
 
 /// Receipts are a few KiB; anything much larger is none.
 pub(super) const RECEIPT_LEN_MAX: u64 = 1 << 20;
@@ -23,13 +23,18 @@ pub(super) fn trust(path: &Path) -> Result<Trust, Failure> {
 }
 
 pub(super) fn run(context: &Context, args: &Verify) -> Outcome {
-    let (say, trust) = (&context.say, trust(&args.trust)?);
+    judge_all(context, &args.files, &trust(&args.trust)?)
+}
+
+/// Judges receipts and tells what they prove.
+pub(super) fn judge_all(context: &Context, files: &[PathBuf], trust: &Trust) -> Outcome {
+    let say = &context.say;
     let mut exit = Exit::Done;
     let mut all = Vec::new();
-    for path in &args.files {
+    for path in files {
         let bytes = read_named(path, RECEIPT_LEN_MAX)?;
         let watch = Stopwatch::now();
-        let judgement = judge(&bytes, &trust);
+        let judgement = judge(&bytes, trust);
         let ms = watch.elapsed().as_secs_f64() * 1000.0;
         if !judgement.is_valid() {
             exit = Exit::NotVerified;
@@ -44,21 +49,7 @@ pub(super) fn run(context: &Context, args: &Verify) -> Outcome {
             all.push(value);
             continue;
         }
-        let (key, mood) =
-            if judgement.is_valid() { ("verify-valid", Mood::Good) } else { ("verify-invalid", Mood::Bad) };
-        let time = format!("{ms:.1}");
-        let head = say.with(key, &[("file", &shown), ("ms", &time)]);
-        say.data(&say.paint(mood, &head));
-        for line in show::level_lines(say, &judgement) {
-            say.data(&line);
-        }
-        if let Some((layer, reason)) = judgement.first_failure() {
-            let (layer, reason) = (say.text(&format!("layer-{}", layer.code())), reason.to_string());
-            say.word(&say.with("verify-failed-in", &[("layer", &layer), ("reason", &reason)]));
-        }
-        for line in judgement.payment.iter().flat_map(|proved| show::proved_lines(say, proved)) {
-            say.data(&line);
-        }
+        tell(say, &judgement, &shown, ms);
     }
     if say.is_json() {
         // One receipt is one object; several are a list.
@@ -66,4 +57,21 @@ pub(super) fn run(context: &Context, args: &Verify) -> Outcome {
         say.json(&only.unwrap_or(Value::Array(all)));
     }
     Ok(exit)
+}
+
+fn tell(say: &Say, judgement: &Judgement, file: &str, ms: f64) {
+    let (key, mood) = match judgement.is_valid() {
+        true => ("verify-valid", Mood::Good),
+        false => ("verify-invalid", Mood::Bad),
+    };
+    let head = say.with(key, &[("file", file), ("ms", &format!("{ms:.1}"))]);
+    say.data(&say.paint(mood, &head));
+    show::level_lines(say, judgement).iter().for_each(|line| say.data(line));
+    if let Some((layer, reason)) = judgement.first_failure() {
+        let (layer, reason) = (say.text(&format!("layer-{}", layer.code())), reason.to_string());
+        say.word(&say.with("verify-failed-in", &[("layer", &layer), ("reason", &reason)]));
+    }
+    for line in judgement.payment.iter().flat_map(|proved| show::proved_lines(say, proved)) {
+        say.data(&line);
+    }
 }

@@ -131,11 +131,10 @@ fn tell_enrolled(context: &Context, profile: &Profile, device: DeviceId, person:
         }));
         return;
     }
-    say.data(&say.with("wallet-enrolled", &[
-        ("device", &device),
-        ("person", &person),
-        ("operator", profile.audience().as_str()),
-    ]));
+    say.data(&say.with(
+        "wallet-enrolled",
+        &[("device", &device), ("person", &person), ("operator", profile.audience().as_str())],
+    ));
     for account in profile.accounts() {
         say.data(&format!("  {}  {}  {}", account.label.as_str(), account.asset, account.id));
     }
@@ -165,7 +164,7 @@ async fn recover(client: &Client, keys: &Keys) -> Result<wire::Enrolled, Failure
     })
 }
 
-fn profile_of(server: &str, enrolled: &wire::Enrolled) -> Result<Profile, Failure> {
+pub(super) fn profile_of(server: &str, enrolled: &wire::Enrolled) -> Result<Profile, Failure> {
     let mut profile = Profile::new(server, &enrolled.trust.to_string())?;
     profile.device = Some(enrolled.device.0);
     profile.person = Some(enrolled.person.0);
@@ -183,7 +182,8 @@ fn put_account(profile: &mut Profile, account: &wire::Account) -> Result<(), Fai
         _ => Custody::Custodial,
     };
     let id = account.id.0;
-    let end: String = id.to_string().chars().rev().take(6).collect::<Vec<_>>().into_iter().rev().collect();
+    let end: String =
+        id.to_string().chars().rev().take(6).collect::<Vec<_>>().into_iter().rev().collect();
     for label in [account.label.clone(), format!("{} {end}", account.label), end.clone()] {
         let Ok(label) = Name::new(&label) else { continue };
         let entry = Account { id, asset: account.asset.0, custody, label };
@@ -194,7 +194,11 @@ fn put_account(profile: &mut Profile, account: &wire::Account) -> Result<(), Fai
     Err(Failure::failed("server-answer").because(format!("account `{id}` has no usable label")))
 }
 
-pub(super) fn client(context: &Context, server: &str, ca: Option<&[u8]>) -> Result<Client, Failure> {
+pub(super) fn client(
+    context: &Context,
+    server: &str,
+    ca: Option<&[u8]>,
+) -> Result<Client, Failure> {
     let clock = std::sync::Arc::clone(&context.clock);
     Ok(Client::new(server, ca, context.say.lang().tag(), clock)?)
 }
@@ -300,17 +304,21 @@ async fn accounts(context: &Context, device: &Device) -> Outcome {
         say.json(&json!({ "accounts": items }));
         return Ok(Exit::Done);
     }
-    let rows: Vec<Vec<String>> = list.items.iter().map(|account| {
-        let label = profile.account(account.id.0).map(|own| own.label.as_str().to_owned());
-        vec![
-            label.unwrap_or_else(|_unknown| account.label.clone()),
-            units(account, &account.available),
-            units(account, &account.pending.0.to_string()),
-            account.asset.0.to_string(),
-            say.text(&format!("held-by-{}", account.keys_held_by)),
-            account.id.0.to_string(),
-        ]
-    }).collect();
+    let rows: Vec<Vec<String>> = list
+        .items
+        .iter()
+        .map(|account| {
+            let label = profile.account(account.id.0).map(|own| own.label.as_str().to_owned());
+            vec![
+                label.unwrap_or_else(|_unknown| account.label.clone()),
+                units(account, &account.available),
+                units(account, &account.pending.0.to_string()),
+                account.asset.0.to_string(),
+                say.text(&format!("held-by-{}", account.keys_held_by)),
+                account.id.0.to_string(),
+            ]
+        })
+        .collect();
     let head =
         ["head-label", "head-available", "head-pending", "head-asset", "head-keys", "head-account"];
     say.table(&head, &rows);
@@ -376,7 +384,10 @@ async fn pay_one(context: &Context, device: &Device, args: &PayOrder) -> Outcome
 fn receipts(context: &Context, device: &Device, out: Option<&Path>) -> Outcome {
     let (say, folder) = (&context.say, input::folder(device)?);
     let profile = folder.profile()?;
-    let journal = { let _lock = folder.lock()?; folder.journal()? };
+    let journal = {
+        let _lock = folder.lock()?;
+        folder.journal()?
+    };
     let mut rows = Vec::new();
     let mut items = Vec::new();
     for entry in journal.journal().entries() {
@@ -436,12 +447,17 @@ fn overview(context: &Context, device: &Device) -> Outcome {
     let (say, folder) = (&context.say, input::folder(device)?);
     let profile = folder.profile()?;
     let unlocked = AgentLink::find(&folder.socket()).is_some();
-    let journal = { let _lock = folder.lock()?; folder.journal()? };
+    let journal = {
+        let _lock = folder.lock()?;
+        folder.journal()?
+    };
     let open: Vec<String> = journal.journal().open().map(|e| e.payment().to_string()).collect();
     let total = journal.journal().entries().len();
     let text = |id: Option<String>| id.unwrap_or_default();
-    let (person, device_id) =
-        (text(profile.person.map(|id| id.to_string())), text(profile.device.map(|id| id.to_string())));
+    let (person, device_id) = (
+        text(profile.person.map(|id| id.to_string())),
+        text(profile.device.map(|id| id.to_string())),
+    );
     if say.is_json() {
         say.json(&json!({
             "wallet": folder.path().display().to_string(), "server": profile.server,

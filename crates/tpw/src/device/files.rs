@@ -272,7 +272,8 @@ fn file_error(doing: &'static str, path: &Path) -> impl Fn(std::io::Error) -> Fa
 /// # Errors
 /// [`Failure`] when it is not there, is too large, or cannot be read.
 pub fn read_named(path: &Path, len_max: u64) -> Result<Vec<u8>, Failure> {
-    files::read(path, len_max)?.ok_or_else(|| Failure::failed("no-file").arg("path", path.display()))
+    files::read(path, len_max)?
+        .ok_or_else(|| Failure::failed("no-file").arg("path", path.display()))
 }
 
 /// Whether others than the owner may read a file.

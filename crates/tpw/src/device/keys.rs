@@ -83,9 +83,7 @@ impl Keys {
     /// [`Failure`] when signing fails.
     pub fn prove(&self, request: &DpopRequest<'_>) -> Result<String, Failure> {
         let made = match self {
-            Self::Vault(vault) => {
-                dpop::make(vault.signer(), vault.slot(), request, &mut OsEntropy)
-            }
+            Self::Vault(vault) => dpop::make(vault.signer(), vault.slot(), request, &mut OsEntropy),
             Self::Operator(key) => dpop::make(&key.slots, &key.slot, request, &mut OsEntropy),
             Self::Agent(agent) => return agent.prove(request),
         };

@@ -12,8 +12,8 @@ use tpw_server::wire::{ChainHead, Payment, PaymentStatus, Problem};
 use tpw_wallet::journal::{AnswerClass, ChainKey, Event, Link, Plan, State, classify};
 use tpw_wallet::pay::{Order, prepare};
 use tpw_wallet::profile::Profile;
-use tpw_wallet::vault::Vault;
 use tpw_wallet::receipt;
+use tpw_wallet::vault::Vault;
 
 /// A device at work: its folder is locked and its journal open.
 pub struct Teller<'a> {
@@ -29,6 +29,8 @@ pub struct Teller<'a> {
     pub client: &'a Client,
     /// Its clock.
     pub clock: &'a dyn Clock,
+    /// What the server said about the time of each step of the last answer, where it says so.
+    pub timing: Option<String>,
 }
 
 /// What became of a payment.
@@ -174,6 +176,7 @@ impl Teller<'_> {
 
     /// Records what an answer means.
     async fn settle(&mut self, payment: PaymentId, answer: &Answer) -> Result<Outcome, Failure> {
+        self.timing.clone_from(&answer.timing);
         if (200..300).contains(&answer.status) {
             return self.resting(payment, answer.json()?);
         }

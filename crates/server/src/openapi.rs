@@ -1,0 +1,333 @@
+//! The description of this API (OpenAPI 3.1), made from the wire types and one table of operations.
+
+use crate::wire;
+use utoipa::OpenApi;
+use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::path::{HttpMethod, OperationBuilder, ParameterBuilder, ParameterIn};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{Ref, RefOr, Required, ResponseBuilder, Schema};
+
+/// The version of the API: the date of its shape.
+pub const VERSION: &str = "2026-11-22";
+
+#[derive(OpenApi)]
+#[openapi(components(schemas(
+    wire::Account,
+    wire::AccountKind,
+    wire::AccountList,
+    wire::Alarm,
+    wire::AlarmList,
+    wire::Approval,
+    wire::Cause,
+    wire::ChainHead,
+    wire::Checkpoint,
+    wire::Compensation,
+    wire::Decision,
+    wire::Device,
+    wire::Enrol,
+    wire::Enrolled,
+    wire::Fund,
+    wire::Health,
+    wire::IssuedCode,
+    wire::NewAccount,
+    wire::NewPerson,
+    wire::OpenAccount,
+    wire::Pay,
+    wire::Payment,
+    wire::PaymentList,
+    wire::PaymentStatus,
+    wire::PeopleAdded,
+    wire::PeopleBatch,
+    wire::Person,
+    wire::PersonAdded,
+    wire::PersonOutcome,
+    wire::Posting,
+    wire::Problem,
+    wire::RailInstruction,
+    wire::RailList,
+    wire::RailState,
+    wire::Reason,
+    wire::Refusal,
+    wire::Retry,
+    wire::Statement,
+    wire::StatementPoint,
+    wire::StepUp,
+    wire::Token,
+    wire::Transfer,
+    wire::TreeHead,
+    wire::Verdict,
+)))]
+struct Schemas;
+
+/// Who may call an operation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Caller {
+    /// Anyone.
+    Anyone,
+    /// Whoever signed the statement in the body.
+    Signer,
+    /// A device, by its DPoP proof alone.
+    Device,
+    /// A holder for their own things, or an operator.
+    Holder,
+    /// An operator.
+    Operator,
+}
+
+/// What an answer with the good status carries.
+#[derive(Clone, Copy)]
+enum Gives {
+    /// JSON of this schema.
+    Json(&'static str),
+    /// JSON described elsewhere.
+    AnyJson,
+    /// A file of this media type.
+    File(&'static str),
+}
+
+/// One operation.
+struct Operation {
+    method: HttpMethod,
+    path: &'static str,
+    tag: &'static str,
+    id: &'static str,
+    summary: &'static str,
+    caller: Caller,
+    /// The schema of the JSON body, if there is one.
+    takes: Option<&'static str>,
+    good: u16,
+    gives: Gives,
+    /// Parameters of the query.
+    query: &'static [(&'static str, &'static str)],
+}
+
+macro_rules! operations {
+    ($($method:ident $path:literal $tag:literal $id:literal $caller:ident ($takes:expr) => $good:literal $gives:expr, [$($query:expr),*] $summary:literal;)*) => {
+        const OPERATIONS: &[Operation] = &[$(Operation {
+            method: HttpMethod::$method, path: $path, tag: $tag, id: $id, summary: $summary,
+            caller: Caller::$caller, takes: $takes, good: $good, gives: $gives, query: &[$($query),*],
+        }),*];
+    };
+}
+
+use Gives::{AnyJson, File, Json};
+
+operations! {
+    Post "/v1/people" "people" "add_person" Operator (Some("NewPerson")) => 201 Json("PersonAdded"), [] "Enter a person with accounts and, if asked for, an enrolment code. The same id with the same content answers 200.";
+    Post "/v1/people:batch" "people" "add_people" Operator (Some("PeopleBatch")) => 200 Json("PeopleAdded"), [] "Enter up to 500 people, each on its own.";
+    Get "/v1/people/{id}" "people" "read_person" Holder (None) => 200 Json("Person"), [] "Read a person.";
+    Post "/v1/people/{id}/codes" "people" "issue_code" Operator (None) => 201 Json("IssuedCode"), [] "Issue another enrolment code.";
+    Post "/v1/devices" "devices" "enrol_device" Device (Some("Enrol")) => 201 Json("Enrolled"), [] "Enrol the device whose key made the DPoP proof; the proof's `ath` is that of the code's 20 characters.";
+    Delete "/v1/devices/{id}" "devices" "revoke_device" Holder (None) => 200 Json("Device"), [] "Revoke a device.";
+    Post "/v1/tokens" "devices" "issue_token" Device (None) => 200 Json("Token"), [] "Get an access token for an enrolled device.";
+    Get "/v1/accounts" "accounts" "list_accounts" Holder (None) => 200 Json("AccountList"), [("person", "whose; an operator may name anybody")] "List accounts.";
+    Post "/v1/accounts" "accounts" "open_account" Operator (Some("OpenAccount")) => 201 Json("Account"), [] "Open an account for a person, or at a clearing partner.";
+    Get "/v1/accounts/{id}" "accounts" "read_account" Holder (None) => 200 Json("Account"), [] "Read an account with its balance.";
+    Post "/v1/accounts/{id}:fund" "accounts" "fund_account" Operator (Some("Fund")) => 200 Json("Account"), [] "Bring money in.";
+    Post "/v1/accounts/{id}:freeze" "accounts" "freeze_account" Operator (None) => 200 Json("Account"), [] "Freeze an account.";
+    Post "/v1/accounts/{id}:unfreeze" "accounts" "unfreeze_account" Operator (None) => 200 Json("Account"), [] "Lift the operator's freeze.";
+    Get "/v1/accounts/{id}/statement" "accounts" "read_statement" Holder (None) => 200 Json("Statement"), [("limit", "1 to 250"), ("page_token", "of the page before")] "Read a statement whose chain proves it complete; the newest page first.";
+    Get "/v1/accounts/{id}/chain" "accounts" "read_chain" Holder (None) => 200 Json("ChainHead"), [("device", "the caller's own when absent")] "Read how far a device's signature chain on the account has come.";
+    Post "/v1/payments" "payments" "pay" Signer (Some("Pay")) => 201 Json("Payment"), [] "Make a payment. A repeat answers 200 with the stored outcome; a refused payment answers 403 and one that waits for step-up 401, each with the payment in the problem.";
+    Get "/v1/payments/{id}" "payments" "read_payment" Holder (None) => 200 Json("Payment"), [] "Read a payment as its payer, its payee or an operator.";
+    Get "/v1/payments/{id}/receipt" "payments" "read_receipt" Holder (None) => 200 File("application/vnd.tpw.receipt+cbor"), [("kind", "`payment` (default) or `compensation`")] "Fetch the receipt file.";
+    Post "/v1/payments/{id}:step-up" "payments" "step_up" Signer (Some("StepUp")) => 200 Json("Payment"), [] "Let a waiting payment go on with a fresh signature.";
+    Post "/v1/payments/{id}:release" "operations" "release_payment" Operator (None) => 200 Json("Payment"), [] "Let a held payment go on.";
+    Post "/v1/payments/{id}:reject" "operations" "reject_payment" Operator (None) => 200 Json("Payment"), [] "Reject a waiting payment.";
+    Post "/v1/payments/{id}:recall" "operations" "recall_payment" Operator (None) => 200 Json("Payment"), [] "Undo a booked payment.";
+    Post "/v1/payments/{id}:rail-confirm" "operations" "confirm_rail" Operator (None) => 200 Json("Payment"), [] "The clearing partner confirmed it.";
+    Post "/v1/payments/{id}:rail-return" "operations" "return_rail" Operator (None) => 200 Json("Payment"), [] "The clearing partner returned it.";
+    Get "/v1/holds" "operations" "list_holds" Operator (None) => 200 Json("PaymentList"), [] "List payments that wait.";
+    Get "/v1/rail" "operations" "list_rail" Operator (None) => 200 Json("RailList"), [] "List open instructions to clearing partners.";
+    Get "/v1/alarms" "operations" "list_alarms" Operator (None) => 200 Json("AlarmList"), [("after", "the number of the last alarm seen"), ("limit", "1 to 250")] "List alarms.";
+    Get "/v1/checkpoint" "evidence" "read_checkpoint" Anyone (None) => 200 Json("Checkpoint"), [] "Read the newest checkpoint of the log.";
+    Get "/v1/trust" "evidence" "read_trust" Anyone (None) => 200 AnyJson, [] "Read the trust file of this operator.";
+    Get "/v1/log/{path}" "evidence" "read_log_file" Anyone (None) => 200 File("application/octet-stream"), [] "Read the log: `checkpoint`, `tile/…` and `tile/entries/…` (c2sp.org/tlog-tiles).";
+    Get "/v1/openapi.json" "evidence" "read_openapi" Anyone (None) => 200 AnyJson, [] "Read this description.";
+    Post "/tsa" "evidence" "stamp" Anyone (None) => 200 File("application/timestamp-reply"), [] "Get a time-stamp (RFC 3161) for an `application/timestamp-query`.";
+    Get "/problems/{code}" "health" "read_problem" Anyone (None) => 200 File("text/plain"), [] "Read what a problem's code means.";
+    Get "/livez" "health" "live" Anyone (None) => 200 File("text/plain"), [] "Whether the process answers.";
+    Get "/readyz" "health" "ready" Anyone (None) => 200 Json("Health"), [("verbose", "answer in JSON also when ready")] "Whether payments can be taken and proved now.";
+    Get "/metrics" "health" "metrics" Anyone (None) => 200 File("text/plain"), [] "Counters in the Prometheus text form.";
+}
+
+fn text_schema() -> RefOr<Schema> {
+    ObjectBuilder::new().schema_type(SchemaType::Type(Type::String)).into()
+}
+
+fn schema_ref(name: &str) -> RefOr<Schema> {
+    RefOr::Ref(Ref::from_schema_name(name))
+}
+
+fn parameters(operation: &Operation) -> Vec<utoipa::openapi::path::Parameter> {
+    let in_path = operation.path.split('{').skip(1).filter_map(|rest| rest.split('}').next());
+    let mut parameters: Vec<_> = in_path
+        .map(|name| {
+            ParameterBuilder::new()
+                .name(name)
+                .parameter_in(ParameterIn::Path)
+                .required(Required::True)
+                .schema(Some(text_schema()))
+                .build()
+        })
+        .collect();
+    parameters.extend(operation.query.iter().map(|(name, about)| {
+        ParameterBuilder::new()
+            .name(*name)
+            .parameter_in(ParameterIn::Query)
+            .required(Required::False)
+            .description(Some(*about))
+            .schema(Some(text_schema()))
+            .build()
+    }));
+    if operation.id == "pay" {
+        parameters.push(
+            ParameterBuilder::new()
+                .name("Idempotency-Key")
+                .parameter_in(ParameterIn::Header)
+                .required(Required::True)
+                .description(Some("the payment's id, the same as inside the signed intent"))
+                .schema(Some(text_schema()))
+                .build(),
+        );
+    }
+    parameters
+}
+
+fn body_of(operation: &Operation) -> Option<utoipa::openapi::request_body::RequestBody> {
+    let mut body = RequestBodyBuilder::new().required(Some(Required::True));
+    if operation.id == "stamp" {
+        let content = ContentBuilder::new().schema(Some(text_schema())).build();
+        return Some(body.content("application/timestamp-query", content).build());
+    }
+    let json = ContentBuilder::new().schema(Some(schema_ref(operation.takes?))).build();
+    body = body.content("application/json", json);
+    if operation.caller == Caller::Signer {
+        let cose = ContentBuilder::new().schema(Some(text_schema())).build();
+        body = body.content("application/cose", cose);
+    }
+    Some(body.build())
+}
+
+fn built(operation: &Operation) -> utoipa::openapi::path::Operation {
+    let content = |schema| ContentBuilder::new().schema(Some(schema)).build();
+    let good = ResponseBuilder::new().description("done");
+    let good = match operation.gives {
+        Json(name) => good.content("application/json", content(schema_ref(name))),
+        AnyJson => good.content("application/json", content(ObjectBuilder::new().into())),
+        File(media_type) => good.content(media_type, content(text_schema())),
+    };
+    let problem = ResponseBuilder::new()
+        .description("not done")
+        .content("application/problem+json", content(schema_ref("Problem")));
+    let mut builder = OperationBuilder::new()
+        .tag(operation.tag)
+        .operation_id(Some(operation.id))
+        .summary(Some(operation.summary))
+        .request_body(body_of(operation))
+        .response(operation.good.to_string(), good)
+        .response("default", problem);
+    for parameter in parameters(operation) {
+        builder = builder.parameter(parameter);
+    }
+    let none: [&str; 0] = [];
+    builder = match operation.caller {
+        Caller::Anyone | Caller::Signer => builder,
+        Caller::Device => builder.security(SecurityRequirement::new("dpop_proof", none)),
+        Caller::Holder | Caller::Operator => {
+            let scope = if operation.caller == Caller::Operator { "operator" } else { "holder" };
+            let both = SecurityRequirement::new("dpop_proof", none).add("dpop_token", [scope]);
+            builder.security(both)
+        }
+    };
+    builder.build()
+}
+
+/// The whole description as JSON, ending in a newline; the same types give the same bytes.
+#[must_use]
+pub fn openapi_json() -> String {
+    let mut api = Schemas::openapi();
+    api.info = utoipa::openapi::InfoBuilder::new()
+        .title("TPWallet API")
+        .version(VERSION)
+        .description(Some(
+            "Payments whose receipts a stranger can verify. Money is a decimal string of minor units beside its \
+             asset; ids are typed text; times are RFC 3339 in UTC. Everything that is not what was asked for is a \
+             problem (RFC 9457) with a stable code.",
+        ))
+        .license(Some(utoipa::openapi::LicenseBuilder::new().name("Apache-2.0").build()))
+        .build();
+    for operation in OPERATIONS {
+        api.paths.add_path_operation(
+            operation.path,
+            vec![operation.method.clone()],
+            built(operation),
+        );
+    }
+    let header = |name: &str, about: &str| {
+        SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(name, about)))
+    };
+    let components = api.components.get_or_insert_default();
+    components.add_security_scheme(
+        "dpop_proof",
+        header("DPoP", "a proof of this request by the device key (RFC 9449)"),
+    );
+    components.add_security_scheme(
+        "dpop_token",
+        header("Authorization", "`DPoP` and an access token that is bound to the device key"),
+    );
+    // Structs of strings and numbers always serialise.
+    let mut text = serde_json::to_string_pretty(&api).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_committed_description_is_fresh() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../openapi/2026-11-22.json");
+        if std::env::var_os("TPW_UPDATE").is_some() {
+            std::fs::write(path, openapi_json()).unwrap();
+        }
+        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            committed == openapi_json(),
+            "openapi/{VERSION}.json is stale: run `cargo xtask openapi`, or this test with TPW_UPDATE=1"
+        );
+    }
+
+    #[test]
+    fn every_reference_leads_to_a_schema() {
+        let json: serde_json::Value = serde_json::from_str(&openapi_json()).unwrap();
+        assert_eq!(json["openapi"], "3.1.0");
+        let schemas = json["components"]["schemas"].as_object().unwrap();
+        let text = json.to_string();
+        for reference in text.split("\"$ref\":\"").skip(1).filter_map(|rest| rest.split('"').next())
+        {
+            let name = reference.strip_prefix("#/components/schemas/").unwrap();
+            assert!(schemas.contains_key(name), "{reference}");
+        }
+    }
+
+    #[test]
+    fn the_table_describes_the_routes_of_the_router_and_no_others() {
+        let described: BTreeSet<&str> = OPERATIONS
+            .iter()
+            .map(|operation| match operation.path.split_once("}:") {
+                Some((before, _verb)) => crate::routes::PATHS
+                    .into_iter()
+                    .find(|path| path.strip_suffix('}') == Some(before))
+                    .unwrap(),
+                None if operation.path == "/v1/log/{path}" => "/v1/log/{*path}",
+                None => operation.path,
+            })
+            .collect();
+        assert_eq!(described, crate::routes::PATHS.into_iter().collect());
+    }
+}

@@ -1,0 +1,13 @@
+//! Goal: the API does what it says to clients that behave and to clients that do not.
+//! Method: a real server on a loopback port with TLS and a fresh data folder, driven by a small client of our own.
+//! Answers are compared with snapshots in which ids, times, hashes and signatures are replaced; refusals also
+//! with the state, which they must not change.
+
+#[cfg(test)]
+mod answers;
+#[cfg(test)]
+mod refusals;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod transport;

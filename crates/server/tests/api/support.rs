@@ -1,0 +1,506 @@
+//! A server in a temporary folder, clients of it, and answers that can be compared.
+
+use axum::body::Bytes;
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::rt::TokioIo;
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, ServerName};
+use serde_json::{Map, Value, json};
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tpw_access::{DpopRequest, EnrolmentCode, HttpUrl, dpop, enrol};
+use tpw_core::{
+    AccountId, Amount, DeviceId, Hash32, Intent, Money, Name, PaymentId, PersonId, Purpose, Span,
+    StepUpProof, TreeHead,
+};
+use tpw_crypto::{Algorithm, SlotName, SoftwareSlots};
+use tpw_engines::clock::{Clock, ManualClock, SystemClock};
+use tpw_engines::entropy::OsEntropy;
+use tpw_engines::{Config, Engine};
+use tpw_server::{Bound, Limits, ServeOptions, Tls, development_certificate_path, serve};
+
+pub(crate) struct Server {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) addr: SocketAddr,
+    pub(crate) url: String,
+    pub(crate) dir: TempDir,
+    connector: TlsConnector,
+    stop: Option<oneshot::Sender<()>>,
+    bound: Option<Bound>,
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|_| panic!("no JSON: {:?}", String::from_utf8_lossy(&self.body)))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The code of a problem whose form is checked on the way.
+    pub(crate) fn problem(&self) -> String {
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
+        let json = self.json();
+        assert_eq!(json["status"], self.status.as_u16());
+        for member in ["title", "detail", "code", "type", "request_id"] {
+            assert!(json[member].as_str().is_some_and(|text| !text.is_empty()), "{member}: {json}");
+        }
+        json["code"].as_str().unwrap().to_owned()
+    }
+
+    /// Status, telling headers and body, with everything that differs from run to run replaced.
+    pub(crate) fn shown(&self) -> Value {
+        let telling = [
+            "allow",
+            "cache-control",
+            "content-disposition",
+            "content-language",
+            "content-type",
+            "idempotency-replayed",
+            "retry-after",
+            "strict-transport-security",
+            "www-authenticate",
+            "x-content-type-options",
+        ];
+        let headers: Map<String, Value> = telling
+            .into_iter()
+            .filter_map(|name| Some((name.to_owned(), redact_text(self.header(name)?).into())))
+            .collect();
+        let body = match serde_json::from_slice::<Value>(&self.body) {
+            Ok(json) => redact(json),
+            Err(_) => match std::str::from_utf8(&self.body) {
+                Ok(text) => text.into(),
+                Err(_) => "[bytes]".into(),
+            },
+        };
+        json!({ "status": self.status.as_u16(), "headers": headers, "body": body })
+    }
+}
+
+fn redact(value: Value) -> Value {
+    match value {
+        Value::String(text) => redact_text(&text).into(),
+        Value::Array(items) => items.into_iter().map(redact).collect(),
+        Value::Object(members) => members
+            .into_iter()
+            .map(|(name, value)| {
+                let value = match name.as_str() {
+                    "code" if value.as_str().is_some_and(|t| t.len() == 23) => "[code]".into(),
+                    "access_token"
+                    | "receipt"
+                    | "token"
+                    | "checkpoint"
+                    | "page_token"
+                    | "next_page"
+                    | "compensation_receipt" => "[opaque]".into(),
+                    "trust" => "[trust]".into(),
+                    "checkpoint_age_ms" => "[ms]".into(),
+                    _ => redact(value),
+                };
+                (name, value)
+            })
+            .collect(),
+        other => other,
+    }
+}
+
+fn redact_text(text: &str) -> String {
+    let mut out = String::new();
+    let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | ':' | '.');
+    let mut rest = text;
+    while !rest.is_empty() {
+        let end = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
+        let (word, tail) = rest.split_at(end);
+        out.push_str(&redact_word(word));
+        let step = tail.chars().next().map_or(0, char::len_utf8);
+        out.push_str(&tail[..step]);
+        rest = &tail[step..];
+    }
+    out
+}
+
+fn redact_word(word: &str) -> String {
+    for kind in ["pay", "acc", "per", "dev", "trf", "req"] {
+        if let Some(tail) = word.strip_prefix(kind).and_then(|tail| tail.strip_prefix('_')) {
+            if tail.len() >= 18 {
+                return format!("[{kind}]{}", tail.get(26..).unwrap_or(""));
+            }
+        }
+    }
+    let hex = word.len() == 64 && word.bytes().all(|b| b.is_ascii_hexdigit());
+    let time = word.len() == 24 && word.ends_with('Z') && word.as_bytes()[10] == b'T';
+    let address = word.starts_with("127.0.0.1:");
+    match (hex, time, address) {
+        (true, _, _) if word.bytes().all(|b| b == b'0') => "[zero]".to_owned(),
+        (true, _, _) => "[hash]".to_owned(),
+        (_, true, _) => "[time]".to_owned(),
+        (_, _, true) => "[address]".to_owned(),
+        _ => word.to_owned(),
+    }
+}
+
+/// A device with its key, as a client keeps it.
+pub(crate) struct Actor {
+    pub(crate) slots: SoftwareSlots,
+    pub(crate) slot: SlotName,
+    pub(crate) device: Option<DeviceId>,
+    pub(crate) person: Option<PersonId>,
+    pub(crate) account: Option<AccountId>,
+    pub(crate) token: RefCell<Option<String>>,
+    sequence: Cell<u64>,
+    previous: Cell<Hash32>,
+}
+
+impl Actor {
+    pub(crate) fn new() -> Self {
+        let slot = SlotName::new("device").unwrap();
+        let mut slots = SoftwareSlots::new();
+        slots.generate(slot.clone(), Algorithm::Ed25519, &mut OsEntropy).unwrap();
+        Self::with(slots, slot)
+    }
+
+    fn with(slots: SoftwareSlots, slot: SlotName) -> Self {
+        Self {
+            slots,
+            slot,
+            device: None,
+            person: None,
+            account: None,
+            token: RefCell::new(None),
+            sequence: Cell::new(0),
+            previous: Cell::new(Hash32::ZERO),
+        }
+    }
+
+    pub(crate) fn account(&self) -> AccountId {
+        self.account.unwrap()
+    }
+
+    /// The statement of a step-up.
+    pub(crate) fn step_up(
+        &self,
+        server: &Server,
+        payment: PaymentId,
+        intent_hash: Hash32,
+    ) -> String {
+        let proof = StepUpProof {
+            payment,
+            device: self.device.unwrap(),
+            intent_hash,
+            created: server.clock.now(),
+            audience: server.engine.audience().clone(),
+        };
+        encode(&tpw_proof::sign(&proof, &self.slots, &self.slot).unwrap())
+    }
+}
+
+/// A signed intent, ready to be sent.
+pub(crate) struct Signed {
+    pub(crate) id: PaymentId,
+    pub(crate) intent: Intent,
+    pub(crate) hash: Hash32,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Signed {
+    pub(crate) fn body(&self) -> Value {
+        json!({ "statement": encode(&self.bytes) })
+    }
+}
+
+pub(crate) fn encode(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+pub(crate) fn random() -> [u8; 10] {
+    use tpw_crypto::Entropy as _;
+    let mut bytes = [0; 10];
+    OsEntropy.fill(&mut bytes).unwrap();
+    bytes
+}
+
+/// Bounds that leave room for everything but what a test is about.
+pub(crate) fn limits() -> Limits {
+    Limits::standard()
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(limits()).await
+    }
+
+    pub(crate) async fn start_with(limits: Limits) -> Self {
+        let dir = TempDir::new().unwrap();
+        // TLS clients read the system's clock, so ours begins there.
+        let clock = Arc::new(ManualClock::new(SystemClock::new().now()));
+        let config = Config::new(Name::new("tpw.test").unwrap());
+        let engine = Engine::open(dir.path(), config, clock.clone()).unwrap();
+        let options = ServeOptions {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            tls: Tls::Development { dir: dir.path().to_owned() },
+            public_url: None,
+            limits,
+        };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let ended = async move {
+            let _sender_gone = stopped.await;
+        };
+        let bound = serve(engine.clone(), options, ended).await.unwrap();
+        let pem = std::fs::read(development_certificate_path(dir.path())).unwrap();
+        let connector = connector(&pem, &rustls::version::TLS13, &[b"http/1.1"]);
+        let (addr, url) = (bound.addr(), bound.url().to_owned());
+        let (stop, bound) = (Some(stop), Some(bound));
+        Self { engine, clock, addr, url, dir, connector, stop, bound }
+    }
+
+    /// Stops serving and waits for its end.
+    pub(crate) async fn stop(mut self) -> (Arc<Engine>, TempDir) {
+        drop(self.stop.take());
+        self.bound.take().unwrap().stopped().await;
+        (self.engine, self.dir)
+    }
+
+    pub(crate) async fn connect(&self) -> TlsStream<TcpStream> {
+        connect(&self.connector, self.addr).await.unwrap()
+    }
+
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Answer {
+        let stream = TokioIo::new(self.connect().await);
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
+        let driver = tokio::spawn(connection);
+        let mut request = Request::builder()
+            .method(method.parse::<Method>().unwrap())
+            .uri(path)
+            .header("host", self.addr.to_string());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(Bytes::from(body))).unwrap();
+        let response = sender.send_request(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        driver.abort();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, &[], Vec::new()).await
+    }
+
+    pub(crate) async fn post_json(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &Value,
+    ) -> Answer {
+        let mut all = vec![("content-type", "application/json")];
+        all.extend_from_slice(headers);
+        self.send("POST", path, &all, body.to_string().into_bytes()).await
+    }
+
+    fn http_url(&self, path: &str) -> HttpUrl {
+        HttpUrl::parse(&format!("{}{path}", self.url)).unwrap()
+    }
+
+    /// A proof of a request.
+    pub(crate) fn proof(
+        &self,
+        actor: &Actor,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+    ) -> String {
+        let url = self.http_url(path);
+        let now = self.clock.now();
+        let request = DpopRequest { method, url: &url, access_token: token, now };
+        dpop::make(&actor.slots, &actor.slot, &request, &mut OsEntropy).unwrap()
+    }
+
+    pub(crate) async fn token(&self, actor: &Actor) -> String {
+        let known = actor.token.borrow().clone();
+        if let Some(token) = known {
+            return token;
+        }
+        let proof = self.proof(actor, "POST", "/v1/tokens", None);
+        let answer = self.send("POST", "/v1/tokens", &[("dpop", &proof)], Vec::new()).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let token = answer.json()["access_token"].as_str().unwrap().to_owned();
+        *actor.token.borrow_mut() = Some(token.clone());
+        token
+    }
+
+    /// A request with token and proof.
+    pub(crate) async fn call(
+        &self,
+        actor: &Actor,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Answer {
+        self.call_in(actor, method, path, body, &[]).await
+    }
+
+    pub(crate) async fn call_in(
+        &self,
+        actor: &Actor,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+        extra: &[(&str, &str)],
+    ) -> Answer {
+        let token = self.token(actor).await;
+        let proof = self.proof(actor, method, path, Some(&token));
+        let authorization = format!("DPoP {token}");
+        let mut headers = vec![("authorization", authorization.as_str()), ("dpop", &proof)];
+        headers.extend_from_slice(extra);
+        if body.is_some() {
+            headers.push(("content-type", "application/json"));
+        }
+        let body = body.map_or_else(Vec::new, |body| body.to_string().into_bytes());
+        self.send(method, path, &headers, body).await
+    }
+
+    /// The operator's own device, as whoever has the data folder has it.
+    pub(crate) fn operator(&self) -> Actor {
+        let bytes = std::fs::read(self.engine.operator_key_path()).unwrap();
+        let slots = SoftwareSlots::from_secret_bytes(&bytes).unwrap();
+        Actor::with(slots, SlotName::new("operator").unwrap())
+    }
+
+    /// Enters a person with one funded account.
+    pub(crate) async fn add_person(&self, operator: &Actor, name: &str, opening: &str) -> Value {
+        let account = json!({
+            "asset": "USD/2", "kind": "custodial", "label": "main", "opening": opening,
+        });
+        let body = json!({ "name": name, "accounts": [account], "enrolment_code": true });
+        let answer = self.call(operator, "POST", "/v1/people", Some(&body)).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.json()
+    }
+
+    pub(crate) async fn enrol_with(&self, actor: &Actor, code: &str) -> Answer {
+        let parsed: EnrolmentCode = code.parse().unwrap();
+        let url = self.http_url("/v1/devices");
+        let (slots, slot, now) = (&actor.slots, &actor.slot, self.clock.now());
+        let proof = enrol::prove(slots, slot, &url, &parsed, now, &mut OsEntropy).unwrap();
+        self.post_json("/v1/devices", &[("dpop", &proof)], &json!({ "code": code })).await
+    }
+
+    /// A person with one account and one enrolled device.
+    pub(crate) async fn person(&self, operator: &Actor, name: &str, opening: &str) -> Actor {
+        let added = self.add_person(operator, name, opening).await;
+        let mut actor = Actor::new();
+        let answer = self.enrol_with(&actor, added["code"].as_str().unwrap()).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        let enrolled = answer.json();
+        actor.device = Some(enrolled["device"].as_str().unwrap().parse().unwrap());
+        actor.person = Some(enrolled["person"].as_str().unwrap().parse().unwrap());
+        actor.account = Some(enrolled["accounts"][0]["id"].as_str().unwrap().parse().unwrap());
+        actor
+    }
+
+    /// The next intent of this device; the chain goes on only with [`Server::sent`].
+    pub(crate) fn intent(&self, from: &Actor, to: AccountId, minor: u128) -> Intent {
+        let now = self.clock.now();
+        Intent {
+            payment: PaymentId::new(now.unix_ms(), random()),
+            device: from.device.unwrap(),
+            payer: from.account(),
+            payee: to,
+            money: Money { amount: Amount::from_minor(minor), asset: "USD/2".parse().unwrap() },
+            fee_limit: Amount::ZERO,
+            sequence: from.sequence.get() + 1,
+            previous: from.previous.get(),
+            seen: TreeHead { size: 0, root: Hash32::ZERO },
+            created: now,
+            expires: now.plus(Span::from_secs(600)),
+            audience: self.engine.audience().clone(),
+            purpose: Purpose::new("lunch").unwrap(),
+        }
+    }
+
+    pub(crate) fn sign(&self, from: &Actor, intent: Intent) -> Signed {
+        let bytes = tpw_proof::sign(&intent, &from.slots, &from.slot).unwrap();
+        let hash = tpw_proof::statement::payload_hash(&intent);
+        Signed { id: intent.payment, intent, hash, bytes }
+    }
+
+    pub(crate) async fn submit(&self, signed: &Signed) -> Answer {
+        let key = signed.id.to_string();
+        self.post_json("/v1/payments", &[("idempotency-key", &key)], &signed.body()).await
+    }
+
+    /// Signs and sends the next intent, and moves the chain on.
+    pub(crate) async fn pay(&self, from: &Actor, to: AccountId, minor: u128) -> (Signed, Answer) {
+        let signed = self.sign(from, self.intent(from, to, minor));
+        let answer = self.submit(&signed).await;
+        from.sequence.set(signed.intent.sequence);
+        from.previous.set(signed.hash);
+        (signed, answer)
+    }
+
+    /// What a refused request must not change.
+    pub(crate) async fn state(&self, operator: &Actor, actors: &[&Actor]) -> Vec<Value> {
+        let mut state = vec![self.engine.log().newest().unwrap().head.size.into()];
+        for actor in actors {
+            let path = format!("/v1/accounts/{}", actor.account());
+            let mut account = self.call(operator, "GET", &path, None).await.json();
+            account.as_object_mut().unwrap().remove("as_of");
+            state.push(account);
+            let head = self.engine.chain_head(actor.device.unwrap(), actor.account());
+            state.push(json!([head.sequence, head.hash.to_string()]));
+        }
+        state
+    }
+}
+
+pub(crate) fn connector(
+    pem: &[u8],
+    version: &'static rustls::SupportedProtocolVersion,
+    alpn: &[&[u8]],
+) -> TlsConnector {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(pem).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+    TlsConnector::from(Arc::new(config))
+}
+
+pub(crate) async fn connect(
+    connector: &TlsConnector,
+    addr: SocketAddr,
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(addr).await?;
+    connector.connect(ServerName::try_from("localhost").unwrap(), stream).await
+}

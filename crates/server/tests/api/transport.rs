@@ -1,0 +1,131 @@
+//! Below the API: TLS, slow clients, large heads, and a clean end.
+
+use crate::support::{Server, connect, connector, limits};
+use core::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tpw_server::development_certificate_path;
+
+fn pem(server: &Server) -> Vec<u8> {
+    std::fs::read(development_certificate_path(server.dir.path())).unwrap()
+}
+
+#[tokio::test]
+async fn only_tls_1_3_with_a_post_quantum_key_exchange() {
+    let server = Server::start().await;
+    let stream = server.connect().await;
+    let connection = stream.get_ref().1;
+    assert_eq!(connection.protocol_version(), Some(rustls::ProtocolVersion::TLSv1_3));
+    let group = connection.negotiated_key_exchange_group().unwrap().name();
+    assert_eq!(group, rustls::NamedGroup::X25519MLKEM768);
+    let old = connector(&pem(&server), &rustls::version::TLS12, &[b"http/1.1"]);
+    assert!(connect(&old, server.addr).await.is_err(), "TLS 1.2 is refused");
+    // Clear text gets no answer in HTTP.
+    let mut stream = TcpStream::connect(server.addr).await.unwrap();
+    stream.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    let _closed = stream.read_to_end(&mut answer).await;
+    assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn http_2_is_spoken_when_asked_for() {
+    let server = Server::start().await;
+    let second = connector(&pem(&server), &rustls::version::TLS13, &[b"h2"]);
+    let stream = connect(&second, server.addr).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let io = hyper_util::rt::TokioIo::new(stream);
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake::<_, _, String>(executor, io).await.unwrap();
+    tokio::spawn(connection);
+    let uri = format!("https://{}/livez", server.addr);
+    let request = axum::http::Request::get(uri).body(String::new()).unwrap();
+    assert_eq!(sender.send_request(request).await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_slow_client_is_cut_off() {
+    let mut limits = limits();
+    limits.head_time = Duration::from_millis(300);
+    limits.body_time = Duration::from_millis(300);
+    limits.handshake_time = Duration::from_millis(300);
+    let server = Server::start_with(limits).await;
+    let patience = Duration::from_secs(5);
+
+    // No handshake at all.
+    let mut stream = TcpStream::connect(server.addr).await.unwrap();
+    let mut answer = Vec::new();
+    tokio::time::timeout(patience, stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.is_empty());
+
+    // A head that never ends, byte by byte.
+    let (mut reading, mut writing) = tokio::io::split(server.connect().await);
+    let dripping = tokio::spawn(async move {
+        for byte in b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Slow: ".iter().cycle() {
+            if writing.write_all(&[*byte]).await.is_err() || writing.flush().await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let mut answer = Vec::new();
+    let _closed = tokio::time::timeout(patience, reading.read_to_end(&mut answer)).await.unwrap();
+    assert!(!answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+    dripping.abort();
+
+    // A body that never comes.
+    let mut stream = server.connect().await;
+    let head = "POST /v1/payments HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+                Idempotency-Key: x\r\nContent-Length: 100\r\nConnection: close\r\n\r\n{";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 4096];
+    let read = tokio::time::timeout(patience, stream.read(&mut answer)).await.unwrap().unwrap();
+    let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert_eq!(server.get("/livez").await.status, 200, "others are served");
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_refused() {
+    let server = Server::start().await;
+    let mut stream = server.connect().await;
+    let head = format!("GET /livez HTTP/1.1\r\nHost: x\r\nX-Large: {}\r\n\r\n", "x".repeat(40_000));
+    let _cut_off = stream.write_all(head.as_bytes()).await;
+    let mut answer = vec![0; 4096];
+    let read = stream.read(&mut answer).await.unwrap_or(0);
+    let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
+    assert!(read == 0 || answer.starts_with("HTTP/1.1 431"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_stopped_server_ends_open_connections() {
+    let server = Server::start().await;
+    let addr = server.addr;
+    let mut idle = server.connect().await;
+    let began = std::time::Instant::now();
+    let (engine, _dir) = server.stop().await;
+    engine.close();
+    assert!(began.elapsed() < Duration::from_secs(9), "idle connections do not hold it up");
+    let mut rest = Vec::new();
+    let _closed = tokio::time::timeout(Duration::from_secs(5), idle.read_to_end(&mut rest)).await;
+    assert!(TcpStream::connect(addr).await.is_err(), "the port is free");
+}
+
+#[tokio::test]
+async fn the_development_certificate_says_what_it_is_and_is_kept() {
+    let server = Server::start().await;
+    let first = pem(&server);
+    let der = {
+        use rustls_pki_types::pem::PemObject as _;
+        rustls_pki_types::CertificateDer::from_pem_slice(&first).unwrap()
+    };
+    let name = tpw_server::DEVELOPMENT_NAME.as_bytes();
+    assert!(der.windows(name.len()).any(|window| window == name));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let key = server.dir.path().join("development-certificate.key");
+        assert_eq!(std::fs::metadata(key).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}

@@ -1,0 +1,38 @@
+//! What an operator does: sensible things most of the time, and the wrong thing at the wrong time as well.
+
+use crate::chance::Chance;
+use crate::model::{Model, Standing};
+use tpw_core::{AccountId, Amount, Hash32, Instant, PaymentId, TransferId};
+use tpw_flow::{Command, Frozen};
+
+/// Some command about something that exists.
+pub(crate) fn command(
+    model: &Model,
+    accounts: &[AccountId],
+    now: Instant,
+    chance: &mut Chance,
+) -> Option<Command> {
+    let operator = Hash32::new([7; 32]);
+    let waiting: &[Standing] = &[Standing::Held, Standing::StepUp];
+    let payment = |chance: &mut Chance, wanted: &[Standing]| {
+        let any = chance.one_in(8);
+        let fits = |standing| any || wanted.contains(&standing);
+        let found: Vec<PaymentId> =
+            model.payments.iter().filter(|(_, p)| fits(p.standing)).map(|(id, _)| *id).collect();
+        chance.pick(&found).copied()
+    };
+    Some(match chance.below(20) {
+        0..=4 => Command::Release { payment: payment(chance, &[Standing::Held])?, operator },
+        5..=6 => Command::Reject { payment: payment(chance, waiting)? },
+        7..=9 => Command::Recall { payment: payment(chance, &[Standing::Booked])?, operator },
+        10..=11 => Command::RailConfirm { payment: payment(chance, &[Standing::Booked])? },
+        12..=13 => Command::RailReturn { payment: payment(chance, &[Standing::Booked])? },
+        14..=15 => Command::Fund {
+            account: *chance.pick(accounts)?,
+            amount: Amount::from_minor(chance.below(3_000_000).saturating_add(1).into()),
+            transfer: TransferId::new(now.unix_ms(), chance.bytes()),
+        },
+        16 => Command::Freeze { account: *chance.pick(accounts)?, frozen: Frozen::Yes },
+        _ => Command::Freeze { account: *chance.pick(accounts)?, frozen: Frozen::No },
+    })
+}

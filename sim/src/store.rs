@@ -1,0 +1,220 @@
+//! The virtual store: rows in memory. A commit writes a whole batch or nothing.
+
+use crate::keys::AUDIENCE;
+use crate::{Checked, Defect, broken, ensure};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use tpw_core::{AccountId, Asset, Instant, Intent, Name, PaymentId, Span, TransferId};
+use tpw_flow::{
+    Archive, ArchiveError, Changes, Desk, LeafRow, Opening, Payment, RailInstruction, Registry,
+    Status, stored,
+};
+use tpw_ledger::{Account, AccountKind, HoldChange, HoldRow, Ledger, TransferRow};
+use tpw_screen::{Facts, Rules, Screen};
+
+/// How far back screening remembers.
+const MEMORY: Span = Span::from_secs(30 * 24 * 3600);
+
+pub(crate) struct Store {
+    accounts: Vec<Account>,
+    place: HashMap<AccountId, usize>,
+    pub(crate) transfers: Vec<TransferRow>,
+    transfer_ids: HashSet<TransferId>,
+    holds: BTreeMap<u64, HoldRow>,
+    pub(crate) registry: Registry,
+    payments: HashMap<PaymentId, Row>,
+    /// In the order in which they were first stored.
+    pub(crate) ids: Vec<PaymentId>,
+    pub(crate) leaves: Vec<LeafRow>,
+    pub(crate) rail: Vec<RailInstruction>,
+    batches: u64,
+    defect: Option<Defect>,
+}
+
+/// A payment with the columns by which it is found again.
+struct Row {
+    bytes: Vec<u8>,
+    status: Option<Status>,
+    intent: Intent,
+    received: Option<Instant>,
+}
+
+impl Archive for Store {
+    fn payment(&self, id: PaymentId) -> Result<Option<Payment>, ArchiveError> {
+        let payment = self.payments.get(&id).map(|row| stored::from_bytes(&row.bytes));
+        payment.transpose().map_err(|error| ArchiveError(error.to_string()))
+    }
+}
+
+impl Store {
+    pub(crate) fn new(defect: Option<Defect>) -> Self {
+        Self {
+            accounts: Vec::new(),
+            place: HashMap::new(),
+            transfers: Vec::new(),
+            transfer_ids: HashSet::new(),
+            holds: BTreeMap::new(),
+            registry: Registry::default(),
+            payments: HashMap::new(),
+            ids: Vec::new(),
+            leaves: Vec::new(),
+            rail: Vec::new(),
+            batches: 0,
+            defect,
+        }
+    }
+
+    /// Writes a batch; what a real store's keys forbid is an error, after which the run is over.
+    pub(crate) fn commit(&mut self, changes: &Changes) -> Checked {
+        self.batches = self.batches.saturating_add(1);
+        let tenth = self.batches.is_multiple_of(10);
+        if self.defect == Some(Defect::StoreLies) && tenth {
+            return Ok(());
+        }
+        self.write_registry(changes);
+        self.write_ledger(&changes.ledger, tenth)?;
+        for payment in &changes.payments {
+            let bytes = stored::to_bytes(payment).ok_or("a payment between two states")?;
+            if self.defect == Some(Defect::StoreForgetsPayments)
+                && payment.status() == Some(Status::Booked)
+            {
+                continue;
+            }
+            let (status, received) = (payment.status(), payment.received());
+            let row = Row { bytes, status, intent: payment.intake().intent().clone(), received };
+            if self.payments.insert(payment.id(), row).is_none() {
+                self.ids.push(payment.id());
+            }
+        }
+        for row in &changes.leaves {
+            let next = u64::try_from(self.leaves.len()).unwrap_or(u64::MAX);
+            ensure(row.index == next, || format!("leaf {} comes at {next}", row.index))?;
+            self.leaves.push(row.clone());
+        }
+        for instruction in &changes.rail {
+            let again = self.rail.iter().any(|known| known.payment == instruction.payment);
+            ensure(!again, || format!("{} is instructed twice", instruction.payment))?;
+            self.rail.push(instruction.clone());
+        }
+        Ok(())
+    }
+
+    fn write_registry(&mut self, changes: &Changes) {
+        let registry = &mut self.registry;
+        registry.people.extend(changes.people.iter().map(|p| (p.id, p.clone())));
+        changes.devices.iter().for_each(|device| registry.add_device(device.clone()));
+        registry.codes.extend(changes.codes.iter().copied());
+        registry.owners.extend(changes.owners.iter().cloned());
+        if self.defect != Some(Defect::StoreDropsChains) {
+            let chains = changes.chains.iter();
+            registry.chains.extend(chains.map(|(device, account, head)| ((*device, *account), *head)));
+        }
+    }
+
+    fn write_ledger(&mut self, changes: &tpw_ledger::Changes, tenth: bool) -> Checked {
+        for (number, row) in changes.accounts.iter().enumerate() {
+            let mut row = *row;
+            if self.defect == Some(Defect::StoreCreditsTwice) && number == 0 && tenth {
+                row.credits_posted = row.credits_posted.plus(row.credits_posted).unwrap_or(row.credits_posted);
+            }
+            match self.place.get(&row.id).and_then(|place| self.accounts.get_mut(*place)) {
+                Some(slot) => *slot = row,
+                None => {
+                    self.place.insert(row.id, self.accounts.len());
+                    self.accounts.push(row);
+                }
+            }
+        }
+        let dropped = self.defect == Some(Defect::StoreDropsTransfer) && tenth;
+        for row in changes.transfers.iter().skip(usize::from(dropped)) {
+            let fresh = self.transfer_ids.insert(row.id);
+            ensure(fresh, || format!("transfer {} is stored twice", row.id))?;
+            self.transfers.push(*row);
+        }
+        for change in &changes.holds {
+            match change {
+                HoldChange::Opened(hold) => drop(self.holds.insert(hold.number, *hold)),
+                HoldChange::Resolved { .. } if self.defect == Some(Defect::StoreKeepsHolds) => {}
+                HoldChange::Resolved { number, .. } => drop(self.holds.remove(number)),
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn leaf_count(&self) -> u64 {
+        u64::try_from(self.leaves.len()).unwrap_or(u64::MAX)
+    }
+
+    /// All payments, in the order in which they were first stored, read as after a restart.
+    pub(crate) fn all(&self) -> Checked<Vec<Payment>> {
+        let read = |id: &PaymentId| self.payment(*id).map_err(broken)?.ok_or_else(String::new);
+        self.ids.iter().map(read).collect()
+    }
+
+    /// What the writer starts from: the way of the real store, row by row.
+    pub(crate) fn restore(&self, rules: &Rules, now: Instant) -> Checked<Desk> {
+        let last = self.transfers.last().map_or(0, |row| row.number);
+        let ledger =
+            Ledger::from_rows(self.accounts.iter().copied(), self.holds.values().copied(), last)
+                .map_err(broken)?;
+        let screen = self.remember(rules, &ledger, now);
+        let waits = |(_, row): &(_, &Row)| matches!(row.status, Some(Status::StepUp | Status::Held));
+        let rows = self.rows().filter(waits);
+        let waiting = rows.map(|(_, row)| stored::from_bytes(&row.bytes).map_err(broken));
+        let waiting = waiting.collect::<Checked<Vec<_>>>()?;
+        let issuance: HashMap<Asset, AccountId> = ledger
+            .accounts()
+            .filter(|account| account.kind == AccountKind::Issuance)
+            .map(|account| (account.asset, account.id))
+            .collect();
+        Ok(Desk::open(Opening {
+            audience: Name::new(AUDIENCE).map_err(broken)?,
+            ledger,
+            screen,
+            registry: copy(&self.registry),
+            waiting,
+            leaves: self.leaf_count(),
+            issuance,
+        }))
+    }
+
+    fn rows(&self) -> impl Iterator<Item = (PaymentId, &Row)> {
+        self.ids.iter().filter_map(|id| self.payments.get(id).map(|row| (*id, row)))
+    }
+
+    fn remember(&self, rules: &Rules, ledger: &Ledger, now: Instant) -> Screen {
+        let mut screen = Screen::new(rules.clone());
+        let opened = |id: &AccountId| ledger.account(id).map(|account| account.opened);
+        for (payment, row) in self.rows() {
+            let (intent, at) = (&row.intent, row.received.unwrap_or(now));
+            let moved = matches!(row.status, Some(Status::Booked | Status::Compensated));
+            if !moved || at < now.minus(MEMORY) {
+                continue;
+            }
+            let enrolled = self.registry.devices.get(&intent.device).map(|d| d.enrolled);
+            screen.observe(&Facts {
+                payment,
+                payer: intent.payer,
+                payee: intent.payee,
+                money: intent.money,
+                device: intent.device,
+                device_enrolled: enrolled.unwrap_or(at),
+                payer_opened: opened(&intent.payer).unwrap_or(at),
+                payee_opened: opened(&intent.payee),
+                at,
+            });
+        }
+        screen
+    }
+}
+
+fn copy(registry: &Registry) -> Registry {
+    Registry {
+        people: registry.people.clone(),
+        devices: registry.devices.clone(),
+        codes: registry.codes.clone(),
+        owners: registry.owners.clone(),
+        chains: registry.chains.clone(),
+        by_jwk: registry.by_jwk.clone(),
+        by_cose: registry.by_cose.clone(),
+    }
+}

@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""Holds both verifiers to the corpus `vectors/receipts` and to each other.
+
+    test_verify.py [--tpw BINARY] [--judge-dir BINARY] [--flips 2000] [--seed 1]
+
+Method: `verify.py` must give every receipt the verdict and the layer of the manifest, and so must the product's own
+verifier where one is given: `tpw` itself, or the example `judge_dir` of the crate `tpw-proof`, which judges many files
+at once. Then good receipts with one byte changed at random: the verdicts must be equal, down to every layer and level.
+Without `judge_dir` these are only counted: nearly all of them must be refused.
+"""
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import warnings
+
+import verify
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+CORPUS = os.path.join(HERE, "vectors", "receipts")
+
+
+def read(*path):
+    with open(os.path.join(*path), "rb") as file:
+        return file.read()
+
+
+class Tally:
+    def __init__(self):
+        self.passed = self.failed = 0
+
+    def check(self, name, found, wanted):
+        if found == wanted:
+            self.passed += 1
+        else:
+            self.failed += 1
+            print(f"FAILED {name}: found {found}, wanted {wanted}")
+
+
+def verdict(answer):
+    return answer["valid"], answer["layer"]
+
+
+def everything(answer):
+    return {part: answer[part] for part in ("valid", "layer", "levels", "layers")}
+
+
+def flips(count, seed):
+    """Good receipts with one byte changed: (name, place, trust, bytes)."""
+    dice = random.Random(seed)
+    good = [case for case in manifest() if case["valid"]]
+    for number in range(count):
+        case = dice.choice(good)
+        data = bytearray(read(CORPUS, case["file"]))
+        place = dice.randrange(len(data))
+        data[place] ^= dice.randrange(1, 256)
+        yield f"flip {number} of {case['file']} at {place}", case["trust"], bytes(data)
+
+
+def manifest():
+    return json.loads(read(CORPUS, "manifest.json"))
+
+
+def by_judge_dir(binary, pairs):
+    """The verdicts over many (trust file, receipt file) pairs."""
+    with tempfile.NamedTemporaryFile("w", suffix=".list") as listing:
+        listing.writelines(f"{trust}\t{file}\n" for trust, file in pairs)
+        listing.flush()
+        run = subprocess.run([binary, "--list", listing.name], check=True, capture_output=True, text=True)
+    return [everything(json.loads(line)) for line in run.stdout.splitlines()]
+
+
+def by_tpw(binary, pairs):
+    """The verdicts of the product's command, one call for each file; its exit code must say the same."""
+    found = []
+    for trust, file in pairs:
+        run = subprocess.run([binary, "verify", file, "--trust", trust, "--json"], capture_output=True, text=True)
+        answer = json.loads(run.stdout)
+        answer = answer[0] if isinstance(answer, list) else answer
+        if (run.returncode == 0) != answer["valid"] or run.returncode not in (0, 4):
+            found.append(("exit code", run.returncode))
+        else:
+            found.append((answer["valid"], answer.get("layer")))
+    return found
+
+
+class Ours:
+    """The second verifier, with each trust file read once."""
+
+    def __init__(self):
+        self.trusts = {}
+
+    def judge(self, data, trust):
+        if trust not in self.trusts:
+            self.trusts[trust] = verify.read_trust(read(CORPUS, trust).decode())
+        return everything(verify.judge(data, self.trusts[trust]))
+
+
+def corpus(tally, options):
+    ours, cases = Ours(), manifest()
+    pairs = [(os.path.join(CORPUS, case["trust"]), os.path.join(CORPUS, case["file"])) for case in cases]
+    verdicts = [ours.judge(read(CORPUS, case["file"]), case["trust"]) for case in cases]
+    for case, found in zip(cases, verdicts):
+        tally.check(case["file"], verdict(found), (case["valid"], case["layer"]))
+    if options.judge_dir:
+        for case, found, wanted in zip(cases, by_judge_dir(options.judge_dir, pairs), verdicts):
+            tally.check(f"{case['file']} by judge_dir", found, wanted)
+    if options.tpw:
+        for case, found, wanted in zip(cases, by_tpw(options.tpw, pairs), verdicts):
+            tally.check(f"{case['file']} by tpw", found, verdict(wanted))
+
+
+def random_flips(tally, options):
+    ours, changed, written, valid = Ours(), list(flips(options.flips, options.seed)), [], 0
+    with tempfile.TemporaryDirectory() as folder:
+        for number, (_, trust, data) in enumerate(changed):
+            written.append((os.path.join(CORPUS, trust), os.path.join(folder, f"{number}.tpr")))
+            with open(written[-1][1], "wb") as file:
+                file.write(data)
+        theirs = by_judge_dir(options.judge_dir, written) if options.judge_dir else [None] * len(changed)
+    for (name, trust, data), other in zip(changed, theirs):
+        found = ours.judge(data, trust)
+        valid += found["valid"]
+        if other is not None:
+            tally.check(name, found, other)
+    # Only the trust hint, lines of unknown witnesses and certificates beside the chain are vouched for by nothing.
+    tally.check("flips that change nothing are few", valid * 20 <= options.flips, True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="holds both verifiers to the corpus and to each other")
+    parser.add_argument("--tpw", help="the product's binary")
+    parser.add_argument("--judge-dir", help="the example `judge_dir` of the crate `tpw-proof`")
+    parser.add_argument("--flips", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")  # changed certificates are odd, and nobody reads what a library thinks of them
+    tally = Tally()
+    corpus(tally, options)
+    random_flips(tally, options)
+    print(f"{tally.passed} passed, {tally.failed} failed")
+    return 1 if tally.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
