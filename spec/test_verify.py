@@ -79,12 +79,16 @@ def by_tpw(binary, pairs):
     found = []
     for trust, file in pairs:
         run = subprocess.run([binary, "verify", file, "--trust", trust, "--json"], capture_output=True, text=True)
-        answer = json.loads(run.stdout)
-        answer = answer[0] if isinstance(answer, list) else answer
-        if (run.returncode == 0) != answer["valid"] or run.returncode not in (0, 4):
-            found.append(("exit code", run.returncode))
-        else:
-            found.append((answer["valid"], answer.get("layer")))
+        answer = json.loads(run.stdout or '{"valid": null}')
+        if run.returncode != {True: 0, False: 4}.get(answer["valid"]):
+            found.append(f"exit code {run.returncode}: {run.stderr}")
+            continue
+        found.append({
+            "valid": answer["valid"],
+            "layer": (answer.get("failure") or {}).get("layer"),
+            "levels": {level["name"]: level["outcome"] for level in answer["levels"]},
+            "layers": {layer: result["outcome"] for layer, result in answer["layers"].items()},
+        })
     return found
 
 
@@ -111,7 +115,7 @@ def corpus(tally, options):
             tally.check(f"{case['file']} by judge_dir", found, wanted)
     if options.tpw:
         for case, found, wanted in zip(cases, by_tpw(options.tpw, pairs), verdicts):
-            tally.check(f"{case['file']} by tpw", found, verdict(wanted))
+            tally.check(f"{case['file']} by tpw", found, wanted)
 
 
 def random_flips(tally, options):

@@ -63,7 +63,6 @@ arg-cert = The certificate chain in PEM; without it a self-made development cert
 arg-key = A key file: the certificate’s, or the operator’s
 arg-audience = The operator’s name: payments are signed for it
 arg-rules = Screening rules in TOML, in place of the built-in ones
-arg-requests-per-second = How often one address or device may ask, per second, where the usual limits are too narrow
 arg-rate-limit = How many requests a second one address or device may send
 arg-wallet = The wallet’s folder; by default under the XDG data directory
 arg-passphrase-file = A file whose first line is the passphrase; - is standard input

@@ -63,7 +63,6 @@ arg-cert = PEM 格式的证书链；不给出则使用自制的开发证书
 arg-key = 密钥文件：证书的密钥，或运营方的密钥
 arg-audience = 运营方的名称：付款是签给它的
 arg-rules = TOML 格式的审核规则，代替内置规则
-arg-requests-per-second = 通常限制过严时，单个地址或设备每秒可发出的请求数
 arg-rate-limit = 单个地址或设备每秒最多的请求数
 arg-wallet = 钱包文件夹；默认在 XDG 数据目录下
 arg-passphrase-file = 首行为口令的文件；- 表示标准输入

@@ -209,9 +209,13 @@ impl<'k> World<'k> {
     }
 
     fn wish(&mut self, from: AccountId, asset: Asset) -> Option<Wish> {
+        let ledger = self.server.desk.ledger();
+        let fits = |id: &&AccountId| ledger.account(id).is_some_and(|a| a.asset == asset);
+        let same: Vec<AccountId> = self.accounts.iter().filter(fits).copied().collect();
         let to = match self.chance.below(40) {
             0 => AccountId::new(1, [1; 10]),
-            _ => *self.chance.pick(&self.accounts)?,
+            1..=3 => *self.chance.pick(&self.accounts)?,
+            _ => *self.chance.pick(&same)?,
         };
         let amount = match self.chance.below(20) {
             0..=12 => self.chance.below(50_000),

@@ -382,11 +382,13 @@ impl Model {
             }
             Command::Fund { account, amount, .. } => {
                 let funded = self.accounts.get(account).ok_or("unknown_account")?;
-                if funded.frozen {
+                let (asset, frozen) = (funded.asset, funded.frozen);
+                let from = self.issuance(asset).ok_or("unknown_asset")?;
+                let dry = self.accounts.get(&from).is_some_and(|account| account.frozen);
+                if frozen || dry || from == *account {
                     return Err("ledger_refused");
                 }
-                let asset = funded.asset;
-                self.bring_in(*account, asset, minor(*amount));
+                self.post(&from, account, minor(*amount));
                 Ok("done".to_owned())
             }
             Command::Freeze { account, frozen } => {
@@ -409,14 +411,13 @@ impl Model {
         let (asset, kind) = (order.asset, order.kind);
         let account = Account { asset, kind, posted: 0, held: 0, frozen: false, owner };
         self.accounts.insert(order.id, account);
-        self.bring_in(order.id, asset, minor(order.opening));
+        if let Some(from) = self.issuance(asset) {
+            self.post(&from, &order.id, minor(order.opening));
+        }
     }
 
-    fn bring_in(&mut self, to: AccountId, asset: Asset, amount: i128) {
-        let is_issuance = |a: &Account| a.kind == AccountKind::Issuance && a.asset == asset;
-        let issuance = self.accounts.iter().find(|(_, a)| is_issuance(a)).map(|(id, _)| *id);
-        if let Some(from) = issuance {
-            self.post(&from, &to, amount);
-        }
+    fn issuance(&self, asset: Asset) -> Option<AccountId> {
+        let fits = |a: &Account| a.kind == AccountKind::Issuance && a.asset == asset;
+        self.accounts.iter().find(|(_, account)| fits(account)).map(|(id, _)| *id)
     }
 }

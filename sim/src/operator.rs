@@ -21,7 +21,7 @@ pub(crate) fn command(
             model.payments.iter().filter(|(_, p)| fits(p.standing)).map(|(id, _)| *id).collect();
         chance.pick(&found).copied()
     };
-    Some(match chance.below(20) {
+    Some(match chance.below(28) {
         0..=4 => Command::Release { payment: payment(chance, &[Standing::Held])?, operator },
         5..=6 => Command::Reject { payment: payment(chance, waiting)? },
         7..=9 => Command::Recall { payment: payment(chance, &[Standing::Booked])?, operator },

@@ -11,9 +11,7 @@ const CLOSE: &str = "<!-- end of demo output -->";
 const PAGES: &[(&str, &str)] = &[("README.md", "en"), ("README.zh-CN.md", "zh-CN")];
 
 fn demo(place: &Workplace) -> shell::Call {
-    place
-        .cargo(["run", "--quiet", "--locked", "--package", "tpw", "--", "demo", "--once"])
-        .env("NO_COLOR", "1")
+    place.call(place.program("tpw")).words(&["demo", "--once"]).env("NO_COLOR", "1")
 }
 
 /// Runs the demo for machines: one JSON object, of a payment that went through all eight steps.
@@ -50,6 +48,7 @@ pub(crate) fn check_pages(place: &Workplace) -> Result<(), Failure> {
 
 /// Puts what the demo prints into the READMEs.
 pub(crate) fn refresh(place: &Workplace) -> Result<(), Failure> {
+    place.build_programs()?;
     for (page, language) in PAGES {
         let path = place.root().join(page);
         let text = shell::read(&path)?;
@@ -60,6 +59,7 @@ pub(crate) fn refresh(place: &Workplace) -> Result<(), Failure> {
                 "`{page}` needs a line `{OPEN}` and a line `{CLOSE}`"
             )));
         };
+        let printed = without_folder(&printed);
         let trimmed: Vec<&str> = printed.trim_end().lines().map(str::trim_end).collect();
         let block = format!("{OPEN}\n```text\n{}\n```\n{CLOSE}", trimmed.join("\n"));
         shell::write(&path, &format!("{before}{block}{after}"))?;
@@ -86,11 +86,25 @@ fn difference(shown: &str, printed: &str) -> Option<(String, String)> {
     })
 }
 
-/// Lines without what changes from run to run: a word with a digit becomes `#`.
+/// The text with the temporary folder of this run as `…`.
+fn without_folder(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        for word in line.split_inclusive(' ') {
+            let below = word.split_once("/.tmp").and_then(|(_, rest)| rest.split_once('/'));
+            match below {
+                Some((_, below)) => out.extend(["…/", below]),
+                None => out.push_str(word),
+            }
+        }
+    }
+    out
+}
+
+/// Lines without what changes from run to run: a word with a digit, and a path, become `#`.
 fn plain(text: &str) -> Vec<String> {
-    let word = |word: &str| {
-        if word.contains(|c: char| c.is_ascii_digit()) { "#".to_owned() } else { word.to_owned() }
-    };
+    let varies = |word: &str| word.contains('/') || word.contains(|c: char| c.is_ascii_digit());
+    let word = |word| if varies(word) { "#" } else { word };
     let lines =
         text.lines().map(|line| line.split_whitespace().map(word).collect::<Vec<_>>().join(" "));
     lines.filter(|line| !line.is_empty()).collect()
@@ -106,6 +120,12 @@ mod tests {
         let found = difference("paid in 12 ms\n", "sent in 12 ms");
         assert_eq!(found, Some(("paid in # ms".to_owned(), "sent in # ms".to_owned())));
         assert!(difference("a\nb\n", "a\n").is_some());
+    }
+
+    #[test]
+    fn a_temporary_folder_is_hidden() {
+        let text = "file: /var/.tmpAb3/alice/a.tpr (valid)\nno folder\n";
+        assert_eq!(without_folder(text), "file: …/alice/a.tpr (valid)\nno folder\n");
     }
 
     #[test]

@@ -58,6 +58,16 @@ impl Workplace {
         self.target.join("tools")
     }
 
+    /// Builds the programs of the workspace as the tests do, so that nothing is compiled a second time.
+    pub(crate) fn build_programs(&self) -> Result<(), Failure> {
+        self.cargo(["build", "--quiet", "--workspace", "--bins", "--locked"]).pass()
+    }
+
+    /// Where `build_programs` puts one.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.target.join("debug").join(name)
+    }
+
     /// A call of the cargo that runs this task.
     pub(crate) fn cargo<const N: usize>(&self, words: [&str; N]) -> Call {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

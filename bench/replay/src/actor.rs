@@ -9,12 +9,12 @@ use std::fmt;
 use std::path::Path;
 use tokio::sync::Mutex;
 use tpw_access::dpop::{self, DpopRequest};
-use tpw_access::{EnrolmentCode, enrol};
 use tpw_access::url::HttpUrl;
+use tpw_access::{EnrolmentCode, enrol};
 use tpw_core::{Instant, Intent, Span, StepUpProof};
 use tpw_crypto::{SlotName, SoftwareSlots};
-use tpw_engines::entropy::OsEntropy;
 use tpw_engines::clock::{Clock as _, SystemClock};
+use tpw_engines::entropy::OsEntropy;
 use tpw_engines::files;
 use tpw_proof::statement;
 
@@ -97,7 +97,11 @@ impl Actor {
     }
 
     /// A proof for enrolling with a one-time code.
-    pub(crate) fn prove_code(&self, url: &str, code: &EnrolmentCode) -> Result<String, ReplayError> {
+    pub(crate) fn prove_code(
+        &self,
+        url: &str,
+        code: &EnrolmentCode,
+    ) -> Result<String, ReplayError> {
         let odd = |why: String| ReplayError::Option { option: "--server", why };
         let url = HttpUrl::parse(url).map_err(|error| odd(error.to_string()))?;
         enrol::prove(&self.slots, &self.slot, &url, code, now(), &mut OsEntropy)
@@ -105,7 +109,10 @@ impl Actor {
     }
 
     /// A token, kept or new. The outer error is ours, the inner one the server's.
-    pub(crate) async fn token(&self, client: &Client) -> Result<Result<String, String>, ReplayError> {
+    pub(crate) async fn token(
+        &self,
+        client: &Client,
+    ) -> Result<Result<String, String>, ReplayError> {
         let mut kept = self.token.lock().await;
         if let Some((token, ends)) = kept.as_ref()
             && *ends > now()
@@ -121,7 +128,9 @@ impl Actor {
             .body(Full::default());
         let Ok(request) = request else { return Ok(Err("no request".to_owned())) };
         let reply = match client.exchange(request).await {
-            Ok(reply) if matches!(reply.status, 429 | 503) => return Ok(Err("no token now".to_owned())),
+            Ok(reply) if matches!(reply.status, 429 | 503) => {
+                return Ok(Err("no token now".to_owned()));
+            }
             Ok(reply) => reply,
             Err(why) => return Ok(Err(why)),
         };

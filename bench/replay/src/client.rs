@@ -103,7 +103,11 @@ impl Reply {
     /// # Errors
     /// [`ReplayError::Answer`].
     pub fn success<T: DeserializeOwned>(&self, request: &str) -> Result<T, ReplayError> {
-        if (200..300).contains(&self.status) { self.json(request) } else { Err(self.unexpected(request)) }
+        if (200..300).contains(&self.status) {
+            self.json(request)
+        } else {
+            Err(self.unexpected(request))
+        }
     }
 
     /// An error that tells this answer.

@@ -62,6 +62,11 @@ fn read(path: &Path) -> Result<Vec<u8>, ReplayError> {
     std::fs::read(path).map_err(ReplayError::io("read", path))
 }
 
+/// Reads the header now, so that line numbers are those of rows.
+fn skip_header(reader: &mut csv::Reader<&[u8]>, path: &Path) -> Result<(), ReplayError> {
+    reader.headers().map(drop).map_err(|error| ReplayError::input(path, 1, error.to_string()))
+}
+
 fn line_of(reader: &csv::Reader<&[u8]>) -> u64 {
     reader.position().line()
 }
@@ -89,6 +94,7 @@ impl Input {
             )),
         };
         let mut reader = csv::Reader::from_reader(transfers_csv.as_slice());
+        skip_header(&mut reader, transfers_path)?;
         let mut number = 0_u32;
         while limit.is_none_or(|limit| usize::try_from(number).is_ok_and(|n| n < limit)) {
             let line = line_of(&reader);
@@ -97,7 +103,11 @@ impl Input {
             number = number.saturating_add(1);
             let place = |name: &str| {
                 places.get(name).copied().ok_or_else(|| {
-                    ReplayError::input(transfers_path, line, format!("no account is called `{name}`"))
+                    ReplayError::input(
+                        transfers_path,
+                        line,
+                        format!("no account is called `{name}`"),
+                    )
                 })
             };
             let edge = Edge { payer: place(&row.source)?, payee: place(&row.target)? };
@@ -123,6 +133,7 @@ type Places = HashMap<String, u32>;
 
 fn read_nodes(path: &Path, bytes: &[u8], asset: Asset) -> Result<(Vec<Node>, Places), ReplayError> {
     let mut reader = csv::Reader::from_reader(bytes);
+    skip_header(&mut reader, path)?;
     let (mut nodes, mut places) = (Vec::new(), HashMap::new());
     loop {
         let line = line_of(&reader);

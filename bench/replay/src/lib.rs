@@ -1,8 +1,11 @@
 #![doc = include_str!("../README.md")]
 
 pub mod actor;
+pub mod args;
 pub mod balances;
+pub mod bench;
 pub mod client;
+pub mod commands;
 pub mod error;
 pub mod input;
 pub mod latency;
@@ -12,6 +15,8 @@ pub mod pay;
 pub mod people;
 pub mod run;
 pub mod say;
+pub mod server;
 pub mod state;
+pub mod story;
 pub mod usage;
 pub mod verify;

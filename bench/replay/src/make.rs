@@ -54,7 +54,8 @@ pub fn lists(accounts: u32, transfers: u32, seed: u64) -> (String, String) {
     let hot = u64::from(accounts / 10).max(1);
     let mut last = (0, 0);
     for step in 0..transfers {
-        let mut pick = || if dice.below(3) == 0 { dice.below(u64::from(accounts)) } else { dice.below(hot) };
+        let mut pick =
+            || if dice.below(3) == 0 { dice.below(u64::from(accounts)) } else { dice.below(hot) };
         let (from, mut to) = (pick(), pick());
         if from == to && dice.below(20) != 0 {
             to = to.saturating_add(1).checked_rem(u64::from(accounts)).unwrap_or(0);

@@ -69,7 +69,11 @@ impl<'e> Order<'e> {
         };
         for (id, of_payer) in [(edge.payer, true), (edge.payee, false)] {
             if let Some(account) = self.accounts.get_mut(&id) {
-                if of_payer { account.paying.remove(&index) } else { account.paid.remove(&index) };
+                if of_payer {
+                    account.paying.remove(&index)
+                } else {
+                    account.paid.remove(&index)
+                };
                 if account.paying.is_empty() && account.paid.is_empty() {
                     self.accounts.remove(&id);
                 }

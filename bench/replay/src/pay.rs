@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde_json::json;
 use std::time::{Duration, Instant as Moment};
 use tpw_core::{
-    AccountId, Amount, DeviceId, Hash32, Intent, Money, Name, PaymentId, Purpose, Span, StepUpProof,
-    TreeHead,
+    AccountId, Amount, DeviceId, Hash32, Intent, Money, Name, PaymentId, Purpose, Span,
+    StepUpProof, TreeHead,
 };
 use tpw_crypto::Entropy as _;
 use tpw_engines::entropy::OsEntropy;

@@ -89,7 +89,8 @@ pub async fn enter(
             .iter()
             .map(|node| person(state, input, node, !enrolled.contains(&node.name)))
             .collect();
-        let call = Call::post("/v1/people:batch", &json!({ "people": people }), Proof::Token(operator));
+        let call =
+            Call::post("/v1/people:batch", &json!({ "people": people }), Proof::Token(operator));
         let batch: Batch = client.send(&call).await?.success("POST /v1/people:batch")?;
         let mut open = JoinSet::new();
         for ((node, item), at) in nodes.iter().zip(batch.items).zip(chunk) {
@@ -103,7 +104,8 @@ pub async fn enter(
                     code
                 }
                 Item::Rejected { code, detail } => {
-                    let why = format!("the account `{}` was not entered: {code}: {detail}", node.name);
+                    let why =
+                        format!("the account `{}` was not entered: {code}: {detail}", node.name);
                     return Err(ReplayError::Check(why));
                 }
             };
@@ -111,7 +113,8 @@ pub async fn enter(
             if open.len() >= connections {
                 entered.enrolled = entered.enrolled.saturating_add(note(&mut open, append).await?);
             }
-            let (client, device, name) = (Arc::clone(client), Arc::clone(device), node.name.clone());
+            let (client, device, name) =
+                (Arc::clone(client), Arc::clone(device), node.name.clone());
             let id = state.device(&node.name).to_string();
             open.spawn(async move { enrol(&client, &device, &code, &id).await.map(|()| name) });
         }
@@ -139,7 +142,8 @@ async fn enrol(client: &Client, device: &Actor, code: &str, id: &str) -> Result<
     let odd = |_| ReplayError::Check("the server issued a code that is none".to_owned());
     let parsed: EnrolmentCode = code.parse().map_err(odd)?;
     let body = json!({ "code": code, "device": id });
-    let reply = client.send(&Call::post("/v1/devices", &body, Proof::Code(device, &parsed))).await?;
+    let reply =
+        client.send(&Call::post("/v1/devices", &body, Proof::Code(device, &parsed))).await?;
     // An enrolment whose answer was lost is there: then the key gets a token.
     if reply.status == 201 || device.token(client).await.is_ok_and(|token| token.is_ok()) {
         return Ok(());

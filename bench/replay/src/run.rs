@@ -215,13 +215,20 @@ impl Run {
         let mut append = state.append()?;
         let began = Instant::now();
         let entered = people::enter(
-            client, operator, state, input, &devices, &mut append, options.connections,
+            client,
+            operator,
+            state,
+            input,
+            &devices,
+            &mut append,
+            options.connections,
         );
         let entered = entered.await?;
         let enrolment_s = began.elapsed().as_secs_f64();
         let setting = setting(client, Some(state)).await?;
         let (statements, answers) = (state.statements()?, state.answers()?);
-        let finished = input.transfers.iter().all(|transfer| answers.contains_key(&transfer.number));
+        let finished =
+            input.transfers.iter().all(|transfer| answers.contains_key(&transfer.number));
         let mut sending = Sending {
             run: self,
             devices: &devices,
@@ -365,7 +372,11 @@ impl Sending<'_> {
     }
 
     /// The statement of a transfer: the one of an interrupted run, or a new one, in the file before it is used.
-    fn statement(&mut self, transfer: &Transfer, setting: &Setting) -> Result<Statement, ReplayError> {
+    fn statement(
+        &mut self,
+        transfer: &Transfer,
+        setting: &Setting,
+    ) -> Result<Statement, ReplayError> {
         if let Some(kept) = self.statements.remove(&transfer.number) {
             return Ok(kept);
         }

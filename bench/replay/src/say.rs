@@ -25,7 +25,9 @@ pub fn give<T: Serialize>(value: &T) -> Result<(), ReplayError> {
 /// # Errors
 /// [`ReplayError::Io`] when stdout is closed.
 pub fn give_text(text: &str) -> Result<(), ReplayError> {
-    std::io::stdout().write_all(text.as_bytes()).map_err(ReplayError::io("write", Path::new("stdout")))
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(ReplayError::io("write", Path::new("stdout")))
 }
 
 /// Tells now and then how far it is.
@@ -65,7 +67,10 @@ impl Progress {
     fn line(&self) {
         let seconds = self.began.elapsed().as_secs_f64();
         let rate = per_second(self.done, seconds);
-        tell(&format!("{} {} of {} in {seconds:.1} s, {rate:.0}/s", self.what, self.done, self.all));
+        tell(&format!(
+            "{} {} of {} in {seconds:.1} s, {rate:.0}/s",
+            self.what, self.done, self.all
+        ));
     }
 }
 

@@ -22,7 +22,8 @@ pub fn find_tpw() -> Result<PathBuf, ReplayError> {
     let own = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
     // Tests lie one folder below the programs.
     let mut folders = own.ancestors().skip(1).take(2);
-    let folder = folders.find(|folder| ["release", "debug"].iter().any(|name| folder.ends_with(name)));
+    let folder =
+        folders.find(|folder| ["release", "debug"].iter().any(|name| folder.ends_with(name)));
     let folder = folder.ok_or_else(|| failed("name it with --tpw".to_owned()))?;
     let path = folder.join("tpw");
     if let Some(cargo) = std::env::var_os("CARGO") {
@@ -59,7 +60,7 @@ impl Server {
         let failed = |why: String| ReplayError::Program { program: "tpw serve".to_owned(), why };
         let mut command = Command::new(tpw);
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
-        command.args(["--requests-per-second", REQUESTS_PER_SECOND]);
+        command.args(["--rate-limit", REQUESTS_PER_SECOND]);
         if let Some(rules) = rules {
             command.arg("--rules").arg(rules);
         }

@@ -109,7 +109,9 @@ impl State {
         let lock = FolderLock::take(path)?;
         let file = path.join("identity.json");
         if let Some(identity) = read_identity(&file)? {
-            if identity.fingerprint != input.fingerprint || identity.asset != input.asset.to_string() {
+            if identity.fingerprint != input.fingerprint
+                || identity.asset != input.asset.to_string()
+            {
                 return Err(ReplayError::state(&file, "it belongs to another input"));
             }
             return Ok(Self { path: path.to_owned(), identity, _lock: lock });
@@ -124,7 +126,8 @@ impl State {
             created_ms: crate::actor::now().unix_ms(),
             names: input.nodes.iter().map(|node| node.name.clone()).collect(),
         };
-        let text = serde_json::to_vec(&identity).map_err(|e| ReplayError::state(&file, e.to_string()))?;
+        let text =
+            serde_json::to_vec(&identity).map_err(|e| ReplayError::state(&file, e.to_string()))?;
         files::write_atomic(&file, &text, Durability::Synced, Access::Ordinary)?;
         Ok(Self { path: path.to_owned(), identity, _lock: lock })
     }
@@ -148,7 +151,13 @@ impl State {
     }
 
     fn random_of(&self, kind: &str, name: &str) -> [u8; 10] {
-        let hash = sha256_parts(&[self.identity.salt.as_bytes(), b"/", kind.as_bytes(), b"/", name.as_bytes()]);
+        let hash = sha256_parts(&[
+            self.identity.salt.as_bytes(),
+            b"/",
+            kind.as_bytes(),
+            b"/",
+            name.as_bytes(),
+        ]);
         hash.first_chunk().copied().unwrap_or_default()
     }
 
@@ -200,7 +209,11 @@ impl State {
         let bytes = files::read(&self.file("enrolled"), FILE_LEN_MAX)?.unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
         // A last line without an end was cut off while it was written.
-        Ok(text.split_inclusive('\n').filter_map(|l| l.strip_suffix('\n')).map(str::to_owned).collect())
+        Ok(text
+            .split_inclusive('\n')
+            .filter_map(|l| l.strip_suffix('\n'))
+            .map(str::to_owned)
+            .collect())
     }
 
     /// All statements, in the order of sending. A last one that was cut off while it was written was not sent.
@@ -227,8 +240,8 @@ impl State {
         let mut all = BTreeMap::new();
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
             let Some(line) = line.strip_suffix(b"\n") else { break };
-            let answer: Answer =
-                serde_json::from_slice(line).map_err(|e| ReplayError::state(&path, e.to_string()))?;
+            let answer: Answer = serde_json::from_slice(line)
+                .map_err(|e| ReplayError::state(&path, e.to_string()))?;
             all.insert(answer.number, answer);
         }
         Ok(all)
@@ -240,13 +253,22 @@ impl State {
     /// [`ReplayError::Io`], [`ReplayError::File`].
     pub fn append(&self) -> Result<Append, ReplayError> {
         let statements = self.statements()?;
-        let whole = statements.iter().map(|s| record_len(s.bytes.len())).fold(0_u64, u64::saturating_add);
+        let whole =
+            statements.iter().map(|s| record_len(s.bytes.len())).fold(0_u64, u64::saturating_add);
         let (pack, pack_len) = append_to(&self.file("receipts.pack"), None)?;
         Ok(Append {
             statements: append_to(&self.file("statements"), Some(whole))?.0,
             statements_path: self.file("statements"),
-            answers: append_to(&self.file("answers.jsonl"), Some(whole_lines(&self.file("answers.jsonl"))?))?.0,
-            enrolled: append_to(&self.file("enrolled"), Some(whole_lines(&self.file("enrolled"))?))?.0,
+            answers: append_to(
+                &self.file("answers.jsonl"),
+                Some(whole_lines(&self.file("answers.jsonl"))?),
+            )?
+            .0,
+            enrolled: append_to(
+                &self.file("enrolled"),
+                Some(whole_lines(&self.file("enrolled"))?),
+            )?
+            .0,
             pack,
             pack_len,
             unsynced: 0,
@@ -257,7 +279,11 @@ impl State {
     ///
     /// # Errors
     /// [`ReplayError::File`].
-    pub fn write_outcomes(&self, input: &Input, answers: &BTreeMap<u32, Answer>) -> Result<(), ReplayError> {
+    pub fn write_outcomes(
+        &self,
+        input: &Input,
+        answers: &BTreeMap<u32, Answer>,
+    ) -> Result<(), ReplayError> {
         let mut rows: BTreeMap<u32, (&str, &str)> =
             input.not_sendable.iter().map(|number| (*number, ("not_sendable", ""))).collect();
         for (number, answer) in answers {
@@ -274,8 +300,8 @@ impl State {
 
 fn read_identity(path: &Path) -> Result<Option<Identity>, ReplayError> {
     let Some(bytes) = files::read(path, FILE_LEN_MAX)? else { return Ok(None) };
-    let identity: Identity =
-        serde_json::from_slice(&bytes).map_err(|error| ReplayError::state(path, error.to_string()))?;
+    let identity: Identity = serde_json::from_slice(&bytes)
+        .map_err(|error| ReplayError::state(path, error.to_string()))?;
     Ok(Some(identity))
 }
 
@@ -382,12 +408,13 @@ impl Append {
     ///
     /// # Errors
     /// [`ReplayError::Io`].
-    pub fn answer(&mut self, mut answer: Answer, receipt: Option<&[u8]>) -> Result<Answer, ReplayError> {
-        let wrong = |cause| ReplayError::Io {
-            doing: "write",
-            path: PathBuf::from("answers.jsonl"),
-            cause,
-        };
+    pub fn answer(
+        &mut self,
+        mut answer: Answer,
+        receipt: Option<&[u8]>,
+    ) -> Result<Answer, ReplayError> {
+        let wrong =
+            |cause| ReplayError::Io { doing: "write", path: PathBuf::from("answers.jsonl"), cause };
         if let Some(receipt) = receipt {
             let len = u64::try_from(receipt.len()).unwrap_or(0);
             self.pack.write_all(receipt).map_err(wrong)?;
@@ -409,7 +436,8 @@ impl Append {
     /// # Errors
     /// [`ReplayError::Io`].
     pub fn enrolled(&mut self, name: &str) -> Result<(), ReplayError> {
-        let wrong = |cause| ReplayError::Io { doing: "write", path: PathBuf::from("enrolled"), cause };
+        let wrong =
+            |cause| ReplayError::Io { doing: "write", path: PathBuf::from("enrolled"), cause };
         self.enrolled.write_all(format!("{name}\n").as_bytes()).map_err(wrong)?;
         self.enrolled.flush().map_err(wrong)
     }

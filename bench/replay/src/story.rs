@@ -79,7 +79,8 @@ impl Plot {
         let (run, balances) = self.one_run().await?;
         tell("2 checking the balances with an independent program");
         let balances_path = self.work.join("balances.csv");
-        std::fs::write(&balances_path, balances).map_err(ReplayError::io("write", &balances_path))?;
+        std::fs::write(&balances_path, balances)
+            .map_err(ReplayError::io("write", &balances_path))?;
         let said = self.check_balances(&balances_path)?;
         tell(&said);
         tell("3 verifying every receipt");
@@ -90,7 +91,10 @@ impl Plot {
         let (rerun, _) = self.one_run().await?;
         let changed_nothing = rerun.repeated.as_ref().is_some_and(|again| again.changed_nothing());
         if !changed_nothing {
-            return Err(ReplayError::Check(format!("the rerun changed something: {:?}", rerun.repeated)));
+            return Err(ReplayError::Check(format!(
+                "the rerun changed something: {:?}",
+                rerun.repeated
+            )));
         }
         let second = self.fsck()?;
         Ok(Story { run, receipts, balances: said, fsck: [first, second], rerun })

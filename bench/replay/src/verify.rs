@@ -71,7 +71,8 @@ pub fn verify(state: &State, trust_path: &Path) -> Result<Verified, ReplayError>
     }
     let invalid = failures.len();
     failures.truncate(FAILURES_TOLD_MAX);
-    let bytes = with.iter().filter_map(|a| a.receipt).map(|(_, len)| len).fold(0, u64::saturating_add);
+    let bytes =
+        with.iter().filter_map(|a| a.receipt).map(|(_, len)| len).fold(0, u64::saturating_add);
     Ok(Verified {
         valid: with.len().saturating_sub(invalid),
         invalid,

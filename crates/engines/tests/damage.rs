@@ -65,7 +65,9 @@ impl History {
     fn copy(&self) -> TempDir {
         let copy = scratch();
         let from = self.scratch.path().join(".");
-        assert!(Process::new("cp").arg("-a").arg(from).arg(copy.path()).status().unwrap().success());
+        assert!(
+            Process::new("cp").arg("-a").arg(from).arg(copy.path()).status().unwrap().success()
+        );
         copy
     }
 
@@ -95,7 +97,8 @@ impl History {
         damage(&path);
         for attempt in 0..2 {
             let message = open(copy.path()).err().map(|error| error.to_string());
-            let message = message.unwrap_or_else(|| panic!("{file} was taken, not refused: {words:?}"));
+            let message =
+                message.unwrap_or_else(|| panic!("{file} was taken, not refused: {words:?}"));
             for word in words {
                 assert!(message.contains(word), "{file}, attempt {attempt}: {message}");
             }
@@ -127,16 +130,21 @@ fn each_damaged_file_is_named_and_nothing_is_lost() {
     let h = History::new();
     h.demand_intact(h.copy().path());
     h.refused("books.db", |p| flip(p, 0..100), &["books.db", "not a database"]);
-    h.refused("books.db", |p| fs::write(p, "garbage\n".repeat(9_000)).unwrap(), &["not a database"]);
+    h.refused(
+        "books.db",
+        |p| fs::write(p, "garbage\n".repeat(9_000)).unwrap(),
+        &["not a database"],
+    );
     h.refused("books.db", |p| flip(p, 4_096 * 12..4_096 * 30), &["database", "backup"]);
     h.refused("books.db", |p| truncate(p, 4_096 * 20), &["database", "backup"]);
     h.refused("books.db", |p| truncate(p, 50), &["books.db"]);
     h.refused("books.db", |p| fs::write(p, "").unwrap(), &["`books.db` is missing"]);
     h.refused("books.db", |p| fs::remove_file(p).unwrap(), &["`books.db` is missing", "backup"]);
     h.refused("books.db", |p| sql(p, "PRAGMA user_version = 2"), &["format 2", "newer program"]);
-    let forged = "UPDATE account SET credits_pending = x'00000000000000000000000000000001' WHERE place = 1";
+    let forged =
+        "UPDATE account SET credits_pending = x'00000000000000000000000000000001' WHERE place = 1";
     h.refused("books.db", |p| sql(p, forged), &["damaged ledger"]);
-    let changed = "UPDATE leaf SET leaf = (SELECT leaf FROM leaf WHERE idx = 7) WHERE idx = 8";
+    let changed = "UPDATE leaf SET leaf = (SELECT leaf FROM leaf WHERE idx = 270) WHERE idx = 271";
     h.refused("books.db", |p| sql(p, changed), &["the ledger was changed"]);
     h.refused("books.db", |p| sql(p, "DELETE FROM leaf WHERE idx = 9"), &["damaged leaf"]);
     let lost = "DELETE FROM leaf WHERE idx > 100";
@@ -154,6 +162,21 @@ fn each_damaged_file_is_named_and_nothing_is_lost() {
     h.refused("tsa.der", |p| truncate(p, 99), &["certificate"]);
     h.refused("log/log.db", |p| fs::remove_file(p).unwrap(), &["published checkpoint", "log.db"]);
     h.refused("log/log.db", |p| flip(p, 0..100), &["log.db"]);
+}
+
+/// A start trusts synced tiles and reads only the log's right edge; the audit reads everything.
+#[test]
+fn an_old_leaf_that_was_changed_is_found_by_the_audit() {
+    let h = History::new();
+    let copy = h.copy();
+    let changed = "UPDATE leaf SET leaf = (SELECT leaf FROM leaf WHERE idx = 7) WHERE idx = 8";
+    sql(&books(copy.path()), changed);
+    let store = tpw_engines::sqlite::Store::open(&books(copy.path())).unwrap();
+    let reader = store.reader().unwrap();
+    let folder = copy.path().join("log");
+    let report = tpw_engines::log_store::fsck(&folder, &h.trust, Some(&reader)).unwrap();
+    let first = report.findings.first().expect("a finding");
+    assert_eq!(first.what, "entry 8 is not the ledger's");
 }
 
 /// An older copy of the books beside a newer log: payments that were proved would be unproved.
@@ -358,7 +381,9 @@ fn a_read_only_folder_is_named() {
     let dir = outer.path().join("data");
     fs::rename(h.copy().keep(), &dir).unwrap();
     let rights = |mode: &str| {
-        assert!(Process::new("chmod").args(["-R", mode]).arg(outer.path()).status().unwrap().success());
+        assert!(
+            Process::new("chmod").args(["-R", mode]).arg(outer.path()).status().unwrap().success()
+        );
     };
     rights("a+rX,a-w");
     // Root is above the mode bits, so the child gives that up.

@@ -182,7 +182,7 @@ fn step_up_hold_refusal_and_clearing_partner() {
         assert_eq!((status(&rejected), rejected.receipt.is_some()), ("refused", false));
 
         // More than there is: refused, and the number is used.
-        let poor = bob.next(&engine, &mut dice, ann.account, 99_999_99);
+        let poor = bob.next(&engine, &mut dice, ann.account, 9_999_999);
         let refused = engine.pay(&poor.bytes).await.unwrap();
         assert_eq!(status(&refused), "refused", "more than there is");
         assert_eq!(engine.chain_head(bob.device, bob.account).sequence, 1);

@@ -185,20 +185,19 @@ impl Loop {
         } else {
             self.dice.below(60_000)
         });
-        let t=Instant::now();
         let acks = Load::start(&self.dir, &file).kill_after(pause, from_start);
-        eprintln!("load {:?} {pause:?} {from_start}", t.elapsed());
-        let t=Instant::now();
         let engine = self.opened();
-        eprintln!("open {:?}", t.elapsed());
-        let t=Instant::now();
         self.check(&engine, &signed, &acks);
-        eprintln!("check {:?}", t.elapsed());
         engine
     }
 
     /// What was acknowledged is there; the rest is sent again and has one outcome each.
-    fn check(&mut self, engine: &Arc<Engine>, signed: &[Signed], acks: &HashMap<PaymentId, String>) {
+    fn check(
+        &mut self,
+        engine: &Arc<Engine>,
+        signed: &[Signed],
+        acks: &HashMap<PaymentId, String>,
+    ) {
         self.acks += acks.len();
         let ids: HashSet<_> = signed.iter().map(Signed::id).collect();
         assert!(acks.keys().all(|id| ids.contains(id)));

@@ -21,7 +21,8 @@ fn main() -> ExitCode {
     let pairs: Vec<(String, String)> = match arguments.as_slice() {
         [flag, list] if flag == "--list" => {
             let text = std::fs::read_to_string(list).unwrap();
-            let pair = |line: &str| line.split_once('\t').map(|(a, b)| (a.to_owned(), b.to_owned()));
+            let pair =
+                |line: &str| line.split_once('\t').map(|(a, b)| (a.to_owned(), b.to_owned()));
             text.lines().filter_map(pair).collect()
         }
         [trust, files @ ..] if !files.is_empty() => {

@@ -134,4 +134,18 @@ mod tests {
         }
         assert_eq!(Query::parse(None, &known).unwrap().limit(10).unwrap(), 10);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_query_makes_it_panic(text: String) {
+            let _answer = Query::parse(Some(&text), &["limit"]).map(|query| query.limit(9));
+        }
+
+        #[test]
+        fn no_body_makes_it_panic(bytes: Vec<u8>) {
+            let _answer = parse::<crate::wire::Pay>(&bytes);
+            let _answer = parse::<crate::wire::PeopleBatch>(&bytes);
+            let _answer = parse::<crate::wire::Payment>(&bytes);
+        }
+    }
 }

@@ -171,4 +171,11 @@ mod tests {
             assert!(FluentResource::try_new((*source).to_owned()).is_ok(), "{source}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_field_makes_it_panic(text: String) {
+            let _language = Language::of_accept(&text);
+        }
+    }
 }

@@ -62,8 +62,6 @@ pub(crate) struct Serve {
     pub(crate) rules: Option<PathBuf>,
     #[arg(long, value_name = "PER_SECOND", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rate_limit: Option<u32>,
-    #[arg(long, value_name = "N")]
-    pub(crate) requests_per_second: Option<u32>,
 }
 
 /// Where the device's files are and how its passphrase comes.

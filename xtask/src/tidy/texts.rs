@@ -24,7 +24,7 @@ pub(super) fn same_in_both(tree: &Tree) -> Vec<Finding> {
                         found.push(Finding::of(&other_path, format!("has no text for `{key}`")))
                     }
                     // Said once, from the first language's side.
-                    Some(theirs) if *theirs != variables && here == FIRST => {
+                    Some(theirs) if here == FIRST && !fits(text, &key, &variables, theirs) => {
                         let text = format!("`{key}` does not use the variables that `{path}` uses");
                         found.push(Finding::of(&other_path, text));
                     }
@@ -34,6 +34,16 @@ pub(super) fn same_in_both(tree: &Tree) -> Vec<Finding> {
         }
     }
     found
+}
+
+/// The same variables. Where the first language only hands a text through, the second may say it in its own words.
+fn fits(text: &str, key: &str, ours: &BTreeSet<String>, theirs: &BTreeSet<String>) -> bool {
+    let handed_through = || {
+        let said = text.lines().find_map(|line| line.strip_prefix(key)?.trim().strip_prefix('='));
+        let inside = said.and_then(|said| said.trim().strip_prefix("{ $")?.strip_suffix(" }"));
+        inside.is_some_and(is_key)
+    };
+    ours == theirs || (theirs.is_subset(ours) && handed_through())
 }
 
 /// Each key (`message`, `message.attribute` or `-term`) with the variables in its text.
@@ -169,6 +179,8 @@ mod tests {
     #[test]
     fn another_variable_is_found() {
         assert_eq!(both("a = { $name } pays\n", "a = { $nmae } 付款\n").len(), 1);
+        assert_eq!(both("a = { $detail }\n", "a = 口令错误\n"), []);
+        assert_eq!(both("a = x { $detail }\n", "a = 口令错误\n").len(), 1);
         assert_eq!(both("a =\n    { $n } and { $m }\n", "a = { $m }和{ $n }\n"), []);
     }
 

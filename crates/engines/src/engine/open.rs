@@ -50,10 +50,7 @@ impl Engine {
         let mut store = Store::open(&dir.join("books.db"))?;
         claim_folder(&store, &config.audience)?;
         let audience = config.audience.as_str();
-        let folder_use = match store.reader()?.meta(OPERATOR_META)? {
-            Some(_operator) => FolderUse::Before,
-            None => FolderUse::First,
-        };
+        let folder_use = folder_use(&store)?;
         let keys = Keys::open(dir, folder_use, audience, &config.tsa_policy, now, &mut entropy)?;
         let rules = config.rules_toml.as_deref().unwrap_or(Rules::default_toml());
         let rules = Rules::from_toml(rules)?;
@@ -127,6 +124,13 @@ fn refuse_lost_books(dir: &Path) -> Result<(), EngineError> {
         return Err(EngineError::Missing { what: "books.db" });
     }
     Ok(())
+}
+
+fn folder_use(store: &Store) -> Result<FolderUse, EngineError> {
+    Ok(match store.reader()?.meta(OPERATOR_META)? {
+        Some(_operator) => FolderUse::Before,
+        None => FolderUse::First,
+    })
 }
 
 /// A folder belongs to the operator that used it first.

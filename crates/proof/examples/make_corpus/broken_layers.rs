@@ -134,6 +134,12 @@ const HEADERS: &[(&str, Change)] = &[
         let bytes = Cose::statement(maker, "device", &payload).build(maker);
         plan.statement = Some(bytes[1..].to_vec());
     }),
+    ("statement-of-another-tag", |plan, maker| {
+        let payload = plan.intent.to_bytes();
+        let mut bytes = Cose::statement(maker, "device", &payload).build(maker);
+        bytes[0] = 0xd1;
+        plan.statement = Some(bytes);
+    }),
     ("statement-trailing-byte", |plan, maker| {
         let payload = plan.intent.to_bytes();
         let bytes = Cose::statement(maker, "device", &payload).build(maker);

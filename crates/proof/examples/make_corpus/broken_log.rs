@@ -70,6 +70,16 @@ fn lines(receipt: &mut Receipt, change: impl FnOnce(&mut Vec<String>)) {
 
 /// Notes that are no checkpoints in their one form, signed all the same where a signature can be made.
 const NOTES: &[(&str, Change)] = &[
+    // Every sibling is a left one, so the hashes lead to the root whichever of these places is claimed.
+    ("proof-path-longer-than-the-tree", |plan, _| {
+        (plan.index, plan.size, plan.claimed) = (15, 16, Some((7, 8)));
+    }),
+    ("proof-path-shorter-than-the-tree", |plan, _| {
+        (plan.index, plan.size, plan.claimed) = (7, 8, Some((15, 16)));
+    }),
+    ("proof-index-equals-the-size", |plan, _| {
+        (plan.index, plan.size, plan.claimed) = (7, 8, Some((7, 7)));
+    }),
     ("note-extension-line", |plan, _| {
         plan.note = |maker, head| {
             let note = maker.checkpoint(head).to_string();
@@ -103,7 +113,8 @@ const NOTES: &[(&str, Change)] = &[
         };
     }),
     ("note-signature-without-bytes", |plan, _| {
-        plan.note = |maker, head| maker.checkpoint(head).to_string() + "\u{2014} w.example AAAAAA==\n";
+        plan.note =
+            |maker, head| maker.checkpoint(head).to_string() + "\u{2014} w.example AAAAAA==\n";
     }),
     ("note-key-name-with-plus", |plan, _| {
         plan.note = |maker, head| maker.checkpoint(head).to_string() + "\u{2014} w+x AAAAAAA=\n";
@@ -117,8 +128,7 @@ pub(crate) fn note_with_time(maker: &Maker, head: TreeHead, time_s: u64) -> Stri
     let time = time_s.to_be_bytes();
     let size = head.size.to_be_bytes();
     let root = head.root.as_bytes();
-    let message =
-        [b"subtree/v1\n\0", &name[..], &time, &name, &[0; 8], &size, &root[..]].concat();
+    let message = [b"subtree/v1\n\0", &name[..], &time, &name, &[0; 8], &size, &root[..]].concat();
     let [ed, ml] = &good.note().signatures[..] else { panic!("two lines") };
     let blob = [&ml.id[..], &time, &maker.raw_sign("log-ml-dsa-44", &message)].concat();
     format!("{}\n{ed}\u{2014} {ORIGIN} {}\n", good.note().text, STANDARD.encode(blob))
@@ -145,6 +155,20 @@ const CHECKPOINTS: &[(&str, Change)] = &[
         plan.note = |maker, head| {
             let by = ("log-ed25519", "log-ml-dsa-44");
             maker.checkpoint_by(head, "example.org/log", by.0, by.1).to_string()
+        };
+    }),
+    ("checkpoint-of-another-origin-under-our-name", |plan, _| {
+        plan.note = |maker, head| {
+            let by = ("log-ed25519", "log-ml-dsa-44");
+            let other = maker.checkpoint_by(head, "example.org/log", by.0, by.1);
+            let ours = maker.checkpoint(head);
+            let line = |place: usize, signature: &[u8]| {
+                let blob = [&ours.note().signatures[place].id[..], signature].concat();
+                format!("\u{2014} {ORIGIN} {}\n", STANDARD.encode(blob))
+            };
+            let lines = &other.note().signatures;
+            let [ed, ml] = [line(0, &lines[0].signature), line(1, &lines[1].signature)];
+            format!("{}\n{ed}{ml}", other.note().text)
         };
     }),
     ("checkpoint-of-another-log", |plan, _| {
@@ -193,9 +217,8 @@ const CHECKPOINTS: &[(&str, Change)] = &[
         };
     }),
     ("checkpoint-bad-line-of-a-good-key", |plan, _| {
-        plan.note = |maker, head| {
-            relined(maker, head, |lines| lines.push(flipped(&lines[0].clone(), 20)))
-        };
+        plan.note =
+            |maker, head| relined(maker, head, |lines| lines.push(flipped(&lines[0].clone(), 20)));
     }),
     ("checkpoint-line-under-another-name", |plan, _| {
         plan.note = |maker, head| {
@@ -241,9 +264,8 @@ fn moved(place: &Place, change: impl FnOnce(&mut Place)) -> Place {
 
 const ROOTS: &[(&str, Change)] = &[
     ("cose-of-another-root", |plan, _| {
-        plan.roots = |maker, place| {
-            vec![maker.cose("log-cose", &moved(place, |p| p.head.root = hash(0)))]
-        };
+        plan.roots =
+            |maker, place| vec![maker.cose("log-cose", &moved(place, |p| p.head.root = hash(0)))];
     }),
     // The same hashes lead to the same root from index 2 of 8, so only the comparison of sizes can refuse it.
     ("cose-of-another-size", |plan, _| {
@@ -323,8 +345,7 @@ const ROOTS: &[(&str, Change)] = &[
         };
     }),
     ("cose-trailing-byte", |plan, _| {
-        plan.roots =
-            |maker, place| vec![[&maker.cose("log-cose", place)[..], &[0]].concat()];
+        plan.roots = |maker, place| vec![[&maker.cose("log-cose", place)[..], &[0]].concat()];
     }),
     ("cose-second-one-bad", |plan, _| {
         plan.roots = |maker, place| {

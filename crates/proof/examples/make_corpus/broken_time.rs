@@ -33,11 +33,7 @@ pub(crate) fn cases(maker: &Maker) -> Vec<Case> {
     cases
 }
 
-fn drafted(
-    maker: &Maker,
-    name: &'static str,
-    token: impl Fn(&Maker, &[u8]) -> Vec<u8>,
-) -> Case {
+fn drafted(maker: &Maker, name: &'static str, token: impl Fn(&Maker, &[u8]) -> Vec<u8>) -> Case {
     let mut receipt = maker.receipt(&Plan::new(maker, "device"));
     let (_, note) = receipt.tlog_proof.split_once("\n\n").unwrap();
     receipt.timestamps = vec![token(maker, note.as_bytes())];
@@ -59,9 +55,7 @@ const WHOLE: &[(&str, Change)] = &[
     }),
     ("time-before-the-booking", |plan, _| plan.record.booked = at(5_901)),
     ("time-second-token-bad", |plan, _| {
-        plan.tokens = |maker, data| {
-            vec![maker.token(data, |_| {}), maker.token(b"other", |_| {})]
-        };
+        plan.tokens = |maker, data| vec![maker.token(data, |_| {}), maker.token(b"other", |_| {})];
     }),
     ("time-trailing-byte", |plan, _| {
         plan.tokens = |maker, data| vec![[&maker.token(data, |_| {})[..], &[0]].concat()];
@@ -134,6 +128,8 @@ const DRAFTS: &[(&str, Drafting)] = &[
     ("time-two-signers", |d| d.signers = 2),
     ("time-no-signer", |d| d.signers = 0),
     ("time-no-certificate", |d| d.certificates.clear()),
+    ("time-certificate-of-another-form", |d| d.certificates.push(tlv(0xa1, &int(1)))),
+    ("time-nine-certificates", |d| d.certificates.extend(vec![seq(&[]); 8])),
     ("time-signer-with-another-serial", |d| d.leaf_serial = int(0x56)),
     ("time-without-certificate-attribute", |d| d.ess_hash = None),
     ("time-without-content-type", |d| d.attribute_type = None),

@@ -11,7 +11,7 @@ use tpw_core::{
 use tpw_crypto::{sha256, sha512};
 
 pub(crate) fn cases(maker: &Maker) -> Vec<Case> {
-    let tables = [statements(), records(), logs(), times()];
+    let tables = [statements(), records(), logs(), times(), certificates()];
     let mut cases: Vec<Case> = Vec::new();
     for (name, change) in tables.iter().flatten() {
         let device = if name.contains("p256") { "device-p256" } else { "device" };
@@ -112,7 +112,8 @@ fn logs() -> Vec<(&'static str, Change)> {
         ("last-leaf-of-a-ragged-tree", |plan, _| (plan.index, plan.size) = (1024, 1025)),
         ("witness-line", |plan, _| {
             plan.note = |maker, head| {
-                let other = maker.checkpoint_by(head, "w.example", "other-ed25519", "log-ml-dsa-44");
+                let other =
+                    maker.checkpoint_by(head, "w.example", "other-ed25519", "log-ml-dsa-44");
                 let line = other.note().signatures[0].to_string();
                 maker.checkpoint(head).to_string() + &line
             };
@@ -135,9 +136,8 @@ fn logs() -> Vec<(&'static str, Change)> {
         }),
         ("no-cose-receipt", |plan, _| plan.roots = |_, _| Vec::new()),
         ("two-cose-receipts", |plan, _| {
-            plan.roots = |maker, place| {
-                vec![maker.cose("log-cose-2", place), maker.cose("log-cose", place)]
-            };
+            plan.roots =
+                |maker, place| vec![maker.cose("log-cose-2", place), maker.cose("log-cose", place)];
         }),
     ]
 }
@@ -172,7 +172,8 @@ fn times() -> Vec<(&'static str, Change)> {
                     d.ordering = tlv(0x01, &[0xff]);
                     d.nonce = int(0xff);
                     d.tsa = tlv(0xa0, &tlv(0xa4, &name("Test TSA")));
-                    let body = crate::timestamp_support::extension("1.3.6.1.4.1.32473.9", false, b"x");
+                    let body =
+                        crate::timestamp_support::extension("1.3.6.1.4.1.32473.9", false, b"x");
                     d.tst_extensions = tlv(0xa1, &body);
                     let time = tlv(0x17, b"261122101500Z");
                     d.extra_attributes =
@@ -184,10 +185,14 @@ fn times() -> Vec<(&'static str, Change)> {
         ("token-five-seconds-before-the-booking", |plan, _| {
             plan.record.booked = at(5_900);
         }),
+    ]
+}
+
+fn certificates() -> Vec<(&'static str, Change)> {
+    vec![
         ("token-with-the-root-embedded", |plan, _| {
             plan.tokens = |maker, data| {
                 let kit = &maker.kit;
-                // The root of the trust file issues leaves only; this leaf of it comes with the root embedded.
                 let leaf = CertificateDraft {
                     extensions: vec![eku(true, &[TIME_STAMPING])],
                     ..CertificateDraft::leaf()
@@ -196,6 +201,25 @@ fn times() -> Vec<(&'static str, Change)> {
                 draft.imprint = sha256(data).to_vec();
                 draft.certificates.push(kit.root.clone());
                 vec![draft.build(kit)]
+            };
+        }),
+        ("token-with-an-unreadable-certificate", |plan, _| {
+            plan.tokens =
+                |maker, data| vec![maker.token(data, |d| d.certificates.insert(0, seq(&[int(1)])))];
+        }),
+        ("token-named-by-its-own-name", |plan, _| {
+            plan.tokens = |maker, data| {
+                let mut leaf = CertificateDraft::leaf();
+                let other = seq(&[tlv(0xa4, &name("Another name"))]);
+                leaf.extensions.push(crate::timestamp_support::extension(
+                    "2.5.29.17",
+                    false,
+                    &other,
+                ));
+                let mut draft = Draft::over(leaf.build(&maker.kit));
+                draft.imprint = sha256(data).to_vec();
+                draft.tsa = tlv(0xa0, &tlv(0xa4, &name("Another name")));
+                vec![draft.build(&maker.kit)]
             };
         }),
         ("head-of-a-tree-never-seen", |plan, _| {

@@ -15,6 +15,7 @@
 mod broken_layers;
 mod broken_log;
 mod broken_time;
+mod chains;
 mod good;
 mod maker;
 #[path = "../../tests/timestamp_support/mod.rs"]
@@ -111,7 +112,7 @@ fn main() {
     std::fs::create_dir_all(folder.join("good")).unwrap();
     std::fs::create_dir_all(folder.join("broken")).unwrap();
     std::fs::write(folder.join("trust.json"), maker.trust.to_json()).unwrap();
-    for (case, trust) in distrusted(&maker) {
+    for (case, trust) in distrusted(&maker).into_iter().chain(chains::cases(&maker)) {
         std::fs::write(folder.join(case.trust), trust.to_json()).unwrap();
         cases.push(case);
     }

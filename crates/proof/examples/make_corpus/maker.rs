@@ -66,6 +66,8 @@ pub(crate) struct Plan {
     pub(crate) leaf: Option<Vec<u8>>,
     pub(crate) index: u64,
     pub(crate) size: u64,
+    /// Another index and size than the path was made for, under the same root.
+    pub(crate) claimed: Option<(u64, u64)>,
     pub(crate) note: Notes,
     pub(crate) roots: Roots,
     pub(crate) tokens: Tokens,
@@ -117,6 +119,7 @@ impl Plan {
             leaf: None,
             index: 2,
             size: 7,
+            claimed: None,
             note: |maker, head| maker.checkpoint(head).to_string(),
             roots: |maker, place| vec![maker.cose("log-cose", place)],
             tokens: |maker, data| vec![maker.token(data, |_| {})],
@@ -222,7 +225,8 @@ impl Maker {
         let hash_of = |bytes: &[u8]| Hash32::new(sha256(bytes));
         let committed = Leaf::commit(kind, &salt, hash_of(&statement), hash_of(&record));
         let leaf = plan.leaf.clone().unwrap_or_else(|| committed.as_bytes().to_vec());
-        let place = place(leaf_hash(&leaf), plan.index, plan.size);
+        let mut place = place(leaf_hash(&leaf), plan.index, plan.size);
+        (place.index, place.head.size) = plan.claimed.unwrap_or((plan.index, plan.size));
         let note = (plan.note)(self, place.head);
         let stamped = SignedCheckpoint::parse(&note)
             .map_or_else(|_| note.clone().into_bytes(), |signed| signed.log_signed_bytes());

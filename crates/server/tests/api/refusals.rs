@@ -294,18 +294,30 @@ async fn proofs_and_tokens_that_do_not_hold() {
         problems.insert(name.to_owned(), answer.shown());
     }
     assert_json_snapshot!("not_authenticated", problems);
-    let stale = fresh();
+}
+
+#[tokio::test]
+async fn proofs_and_tokens_end() {
+    let scene = Scene::set().await;
+    let (server, ann) = (&scene.server, &scene.ann);
+    let path = format!("/v1/accounts/{}", ann.account());
+    let token = server.token(ann).await;
+    let get = async |proof: String| {
+        let authorization = format!("DPoP {token}");
+        let headers = [("authorization", authorization.as_str()), ("dpop", proof.as_str())];
+        let answer = server.send("GET", &path, &headers, Vec::new()).await;
+        (answer.problem(), answer.json()["reason"].as_str().unwrap().to_owned())
+    };
+    let said = |code: &str, reason: &str| (code.to_owned(), reason.to_owned());
+    let stale = server.proof(ann, "GET", &path, Some(&token));
     server.clock.advance(Span::from_secs(61));
-    let answer = get(Some(token.clone()), vec![stale]).await;
-    assert_eq!(answer.json()["reason"], "stale");
+    assert_eq!(get(stale).await, said("bad_proof", "stale"));
     server.clock.advance(Span::from_secs(240));
-    let answer = get(Some(token.clone()), vec![fresh()]).await;
-    assert_eq!(
-        (answer.problem().as_str(), &answer.json()["reason"]),
-        ("bad_token", &"expired".into())
-    );
-    let answer =
-        server.send("POST", "/v1/tokens", &[("dpop", &proof(ann, "POST", None))], vec![]).await;
+    let fresh = server.proof(ann, "GET", &path, Some(&token));
+    assert_eq!(get(fresh).await, said("bad_token", "expired"));
+    let elsewhere = server.proof(ann, "POST", &path, None);
+    let headers = [("dpop", elsewhere.as_str())];
+    let answer = server.send("POST", "/v1/tokens", &headers, Vec::new()).await;
     assert_eq!(answer.json()["reason"], "wrong_url");
 }
 

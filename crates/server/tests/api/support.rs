@@ -141,10 +141,9 @@ fn redact_text(text: &str) -> String {
 
 fn redact_word(word: &str) -> String {
     for kind in ["pay", "acc", "per", "dev", "trf", "req"] {
-        if let Some(tail) = word.strip_prefix(kind).and_then(|tail| tail.strip_prefix('_')) {
-            if tail.len() >= 18 {
-                return format!("[{kind}]{}", tail.get(26..).unwrap_or(""));
-            }
+        let tail = word.strip_prefix(kind).and_then(|tail| tail.strip_prefix('_'));
+        if let Some(tail) = tail.filter(|tail| tail.len() >= 18) {
+            return format!("[{kind}]{}", tail.get(26..).unwrap_or(""));
         }
     }
     let hex = word.len() == 64 && word.bytes().all(|b| b.is_ascii_hexdigit());
@@ -458,6 +457,8 @@ impl Server {
 
     /// Signs and sends the next intent, and moves the chain on.
     pub(crate) async fn pay(&self, from: &Actor, to: AccountId, minor: u128) -> (Signed, Answer) {
+        // Ids are ordered by time: no two payments are of the same millisecond.
+        self.clock.advance(Span::from_ms(1));
         let signed = self.sign(from, self.intent(from, to, minor));
         let answer = self.submit(&signed).await;
         from.sequence.set(signed.intent.sequence);

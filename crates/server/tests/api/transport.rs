@@ -129,3 +129,43 @@ async fn the_development_certificate_says_what_it_is_and_is_kept() {
         assert_eq!(std::fs::metadata(key).unwrap().permissions().mode() & 0o777, 0o600);
     }
 }
+
+#[tokio::test]
+async fn a_certificate_from_files_is_used_and_a_wrong_one_is_named() {
+    use tpw_server::{ServeOptions, Tls, serve};
+    let server = Server::start().await;
+    let options = |certificate: &str, key: &str| ServeOptions {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        tls: Tls::Files {
+            certificate: server.dir.path().join(certificate),
+            key: server.dir.path().join(key),
+        },
+        public_url: None,
+        limits: limits(),
+    };
+    let (chain, key) = ("development-certificate.pem", "development-certificate.key");
+    let start = async |options| {
+        let never = core::future::pending();
+        serve(server.engine.clone(), options, never).await.map_err(|error| error.to_string())
+    };
+    let bound = start(options(chain, key)).await.unwrap();
+    let trusting = connector(&pem(&server), &rustls::version::TLS13, &[b"http/1.1"]);
+    assert!(connect(&trusting, bound.addr()).await.is_ok());
+    for (certificate, key, said) in [
+        ("absent.pem", key, "there is no file"),
+        (chain, "absent.key", "there is no file"),
+        (key, key, "does not hold what is needed in PEM form"),
+        (chain, chain, "does not hold what is needed in PEM form"),
+        (chain, "operator.key", "does not hold what is needed in PEM form"),
+    ] {
+        let error = start(options(certificate, key)).await.unwrap_err();
+        assert!(error.contains(said), "{certificate}, {key}: {error}");
+    }
+    for url in ["http://pay.example", "pay.example", "https://pay.example/path", "https://"] {
+        let options = ServeOptions { public_url: Some(url.to_owned()), ..options(chain, key) };
+        let error = start(options).await.unwrap_err();
+        assert!(error.contains("no public address"), "{url}: {error}");
+    }
+    let taken = ServeOptions { listen: server.addr, ..options(chain, key) };
+    assert!(start(taken).await.unwrap_err().contains("cannot listen on"));
+}

@@ -159,6 +159,6 @@ fn tell(context: &Context, findings: &[Finding]) {
         };
         let word = say.paint(mood, &say.text(&format!("doctor-{}", code(finding.verdict))));
         let name = say.text(&format!("doctor-{}", finding.name));
-        say.data(&format!("{word}  {name}  {}", finding.detail).trim_end());
+        say.data(format!("{word}  {name}  {}", finding.detail).trim_end());
     }
 }

@@ -233,8 +233,7 @@ impl Counter<'_> {
         }
         for device in &found.devices {
             let revoked = device.revoked.map(|Text(at)| at.to_string()).unwrap_or_default();
-            self.say
-                .data(&format!("  {}  {}  {revoked}", device.id.0, device.algorithm).trim_end());
+            self.say.data(format!("  {}  {}  {revoked}", device.id.0, device.algorithm).trim_end());
         }
         Ok(Exit::Done)
     }

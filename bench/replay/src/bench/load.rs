@@ -1,0 +1,191 @@
+//! Load on a server: at a fixed rate whatever the server does, or with a fixed number of payments under way.
+
+use crate::actor::Actor;
+use crate::client::Client;
+use crate::error::ReplayError;
+use crate::input::Input;
+use crate::make::Dice;
+use crate::pay::{self, Payer, Setting, Told};
+use crate::run::Watch;
+use crate::state::{State, Statement};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+use tpw_core::{AccountId, Amount, Asset, DeviceId, Hash32, Money, Name};
+
+/// How far the schedule is looked ahead of: the granularity of the timer.
+const TICK: Duration = Duration::from_millis(1);
+
+/// Someone who pays.
+struct One {
+    actor: Arc<Actor>,
+    device: DeviceId,
+    account: AccountId,
+    head: (u64, Hash32),
+}
+
+/// Everybody who pays, and who of them has nothing under way.
+pub struct Payers {
+    accounts: Vec<AccountId>,
+    asset: Asset,
+    /// Each is out of the list while a payment of theirs is under way: the chain has one end.
+    idle: Mutex<(std::collections::VecDeque<One>, Dice)>,
+}
+
+impl std::fmt::Debug for Payers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Payers").field("count", &self.accounts.len()).finish_non_exhaustive()
+    }
+}
+
+impl Payers {
+    /// All accounts of the list.
+    #[must_use]
+    pub fn new(state: &State, input: &Input, devices: Vec<Arc<Actor>>) -> Self {
+        let accounts = input.nodes.iter().map(|node| state.account(&node.name)).collect();
+        let idle = input.nodes.iter().zip(devices).map(|(node, actor)| One {
+            actor,
+            device: state.device(&node.name),
+            account: state.account(&node.name),
+            head: (0, Hash32::ZERO),
+        });
+        Self { accounts, asset: input.asset, idle: Mutex::new((idle.collect(), Dice::new(11))) }
+    }
+
+    /// The one who has waited longest, and whom they pay.
+    fn take(&self) -> Option<(One, AccountId)> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let one = idle.0.pop_front()?;
+        let count = u64::try_from(self.accounts.len()).unwrap_or(0);
+        loop {
+            let place = usize::try_from(idle.1.below(count)).ok()?;
+            let payee = *self.accounts.get(place)?;
+            if payee != one.account {
+                return Some((one, payee));
+            }
+        }
+    }
+
+    fn give(&self, one: One) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).0.push_back(one);
+    }
+}
+
+/// What came of a load.
+#[derive(Clone, Debug, Default)]
+pub struct Loaded {
+    /// From the time at which a payment was due to its receipt, of those booked.
+    pub times: Vec<Duration>,
+    /// Payments that were answered otherwise.
+    pub other: usize,
+    /// From the first to the last answer.
+    pub wall: Duration,
+}
+
+impl Loaded {
+    fn add(&mut self, booked: bool, took: Duration) {
+        if booked { self.times.push(took) } else { self.other = self.other.saturating_add(1) }
+    }
+}
+
+/// A server under load.
+#[derive(Debug)]
+pub struct Load {
+    /// The server.
+    pub client: Arc<Client>,
+    /// Who pays.
+    pub payers: Payers,
+    /// The operator.
+    pub audience: Name,
+    /// The newest tree head.
+    pub watch: Watch,
+}
+
+fn joined<T>(
+    joined: Result<Result<T, ReplayError>, tokio::task::JoinError>,
+) -> Result<T, ReplayError> {
+    joined.map_err(|error| ReplayError::Check(format!("a task ended early: {error}")))?
+}
+
+impl Load {
+    fn statement(&self, one: &One, payee: AccountId) -> Result<Statement, ReplayError> {
+        let setting = Setting { audience: self.audience.clone(), seen: self.watch.seen() };
+        let payer =
+            Payer { actor: &one.actor, device: one.device, account: one.account, head: one.head };
+        let money = Money { amount: Amount::from_minor(1), asset: self.payers.asset };
+        pay::sign(0, &payer, payee, money, &setting)
+    }
+
+    /// Whether the payment was booked with a receipt; the payer is free again.
+    fn note(&self, mut one: One, statement: &Statement, told: &Told) -> bool {
+        if told.answer.consumed {
+            one.head = (statement.sequence, statement.intent_hash);
+        }
+        self.payers.give(one);
+        told.answer.status == "booked" && told.receipt.is_some()
+    }
+
+    /// Sends `rate` payments a second for `time`, evenly spaced, however long the answers take.
+    ///
+    /// # Errors
+    /// [`ReplayError`] when the server cannot be reached or gives no sensible answers.
+    pub async fn open(&self, rate: u32, time: Duration) -> Result<Loaded, ReplayError> {
+        let gap = Duration::from_secs(1).checked_div(rate.max(1)).unwrap_or(TICK);
+        let mut open: JoinSet<Result<(One, Statement, Told, Duration), ReplayError>> =
+            JoinSet::new();
+        let (began, mut due, mut loaded) = (Instant::now(), Duration::ZERO, Loaded::default());
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        while due < time || !open.is_empty() {
+            while due < time && due <= began.elapsed() {
+                // Nobody free is the server's delay: the payment stays due, and its time runs on.
+                let Some((one, payee)) = self.payers.take() else { break };
+                let (client, statement) = (Arc::clone(&self.client), self.statement(&one, payee)?);
+                let since = began.checked_add(due).unwrap_or(began);
+                open.spawn(async move {
+                    let told = pay::send(&client, &statement).await?;
+                    Ok((one, statement, told, since.elapsed()))
+                });
+                due = due.saturating_add(gap);
+            }
+            let next = tokio::select! {
+                next = open.join_next(), if !open.is_empty() => next,
+                _ = tick.tick(), if due < time => None,
+            };
+            if let Some(next) = next {
+                let (one, statement, told, took) = joined(next)?;
+                let booked = self.note(one, &statement, &told);
+                loaded.add(booked, took);
+            }
+        }
+        loaded.wall = began.elapsed();
+        Ok(loaded)
+    }
+
+    /// Keeps `connections` payments under way for `time`.
+    ///
+    /// # Errors
+    /// [`ReplayError`] when the server cannot be reached or gives no sensible answers.
+    pub async fn closed(&self, connections: usize, time: Duration) -> Result<Loaded, ReplayError> {
+        let mut open: JoinSet<Result<(One, Statement, Told, Duration), ReplayError>> =
+            JoinSet::new();
+        let (began, mut loaded) = (Instant::now(), Loaded::default());
+        loop {
+            while open.len() < connections && began.elapsed() < time {
+                let Some((one, payee)) = self.payers.take() else { break };
+                let since = Instant::now();
+                let (client, statement) = (Arc::clone(&self.client), self.statement(&one, payee)?);
+                open.spawn(async move {
+                    let told = pay::send(&client, &statement).await?;
+                    Ok((one, statement, told, since.elapsed()))
+                });
+            }
+            let Some(next) = open.join_next().await else { break };
+            let (one, statement, told, took) = joined(next)?;
+            let booked = self.note(one, &statement, &told);
+            loaded.add(booked, took);
+        }
+        loaded.wall = began.elapsed();
+        Ok(loaded)
+    }
+}

@@ -1,0 +1,78 @@
+//! Paying a whole file, also when it is cut off in the middle.
+
+use super::support::{Device, Server, command};
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::Stdio;
+
+fn file(root: &Path, payee: &str, lines: u32) -> String {
+    let path = root.join("batch.csv");
+    let mut text = "from,to,amount,asset,note\n".to_owned();
+    for line in 0..lines {
+        text += &format!("main,{payee},0.{:02},USD/2,line {line}\n", line % 9 + 1);
+    }
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_batch_killed_in_the_middle_goes_on_and_pays_every_line_once() {
+    const LINES: u32 = 60;
+    let root = tempfile::tempdir().unwrap();
+    let server = Server::start(&root.path().join("operator"), &[]);
+    let alice = Device::enrolled(&server, root.path(), "Alice", &["USD/2:1000:label=main"]);
+    let bob = Device::enrolled(&server, root.path(), "Bob", &["USD/2:label=main"]);
+    let batch = file(root.path(), &bob.accounts[0], LINES);
+    let args = alice.args(&["pay", "--batch", &batch, "--json"]);
+    for kills in [5_usize, 17] {
+        let mut child =
+            command(&args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert_eq!(lines.take(kills).count(), kills);
+        child.kill().unwrap(); // SIGKILL
+        child.wait().unwrap();
+    }
+    let ran = super::support::tpw(&args).ends(0);
+    let rows: Vec<serde_json::Value> =
+        ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows.len(), usize::try_from(LINES).unwrap());
+    assert!(rows.iter().all(|row| row["outcome"] == "booked" && row["receipt"].is_string()));
+    let total: u32 = (0..LINES).map(|line| line % 9 + 1).sum();
+    assert_eq!(alice.available(), (100_000 - total).to_string());
+    assert_eq!(bob.available(), total.to_string());
+    // Once more: the same answers, and nothing moves.
+    let again = super::support::tpw(&args).ends(0);
+    assert_eq!(again.stdout, ran.stdout);
+    assert_eq!(bob.available(), total.to_string());
+}
+
+#[test]
+fn wrong_lines_are_told_and_the_others_paid() {
+    let root = tempfile::tempdir().unwrap();
+    let server = Server::start(&root.path().join("operator"), &[]);
+    let alice = Device::enrolled(&server, root.path(), "Alice", &["USD/2:1:label=main"]);
+    let bob = Device::enrolled(&server, root.path(), "Bob", &["USD/2:label=main"]);
+    let payee = &bob.accounts[0];
+    let path = root.path().join("batch.csv");
+    let text = format!(
+        "from,to,amount,asset,note\nmain,{payee},0.10,USD/2,\nnowhere,{payee},1,USD/2,\n\
+         main,{payee},5,USD/2,too much\nmain,{payee},0.20,USD/2,\n"
+    );
+    std::fs::write(&path, text).unwrap();
+    let args = alice.args(&["pay", "--batch", path.to_str().unwrap()]);
+    let ran = super::support::tpw(&args).ends(1);
+    let outcomes: Vec<Vec<&str>> =
+        ran.stdout.lines().skip(1).map(|line| line.split(',').collect()).collect();
+    let told: Vec<(&str, &str, &str)> =
+        outcomes.iter().map(|row| (row[0], row[2], row[3])).collect();
+    let expected = [
+        ("2", "booked", ""),
+        ("3", "wrong", "from:payer"),
+        ("4", "refused", "insufficient_funds"),
+        ("5", "booked", ""),
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(bob.available(), "30");
+    std::fs::write(&path, "from,to\n").unwrap();
+    super::support::tpw(&args).ends(2);
+}

@@ -1,0 +1,12 @@
+//! Goal: the binary does on a real machine what its help says, and says so in both languages; it loses nothing when it is
+//! killed; and no secret leaves the device.
+//! Method: the real binary, as a process of its own, against a real server on a temporary folder and a loopback port.
+//! What changes from run to run (ids, times, hashes, paths) is masked before texts are compared with their snapshots.
+
+mod bad;
+mod batch;
+mod demo;
+mod story;
+mod support;
+mod texts;
+mod traffic;

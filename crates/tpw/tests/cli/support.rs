@@ -1,0 +1,229 @@
+//! Running the binary, and making what it says comparable.
+
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+pub(crate) const PASSPHRASE: &str = "correct horse battery";
+
+/// What a command did.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ran {
+    fn of(output: &Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout.clone()).unwrap(),
+            stderr: String::from_utf8(output.stderr.clone()).unwrap(),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn ends(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        self
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap()
+    }
+}
+
+pub(crate) fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tpw"));
+    command.args(args).env_clear().env("LC_ALL", "C").stdin(Stdio::null());
+    command
+}
+
+pub(crate) fn tpw(args: &[&str]) -> Ran {
+    Ran::of(&command(args).output().unwrap())
+}
+
+/// A file that only its owner can read.
+pub(crate) fn secret(path: &Path, text: &str) -> String {
+    use std::io::Write as _;
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// A running server; killed at the end.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) url: String,
+    pub(crate) listen: String,
+    pub(crate) ca: String,
+    pub(crate) data: String,
+}
+
+impl Server {
+    pub(crate) fn start(data: &Path, more: &[&str]) -> Self {
+        let data = data.to_str().unwrap().to_owned();
+        let args = ["serve", "--data", &data, "--listen", "127.0.0.1:0", "--json"];
+        let mut child = command(&[&args, more].concat())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let started = loop {
+            let line = lines.next().expect("the server ended").unwrap();
+            let value: Value = serde_json::from_str(&line).unwrap();
+            if value.get("development_certificate").is_some() {
+                break value;
+            }
+        };
+        // Somebody has to read on, or the server would wait for the pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        let text = |name: &str| started[name].as_str().unwrap().to_owned();
+        Self {
+            child,
+            url: text("url"),
+            listen: text("listen"),
+            ca: text("development_certificate"),
+            data,
+        }
+    }
+
+    /// Asks it to stop, as an operator would.
+    pub(crate) fn stop(mut self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(self.child.wait().unwrap().success());
+    }
+
+    pub(crate) fn ops(&self, args: &[&str]) -> Ran {
+        tpw(&[&["ops", "--data", &self.data, "--json"], args].concat())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+/// A device of somebody.
+pub(crate) struct Device {
+    pub(crate) folder: PathBuf,
+    pub(crate) passphrase: String,
+    pub(crate) accounts: Vec<String>,
+}
+
+impl Device {
+    /// Enters a person with `accounts` and enrols a device for it.
+    pub(crate) fn enrolled(server: &Server, root: &Path, name: &str, accounts: &[&str]) -> Self {
+        let ops = |args: &[&str]| server.ops(args).ends(0).json();
+        Self::with(&ops, root, name, accounts, &server.url, &server.ca)
+    }
+
+    /// The same, where device and operator reach the server at another address.
+    pub(crate) fn with(
+        ops: &dyn Fn(&[&str]) -> Value,
+        root: &Path,
+        name: &str,
+        accounts: &[&str],
+        url: &str,
+        ca: &str,
+    ) -> Self {
+        let mut args = vec!["person", "add", name];
+        accounts.iter().for_each(|account| args.extend(["--account", account]));
+        let added = ops(&args);
+        let ids = added["accounts"].as_array().unwrap().iter();
+        let device = Self {
+            folder: root.join(name),
+            passphrase: secret(&root.join(format!("{name}.passphrase")), PASSPHRASE),
+            accounts: ids.map(|id| id.as_str().unwrap().to_owned()).collect(),
+        };
+        let code = secret(&root.join(format!("{name}.code")), added["code"].as_str().unwrap());
+        device.wallet(&["init"]).ends(0);
+        device.wallet(&["enrol", "--server", url, "--ca", ca, "--code-file", &code]).ends(0);
+        device
+    }
+
+    pub(crate) fn args<'a>(&'a self, args: &[&'a str]) -> Vec<&'a str> {
+        let own =
+            ["--wallet", self.folder.to_str().unwrap(), "--passphrase-file", &self.passphrase];
+        [args, &own].concat()
+    }
+
+    pub(crate) fn wallet(&self, args: &[&str]) -> Ran {
+        tpw(&self.args(&[&["wallet"], args].concat()))
+    }
+
+    pub(crate) fn available(&self) -> String {
+        let list = self.wallet(&["accounts", "--json"]).ends(0).json();
+        list["accounts"][0]["available"].as_str().unwrap().to_owned()
+    }
+}
+
+/// Masks what differs from run to run.
+pub(crate) fn masked(text: &str, root: &Path) -> String {
+    let text = text.replace(root.to_str().unwrap(), "DIR");
+    let mut out = String::new();
+    let mut word = String::new();
+    for c in text.chars().chain(['\n']) {
+        if c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | ':' | '.' | '/') {
+            word.push(c);
+            continue;
+        }
+        out.push_str(&masked_word(&word));
+        word.clear();
+        out.push(c);
+    }
+    out.trim_end().to_owned()
+}
+
+fn masked_word(word: &str) -> String {
+    if let Some(place) = word.find(|c| ['/', ':'].contains(&c)).filter(|_| word.contains("_01")) {
+        let (start, end) = word.split_at(place + 1);
+        return masked_word(start.trim_end_matches('/'))
+            + &start[start.len() - 1..]
+            + &masked_word(end);
+    }
+    let is_id = |prefix: &str| {
+        word.strip_prefix(prefix).is_some_and(|rest| rest.len() >= 26 && rest.is_char_boundary(26))
+    };
+    for prefix in ["pay_", "acc_", "per_", "dev_", "trf_"] {
+        if is_id(prefix) {
+            return format!("{prefix}ID{}", &word[prefix.len() + 26..]);
+        }
+    }
+    let hex = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
+    if word.len() == 24 && word.ends_with('Z') && word.as_bytes()[10] == b'T' {
+        return "TIME".to_owned();
+    }
+    if word.len() == 23 && word.split('-').all(|group| group.len() == 5) {
+        return "CODE".to_owned();
+    }
+    if let Some(rest) = word.strip_prefix("https://127.0.0.1:") {
+        return format!(
+            "https://127.0.0.1:PORT{}",
+            rest.trim_start_matches(|c: char| c.is_ascii_digit())
+        );
+    }
+    if word.len() >= 8 && hex(word) {
+        return "HEX".to_owned();
+    }
+    if word.len() == 43 {
+        return "THUMBPRINT".to_owned();
+    }
+    if word.split_once('.').is_some_and(|(a, b)| {
+        b.len() <= 3
+            && a.bytes().chain(b.bytes()).all(|c| c.is_ascii_digit())
+            && !b.is_empty()
+            && b.len() != 2
+    }) {
+        return "MS".to_owned();
+    }
+    word.to_owned()
+}
