@@ -7,7 +7,9 @@ use crate::model::{Model, Standing, standing_of};
 use crate::server::Server;
 use crate::{Checked, Defect, broken, ensure};
 use std::collections::{BTreeMap, BTreeSet};
-use tpw_core::{AccountId, Amount, DeviceId, Hash32, Instant, Money, PaymentId, Record, TransferId};
+use tpw_core::{
+    AccountId, Amount, DeviceId, Hash32, Instant, Money, PaymentId, Record, TransferId,
+};
 use tpw_flow::{Archive, Desk, Entry, Payment};
 use tpw_ledger::{Account, AccountKind, StatementPoint, TransferKind, verify_statement};
 use tpw_proof::bundle::{Parts, assemble};
@@ -185,7 +187,9 @@ pub(crate) fn rows(server: &Server, model: &Model) -> Checked {
     moved_only_by(server, &moves)?;
     let leaves: Vec<Hash32> = server.store.leaves.iter().map(|row| row.leaf.leaf_hash()).collect();
     server.log.check(&leaves)?;
-    ensure(server.log.size() == server.store.leaf_count(), || "leaves are not published".to_owned())?;
+    ensure(server.log.size() == server.store.leaf_count(), || {
+        "leaves are not published".to_owned()
+    })?;
     statements(server)
 }
 
@@ -194,7 +198,8 @@ fn money_of(payment: &Payment, moves: &mut BTreeMap<TransferId, TransferKind>) -
     let id = payment.id();
     let Some(booked) = payment.booked() else { return Ok(()) };
     let [there] = booked.postings() else { return Err(format!("{id} has not one posting")) };
-    let kind = if booked.approvals().is_empty() { TransferKind::Transfer } else { TransferKind::Post };
+    let kind =
+        if booked.approvals().is_empty() { TransferKind::Transfer } else { TransferKind::Post };
     ensure(moves.insert(there.transfer, kind).is_none(), || format!("{id} shares a transfer"))?;
     if let Payment::Compensated(done) = payment {
         let [back] = done.postings() else { return Err(format!("{id} has not one posting back")) };

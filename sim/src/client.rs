@@ -154,10 +154,8 @@ impl Client {
             Said::Rejected(code) if own && is_final(code) && entry.state != State::Final => {
                 entry.state = State::Final;
                 let (payer, sequence) = (entry.intent.payer, entry.intent.sequence);
-                let before = ChainHead {
-                    sequence: sequence.saturating_sub(1),
-                    hash: entry.intent.previous,
-                };
+                let before =
+                    ChainHead { sequence: sequence.saturating_sub(1), hash: entry.intent.previous };
                 self.rewind(payer, sequence, if code == "expired" { before } else { answer.chain });
             }
             // Not yet, or about another statement: the journal says when to ask again.
@@ -168,7 +166,10 @@ impl Client {
     /// What was signed behind a rejected intent can never be taken: the chain goes on before it.
     fn rewind(&mut self, payer: AccountId, from: u64, chain: ChainHead) {
         for entry in &mut self.journal {
-            if entry.intent.payer == payer && entry.intent.sequence > from && entry.state == State::Open {
+            if entry.intent.payer == payer
+                && entry.intent.sequence > from
+                && entry.state == State::Open
+            {
                 entry.state = State::Final;
             }
         }
@@ -181,7 +182,10 @@ impl Client {
 
     /// How many have no final answer.
     pub(crate) fn unsettled(&self) -> usize {
-        self.journal.iter().filter(|entry| matches!(entry.state, State::Open | State::StepUp)).count()
+        self.journal
+            .iter()
+            .filter(|entry| matches!(entry.state, State::Open | State::StepUp))
+            .count()
     }
 }
 

@@ -45,7 +45,7 @@ pub struct Report {
     pub trace: Hash32,
     /// The lines of the trace, if they were to be kept.
     pub lines: Vec<String>,
-    /// How often each outcome occurred.
+    /// How often each outcome occurred, and as `final/...` how payments stood at the end.
     pub outcomes: BTreeMap<String, u64>,
     /// How many checkpoints were published.
     pub checkpoints: u64,
@@ -116,7 +116,12 @@ impl<'k> World<'k> {
         Ok(world)
     }
 
-    fn account(&mut self, asset: Asset, kind: AccountKind, opening: u64) -> Checked<NewAccountOrder> {
+    fn account(
+        &mut self,
+        asset: Asset,
+        kind: AccountKind,
+        opening: u64,
+    ) -> Checked<NewAccountOrder> {
         let at = self.now.unix_ms();
         let id = AccountId::new(at, self.chance.bytes());
         self.accounts.push(id);
@@ -134,9 +139,11 @@ impl<'k> World<'k> {
     fn populate(&mut self) -> Checked {
         let asset = |text: &str| text.parse::<Asset>().map_err(broken);
         let (usd, cny) = (asset("USD/2")?, asset("CNY/2")?);
-        for (asset, kind) in
-            [(usd, AccountKind::Issuance), (cny, AccountKind::Issuance), (usd, AccountKind::External)]
-        {
+        for (asset, kind) in [
+            (usd, AccountKind::Issuance),
+            (cny, AccountKind::Issuance),
+            (usd, AccountKind::External),
+        ] {
             let order = self.account(asset, kind, 0)?;
             self.server.order(Command::OpenAccount { person: None, order });
         }
@@ -188,7 +195,7 @@ impl<'k> World<'k> {
             }
             87..=94 => self.publish()?,
             95 => {
-                let most_s = if self.chance.one_in(4) { 200_000 } else { 1_200 };
+                let most_s = if self.chance.one_in(4) { 400_000 } else { 1_200 };
                 self.now = self.now.plus(Span::from_secs(self.chance.below(most_s)));
             }
             96 => self.replace_device()?,
@@ -307,7 +314,11 @@ impl<'k> World<'k> {
     fn compare(&mut self, Done { command, outcome }: &Done) -> Checked {
         let found = say(outcome);
         let expected = self.model.expect(command, outcome, self.now);
-        self.trace.note(format!("{} {found} {}", self.now, self.server.desk.ledger().next_number()));
+        self.trace.note(format!(
+            "{} {found} {}",
+            self.now,
+            self.server.desk.ledger().next_number()
+        ));
         ensure(found == expected, || {
             format!("the desk says `{found}` where the model says `{expected}`")
         })?;
@@ -358,7 +369,13 @@ impl<'k> World<'k> {
     }
 
     /// What leaves the server must be so, and stay so.
-    fn check_told(&mut self, id: PaymentId, hash: Hash32, said: Said, outcome: &Outcome) -> Checked {
+    fn check_told(
+        &mut self,
+        id: PaymentId,
+        hash: Hash32,
+        said: Said,
+        outcome: &Outcome,
+    ) -> Checked {
         if let Ok(Answer::Payment(payment) | Answer::Repeated(payment)) = outcome {
             let standing = standing_of(payment).ok_or("an answer between two states")?;
             audit::told(&self.model, id, standing)?;
@@ -411,6 +428,10 @@ impl<'k> World<'k> {
         ensure(open == 0, || format!("{open} payments never got a final answer"))?;
         for (id, standing) in &self.told {
             audit::told(&self.model, *id, *standing)?;
+        }
+        for paid in self.model.payments.values() {
+            let count = self.outcomes.entry(format!("final/{}", paid.standing.text())).or_insert(0);
+            *count = count.saturating_add(1);
         }
         audit::books(&self.server.desk, &self.model)?;
         audit::rows(&self.server, &self.model)?;

@@ -18,7 +18,9 @@ pub use keys::Keys;
 
 /// What went wrong in a run, with what is needed to see it again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("seed {seed}, step {step}: {what}; repeat it with `cargo run --release -p tpw-sim -- --seed {seed} --steps {steps}`")]
+#[error(
+    "seed {seed}, step {step}: {what}; repeat it with `cargo run --release -p tpw-sim -- --seed {seed} --steps {steps}`"
+)]
 pub struct SimError {
     /// The seed of the run.
     pub seed: u64,

@@ -73,7 +73,12 @@ impl Log {
     }
 
     /// Publishes what is staged: the root by two ways, the signatures, and only then the new head.
-    pub(crate) fn publish(&mut self, keys: &Keys, now: Instant, chance: &mut Chance) -> Checked<bool> {
+    pub(crate) fn publish(
+        &mut self,
+        keys: &Keys,
+        now: Instant,
+        chance: &mut Chance,
+    ) -> Checked<bool> {
         if self.staged.is_empty() {
             return Ok(false);
         }
@@ -95,10 +100,8 @@ impl Log {
             consistent(&tiles, earlier.head, head)?;
         }
         let checkpoint = Checkpoint { origin: keys.trust.origin.clone(), head };
-        let checkpoint =
-            checkpoint.sign(&keys.slots, &keys.log, &keys.log_pq).map_err(broken)?;
-        let root_signature =
-            RootSignature::sign(&root, &keys.slots, &keys.log).map_err(broken)?;
+        let checkpoint = checkpoint.sign(&keys.slots, &keys.log, &keys.log_pq).map_err(broken)?;
+        let root_signature = RootSignature::sign(&root, &keys.slots, &keys.log).map_err(broken)?;
         let (data, serial) = (checkpoint.log_signed_bytes(), serial(size, chance.bytes()));
         let token = keys.authority.stamp(&keys.slots, &data, now, serial).map_err(broken)?;
         (self.hashes, self.frontier) = (hashes, frontier);

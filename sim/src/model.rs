@@ -167,8 +167,7 @@ impl Model {
         let (person, revoked) = *self.devices.get(&intent.device).ok_or("unknown_device")?;
         let owner = self.accounts.get(&intent.payer).and_then(|account| account.owner);
         let none = (0, Hash32::ZERO);
-        let (sequence, hash) =
-            *self.chains.get(&(intent.device, intent.payer)).unwrap_or(&none);
+        let (sequence, hash) = *self.chains.get(&(intent.device, intent.payer)).unwrap_or(&none);
         let next = sequence.saturating_add(1);
         match () {
             () if revoked => Err("device_revoked"),
@@ -252,7 +251,11 @@ impl Model {
         }
     }
 
-    fn step_up(&mut self, proof: &tpw_proof::Verified<tpw_core::StepUpProof>, now: Instant) -> Expected {
+    fn step_up(
+        &mut self,
+        proof: &tpw_proof::Verified<tpw_core::StepUpProof>,
+        now: Instant,
+    ) -> Expected {
         let value = proof.value();
         let known = self.payments.get(&value.payment).ok_or("unknown_payment")?;
         let (_, revoked) = self.devices.get(&value.device).ok_or("unknown_device")?;
@@ -347,8 +350,12 @@ impl Model {
 
     fn tick(&mut self, now: Instant) -> String {
         let late = |paid: &Paid| paid.standing.waits() && paid.deadline <= now;
-        let ended: Vec<_> =
-            self.payments.iter().filter(|(_, paid)| late(paid)).map(|(id, p)| (*id, p.standing)).collect();
+        let ended: Vec<_> = self
+            .payments
+            .iter()
+            .filter(|(_, paid)| late(paid))
+            .map(|(id, p)| (*id, p.standing))
+            .collect();
         for (id, standing) in &ended {
             let step_up = *standing == Standing::StepUp;
             self.give_up(*id, if step_up { "step_up_expired" } else { "hold_expired" });

@@ -194,7 +194,12 @@ impl Server {
         self.store.restore(&self.rules, now)
     }
 
-    pub(crate) fn publish(&mut self, keys: &Keys, now: Instant, chance: &mut Chance) -> Checked<bool> {
+    pub(crate) fn publish(
+        &mut self,
+        keys: &Keys,
+        now: Instant,
+        chance: &mut Chance,
+    ) -> Checked<bool> {
         self.log.publish(keys, now, chance)
     }
 

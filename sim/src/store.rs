@@ -106,7 +106,9 @@ impl Store {
         registry.owners.extend(changes.owners.iter().cloned());
         if self.defect != Some(Defect::StoreDropsChains) {
             let chains = changes.chains.iter();
-            registry.chains.extend(chains.map(|(device, account, head)| ((*device, *account), *head)));
+            registry
+                .chains
+                .extend(chains.map(|(device, account, head)| ((*device, *account), *head)));
         }
     }
 
@@ -114,7 +116,8 @@ impl Store {
         for (number, row) in changes.accounts.iter().enumerate() {
             let mut row = *row;
             if self.defect == Some(Defect::StoreCreditsTwice) && number == 0 && tenth {
-                row.credits_posted = row.credits_posted.plus(row.credits_posted).unwrap_or(row.credits_posted);
+                row.credits_posted =
+                    row.credits_posted.plus(row.credits_posted).unwrap_or(row.credits_posted);
             }
             match self.place.get(&row.id).and_then(|place| self.accounts.get_mut(*place)) {
                 Some(slot) => *slot = row,
@@ -157,7 +160,8 @@ impl Store {
             Ledger::from_rows(self.accounts.iter().copied(), self.holds.values().copied(), last)
                 .map_err(broken)?;
         let screen = self.remember(rules, &ledger, now);
-        let waits = |(_, row): &(_, &Row)| matches!(row.status, Some(Status::StepUp | Status::Held));
+        let waits =
+            |(_, row): &(_, &Row)| matches!(row.status, Some(Status::StepUp | Status::Held));
         let rows = self.rows().filter(waits);
         let waiting = rows.map(|(_, row)| stored::from_bytes(&row.bytes).map_err(broken));
         let waiting = waiting.collect::<Checked<Vec<_>>>()?;

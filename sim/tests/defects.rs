@@ -11,23 +11,31 @@ fn found(keys: &Keys, defect: Defect) -> Option<SimError> {
 #[test]
 fn every_planted_defect_is_reported() {
     let keys = Keys::new().unwrap();
-    for (defect, word) in [
-        (Defect::StoreDropsTransfer, "transfer"),
-        (Defect::StoreDropsChains, "chain"),
-        (Defect::StoreKeepsHolds, "hold"),
-        (Defect::StoreCreditsTwice, "sum"),
-        (Defect::StoreLies, ""),
-        (Defect::StoreForgetsPayments, ""),
-        (Defect::AnswersBeforeCommit, "was told"),
-        (Defect::LogForks, "append-only"),
-        (Defect::LogDropsLeaf, ""),
-        (Defect::WrongSalt, "receipt"),
-        (Defect::NeverAnswers, "never got a final answer"),
-    ] {
+    for defect in Defect::ALL {
         let error = found(&keys, defect).unwrap_or_else(|| panic!("{defect:?} was not found"));
-        assert!(error.what.contains(word), "{defect:?} was found as `{}`", error.what);
+        let words = words_of(defect);
+        let fits = words.iter().any(|word| error.what.contains(word));
+        assert!(fits, "{defect:?} was found as `{}`", error.what);
+        println!("{defect:?}: {}", error.what);
     }
-    assert_eq!(Defect::ALL.len(), 11);
+}
+
+/// How the checkers may put it; which one speaks first depends on the seed.
+#[cfg(test)]
+const fn words_of(defect: Defect) -> &'static [&'static str] {
+    match defect {
+        Defect::StoreDropsTransfer => &["contradicts itself", "transfer", "ledger differs"],
+        Defect::StoreDropsChains => &["chain", "registry differs"],
+        Defect::StoreKeepsHolds => &["hold", "ledger differs"],
+        Defect::StoreCreditsTwice => &["contradicts itself", "ledger differs"],
+        Defect::StoreLies => &["comes at", "differs", "missing", "contradicts itself", "desk says"],
+        Defect::StoreForgetsPayments => &["not stored", "desk says"],
+        Defect::AnswersBeforeCommit => &["was told"],
+        Defect::LogForks => &["append-only"],
+        Defect::LogDropsLeaf => &["receipt", "not published"],
+        Defect::WrongSalt => &["receipt"],
+        Defect::NeverAnswers => &["never got a final answer"],
+    }
 }
 
 #[test]

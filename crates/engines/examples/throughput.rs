@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release -p tpw-engines --example throughput [PAYERS, at least 2] [PAYMENTS] [IN FLIGHT]`
 
+#![expect(clippy::print_stderr, reason = "a measuring program speaks on standard error")]
+
 use std::sync::Arc;
 use std::time::Instant as Stopwatch;
 use tpw_core::{

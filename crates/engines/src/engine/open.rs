@@ -20,7 +20,7 @@ use tpw_core::{
 use tpw_crypto::{Algorithm, Entropy, Signer, SlotName};
 use tpw_flow::{Command, Desk, NewAccountOrder, Opening, Person, Registry};
 use tpw_ledger::{AccountKind, Limits};
-use tpw_proof::{KeyName, Trust};
+use tpw_proof::{KeyName, Leaf, Trust};
 use tpw_screen::{Facts, Rules, Screen};
 
 /// Under load a checkpoint begins at most this often.
@@ -56,6 +56,7 @@ impl Engine {
         let rules = Rules::from_toml(rules)?;
         let rebuild = rebuild_with(config.audience.clone(), rules, Arc::clone(&clock));
         let mut desk = rebuild(&store)?;
+        refuse_lost_log(dir, desk.leaves())?;
         let operator = set_up(dir, &config, &mut store, &mut desk, now, &mut entropy)?;
 
         let source = store.reader()?;
@@ -122,6 +123,15 @@ fn refuse_lost_books(dir: &Path) -> Result<(), EngineError> {
     let books = std::fs::metadata(dir.join("books.db")).map_or(0, |found| found.len());
     if dir.join("keys").exists() && books == 0 {
         return Err(EngineError::Missing { what: "books.db" });
+    }
+    Ok(())
+}
+
+/// Signing the leaves of old payments anew would give checkpoints that no device has seen, and disown those
+/// that devices did see.
+fn refuse_lost_log(dir: &Path, leaves: u64) -> Result<(), EngineError> {
+    if leaves > Leaf::GENESIS_COUNT.into() && !dir.join("log").join("log.db").exists() {
+        return Err(EngineError::Missing { what: "log/log.db" });
     }
     Ok(())
 }
