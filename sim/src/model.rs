@@ -283,7 +283,7 @@ impl Model {
     fn go_on(&mut self, id: PaymentId, now: Instant) -> Expected {
         let Some(paid) = self.payments.get(&id) else { return Err("unknown_payment") };
         if paid.deadline <= now {
-            return Err("expired");
+            return Err("wait_over");
         }
         let (payer, payee, amount) = (paid.payer, paid.payee, paid.amount);
         let frozen = |id| self.accounts.get(id).is_some_and(|account: &Account| account.frozen);

@@ -5,7 +5,7 @@ use crate::{Checked, Defect, broken, ensure};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use tpw_core::{AccountId, Asset, Instant, Intent, Name, PaymentId, Span, TransferId};
 use tpw_flow::{
-    Archive, ArchiveError, Changes, Desk, LeafRow, Opening, Payment, RailInstruction, Registry,
+    Archive, ArchiveError, Changes, Desk, Funding, LeafRow, Opening, Payment, RailInstruction, Registry,
     Status, stored,
 };
 use tpw_ledger::{Account, AccountKind, HoldChange, HoldRow, Ledger, TransferRow};
@@ -19,6 +19,7 @@ pub(crate) struct Store {
     place: HashMap<AccountId, usize>,
     pub(crate) transfers: Vec<TransferRow>,
     transfer_ids: HashSet<TransferId>,
+    fundings: HashMap<TransferId, Funding>,
     holds: BTreeMap<u64, HoldRow>,
     pub(crate) registry: Registry,
     payments: HashMap<PaymentId, Row>,
@@ -43,6 +44,10 @@ impl Archive for Store {
         let payment = self.payments.get(&id).map(|row| stored::from_bytes(&row.bytes));
         payment.transpose().map_err(|error| ArchiveError(error.to_string()))
     }
+
+    fn funding(&self, id: TransferId) -> Result<Option<Funding>, ArchiveError> {
+        Ok(self.fundings.get(&id).copied())
+    }
 }
 
 impl Store {
@@ -52,6 +57,7 @@ impl Store {
             place: HashMap::new(),
             transfers: Vec::new(),
             transfer_ids: HashSet::new(),
+            fundings: HashMap::new(),
             holds: BTreeMap::new(),
             registry: Registry::default(),
             payments: HashMap::new(),
@@ -71,6 +77,7 @@ impl Store {
             return Ok(());
         }
         self.write_registry(changes);
+        self.fundings.extend(changes.fundings.iter().copied());
         self.write_ledger(&changes.ledger, tenth)?;
         for payment in &changes.payments {
             let bytes = stored::to_bytes(payment).ok_or("a payment between two states")?;

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 use tpw_sim::{Keys, Report, Setup, run};
 
+#[cfg(test)]
 static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys::new().unwrap());
 
 #[cfg(test)]

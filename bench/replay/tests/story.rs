@@ -4,6 +4,8 @@
 //! oneself, transfers beyond the payer's means and money sent straight back; balances are compared by the independent
 //! Python program.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -33,8 +35,9 @@ fn the_whole_story_holds() {
     let folder = tempfile::tempdir().unwrap();
     let lists = folder.path().join("lists");
     make(&lists, 300, 2_000);
-    let output = Command::new(REPLAY).arg("story").arg("--data").arg(&lists);
-    let output = output.arg("--check").arg(check()).stderr(Stdio::inherit()).output().unwrap();
+    let mut command = Command::new(REPLAY);
+    command.arg("story").arg("--data").arg(&lists).arg("--check").arg(check());
+    let output = command.stderr(Stdio::inherit()).output().unwrap();
     assert!(output.status.success());
     let story: Value = serde_json::from_slice(&output.stdout).unwrap();
     let booked = number(&story, "/run/outcomes/booked");
@@ -60,11 +63,14 @@ impl Served {
         let mut command = Command::new(replay::server::find_tpw().unwrap());
         command.args(["serve", "--listen", "127.0.0.1:0", "--rate-limit", "100000", "--data"]);
         let child = command.arg(&data).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // Whatever happens from here on, the process ends with this value.
+        let mut served = Self { child, url: String::new(), ca: String::new(), data };
         let until = Instant::now() + Duration::from_secs(60);
         loop {
-            let text = std::fs::read_to_string(data.join("address")).unwrap_or_default();
+            let text = std::fs::read_to_string(served.data.join("address")).unwrap_or_default();
             if let [url, ca] = text.lines().collect::<Vec<_>>()[..] {
-                return Self { child, url: url.to_owned(), ca: ca.to_owned(), data };
+                (served.url, served.ca) = (url.to_owned(), ca.to_owned());
+                return served;
             }
             assert!(Instant::now() < until, "the server does not start");
             std::thread::yield_now();
@@ -130,9 +136,10 @@ fn a_run_that_is_killed_goes_on_where_it_was() {
     assert!(balances.status.success());
     let balances_path = folder.path().join("balances.csv");
     std::fs::write(&balances_path, balances.stdout).unwrap();
-    let checked = Command::new("python3").arg(check()).arg(lists.join("nodes.csv"));
-    let checked = checked.arg(lists.join("transactions.csv")).arg(state.join("outcomes.csv"));
-    assert!(checked.arg(&balances_path).status().unwrap().success());
+    let mut checked = Command::new("python3");
+    checked.arg(check()).arg(lists.join("nodes.csv")).arg(lists.join("transactions.csv"));
+    checked.arg(state.join("outcomes.csv")).arg(&balances_path);
+    assert!(checked.status().unwrap().success());
     let again: Value = serde_json::from_slice(&run().output().unwrap().stdout).unwrap();
     assert_eq!(number(&again, "/repeated/same"), booked + refused);
     assert_eq!(number(&again, "/repeated/different"), 0);
@@ -160,5 +167,17 @@ fn the_independent_check_finds_a_cent_too_much() {
             command.arg(path(name));
         }
         assert_eq!(command.output().unwrap().status.success(), good, "{a} {b}");
+    }
+    // The money is there: refusing the first transfer for want of funds is unjust.
+    write("balances.csv", "nodeid,account,posted,pending\na,x,1050,0\nb,y,100,0\n");
+    let unjust = "number,status,code\n1,refused,insufficient_funds\n2,refused,insufficient_funds\n";
+    for (outcomes, good) in [(unjust, false), ("number,status,code\n1,refused,limit\n", true)] {
+        write("outcomes.csv", outcomes);
+        let mut command = Command::new("python3");
+        command.arg(check());
+        for name in ["nodes.csv", "transactions.csv", "outcomes.csv", "balances.csv"] {
+            command.arg(path(name));
+        }
+        assert_eq!(command.output().unwrap().status.success(), good, "{outcomes}");
     }
 }

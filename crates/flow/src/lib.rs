@@ -8,7 +8,7 @@ pub mod stored;
 
 pub use desk::{
     Alarm, AlarmKind, Answer, Archive, ArchiveError, ChainHead, Changes, CodeGrant, Command, Desk,
-    DeskFault, Device, Frozen, LeafRow, NewAccountOrder, NewPerson, Opening, Outcome, Owner,
+    DeskFault, Device, Frozen, Funding, LeafRow, NewAccountOrder, NewPerson, Opening, Outcome, Owner,
     Person, RailInstruction, Registry, Rejection, RejectionClass, Submission, Watch,
 };
 pub use event::{Effect, Event};

@@ -52,7 +52,7 @@ pub enum StoreError {
     },
 }
 
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 
 /// The books of one operator, open for writing.
 pub struct Store {
@@ -91,17 +91,20 @@ impl Store {
         let found: i64 = connection
             .query_row("PRAGMA user_version", [], |row| row.get(0))
             .map_err(error(path))?;
-        match found {
-            0 => {
-                let create = connection
-                    .transaction_with_behavior(TransactionBehavior::Exclusive)
-                    .map_err(error(path))?;
-                create.execute_batch(include_str!("schema.sql")).map_err(error(path))?;
-                create.pragma_update(None, "user_version", FORMAT).map_err(error(path))?;
-                create.commit().map_err(error(path))?;
-            }
-            FORMAT => {}
+        let steps = match found {
+            0 => include_str!("schema.sql"),
+            1 => include_str!("upgrade_1.sql"),
+            FORMAT => "",
             found => return Err(StoreError::Newer { found, known: FORMAT }),
+        };
+        if !steps.is_empty() {
+            // All or nothing: a crash in between leaves the old format.
+            let change = connection
+                .transaction_with_behavior(TransactionBehavior::Exclusive)
+                .map_err(error(path))?;
+            change.execute_batch(steps).map_err(error(path))?;
+            change.pragma_update(None, "user_version", FORMAT).map_err(error(path))?;
+            change.commit().map_err(error(path))?;
         }
         Ok(Self { connection, path: path.to_owned() })
     }

@@ -5,9 +5,9 @@ use super::{StoreError, error, open_for_reading};
 use crate::log_store::{LeafSource, LogError};
 use rusqlite::{Connection, OptionalExtension, Params};
 use std::path::{Path, PathBuf};
-use tpw_core::{AccountId, DeviceId, Instant, Money, PaymentId};
+use tpw_core::{AccountId, DeviceId, Instant, Money, PaymentId, TransferId};
 use tpw_flow::{
-    Alarm, Archive, ArchiveError, ChainHead, Payment, RailInstruction, Registry, stored,
+    Alarm, Archive, ArchiveError, ChainHead, Funding, Payment, RailInstruction, Registry, stored,
 };
 use tpw_ledger::{Ledger, TransferRow};
 use tpw_proof::leaf::Leaf;
@@ -161,6 +161,18 @@ impl Reader {
         bytes.map(|bytes| read_payment(&bytes)).transpose()
     }
 
+    /// Money that was brought in under this transfer's id.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be read.
+    pub fn funding(&self, id: TransferId) -> Result<Option<Funding>, StoreError> {
+        let sql = "SELECT account, amount FROM funding WHERE id = ?1";
+        let found = self.all(sql, [id.as_bytes()], "funding", |c| {
+            Ok(Funding { account: c.account_id()?, amount: c.amount()? })
+        })?;
+        Ok(found.into_iter().next())
+    }
+
     /// The payments booked since `from`, oldest first: what screening has to remember.
     ///
     /// # Errors
@@ -246,6 +258,10 @@ fn read_payment(bytes: &[u8]) -> Result<Payment, StoreError> {
 impl Archive for Reader {
     fn payment(&self, id: PaymentId) -> Result<Option<Payment>, ArchiveError> {
         Self::payment(self, id).map_err(|error| ArchiveError(error.to_string()))
+    }
+
+    fn funding(&self, id: TransferId) -> Result<Option<Funding>, ArchiveError> {
+        Self::funding(self, id).map_err(|error| ArchiveError(error.to_string()))
     }
 }
 

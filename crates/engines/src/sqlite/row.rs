@@ -108,7 +108,7 @@ impl<'a> Columns<'a> {
         self.fixed().map(TransferId::from_bytes)
     }
 
-    fn amount(&mut self) -> Read<Amount> {
+    pub(super) fn amount(&mut self) -> Read<Amount> {
         self.fixed().map(u128::from_be_bytes).map(Amount::from_minor)
     }
 

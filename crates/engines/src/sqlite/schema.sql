@@ -119,6 +119,14 @@ CREATE TABLE rail (
     at      INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Money brought in, by its transfer's id: a repeated order is recognised by it. A table of its own, because an index
+-- on the ids of all transfers would make every payment pay for it.
+CREATE TABLE funding (
+    id      BLOB PRIMARY KEY CHECK (length(id) = 16),
+    account BLOB NOT NULL CHECK (length(account) = 16),
+    amount  BLOB NOT NULL CHECK (length(amount) = 16)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE alarm (
     number  INTEGER PRIMARY KEY,
     kind    TEXT NOT NULL,

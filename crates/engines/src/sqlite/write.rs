@@ -73,6 +73,7 @@ fn write_all(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
         )?;
     }
     write_rail(t, changes)?;
+    write_fundings(t, changes)?;
     write_alarms(t, changes)
 }
 
@@ -240,6 +241,18 @@ fn write_rail(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
             rail.purpose,
             time(rail.at)
         ])?;
+    }
+    Ok(())
+}
+
+fn write_fundings(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
+    for (id, funding) in &changes.fundings {
+        t.prepare_cached("INSERT INTO funding (id, account, amount) VALUES (?1, ?2, ?3)")?
+            .execute(params![
+                id.as_bytes(),
+                funding.account.as_bytes(),
+                amount(funding.amount)
+            ])?;
     }
     Ok(())
 }

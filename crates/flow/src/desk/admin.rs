@@ -1,8 +1,8 @@
 //! The commands about people, devices and accounts.
 
 use super::{
-    Answer, CodeGrant, Command, Desk, Device, Frozen, NewAccountOrder, NewPerson, Outcome, Owner,
-    Person, Rejection,
+    Answer, Archive, ArchiveError, CodeGrant, Command, Desk, DeskFault, Device, Frozen, Funding,
+    NewAccountOrder, NewPerson, Outcome, Owner, Person, Rejection,
 };
 use std::collections::hash_map::Entry;
 use tpw_core::{AccountId, Amount, DeviceId, Hash32, Instant, Money, PersonId, TransferId};
@@ -10,10 +10,21 @@ use tpw_crypto::PublicKey;
 use tpw_ledger::{AccountKind, FreezeReason, LedgerError, NewAccount, Operation, TransferRequest};
 
 impl Desk {
-    pub(super) fn administer(&mut self, command: Command, now: Instant) -> Outcome {
-        match command {
-            Command::AddPerson(person) => self.add_person(person, now),
-            Command::OpenAccount { person, order } => self.open_account(person, order, now),
+    pub(super) fn administer(
+        &mut self,
+        command: Command,
+        now: Instant,
+        archive: &dyn Archive,
+    ) -> Result<Outcome, DeskFault> {
+        Ok(match command {
+            Command::AddPerson(person) => {
+                let fresh = self.check_transfers(&person.accounts, archive)?;
+                self.add_person(person, fresh, now)
+            }
+            Command::OpenAccount { person, order } => {
+                let fresh = self.check_transfers(core::slice::from_ref(&order), archive)?;
+                self.open_account(person, order, fresh, now)
+            }
             Command::IssueCode { person, code, expires } => self.issue_code(person, code, expires),
             Command::Enrol { code, device, key } => self.enrol(code, device, key, now),
             Command::EnrolOperator { person, device, key } => {
@@ -21,15 +32,52 @@ impl Desk {
             }
             Command::RevokeDevice { device } => self.revoke(device, now),
             Command::Fund { account, amount, transfer } => {
-                self.fund(account, amount, transfer, now).map(|()| Answer::Done)
+                match self.find_funding(transfer, archive)? {
+                    None => self.fund(account, amount, transfer, now).map(|()| Answer::Done),
+                    Some(known) if known == (Funding { account, amount }) => Ok(Answer::Done),
+                    Some(_) => Err(Rejection::IdInUse { what: "transfer" }),
+                }
             }
             Command::Freeze { account, frozen } => self.freeze(account, frozen, now),
             // The other commands are about payments; `Desk::apply` has taken them.
             _ => Ok(Answer::Done),
+        })
+    }
+
+    fn find_funding(
+        &self,
+        id: TransferId,
+        archive: &dyn Archive,
+    ) -> Result<Option<Funding>, ArchiveError> {
+        match self.recent_fundings.get(&id) {
+            Some(known) => Ok(Some(*known)),
+            None => archive.funding(id),
         }
     }
 
-    fn add_person(&mut self, new: NewPerson, now: Instant) -> Outcome {
+    /// Whether the transfers with which accounts open have ids of their own.
+    fn check_transfers(
+        &self,
+        orders: &[NewAccountOrder],
+        archive: &dyn Archive,
+    ) -> Result<Result<(), Rejection>, ArchiveError> {
+        let funded = |order: &&NewAccountOrder| !order.opening.is_zero();
+        for (place, order) in orders.iter().enumerate().filter(|(_, order)| funded(order)) {
+            let mut before = orders.iter().take(place).filter(funded);
+            let twice = before.any(|other| other.transfer == order.transfer);
+            if twice || self.find_funding(order.transfer, archive)?.is_some() {
+                return Ok(Err(Rejection::IdInUse { what: "transfer" }));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    fn add_person(
+        &mut self,
+        new: NewPerson,
+        fresh: Result<(), Rejection>,
+        now: Instant,
+    ) -> Outcome {
         if self.registry.people.contains_key(&new.id) {
             return Err(Rejection::IdInUse { what: "person" });
         }
@@ -40,6 +88,7 @@ impl Desk {
                 return Err(Rejection::IdInUse { what: "account" });
             }
         }
+        fresh?;
         self.check_openings(&new.accounts)?;
         if new.code.is_some_and(|(code, _)| self.registry.codes.contains_key(&code)) {
             return Err(Rejection::IdInUse { what: "code" });
@@ -107,12 +156,17 @@ impl Desk {
         &mut self,
         person: Option<PersonId>,
         order: NewAccountOrder,
+        fresh: Result<(), Rejection>,
         now: Instant,
     ) -> Outcome {
         if person.is_some_and(|person| !self.registry.people.contains_key(&person)) {
             return Err(Rejection::UnknownPerson);
         }
         self.check_order(&order)?;
+        if self.ledger.account(&order.id).is_none() {
+            // An account that is there already is the better reason, and the ledger gives it.
+            fresh?;
+        }
         self.check_openings(core::slice::from_ref(&order))?;
         self.open_one(person, order, now).map(|()| Answer::Done)
     }
@@ -147,6 +201,9 @@ impl Desk {
         let money = Money { amount, asset };
         let request = [TransferRequest { id, debit, credit: account, money }];
         self.ledger.apply(Operation::Transfer(&request), now)?;
+        let funding = Funding { account, amount };
+        self.recent_fundings.insert(id, funding);
+        self.changes.fundings.push((id, funding));
         Ok(())
     }
 

@@ -3,7 +3,9 @@
 use super::registry::{ChainHead, CodeGrant, Device, Owner, Person};
 use crate::payment::Payment;
 use std::sync::Arc;
-use tpw_core::{AccountId, DeviceId, Hash32, Instant, Money, PaymentId, TreeHead};
+use tpw_core::{
+    AccountId, Amount, DeviceId, Hash32, Instant, Money, PaymentId, TransferId, TreeHead,
+};
 use tpw_proof::leaf::Leaf;
 
 /// One leaf of the log, staged with the postings that it is about.
@@ -70,6 +72,16 @@ pub struct Alarm {
     pub head: TreeHead,
 }
 
+/// Money that came in from the operator's issuance account: kept by its transfer's id, so that a repeated order is
+/// recognised. The ledger itself keeps no list of ids.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Funding {
+    /// The account.
+    pub account: AccountId,
+    /// How much of what the account holds.
+    pub amount: Amount,
+}
+
 /// Everything to be stored in one transaction.
 #[derive(Default, Debug)]
 pub struct Changes {
@@ -91,6 +103,8 @@ pub struct Changes {
     pub ledger: tpw_ledger::Changes,
     /// Instructions to the clearing partner.
     pub rail: Vec<RailInstruction>,
+    /// Money brought in, by the id of its transfer.
+    pub fundings: Vec<(TransferId, Funding)>,
     /// Alarms raised.
     pub alarms: Vec<Alarm>,
 }

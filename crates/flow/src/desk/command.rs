@@ -99,13 +99,13 @@ pub enum Command {
         /// The device.
         device: DeviceId,
     },
-    /// Bring money in from the operator's issuance account.
+    /// Bring money in from the operator's issuance account. The same order under the same id again moves nothing.
     Fund {
         /// Where to.
         account: AccountId,
         /// How much.
         amount: Amount,
-        /// The id of the transfer.
+        /// The id of the transfer, made by whoever orders it.
         transfer: TransferId,
     },
     /// Freeze or unfreeze an account.
@@ -256,6 +256,9 @@ pub enum Rejection {
     /// The proof is old.
     #[error("the step-up proof is older than five minutes; give the passphrase again")]
     ProofStale,
+    /// The time for waiting is over, and the next tick will refuse the payment.
+    #[error("the time for waiting is over; the payment is refused at the next tick, make a new one")]
+    WaitOver,
     /// No such person.
     #[error("there is no such person")]
     UnknownPerson,
@@ -305,6 +308,7 @@ impl Rejection {
             Self::WrongStatus { .. } => "wrong_status",
             Self::ProofMismatch { .. } => "proof_mismatch",
             Self::ProofStale => "proof_stale",
+            Self::WaitOver => "wait_over",
             Self::UnknownPerson => "unknown_person",
             Self::UnknownAccount => "unknown_account",
             Self::CodeInvalid => "code_invalid",
@@ -332,6 +336,7 @@ impl Rejection {
             | Self::CheckpointFork
             | Self::ExistsWithDifferent { .. }
             | Self::WrongStatus { .. }
+            | Self::WaitOver
             | Self::KeyInUse
             | Self::IdInUse { .. } => RejectionClass::Conflict,
             Self::WrongAudience

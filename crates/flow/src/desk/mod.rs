@@ -11,7 +11,7 @@ mod pay;
 mod perform;
 mod registry;
 
-pub use changes::{Alarm, AlarmKind, Changes, LeafRow, RailInstruction};
+pub use changes::{Alarm, AlarmKind, Changes, Funding, LeafRow, RailInstruction};
 pub use command::{
     Answer, Command, Frozen, NewAccountOrder, NewPerson, Rejection, RejectionClass, Submission,
 };
@@ -20,7 +20,7 @@ pub use registry::{ChainHead, CodeGrant, Device, Owner, Person, Registry};
 use crate::payment::{Payment, Status};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use tpw_core::{AccountId, Asset, Instant, Name, PaymentId};
+use tpw_core::{AccountId, Asset, Instant, Name, PaymentId, TransferId};
 use tpw_ledger::Ledger;
 use tpw_screen::Screen;
 
@@ -29,13 +29,19 @@ use tpw_screen::Screen;
 #[error("the store of past payments cannot be read: {0}")]
 pub struct ArchiveError(pub String);
 
-/// The payments of the past, as the store has them.
+/// The payments and the money brought in, of the past, as the store has them.
 pub trait Archive {
     /// A payment by its id, in the state of the last commit.
     ///
     /// # Errors
     /// [`ArchiveError`] when the store cannot be read.
     fn payment(&self, id: PaymentId) -> Result<Option<Payment>, ArchiveError>;
+
+    /// Money that was brought in under this transfer's id, as of the last commit.
+    ///
+    /// # Errors
+    /// [`ArchiveError`] when the store cannot be read.
+    fn funding(&self, id: TransferId) -> Result<Option<Funding>, ArchiveError>;
 }
 
 /// What a desk is opened with, read from the store.
@@ -69,6 +75,8 @@ pub struct Desk {
     deadlines: BTreeSet<(Instant, PaymentId)>,
     /// Payments touched since the last [`Desk::take_changes`]: the archive does not have them yet.
     recent: HashMap<PaymentId, Arc<Payment>>,
+    /// Money brought in since then.
+    recent_fundings: HashMap<TransferId, Funding>,
     leaves: u64,
     issuance: HashMap<Asset, AccountId>,
     changes: Changes,
@@ -108,6 +116,7 @@ impl Desk {
             waiting,
             deadlines,
             recent: HashMap::new(),
+            recent_fundings: HashMap::new(),
             leaves: opening.leaves,
             issuance: opening.issuance,
             changes: Changes::default(),
@@ -143,7 +152,7 @@ impl Desk {
                 self.recall(payment, crate::Cause::Operator(operator), now, archive)
             }
             Command::Tick => self.tick(now),
-            registry_command => Ok(self.administer(registry_command, now)),
+            registry_command => self.administer(registry_command, now, archive),
         }
     }
 
@@ -161,6 +170,7 @@ impl Desk {
     /// What has to be stored, in one transaction, before any outcome since the last call is answered.
     pub fn take_changes(&mut self) -> Changes {
         self.recent.clear();
+        self.recent_fundings.clear();
         let mut changes = core::mem::take(&mut self.changes);
         changes.ledger = self.ledger.take_changes();
         changes

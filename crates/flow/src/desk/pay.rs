@@ -79,7 +79,7 @@ impl Desk {
             return Ok(Err(wrong_status(&payment)));
         }
         if is_late(&payment, now) {
-            return Ok(Err(Rejection::Expired));
+            return Ok(Err(Rejection::WaitOver));
         }
         let approval = Approval::StepUp { proof: proof.statement_hash(), at: now };
         self.continue_with(&payment, Event::SteppedUp(approval), now).map(Ok)
@@ -131,7 +131,7 @@ impl Desk {
             return Ok(Err(wrong_status(&payment)));
         }
         if is_late(&payment, now) {
-            return Ok(Err(Rejection::Expired));
+            return Ok(Err(Rejection::WaitOver));
         }
         let approval = Approval::Operator { key: operator, at: now };
         self.continue_with(&payment, Event::Released(approval), now).map(Ok)

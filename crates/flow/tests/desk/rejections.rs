@@ -245,6 +245,55 @@ fn accounts_whose_money_cannot_come_in_are_not_opened() {
 }
 
 #[test]
+fn money_comes_in_once_under_one_id() {
+    let mut bench = Bench::new();
+    let id = TransferId::new(5, [7; 10]);
+    let fund = |n, minor| Command::Fund { account: account(n), amount: cents(minor), transfer: id };
+    assert_eq!(bench.must(fund(BOB, 5)), Answer::Done);
+    // Again, from the store; and in one batch, before the store has it.
+    let (again, changes) = bench.apply(fund(BOB, 5));
+    assert_eq!((again, changes.ledger.is_empty()), (Ok(Answer::Done), true));
+    let taken = Rejection::IdInUse { what: "transfer" };
+    assert_eq!(bench.reject_of(fund(BOB, 6)), taken);
+    assert_eq!(bench.reject_of(fund(ALICE, 5)), taken);
+    assert_eq!(bench.balance(BOB), "5");
+    let other = Command::Fund {
+        account: account(BOB),
+        amount: cents(2),
+        transfer: TransferId::new(6, [7; 10]),
+    };
+    for _ in 0..2 {
+        let done = bench.desk.apply(other.clone(), bench.now, &bench.books).unwrap();
+        assert_eq!(done, Ok(Answer::Done));
+    }
+    assert_eq!(bench.balance(BOB), "7");
+
+    // Accounts do not open with a transfer that was made, nor two with the same one.
+    let mut opening = order(45, usd(), AccountKind::Custodial, 5);
+    opening.transfer = id;
+    let open = Command::OpenAccount { person: None, order: opening.clone() };
+    assert_eq!(bench.reject_of(open), taken);
+    let twin = order(46, usd(), AccountKind::Custodial, 5);
+    let mut pair = vec![twin.clone(), order(47, usd(), AccountKind::Custodial, 5)];
+    pair[1].transfer = twin.transfer;
+    for accounts in [vec![opening.clone()], pair] {
+        let new = NewPerson { id: person(9), name: name("Carl"), accounts, code: None };
+        assert_eq!(bench.reject_of(Command::AddPerson(new)), taken);
+    }
+    // Nothing comes in: the id means nothing.
+    opening.opening = Amount::ZERO;
+    bench.must(Command::OpenAccount { person: None, order: opening });
+    // The money with which an account opened is known by its id as well.
+    let first = Command::Fund {
+        account: account(ALICE),
+        amount: cents(5_000_000),
+        transfer: TransferId::new(1_763_806_000_000, [ALICE; 10]),
+    };
+    assert_eq!(bench.must(first), Answer::Done);
+    assert_eq!(bench.balance(ALICE), "5000000");
+}
+
+#[test]
 fn money_in_and_freezing() {
     let mut bench = Bench::new();
     let fund = |n, amount| Command::Fund {

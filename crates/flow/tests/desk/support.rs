@@ -101,13 +101,20 @@ pub(crate) fn hash(text: &str) -> Hash32 {
 
 /// Past payments as stored bytes: what the desk forgets must be readable again.
 #[derive(Default)]
-pub(crate) struct Books(RefCell<HashMap<PaymentId, Vec<u8>>>);
+pub(crate) struct Books(
+    RefCell<HashMap<PaymentId, Vec<u8>>>,
+    RefCell<HashMap<TransferId, tpw_flow::Funding>>,
+);
 
 impl Archive for Books {
     fn payment(&self, id: PaymentId) -> Result<Option<Payment>, ArchiveError> {
         let rows = self.0.borrow();
         let payment = rows.get(&id).map(|bytes| stored::from_bytes(bytes));
         payment.transpose().map_err(|error| ArchiveError(error.to_string()))
+    }
+
+    fn funding(&self, id: TransferId) -> Result<Option<tpw_flow::Funding>, ArchiveError> {
+        Ok(self.1.borrow().get(&id).copied())
     }
 }
 
@@ -221,6 +228,7 @@ impl Bench {
             let bytes = stored::to_bytes(payment).unwrap();
             self.books.0.borrow_mut().insert(payment.id(), bytes);
         }
+        self.books.1.borrow_mut().extend(changes.fundings.iter().copied());
         for row in &changes.leaves {
             assert_eq!(row.index, self.leaves.len() as u64, "leaves come in order");
             self.leaves.push(row.leaf);
@@ -396,5 +404,6 @@ fn assert_nothing(changes: &Changes) {
     assert!(changes.people.is_empty() && changes.devices.is_empty() && changes.codes.is_empty());
     assert!(changes.owners.is_empty() && changes.chains.is_empty());
     assert!(changes.payments.is_empty() && changes.leaves.is_empty() && changes.rail.is_empty());
+    assert!(changes.fundings.is_empty());
     assert!(changes.ledger.is_empty(), "{:?}", changes.ledger);
 }

@@ -164,10 +164,10 @@ fn nothing_is_approved_after_its_time() {
     bench.now = at(STEP_UP_WAIT_S);
     let proof = bench.proof(&waits, "alice");
     let command = bench.step_up(&proof, "alice");
-    assert_eq!(bench.reject_of(command), Rejection::Expired);
+    assert_eq!(bench.reject_of(command), Rejection::WaitOver);
     bench.now = at(HOLD_WAIT_S);
     let release = Command::Release { payment: held.id(), operator };
-    assert_eq!(bench.reject_of(release), Rejection::Expired);
+    assert_eq!(bench.reject_of(release), Rejection::WaitOver);
     assert_eq!(bench.must(Command::Tick), Answer::Ended(2));
 }
 
