@@ -1,37 +1,84 @@
 //! Time, read at one place: everything below is handed an [`Instant`].
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant as Monotonic, SystemTime, UNIX_EPOCH};
 use tpw_core::{Instant, Span};
+
+/// The largest step of a clock that passes for none, in milliseconds: a leap second is one.
+pub const JUMP_MAX_MS: u64 = 1_000;
 
 /// Whoever knows what time it is.
 pub trait Clock: Send + Sync {
     /// The time; never earlier than what this clock said before.
     fn now(&self) -> Instant;
+
+    /// How far the clock was set, either way, since this one was first read, in milliseconds. Zero for a clock that
+    /// nobody sets.
+    fn jump_ms(&self) -> u64 {
+        0
+    }
 }
 
 /// The operating system's wall clock, held where it is while the system sets it back.
+///
+/// It is compared with the monotonic clock, which the system corrects in rate and never sets: what the two differ
+/// by was set by somebody, or slept through.
 #[derive(Debug, Default)]
 pub struct SystemClock {
     latest_ms: AtomicU64,
+    first: OnceLock<Readings>,
+}
+
+/// Both clocks, read together.
+#[derive(Clone, Copy, Debug)]
+struct Readings {
+    wall_ms: u64,
+    monotonic: Monotonic,
+}
+
+impl Readings {
+    fn take() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "this is the edge that reads the clock")]
+        let wall = SystemTime::now();
+        let since = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { wall_ms: millis(since), monotonic: Monotonic::now() }
+    }
+
+    /// By how much the wall clock went another way than the monotonic one since `first`, in milliseconds.
+    fn jump_ms_since(&self, first: &Self) -> u64 {
+        let passed = millis(self.monotonic.saturating_duration_since(first.monotonic));
+        first.wall_ms.saturating_add(passed).abs_diff(self.wall_ms)
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl SystemClock {
     /// A clock that has said nothing yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { latest_ms: AtomicU64::new(0) }
+        Self { latest_ms: AtomicU64::new(0), first: OnceLock::new() }
+    }
+
+    fn read(&self) -> (Readings, &Readings) {
+        let readings = Readings::take();
+        (readings, self.first.get_or_init(|| readings))
     }
 }
 
 impl Clock for SystemClock {
     fn now(&self) -> Instant {
-        #[expect(clippy::disallowed_methods, reason = "this is the edge that reads the clock")]
-        let wall = SystemTime::now();
-        let since = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let wall_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        let wall_ms = self.read().0.wall_ms;
         let before = self.latest_ms.fetch_max(wall_ms, Ordering::Relaxed);
         Instant::from_unix_ms(before.max(wall_ms)).unwrap_or(Instant::MAX)
+    }
+
+    fn jump_ms(&self) -> u64 {
+        let (readings, first) = self.read();
+        readings.jump_ms_since(first)
     }
 }
 
@@ -39,24 +86,34 @@ impl Clock for SystemClock {
 #[derive(Debug)]
 pub struct ManualClock {
     now_ms: AtomicU64,
+    jump_ms: AtomicU64,
 }
 
 impl ManualClock {
     /// A clock that stands at `start`.
     #[must_use]
     pub const fn new(start: Instant) -> Self {
-        Self { now_ms: AtomicU64::new(start.unix_ms()) }
+        Self { now_ms: AtomicU64::new(start.unix_ms()), jump_ms: AtomicU64::new(0) }
     }
 
     /// Moves it forward.
     pub fn advance(&self, span: Span) {
         self.now_ms.fetch_add(span.as_ms(), Ordering::Relaxed);
     }
+
+    /// Has it say from now on that it was set by so much; zero takes that back.
+    pub fn pretend_jump(&self, span: Span) {
+        self.jump_ms.store(span.as_ms(), Ordering::Relaxed);
+    }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Instant {
         Instant::from_unix_ms(self.now_ms.load(Ordering::Relaxed)).unwrap_or(Instant::MAX)
+    }
+
+    fn jump_ms(&self) -> u64 {
+        self.jump_ms.load(Ordering::Relaxed)
     }
 }
 
@@ -72,6 +129,29 @@ mod tests {
         // As if the system had been set back by an hour: the clock stands.
         clock.latest_ms.store(first.plus(Span::from_secs(3600)).unix_ms(), Ordering::Relaxed);
         assert_eq!(clock.now(), first.plus(Span::from_secs(3600)));
+    }
+
+    #[test]
+    fn a_wall_clock_that_was_set_is_noticed_either_way_until_it_is_set_back() {
+        let first = Readings { wall_ms: 1_000_000, monotonic: Monotonic::now() };
+        let later = |passed_ms, wall_ms| {
+            let monotonic = first.monotonic + Duration::from_millis(passed_ms);
+            Readings { wall_ms, monotonic }.jump_ms_since(&first)
+        };
+        assert_eq!(later(5_000, 1_005_000), 0);
+        assert_eq!(later(5_000, 1_006_500), 1_500);
+        assert_eq!(later(5_000, 1_001_000), 4_000);
+        assert_eq!(later(5_000, 0), 1_005_000);
+        assert_eq!(later(9_000, 1_009_000), 0);
+        // The real clocks agree, here and now.
+        let clock = SystemClock::new();
+        assert!(clock.jump_ms() <= JUMP_MAX_MS);
+        clock.first.set(Readings::take()).unwrap_err();
+        let early = SystemClock::new();
+        let mut readings = Readings::take();
+        readings.wall_ms -= 60_000;
+        early.first.set(readings).unwrap();
+        assert!((59_000..61_000).contains(&early.jump_ms()));
     }
 
     #[test]

@@ -14,12 +14,13 @@
 mod world;
 
 use std::sync::Arc;
-use tpw_core::{Hash32, Span, TreeHead};
+use tpw_core::{Amount, Hash32, Span, TransferId, TreeHead};
 use tpw_crypto::{Signer, sha256};
 use tpw_engines::clock::{Clock, ManualClock, SystemClock};
 use tpw_engines::{Config, Engine, EngineError, Part, Repeated};
-use tpw_flow::{Command, Frozen, Rail};
-use tpw_ledger::{StatementPoint, verify_statement};
+use tpw_flow::{Answer, Command, Frozen, Rail, Rejection};
+use tpw_ledger::{AccountKind, StatementPoint, verify_statement};
+use tpw_proof::timestamp::{CertificateWish, TspError, query, verify_answer};
 use tpw_proof::{Level, judge};
 use world::*;
 
@@ -312,4 +313,76 @@ fn a_folder_has_one_process_and_one_operator() {
     let engine = open(dir.path()).unwrap();
     let (signer, token) = engine.token_signer();
     assert!(Signer::public_key(signer, token).is_ok());
+}
+
+#[test]
+fn the_same_funding_moves_money_once_also_across_a_restart_and_an_upgrade() {
+    let dir = scratch();
+    let mut dice = Dice::new(7);
+    let (account, transfer, opening) =
+        (order(&mut dice, AccountKind::External, 0), TransferId::from_bytes(dice.bytes()), 40);
+    let mut second = order(&mut dice, AccountKind::External, opening);
+    let fund = |transfer, minor| Command::Fund {
+        account: account.id,
+        amount: Amount::from_minor(minor),
+        transfer,
+    };
+    let taken = Err(Rejection::IdInUse { what: "transfer" });
+    let engine = open(dir.path()).unwrap();
+    runtime().block_on(async {
+        for order in [account.clone(), second.clone()] {
+            engine.command(Command::OpenAccount { person: None, order }).await.unwrap();
+        }
+        // Twice in one commit, and then once more.
+        let twice = vec![fund(transfer, 500), fund(transfer, 500), fund(transfer, 501)];
+        let outcomes = engine.commands(twice).await.unwrap();
+        assert_eq!(outcomes, [Ok(Answer::Done), Ok(Answer::Done), taken.clone()]);
+        engine.command(fund(transfer, 500)).await.unwrap();
+        assert_eq!(balance(&engine, account.id), 500);
+    });
+    engine.close();
+    drop(engine);
+    for upgrade in [false, true] {
+        if upgrade {
+            // As the first format was, which had no list of fundings.
+            let books = rusqlite::Connection::open(books(dir.path())).unwrap();
+            books.execute_batch("DROP TABLE funding; PRAGMA user_version = 1;").unwrap();
+        }
+        let engine = open(dir.path()).unwrap();
+        runtime().block_on(async {
+            let again = vec![fund(transfer, 500), fund(transfer, 1), fund(second.transfer, 40)];
+            let outcomes = engine.commands(again).await.unwrap();
+            assert_eq!(outcomes, [Ok(Answer::Done), taken.clone(), taken.clone()]);
+            second.id = tpw_core::AccountId::from_bytes(dice.bytes());
+            let reopened = Command::OpenAccount { person: None, order: second.clone() };
+            assert_eq!(engine.commands(vec![reopened]).await.unwrap(), [taken.clone()]);
+            assert_eq!(balance(&engine, account.id), 500);
+            demand_balanced(&engine);
+        });
+        engine.close();
+    }
+}
+
+#[test]
+fn a_clock_that_was_set_gives_no_time_stamps_until_it_is_right_again() {
+    let dir = scratch();
+    let clock = Arc::new(ManualClock::new(SystemClock::new().now()));
+    let engine = open_at(dir.path(), clock.clone()).unwrap();
+    let request = query(sha256(b"data"), None, CertificateWish::Embedded).unwrap();
+    let trust = engine.trust();
+    let stamped =
+        || verify_answer(&engine.stamp(&request), &request, &trust.tsa_roots, &trust.tsa_policies);
+    assert_eq!(engine.health().clock, Part::Good);
+    clock.pretend_jump(Span::from_ms(1_000));
+    assert_eq!(engine.health().clock, Part::Good);
+    stamped().unwrap();
+    clock.pretend_jump(Span::from_ms(1_001));
+    let Part::Bad(why) = engine.health().clock else { panic!("a jump is noticed") };
+    assert!(why.contains("jumped by 1001 ms"), "{why}");
+    // RFC 3161 §2.4.2: timeNotAvailable is bit 14.
+    let refused = TspError::Refused { status: 2, failure: vec![14] };
+    assert_eq!(stamped().unwrap_err(), refused);
+    clock.pretend_jump(Span::from_ms(0));
+    assert_eq!(engine.health().clock, Part::Good);
+    stamped().unwrap();
 }

@@ -8,8 +8,8 @@ pub mod stored;
 
 pub use desk::{
     Alarm, AlarmKind, Answer, Archive, ArchiveError, ChainHead, Changes, CodeGrant, Command, Desk,
-    DeskFault, Device, Frozen, Funding, LeafRow, NewAccountOrder, NewPerson, Opening, Outcome, Owner,
-    Person, RailInstruction, Registry, Rejection, RejectionClass, Submission, Watch,
+    DeskFault, Device, Frozen, Funding, LeafRow, NewAccountOrder, NewPerson, Opening, Outcome,
+    Owner, Person, RailInstruction, Registry, Rejection, RejectionClass, Submission, Watch,
 };
 pub use event::{Effect, Event};
 pub use payment::{

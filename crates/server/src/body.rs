@@ -1,5 +1,6 @@
 //! Reading what a request carries: bodies within bounds, JSON, queries, ids in paths.
 
+use crate::fault::QueryFault;
 use crate::problem::{Code, Problem};
 use axum::body::{Body, Bytes};
 use axum::http::HeaderMap;
@@ -38,7 +39,7 @@ pub(crate) async fn read(
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(cause)) if cause.is::<LengthLimitError>() => Err(too_large()),
         // The connection broke; nobody will read this.
-        Ok(Err(_broken)) => Err(Problem::new(Code::BadJson).with("why", "the body broke off")),
+        Ok(Err(_broken)) => Err(Problem::broken_off()),
         Err(_late) => Err(Problem::new(Code::BodyTimeout).with("seconds", limit.time.as_secs())),
     }
 }
@@ -57,7 +58,7 @@ pub(crate) async fn json<T: DeserializeOwned>(
 
 /// JSON of the expected form. The message names line and column.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(bytes).map_err(|error| Problem::new(Code::BadJson).with("why", error))
+    Ok(serde_json::from_slice(bytes)?)
 }
 
 /// An id in a path. What is no id names nothing.
@@ -72,17 +73,15 @@ impl Query {
     /// Reads a query; only the parameters `known` are taken. No value of ours needs percent-encoding but a comma
     /// or a colon, and those may stand as they are (RFC 3986 §3.4).
     pub(crate) fn parse(text: Option<&str>, known: &[&str]) -> Result<Self, Problem> {
-        let bad =
-            |field: &str, why: &str| Problem::new(Code::BadQuery).field(field).with("why", why);
         let mut pairs: Vec<(String, String)> = Vec::new();
         for pair in text.unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let shown: String = name.chars().take(32).filter(|c| c.is_ascii_graphic()).collect();
             if !known.contains(&name) {
-                return Err(bad(&shown, "unknown here"));
+                return Err(Problem::bad_query(&shown, &QueryFault::Unknown));
             }
             if pairs.iter().any(|(other, _)| other == name) {
-                return Err(bad(&shown, "given twice"));
+                return Err(Problem::bad_query(&shown, &QueryFault::Twice));
             }
             pairs.push((name.to_owned(), value.replace("%2F", "/").replace("%2f", "/")));
         }
@@ -100,7 +99,8 @@ impl Query {
         name: &str,
     ) -> Result<Option<T>, Problem> {
         let parsed = self.text(name).map(str::parse).transpose();
-        parsed.map_err(|why| Problem::new(Code::BadQuery).field(name).with("why", why))
+        let form = |why: T::Err| QueryFault::Form(why.to_string());
+        parsed.map_err(|why| Problem::bad_query(name, &form(why)))
     }
 
     /// How many items: 1 to `most`, `most` when not said.
@@ -108,10 +108,7 @@ impl Query {
         match self.value::<usize>("limit")? {
             None => Ok(most),
             Some(limit) if (1..=most).contains(&limit) => Ok(limit),
-            Some(_) => {
-                let why = format!("expected 1 to {most}");
-                Err(Problem::new(Code::BadQuery).field("limit").with("why", why))
-            }
+            Some(_) => Err(Problem::bad_query("limit", &QueryFault::Range(most))),
         }
     }
 }

@@ -13,8 +13,7 @@ use axum::http::{HeaderMap, HeaderName};
 use std::sync::Arc;
 use tpw_access::role::permit;
 use tpw_access::{
-    Action, DpopError, DpopProof, DpopRequest, HttpUrl, ProvenKey, ReplayError, Role, Session,
-    TokenError, token,
+    Action, DpopProof, DpopRequest, HttpUrl, ProvenKey, Role, Session, TokenError, token,
 };
 use tpw_core::{Hash32, PersonId};
 use tpw_flow::Device;
@@ -145,37 +144,4 @@ fn known_device(app: &App, jkt: Hash32) -> Result<Device, Problem> {
 
 fn admit(app: &App, proof: DpopProof) -> Result<ProvenKey, Problem> {
     Ok(proof.admit(&mut app.replays(), app.engine.now())?)
-}
-
-impl From<DpopError> for Problem {
-    fn from(error: DpopError) -> Self {
-        let reason = match error {
-            DpopError::Replay(ReplayError::TooBusy) => return Self::new(Code::Busy),
-            DpopError::Replay(ReplayError::Seen) => "replayed",
-            DpopError::Replay(ReplayError::Forgotten) => "forgotten",
-            DpopError::WrongMethod => "wrong_method",
-            DpopError::WrongUrl => "wrong_url",
-            DpopError::Stale => "stale",
-            DpopError::Future => "future",
-            DpopError::WrongToken => "wrong_token",
-            DpopError::BadSignature => "bad_signature",
-            _ => "malformed",
-        };
-        Self::new(Code::BadProof).reason(reason).with("why", error)
-    }
-}
-
-impl From<TokenError> for Problem {
-    fn from(error: TokenError) -> Self {
-        let reason = match error {
-            TokenError::Expired => "expired",
-            TokenError::Future => "future",
-            TokenError::NotBound => "not_bound",
-            TokenError::WrongServer => "wrong_server",
-            TokenError::BadSignature => "bad_signature",
-            TokenError::Signing(cause) => return Self::internal(&cause),
-            _ => "malformed",
-        };
-        Self::new(Code::BadToken).reason(reason).with("why", error)
-    }
 }

@@ -4,6 +4,7 @@ mod app;
 mod body;
 mod edge;
 mod error;
+mod fault;
 mod gate;
 mod limits;
 mod openapi;
@@ -17,6 +18,7 @@ mod view;
 pub mod wire;
 
 pub use error::ServerError;
+pub use fault::{QueryFault, ValueFault};
 pub use limits::{Limits, Rate};
 pub use openapi::{VERSION, openapi_json};
 pub use problem::{Code, Problem};

@@ -125,7 +125,7 @@ operations! {
     Get "/v1/accounts" "accounts" "list_accounts" Holder (None) => 200 Json("AccountList"), [("person", "whose; an operator may name anybody")] "List accounts.";
     Post "/v1/accounts" "accounts" "open_account" Operator (Some("OpenAccount")) => 201 Json("Account"), [] "Open an account for a person, or at a clearing partner.";
     Get "/v1/accounts/{id}" "accounts" "read_account" Holder (None) => 200 Json("Account"), [] "Read an account with its balance.";
-    Post "/v1/accounts/{id}:fund" "accounts" "fund_account" Operator (Some("Fund")) => 200 Json("Account"), [] "Bring money in.";
+    Post "/v1/accounts/{id}:fund" "accounts" "fund_account" Operator (Some("Fund")) => 200 Json("Account"), [] "Bring money in. The same amount under the same key again moves nothing; another one answers 409.";
     Post "/v1/accounts/{id}:freeze" "accounts" "freeze_account" Operator (None) => 200 Json("Account"), [] "Freeze an account.";
     Post "/v1/accounts/{id}:unfreeze" "accounts" "unfreeze_account" Operator (None) => 200 Json("Account"), [] "Lift the operator's freeze.";
     Get "/v1/accounts/{id}/statement" "accounts" "read_statement" Holder (None) => 200 Json("Statement"), [("limit", "1 to 250"), ("page_token", "of the page before")] "Read a statement whose chain proves it complete; the newest page first.";
@@ -182,13 +182,18 @@ fn parameters(operation: &Operation) -> Vec<utoipa::openapi::path::Parameter> {
             .schema(Some(text_schema()))
             .build()
     }));
-    if operation.id == "pay" {
+    let key = match operation.id {
+        "pay" => Some("the payment's id, the same as inside the signed intent"),
+        "fund_account" => Some("an id of the caller's making (`trf_…`) for the transfer"),
+        _ => None,
+    };
+    if let Some(about) = key {
         parameters.push(
             ParameterBuilder::new()
                 .name("Idempotency-Key")
                 .parameter_in(ParameterIn::Header)
                 .required(Required::True)
-                .description(Some("the payment's id, the same as inside the signed intent"))
+                .description(Some(about))
                 .schema(Some(text_schema()))
                 .build(),
         );

@@ -10,8 +10,6 @@ use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW
 use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
 use tpw_engines::{EngineError, PayError};
-use tpw_flow::{Rejection, RejectionClass};
-use tpw_proof::ProofError;
 
 macro_rules! problems {
     ($($(#[$doc:meta])* $variant:ident $code:literal $status:ident $retry:ident;)*) => {
@@ -129,6 +127,8 @@ problems! {
     ProofMismatch "proof_mismatch" UNPROCESSABLE_ENTITY Never;
     /// The proof is old.
     ProofStale "proof_stale" UNPROCESSABLE_ENTITY Never;
+    /// It waited too long.
+    WaitOver "wait_over" CONFLICT Never;
     /// No such person.
     UnknownPerson "unknown_person" NOT_FOUND Never;
     /// No such account.
@@ -156,6 +156,8 @@ struct Inner {
     code: Code,
     /// Stands in the answer in place of the code: a refusal's own.
     refusal: Option<tpw_core::Refusal>,
+    /// Which message says what exactly is wrong.
+    precise: Option<&'static str>,
     args: Vec<(&'static str, String)>,
     reason: Option<String>,
     field: Option<String>,
@@ -189,6 +191,7 @@ impl Problem {
         Self(Box::new(Inner {
             code,
             refusal: None,
+            precise: None,
             args: Vec::new(),
             reason: None,
             field: None,
@@ -249,10 +252,18 @@ impl Problem {
         problem
     }
 
-    /// A bad value of a member: `why` is one of the messages of the domain types.
+    /// With the message `detail-CODE-KEY` of `details.ftl`, which says more than the code's own.
     #[must_use]
-    pub fn bad_value(field: &str, why: impl ToString) -> Self {
-        Self::new(Code::BadValue).field(field).with("why", why)
+    pub(crate) fn precisely(mut self, key: &'static str) -> Self {
+        self.0.precise = Some(key);
+        self
+    }
+
+    /// With the sequence number that would be taken, which the text may name as `$expected`.
+    #[must_use]
+    pub(crate) fn expecting(mut self, sequence: u64) -> Self {
+        self.0.expected_sequence = Some(sequence);
+        self.with("expected", sequence)
     }
 
     /// What it is.
@@ -272,11 +283,19 @@ impl Problem {
     pub fn detail(&self, language: Language) -> String {
         match self.0.refusal {
             Some(refusal) => text::refusal(language, refusal),
-            None => {
-                let id = format!("problem-{}", self.0.code.code());
-                text::say(language, &id, Some("detail"), &self.0.args).unwrap_or_default()
-            }
+            None => self
+                .precise_detail(language)
+                .or_else(|| {
+                    let id = format!("problem-{}", self.0.code.code());
+                    text::say(language, &id, Some("detail"), &self.0.args)
+                })
+                .unwrap_or_default(),
         }
+    }
+
+    fn precise_detail(&self, language: Language) -> Option<String> {
+        let id = format!("detail-{}-{}", self.0.code.code(), self.0.precise?);
+        text::say(language, &id, None, &self.0.args)
     }
 
     /// The wire form.
@@ -337,39 +356,6 @@ impl IntoResponse for Problem {
     }
 }
 
-impl From<Rejection> for Problem {
-    fn from(rejection: Rejection) -> Self {
-        // The tests see to it that each rejection has its code here.
-        let fallback = match rejection.class() {
-            RejectionClass::Forbidden => Code::Forbidden,
-            RejectionClass::NotFound => Code::NotFound,
-            RejectionClass::Invalid | RejectionClass::Conflict => Code::LedgerRefused,
-        };
-        let code = Code::from_code(rejection.code()).unwrap_or(fallback);
-        let mut problem = Self::new(code);
-        problem.0.expected_sequence = rejection.expected();
-        if let Some(expected) = rejection.expected() {
-            problem = problem.with("expected", expected);
-        }
-        match rejection {
-            Rejection::ExistsWithDifferent { field } | Rejection::ProofMismatch { field } => {
-                problem.field(field)
-            }
-            Rejection::IdInUse { what } => problem.field(what),
-            Rejection::WrongStatus { status } => problem.reason(status),
-            Rejection::UnknownAsset(asset) => problem.with("asset", asset),
-            Rejection::Ledger(error) => problem.with("why", error),
-            _ => problem,
-        }
-    }
-}
-
-impl From<ProofError> for Problem {
-    fn from(error: ProofError) -> Self {
-        Self::new(Code::BadStatement).reason(error.code()).with("why", error)
-    }
-}
-
 impl From<PayError> for Problem {
     fn from(error: PayError) -> Self {
         match error {
@@ -419,45 +405,6 @@ mod tests {
     fn codes_are_unique_and_read_back() {
         for code in Code::ALL {
             assert_eq!(Code::from_code(code.code()), Some(*code));
-        }
-    }
-
-    #[test]
-    fn every_rejection_has_its_own_code() {
-        for rejection in [
-            Rejection::UnknownDevice,
-            Rejection::DeviceRevoked,
-            Rejection::NotOwner,
-            Rejection::WrongAudience,
-            Rejection::Expired,
-            Rejection::FromFuture,
-            Rejection::SequenceUsed { expected: 7 },
-            Rejection::SequenceGap { expected: 7 },
-            Rejection::ChainMismatch,
-            Rejection::CheckpointFork,
-            Rejection::ExistsWithDifferent { field: "amount" },
-            Rejection::UnknownPayment,
-            Rejection::WrongStatus { status: "booked" },
-            Rejection::ProofMismatch { field: "device" },
-            Rejection::ProofStale,
-            Rejection::UnknownPerson,
-            Rejection::UnknownAccount,
-            Rejection::CodeInvalid,
-            Rejection::KeyInUse,
-            Rejection::IdInUse { what: "person" },
-            Rejection::UnknownAsset("ABC/2".parse().unwrap()),
-            Rejection::SelfCustodial,
-            Rejection::Ledger(tpw_ledger::LedgerError::ZeroAmount),
-        ] {
-            let code = rejection.code();
-            let expected = rejection.expected();
-            let problem = Problem::from(rejection);
-            assert_eq!(problem.wire_code(), code);
-            for language in Language::ALL {
-                let wire = problem.to_wire(language, "https://a.example", "req_1");
-                assert_eq!(wire.expected_sequence, expected);
-                assert!(!wire.detail.contains('{'), "a value is missing: {}", wire.detail);
-            }
         }
     }
 }

@@ -61,13 +61,15 @@ fn thousandths(weight: f32) -> u16 {
     (weight * 1000.0) as u16
 }
 
-const ENGLISH: [&str; 3] = [
+const ENGLISH: [&str; 4] = [
+    include_str!("../../../i18n/en/details.ftl"),
     include_str!("../../../i18n/en/problems.ftl"),
     include_str!("../../../i18n/en/reasons.ftl"),
     include_str!("../../../i18n/en/refusals.ftl"),
 ];
 
-const CHINESE: [&str; 3] = [
+const CHINESE: [&str; 4] = [
+    include_str!("../../../i18n/zh-CN/details.ftl"),
     include_str!("../../../i18n/zh-CN/problems.ftl"),
     include_str!("../../../i18n/zh-CN/reasons.ftl"),
     include_str!("../../../i18n/zh-CN/refusals.ftl"),

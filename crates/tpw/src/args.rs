@@ -284,6 +284,8 @@ pub(crate) enum Account {
         account: String,
         #[arg(value_name = "AMOUNT")]
         amount: String,
+        #[arg(long, value_name = "TRANSFER")]
+        transfer: Option<String>,
     },
     Freeze {
         #[arg(value_name = "ACCOUNT")]

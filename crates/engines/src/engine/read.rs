@@ -2,6 +2,7 @@
 
 use super::directory::AccountView;
 use super::{Engine, EngineError, Metrics};
+use crate::clock::JUMP_MAX_MS;
 use crate::entropy::OsEntropy;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -27,6 +28,8 @@ pub struct Health {
     pub writer: Part,
     /// The log.
     pub log: Part,
+    /// The clock. While it is bad, no time-stamps are given to anyone who asks for one.
+    pub clock: Part,
     /// How old the newest checkpoint is, in milliseconds. An idle log makes none.
     pub checkpoint_age_ms: u64,
 }
@@ -160,8 +163,9 @@ impl Engine {
             *slot = byte;
         }
         let clock = match filled {
-            Ok(()) => ClockState::Good { error_ms: 500 },
-            Err(_) => ClockState::Bad,
+            // A clock that was set may be wrong: whoever asks learns that there is no time now.
+            Ok(()) if self.clock_part() == Part::Good => ClockState::Good { error_ms: 500 },
+            Ok(()) | Err(_) => ClockState::Bad,
         };
         let (signer, serial) = (self.keys.signer.as_ref(), serial(self.epoch, random));
         self.keys.authority.answer(signer, request, self.clock.now(), clock, serial)
@@ -169,6 +173,15 @@ impl Engine {
 
     fn checkpoint_age_ms(&self) -> u64 {
         self.log.newest().map_or(u64::MAX, |head| self.clock.now().since(head.issued).as_ms())
+    }
+
+    fn clock_part(&self) -> Part {
+        match self.clock.jump_ms() {
+            0..=JUMP_MAX_MS => Part::Good,
+            jump => Part::Bad(format!(
+                "the system clock jumped by {jump} ms; set it right, or restart the server when it is"
+            )),
+        }
     }
 
     /// How the engine is.
@@ -183,7 +196,8 @@ impl Engine {
         } else {
             Part::Bad("the log has stopped; restart the server".to_owned())
         };
-        Health { writer, log, checkpoint_age_ms: self.checkpoint_age_ms() }
+        let clock = self.clock_part();
+        Health { writer, log, clock, checkpoint_age_ms: self.checkpoint_age_ms() }
     }
 
     /// The counters.

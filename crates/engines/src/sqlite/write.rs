@@ -248,11 +248,7 @@ fn write_rail(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
 fn write_fundings(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
     for (id, funding) in &changes.fundings {
         t.prepare_cached("INSERT INTO funding (id, account, amount) VALUES (?1, ?2, ?3)")?
-            .execute(params![
-                id.as_bytes(),
-                funding.account.as_bytes(),
-                amount(funding.amount)
-            ])?;
+            .execute(params![id.as_bytes(), funding.account.as_bytes(), amount(funding.amount)])?;
     }
     Ok(())
 }

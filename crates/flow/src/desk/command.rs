@@ -257,7 +257,9 @@ pub enum Rejection {
     #[error("the step-up proof is older than five minutes; give the passphrase again")]
     ProofStale,
     /// The time for waiting is over, and the next tick will refuse the payment.
-    #[error("the time for waiting is over; the payment is refused at the next tick, make a new one")]
+    #[error(
+        "the time for waiting is over; the payment is refused at the next tick, make a new one"
+    )]
     WaitOver,
     /// No such person.
     #[error("there is no such person")]

@@ -267,6 +267,7 @@ fn money_comes_in_once_under_one_id() {
         assert_eq!(done, Ok(Answer::Done));
     }
     assert_eq!(bench.balance(BOB), "7");
+    assert_eq!(bench.desk.take_changes().fundings.len(), 1);
 
     // Accounts do not open with a transfer that was made, nor two with the same one.
     let mut opening = order(45, usd(), AccountKind::Custodial, 5);

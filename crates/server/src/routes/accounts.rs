@@ -1,8 +1,10 @@
 //! Accounts, their balances, statements and signature chains.
 
+use super::payments::IDEMPOTENCY_KEY;
 use super::{json, no_such_action, off_thread, people};
 use crate::app::App;
 use crate::body::{self, Query};
+use crate::fault::{QueryFault, ValueFault};
 use crate::gate::Caller;
 use crate::problem::{Code, Problem};
 use crate::view;
@@ -12,7 +14,6 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, Response, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use core::str::FromStr;
 use std::sync::Arc;
 use tpw_access::Action;
 use tpw_core::{AccountId, Amount, DeviceId, Hash32, PersonId, TransferId};
@@ -73,8 +74,7 @@ pub(super) async fn open(
     let person = request.person.map(|Text(person)| person);
     let order = people::order(&request.account, "/account", app.engine.now())?;
     if (order.kind == AccountKind::External) != person.is_none() {
-        let why = "an account at a clearing partner, and no other, belongs to nobody";
-        return Err(Problem::bad_value("/person", why));
+        return Err(Problem::bad_value("/person", ValueFault::Owner));
     }
     if person.is_some() {
         caller.may(Action::OpenAccount, person)?;
@@ -131,12 +131,12 @@ pub(super) async fn act(
     let account = view.account.id;
     let command = match action {
         Action::Fund => {
+            let transfer = transfer_id(&headers)?;
             let Fund { amount: Text(amount) } =
                 body::json(&headers, body, app.small_body()).await?;
             if amount.is_zero() {
-                return Err(Problem::bad_value("/amount", "the amount must be above zero"));
+                return Err(Problem::bad_value("/amount", ValueFault::Zero));
             }
-            let transfer = TransferId::new(app.engine.now().unix_ms(), people::random()?);
             Command::Fund { account, amount, transfer }
         }
         Action::Freeze => Command::Freeze { account, frozen: Frozen::Yes },
@@ -145,6 +145,13 @@ pub(super) async fn act(
     app.engine.command(command).await?;
     let view = app.engine.account(&account).ok_or_else(|| Problem::new(Code::UnknownAccount))?;
     Ok(json(StatusCode::OK, &view::account(&view, app.engine.now())))
+}
+
+/// The id of the transfer that a funding makes. The caller made it: the same order sent again moves nothing.
+fn transfer_id(headers: &HeaderMap) -> Result<TransferId, Problem> {
+    let key = headers.get(&IDEMPOTENCY_KEY).ok_or_else(|| Problem::new(Code::KeyMissing))?;
+    let id = key.to_str().ok().and_then(|key| key.parse().ok());
+    id.ok_or_else(|| Problem::bad_value("Idempotency-Key", ValueFault::TransferId))
 }
 
 /// `GET /v1/accounts/{id}/chain?device=`
@@ -171,8 +178,11 @@ pub(super) async fn statement(
     let query = Query::parse(query.as_deref(), &["limit", "page_token"])?;
     let limit = query.limit(PAGE_MAX)?;
     let view = known(&app, &caller, &id)?;
-    let closing = match query.value::<PageToken>("page_token")? {
-        Some(PageToken(point)) => point,
+    let closing = match query.text("page_token") {
+        Some(token) => {
+            let point = read_token(token).map(|PageToken(point)| point);
+            point.ok_or_else(|| Problem::bad_query("page_token", &QueryFault::Page))?
+        }
         None => view.account.point(),
     };
     let account = view.account.id;
@@ -187,10 +197,7 @@ fn page(
     closing: StatementPoint,
     limit: usize,
 ) -> Result<Statement, Problem> {
-    let bad_token = || {
-        let why = "not a page of this statement";
-        Problem::new(Code::BadQuery).field("page_token").with("why", why)
-    };
+    let bad_token = || Problem::bad_query("page_token", &QueryFault::Page);
     // One row more tells the chain's head at the opening.
     let rows = match closing.last {
         0 => Vec::new(),
@@ -255,14 +262,6 @@ impl core::fmt::Display for PageToken {
         let StatementPoint { transfers, last, chain, balance } = &self.0;
         let text = format!("1 {transfers} {last} {chain} {balance}");
         f.write_str(&URL_SAFE_NO_PAD.encode(text))
-    }
-}
-
-impl FromStr for PageToken {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        read_token(text).ok_or("not a page of this statement")
     }
 }
 

@@ -28,7 +28,8 @@ pub(super) async fn ready(State(app): State<Arc<App>>, RawQuery(query): RawQuery
     let query = Query::parse(query.as_deref(), &["verbose"])?;
     let health = app.engine.health();
     let mut failing = Vec::new();
-    for (name, part) in [("writer", &health.writer), ("log", &health.log)] {
+    let parts = [("writer", &health.writer), ("log", &health.log), ("clock", &health.clock)];
+    for (name, part) in parts {
         if let Part::Bad(cause) = part {
             tracing::warn!(part = name, %cause, "not ready");
             failing.push(name.to_owned());
@@ -56,12 +57,18 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response<Body> {
     typed(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
 }
 
+/// The values that a text names differ from answer to answer: the page leaves them open.
+fn left_open() -> Vec<(&'static str, String)> {
+    let names = ["seconds", "most", "expected", "field", "reason", "asset"];
+    names.map(|name| (name, "…".to_owned())).to_vec()
+}
+
 /// `GET /problems/{code}`: what a problem's `type` leads to.
 pub(super) async fn problem(language: Language, Path(code): Path<String>) -> Reply {
     let known = Code::from_code(&code).ok_or_else(|| Problem::new(Code::NotFound))?;
     let id = format!("problem-{}", known.code());
     let title = text::say(language, &id, None, &[]).unwrap_or_default();
-    let detail = text::say(language, &id, Some("detail"), &[]).unwrap_or_default();
+    let detail = text::say(language, &id, Some("detail"), &left_open()).unwrap_or_default();
     let status = known.status().as_u16();
     Ok(typed(StatusCode::OK, PLAIN, format!("{title}\n\n{detail}\n\n{code}, HTTP {status}\n")))
 }

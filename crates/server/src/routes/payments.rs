@@ -3,6 +3,7 @@
 use super::{json, no_such_action, off_thread, typed};
 use crate::app::App;
 use crate::body::{self, Query};
+use crate::fault::QueryFault;
 use crate::gate::Caller;
 use crate::problem::{Code, Problem};
 use crate::text::Language;
@@ -19,7 +20,7 @@ use tpw_engines::{Paid, Repeated};
 use tpw_flow::{Command, Payment, Status};
 use tpw_proof::Verified;
 
-static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(super) static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 static IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 static SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -256,10 +257,7 @@ pub(super) async fn receipt(
     let (bytes, ending) = match query.text("kind") {
         None | Some("payment") => (paid.receipt, ""),
         Some("compensation") => (paid.compensation_receipt, "-compensation"),
-        Some(_) => {
-            let why = "expected `payment` or `compensation`";
-            return Err(Problem::new(Code::BadQuery).field("kind").with("why", why));
-        }
+        Some(_) => return Err(Problem::bad_query("kind", &QueryFault::ReceiptKind)),
     };
     let bytes = bytes.ok_or_else(|| Problem::new(Code::NoReceipt).reason(status))?;
     let mut response = typed(StatusCode::OK, Receipt::MEDIA_TYPE, bytes);

@@ -3,6 +3,7 @@
 use super::{json, off_thread};
 use crate::app::App;
 use crate::body::{self, BodyLimit};
+use crate::fault::ValueFault;
 use crate::gate::Caller;
 use crate::problem::{Code, Problem};
 use crate::text::Language;
@@ -51,8 +52,7 @@ pub(super) fn order(
         wire::AccountKind::SelfCustodial => AccountKind::SelfCustodial,
         wire::AccountKind::External => AccountKind::External,
         wire::AccountKind::Issuance => {
-            let why = "expected `custodial`, `self_custodial` or `external`";
-            return Err(Problem::bad_value(&format!("{path}/kind"), why));
+            return Err(Problem::bad_value(&format!("{path}/kind"), ValueFault::AccountKind));
         }
     };
     let label = Name::new(&new.label);
@@ -60,7 +60,7 @@ pub(super) fn order(
         id,
         asset: new.asset.0,
         kind,
-        label: label.map_err(|why| Problem::bad_value(&format!("{path}/label"), why))?,
+        label: label.map_err(|_| Problem::bad_value(&format!("{path}/label"), ValueFault::Name))?,
         opening: new.opening.map_or(Amount::ZERO, |opening| opening.0),
         transfer: TransferId::new(now.unix_ms(), random()?),
         limits: Limits::NONE,
@@ -75,15 +75,15 @@ struct Prepared {
 
 fn prepare(new: &NewPerson, now: Instant) -> Result<Prepared, Problem> {
     if new.accounts.len() > ACCOUNTS_MAX {
-        return Err(Problem::bad_value("/accounts", format!("at most {ACCOUNTS_MAX} at once")));
+        return Err(Problem::bad_value("/accounts", ValueFault::TooMany(ACCOUNTS_MAX)));
     }
-    let name = Name::new(&new.name).map_err(|why| Problem::bad_value("/name", why))?;
+    let name = Name::new(&new.name).map_err(|_| Problem::bad_value("/name", ValueFault::Name))?;
     let mut accounts = Vec::with_capacity(new.accounts.len());
     for (place, account) in new.accounts.iter().enumerate() {
         let order = order(account, &format!("/accounts/{place}"), now)?;
         if order.kind == AccountKind::External {
-            let why = "an account at a clearing partner belongs to nobody";
-            return Err(Problem::bad_value(&format!("/accounts/{place}/kind"), why));
+            let field = format!("/accounts/{place}/kind");
+            return Err(Problem::bad_value(&field, ValueFault::Owner));
         }
         accounts.push(order);
     }
@@ -169,7 +169,7 @@ pub(super) async fn add_batch(
     let limit = BodyLimit { bytes: app.limits.batch_bytes, time: app.limits.body_time };
     let batch: PeopleBatch = body::json(&headers, body, limit).await?;
     if batch.people.is_empty() || batch.people.len() > BATCH_MAX {
-        return Err(Problem::bad_value("/people", format!("expected 1 to {BATCH_MAX} people")));
+        return Err(Problem::bad_value("/people", ValueFault::Count(BATCH_MAX)));
     }
     let now = app.engine.now();
     let prepared: Vec<_> = batch.people.iter().map(|new| prepare(new, now)).collect();

@@ -37,7 +37,7 @@ pub struct Checkpoint {
 pub struct Health {
     /// Whether all is well.
     pub ready: bool,
-    /// What is not, as stable codes: `writer`, `log`, `checkpoint_missing`, `requests`.
+    /// What is not, as stable codes: `writer`, `log`, `clock`, `checkpoint_missing`, `requests`.
     pub failing: Vec<String>,
     /// How old the newest checkpoint is, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]

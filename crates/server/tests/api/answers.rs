@@ -3,7 +3,7 @@
 use crate::support::{Actor, Server, encode, random};
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
-use tpw_core::{AccountId, PersonId};
+use tpw_core::{AccountId, PersonId, Span, TransferId};
 use tpw_ledger::{StatementPoint, TransferRow};
 use tpw_proof::Trust;
 
@@ -119,6 +119,8 @@ async fn a_payment_from_request_to_receipt() {
         assert!(judgement.is_valid(), "{judgement:?}");
         assert_eq!(first.json()["receipt"], encode(&receipt.body));
     }
+    let receipt = server.call(&ann, "GET", &path, None).await;
+    assert_json_snapshot!("receipt", receipt.shown());
     let read = server.call(&bob, "GET", &format!("/v1/payments/{}", signed.id), None).await;
     assert_json_snapshot!("payment_read", read.shown());
 }
@@ -277,7 +279,12 @@ async fn the_log_the_trust_file_and_time_stamps_are_public() {
     let bob = server.person(&operator, "Bob", "0").await;
     server.pay(&ann, bob.account(), 1).await;
     assert_json_snapshot!("checkpoint", server.get("/v1/checkpoint").await.shown());
+    let trust = server.get("/v1/trust").await;
+    let mut members: Vec<_> = trust.json().as_object().unwrap().keys().cloned().collect();
+    members.sort();
+    assert_json_snapshot!("trust", trust.shown_as(&json!(members)));
     let note = server.get("/v1/log/checkpoint").await;
+    assert_json_snapshot!("log_checkpoint", note.shown_as(&"[signed note]".into()));
     assert_eq!(note.header("content-type"), Some("text/plain; charset=utf-8"));
     assert!(note.body.starts_with(b"tpw.test/log\n3\n"), "{:?}", note.body);
     let tile = server.get("/v1/log/tile/0/000.p/3").await;
@@ -287,10 +294,30 @@ async fn the_log_the_trust_file_and_time_stamps_are_public() {
     assert_eq!(tpw_proof::tile::decode_bundle(&bundle.body, 3).unwrap().len(), 3);
     let openapi = server.get("/v1/openapi.json").await;
     assert_eq!(openapi.body, tpw_server::openapi_json().as_bytes());
+    assert_json_snapshot!("openapi", openapi.shown_as(&"[the committed description]".into()));
     let headers = [("content-type", "application/timestamp-query")];
     let broken = server.send("POST", "/tsa", &headers, b"no DER".to_vec()).await;
     assert_eq!(broken.header("content-type"), Some("application/timestamp-reply"));
     assert_eq!((broken.status.as_u16(), broken.body.first()), (200, Some(&0x30)));
+    let wish = tpw_proof::timestamp::CertificateWish::Embedded;
+    let query = tpw_proof::timestamp::query([7; 32], Some([1; 8]), wish).unwrap();
+    let stamp = server.send("POST", "/tsa", &headers, query.clone()).await;
+    assert_json_snapshot!("time_stamp", stamp.shown());
+    let trust = server.engine.trust();
+    let verify = |answer: &[u8]| {
+        let (roots, policies) = (&trust.tsa_roots, &trust.tsa_policies);
+        tpw_proof::timestamp::verify_answer(answer, &query, roots, policies)
+    };
+    verify(&stamp.body).unwrap();
+
+    // The system's clock was set: no time-stamps, and the server says that it is not well, until it is set back.
+    server.clock.pretend_jump(Span::from_ms(1_001));
+    let refused = server.send("POST", "/tsa", &headers, query.clone()).await;
+    let not_available = tpw_proof::timestamp::TspError::Refused { status: 2, failure: vec![14] };
+    assert_eq!(verify(&refused.body).unwrap_err(), not_available);
+    assert_json_snapshot!("readyz_clock", server.get("/readyz").await.shown());
+    server.clock.pretend_jump(Span::from_ms(0));
+    assert_eq!(server.get("/readyz").await.status, 200);
 }
 
 #[tokio::test]
@@ -300,15 +327,25 @@ async fn an_operator_brings_money_in_and_freezes() {
     let ann = server.person(&operator, "Ann", "0").await;
     let bob = server.person(&operator, "Bob", "0").await;
     let path = format!("/v1/accounts/{}", ann.account());
-    let fund = json!({ "amount": "5000" });
-    let funded = server.call(&operator, "POST", &format!("{path}:fund"), Some(&fund)).await;
+    let transfer = TransferId::new(server.engine.now().unix_ms(), random());
+    let funded = server.fund(&operator, ann.account(), "5000", transfer).await;
     assert_json_snapshot!("account_funded", funded.shown());
+    // The answer was lost and the order is sent again: nothing comes in twice.
+    let again = server.fund(&operator, ann.account(), "5000", transfer).await;
+    assert_eq!((again.status.as_u16(), again.json()), (200, funded.json()));
+    for (account, minor) in [(ann.account(), "5001"), (bob.account(), "5000")] {
+        let other = server.fund(&operator, account, minor, transfer).await;
+        assert_eq!((other.status.as_u16(), other.problem().as_str()), (409, "id_in_use"));
+    }
+    let read = server.call(&ann, "GET", &path, None).await;
+    assert_json_snapshot!("account", read.shown());
+    assert_eq!(read.json()["posted"], "5000");
     let frozen = server.call(&operator, "POST", &format!("{path}:freeze"), None).await;
     assert_json_snapshot!("account_frozen", frozen.shown());
     let (_, refused) = server.pay(&ann, bob.account(), 1).await;
     assert_eq!((refused.status.as_u16(), refused.problem().as_str()), (403, "payer_frozen"));
     let thawed = server.call(&operator, "POST", &format!("{path}:unfreeze"), None).await;
-    assert_eq!(thawed.json()["frozen"], json!([]));
+    assert_json_snapshot!("account_unfrozen", thawed.shown());
     assert_eq!(server.pay(&ann, bob.account(), 1).await.1.status, 201);
 }
 
@@ -323,6 +360,7 @@ async fn health_and_metrics_tell_the_state() {
     assert_json_snapshot!("readyz", server.get("/readyz").await.shown());
     assert_json_snapshot!("readyz_verbose", server.get("/readyz?verbose").await.shown());
     let text = String::from_utf8(server.get("/metrics").await.body.to_vec()).unwrap();
+    assert_json_snapshot!("metrics", metrics_shown(&server.get("/metrics").await));
     for line in [
         "tpw_payments_total{status=\"booked\"} 1",
         "tpw_tree_size 3",
@@ -334,7 +372,14 @@ async fn health_and_metrics_tell_the_state() {
         assert!(!text.contains(word), "{word}");
     }
     let problem = server.get("/problems/sequence_gap").await;
-    assert!(problem.body.starts_with("An intent is missing".as_bytes()), "{problem:?}");
+    assert_json_snapshot!("problem_page", problem.shown());
+}
+
+/// Which metrics there are, without their values.
+fn metrics_shown(answer: &crate::support::Answer) -> Value {
+    let text = std::str::from_utf8(&answer.body).unwrap();
+    let kinds: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+    answer.shown_as(&json!(kinds))
 }
 
 #[tokio::test]

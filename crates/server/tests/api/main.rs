@@ -6,6 +6,10 @@
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
+mod coverage;
+#[cfg(test)]
+mod problems;
+#[cfg(test)]
 mod records;
 #[cfg(test)]
 mod refusals;

@@ -3,7 +3,7 @@
 use crate::support::{Actor, Server, Signed, encode, limits, random};
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
-use tpw_core::{Amount, Hash32, Instant, Intent, Name, PaymentId, Span, TreeHead};
+use tpw_core::{Amount, Hash32, Instant, Intent, Name, PaymentId, Span, TransferId, TreeHead};
 use tpw_server::Rate;
 
 struct Scene {
@@ -212,16 +212,26 @@ async fn values_that_are_not_allowed() {
         let answer = scene.server.call(&scene.operator, "POST", "/v1/people", Some(&body)).await;
         assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (status, code), "{name}");
     }
-    let path = format!("/v1/accounts/{}:fund", scene.ann.account());
+    let (account, fund) = (scene.ann.account(), || TransferId::new(0, random()));
     for (amount, status, code) in [
         ("0", 422, "bad_value"),
         ("-5", 400, "bad_json"),
         ("340282366920938463463374607431768211455", 422, "ledger_refused"),
         ("340282366920938463463374607431768211456", 400, "bad_json"),
     ] {
-        let body = json!({ "amount": amount });
-        let answer = scene.server.call(&scene.operator, "POST", &path, Some(&body)).await;
+        let answer = scene.server.fund(&scene.operator, account, amount, fund()).await;
         assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (status, code), "{amount}");
+    }
+    let (path, body) = (format!("/v1/accounts/{account}:fund"), json!({ "amount": "1" }));
+    let payment = PaymentId::new(0, random()).to_string();
+    for (headers, status, code) in [
+        (&[][..], 400, "idempotency_key_missing"),
+        (&[("idempotency-key", "once")][..], 422, "bad_value"),
+        (&[("idempotency-key", payment.as_str())][..], 422, "bad_value"),
+    ] {
+        let (server, operator) = (&scene.server, &scene.operator);
+        let answer = server.call_in(operator, "POST", &path, Some(&body), headers).await;
+        assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (status, code));
     }
     assert_eq!(scene.state().await, before);
 }
@@ -393,9 +403,8 @@ fn operator_jkt(operator: &Actor) -> Hash32 {
 async fn step_up_proofs_that_do_not_fit() {
     let scene = Scene::set().await;
     let server = &scene.server;
-    let fund = json!({ "amount": "10000000" });
-    let path = format!("/v1/accounts/{}:fund", scene.ann.account());
-    server.call(&scene.operator, "POST", &path, Some(&fund)).await;
+    let transfer = TransferId::new(0, random());
+    server.fund(&scene.operator, scene.ann.account(), "10000000", transfer).await;
     let (signed, _) = server.pay(&scene.ann, scene.bob.account(), 200_000).await;
     let (other, _) = server.pay(&scene.ann, scene.bob.account(), 1).await;
     let path = format!("/v1/payments/{}:step-up", signed.id);

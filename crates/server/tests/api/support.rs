@@ -20,7 +20,7 @@ use tokio_rustls::client::TlsStream;
 use tpw_access::{DpopRequest, EnrolmentCode, HttpUrl, dpop, enrol};
 use tpw_core::{
     AccountId, Amount, DeviceId, Hash32, Intent, Money, Name, PaymentId, PersonId, Purpose, Span,
-    StepUpProof, TreeHead,
+    StepUpProof, TransferId, TreeHead,
 };
 use tpw_crypto::{Algorithm, SlotName, SoftwareSlots};
 use tpw_engines::clock::{Clock, ManualClock, SystemClock};
@@ -66,6 +66,13 @@ impl Answer {
             assert!(json[member].as_str().is_some_and(|text| !text.is_empty()), "{member}: {json}");
         }
         json["code"].as_str().unwrap().to_owned()
+    }
+
+    /// As [`Answer::shown`], with a body that is told in words.
+    pub(crate) fn shown_as(&self, body: &Value) -> Value {
+        let mut shown = self.shown();
+        shown["body"] = body.clone();
+        shown
     }
 
     /// Status, telling headers and body, with everything that differs from run to run replaced.
@@ -352,6 +359,19 @@ impl Server {
         let token = answer.json()["access_token"].as_str().unwrap().to_owned();
         *actor.token.borrow_mut() = Some(token.clone());
         token
+    }
+
+    /// Brings money in under a transfer's id.
+    pub(crate) async fn fund(
+        &self,
+        operator: &Actor,
+        account: AccountId,
+        minor: &str,
+        transfer: TransferId,
+    ) -> Answer {
+        let (path, key) = (format!("/v1/accounts/{account}:fund"), transfer.to_string());
+        let (body, headers) = (json!({ "amount": minor }), [("idempotency-key", key.as_str())]);
+        self.call_in(operator, "POST", &path, Some(&body), &headers).await
     }
 
     /// A request with token and proof.

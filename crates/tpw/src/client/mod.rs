@@ -199,6 +199,21 @@ impl Client {
         self.request(&Method::POST, path, Some(body), Proof::Token(keys)).await?.checked()
     }
 
+    /// Changes something as the owner of `keys`, under an id that makes it happen once however often it is sent.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn post_once(
+        &self,
+        keys: &Keys,
+        path: &str,
+        body: &Value,
+        key: &str,
+    ) -> Result<Answer, ClientError> {
+        let proof = Proof::Token(keys);
+        self.send(&Method::POST, path, Some(body), proof, Some(key)).await?.checked()
+    }
+
     /// Removes something as the owner of `keys`.
     ///
     /// # Errors
@@ -228,7 +243,8 @@ impl Client {
     /// [`ClientError`] when there is no answer.
     pub async fn pay(&self, payment: PaymentId, statement: &[u8]) -> Result<Answer, ClientError> {
         let body = json!({ "statement": URL_SAFE_NO_PAD.encode(statement) });
-        self.send(&Method::POST, "/v1/payments", Some(&body), Proof::None, Some(payment)).await
+        let key = payment.to_string();
+        self.send(&Method::POST, "/v1/payments", Some(&body), Proof::None, Some(&key)).await
     }
 
     /// Sends a step-up proof. Problems are answers here.
@@ -239,7 +255,8 @@ impl Client {
         let body = json!({ "proof": URL_SAFE_NO_PAD.encode(proof) });
         let path = format!("/v1/payments/{payment}:step-up");
         // It is its own proof of possession too, and the same bytes again change nothing.
-        self.send(&Method::POST, &path, Some(&body), Proof::None, Some(payment)).await
+        let key = payment.to_string();
+        self.send(&Method::POST, &path, Some(&body), Proof::None, Some(&key)).await
     }
 
     /// A token for `keys`, new or kept.
@@ -273,15 +290,15 @@ impl Client {
         self.send(method, path, body, proof, None).await
     }
 
-    /// Sends until there is an answer that is worth having. Only what may be repeated is: reads, payments under their
-    /// own id, and whatever the server said it did not take.
+    /// Sends until there is an answer that is worth having. Only what may be repeated is: reads, payments and fundings under
+    /// their own id, and whatever the server said it did not take.
     async fn send(
         &self,
         method: &Method,
         path: &str,
         body: Option<&Value>,
         proof: Proof<'_>,
-        key: Option<PaymentId>,
+        key: Option<&str>,
     ) -> Result<Answer, ClientError> {
         let repeatable = *method == Method::GET || key.is_some();
         let mut pause = PAUSE_FIRST;
@@ -305,7 +322,7 @@ impl Client {
         path: &str,
         body: Option<&Value>,
         proof: Proof<'_>,
-        key: Option<PaymentId>,
+        key: Option<&str>,
     ) -> Result<Answer, ClientError> {
         let address = format!("{}{path}", self.base.origin());
         let mut request = Request::builder()
@@ -314,7 +331,7 @@ impl Client {
             .header(header::ACCEPT, "application/json, application/problem+json, */*;q=0.1")
             .header(header::ACCEPT_LANGUAGE, self.language);
         if let Some(key) = key {
-            request = request.header("Idempotency-Key", key.to_string());
+            request = request.header("Idempotency-Key", key);
         }
         let token = match proof {
             Proof::Token(keys) => Some(Box::pin(self.token(keys)).await?),

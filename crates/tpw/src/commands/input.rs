@@ -61,6 +61,12 @@ pub(super) fn passphrase(
     Ok(passphrase)
 }
 
+/// Whether a passphrase can be had now.
+pub(super) fn can_ask(context: &Context, device: &Device) -> bool {
+    context.input == Input::Terminal
+        && (device.passphrase_file.is_some() || io::stdin().is_terminal())
+}
+
 /// A secret typed on the terminal, unseen.
 pub(super) fn typed(context: &Context, key: &str) -> Result<Zeroizing<String>, Failure> {
     if context.input == Input::None || !io::stdin().is_terminal() {

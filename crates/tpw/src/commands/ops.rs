@@ -11,7 +11,7 @@ use crate::say::Say;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::path::Path;
-use tpw_core::{AccountId, Amount, Asset, DeviceId, PaymentId, PersonId};
+use tpw_core::{AccountId, Amount, Asset, DeviceId, PaymentId, PersonId, TransferId};
 use tpw_server::wire::{
     self, AccountKind, AlarmList, IssuedCode, NewAccount, NewPerson, OpenAccount, Payment,
     PaymentList, PeopleAdded, PersonAdded, PersonOutcome, RailList, Text,
@@ -244,7 +244,9 @@ impl Counter<'_> {
                 let account: AccountId = id(account)?;
                 self.get(&format!("/v1/accounts/{account}")).await?
             }
-            Account::Fund { account, amount } => self.fund(account, amount).await?,
+            Account::Fund { account, amount, transfer } => {
+                self.fund(account, amount, transfer.as_deref()).await?
+            }
             Account::Freeze { account } => self.act(account, "freeze").await?,
             Account::Unfreeze { account } => self.act(account, "unfreeze").await?,
             Account::OpenExternal { asset, label } => self.open_external(asset, label).await?,
@@ -252,14 +254,33 @@ impl Counter<'_> {
         self.tell_account(&account)
     }
 
-    async fn fund(&self, account: &str, amount: &str) -> Result<wire::Account, Failure> {
+    fn new_transfer(&self) -> Result<TransferId, Failure> {
+        let mut random = [0; 10];
+        OsEntropy.fill(&mut random).map_err(ClientError::Prove)?;
+        Ok(TransferId::new(self.now.unix_ms(), random))
+    }
+
+    /// The transfer's id is made and told before anything is sent: with it the order can be sent again.
+    async fn fund(
+        &self,
+        account: &str,
+        amount: &str,
+        transfer: Option<&str>,
+    ) -> Result<wire::Account, Failure> {
         let account: AccountId = id(account)?;
+        let transfer: TransferId = match transfer {
+            Some(text) => id(text)?,
+            None => self.new_transfer()?,
+        };
         let path = format!("/v1/accounts/{account}");
         // Whole units are read by the asset's decimals, which the account knows.
         let found: wire::Account = self.get(&path).await?;
         let amount: Amount = super::wallet::money(amount, found.asset.0)?.amount;
         let fund = wire::Fund { amount: Text(amount) };
-        self.post(&format!("{path}:fund"), &body(&fund)?).await
+        let key = transfer.to_string();
+        self.say.tell("funding-order", &[("transfer", &key)]);
+        let path = format!("{path}:fund");
+        Ok(self.client.post_once(&self.keys, &path, &body(&fund)?, &key).await?.json()?)
     }
 
     async fn act(&self, account: &str, verb: &str) -> Result<wire::Account, Failure> {

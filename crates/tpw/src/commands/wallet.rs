@@ -366,7 +366,7 @@ async fn pay_one(context: &Context, device: &Device, args: &PayOrder) -> Outcome
     pay::tell_started(say, started);
     let mut outcome = pay::finish(&mut teller, started).await?;
     if let crate::device::pay::Outcome::StepUp(_) = outcome
-        && context.input == super::Input::Terminal
+        && input::can_ask(context, device)
     {
         say.tell("step-up-now", &[]);
         let vault = input::vault(context, &desk.folder, device, Asking::Again)?;

@@ -146,5 +146,7 @@ fn files_that_are_no_receipts_or_no_trust() {
     tpw(&["receipt", "show", &empty, "--wallet", missing]).ends(2);
     tpw(&["ops", "--data", missing, "holds", "list"]).ends(1);
     tpw(&["ops", "holds", "list"]).ends(2);
+    tpw(&["log", "fsck", "--data", missing]).ends(2);
+    std::fs::remove_file(&trust).unwrap();
     tpw(&["log", "fsck", "--data", missing]).ends(1);
 }

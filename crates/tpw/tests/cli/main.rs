@@ -3,10 +3,17 @@
 //! Method: the real binary, as a process of its own, against a real server on a temporary folder and a loopback port.
 //! What changes from run to run (ids, times, hashes, paths) is masked before texts are compared with their snapshots.
 
+#[cfg(test)]
 mod bad;
+#[cfg(test)]
 mod batch;
+#[cfg(test)]
 mod demo;
+#[cfg(test)]
 mod story;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
 mod texts;
+#[cfg(test)]
 mod traffic;

@@ -166,15 +166,16 @@ fn held_refused_released_returned_and_revoked() {
 fn an_unlocked_wallet_pays_without_passphrase_but_never_steps_up() {
     let (root, server) = world();
     let alice = Device::enrolled(&server, root.path(), "Alice", &["USD/2:5000:label=main"]);
-    let bob = Device::enrolled(&server, root.path(), "Bob", &["USD/2:label=main"]);
+    let accounts = ["USD/2:label=main", "USD/2:label=spare"];
+    let bob = Device::enrolled(&server, root.path(), "Bob", &accounts);
     alice.wallet(&["unlock", "--for", "60s"]).ends(0);
     let folder = alice.folder.to_str().unwrap();
-    let pay = |amount: &str| {
+    let pay = |place: usize, amount: &str| {
         tpw(&[
             "wallet",
             "pay",
             "main",
-            &bob.accounts[0],
+            &bob.accounts[place],
             amount,
             "USD/2",
             "--wallet",
@@ -182,9 +183,9 @@ fn an_unlocked_wallet_pays_without_passphrase_but_never_steps_up() {
             "--json",
         ])
     };
-    assert_eq!(pay("2").ends(0).json()["outcome"], "booked");
+    assert_eq!(pay(0, "2").ends(0).json()["outcome"], "booked");
     // Without a terminal there is nobody to type it, and the agent must not stand in.
-    pay("1200").ends(2);
+    pay(1, "1200").ends(5);
     use std::os::unix::fs::PermissionsExt as _;
     let mode = |name: &str| {
         std::fs::metadata(alice.folder.join(name)).unwrap().permissions().mode() & 0o777
@@ -193,7 +194,7 @@ fn an_unlocked_wallet_pays_without_passphrase_but_never_steps_up() {
         assert_eq!(mode(name), 0o600, "{name}");
     }
     tpw(&["wallet", "lock", "--wallet", folder]).ends(0);
-    pay("2").ends(2);
+    pay(0, "2").ends(2);
 }
 
 #[test]

@@ -67,12 +67,13 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn start(data: &Path, more: &[&str]) -> Self {
         let data = data.to_str().unwrap().to_owned();
-        let args = ["serve", "--data", &data, "--listen", "127.0.0.1:0", "--json"];
-        let mut child = command(&[&args, more].concat())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .unwrap();
+        let mut args = vec!["serve", "--data", &data, "--json"];
+        args.extend(more);
+        if !more.contains(&"--listen") {
+            args.extend(["--listen", "127.0.0.1:0"]);
+        }
+        let mut child =
+            command(&args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let started = loop {
             let line = lines.next().expect("the server ended").unwrap();
@@ -166,64 +167,50 @@ impl Device {
     }
 }
 
-/// Masks what differs from run to run.
+/// Masks what differs from run to run: ids, times, hashes, codes, ports and paths.
 pub(crate) fn masked(text: &str, root: &Path) -> String {
     let text = text.replace(root.to_str().unwrap(), "DIR");
+    let of_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | ':' | '.');
     let mut out = String::new();
-    let mut word = String::new();
-    for c in text.chars().chain(['\n']) {
-        if c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | ':' | '.' | '/') {
-            word.push(c);
-            continue;
-        }
-        out.push_str(&masked_word(&word));
-        word.clear();
-        out.push(c);
+    let mut rest = text.as_str();
+    while let Some(first) = rest.chars().next() {
+        let end = match of_word(first) {
+            true => rest.find(|c| !of_word(c)).unwrap_or(rest.len()),
+            false => first.len_utf8(),
+        };
+        out += &masked_word(&rest[..end]);
+        rest = &rest[end..];
     }
-    out.trim_end().to_owned()
+    // Tables and lines may end in blanks.
+    out.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned()
 }
 
 fn masked_word(word: &str) -> String {
-    if let Some(place) = word.find(|c| ['/', ':'].contains(&c)).filter(|_| word.contains("_01")) {
-        let (start, end) = word.split_at(place + 1);
-        return masked_word(start.trim_end_matches('/'))
-            + &start[start.len() - 1..]
-            + &masked_word(end);
-    }
-    let is_id = |prefix: &str| {
-        word.strip_prefix(prefix).is_some_and(|rest| rest.len() >= 26 && rest.is_char_boundary(26))
-    };
     for prefix in ["pay_", "acc_", "per_", "dev_", "trf_"] {
-        if is_id(prefix) {
+        if word.starts_with(prefix) && word.len() >= prefix.len() + 26 {
             return format!("{prefix}ID{}", &word[prefix.len() + 26..]);
         }
     }
-    let hex = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
-    if word.len() == 24 && word.ends_with('Z') && word.as_bytes()[10] == b'T' {
+    let bytes = word.as_bytes();
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if bytes.len() == 24 && bytes[10] == b'T' && bytes[23] == b'Z' {
         return "TIME".to_owned();
     }
-    if word.len() == 23 && word.split('-').all(|group| group.len() == 5) {
+    if bytes.len() == 23 && word.split('-').all(|group| group.len() == 5) {
         return "CODE".to_owned();
     }
-    if let Some(rest) = word.strip_prefix("https://127.0.0.1:") {
-        return format!(
-            "https://127.0.0.1:PORT{}",
-            rest.trim_start_matches(|c: char| c.is_ascii_digit())
-        );
+    if word.starts_with("127.0.0.1:") {
+        return "127.0.0.1:PORT".to_owned();
     }
-    if word.len() >= 8 && hex(word) {
+    if bytes.len() >= 8 && bytes.iter().all(u8::is_ascii_hexdigit) {
         return "HEX".to_owned();
     }
-    if word.len() == 43 {
+    if bytes.len() == 43 {
         return "THUMBPRINT".to_owned();
     }
-    if word.split_once('.').is_some_and(|(a, b)| {
-        b.len() <= 3
-            && a.bytes().chain(b.bytes()).all(|c| c.is_ascii_digit())
-            && !b.is_empty()
-            && b.len() != 2
-    }) {
-        return "MS".to_owned();
+    // Milliseconds are written with one decimal; the amounts of the tests have two.
+    match word.split_once('.') {
+        Some((whole, one)) if digits(whole) && digits(one) && one.len() == 1 => "MS".to_owned(),
+        _ => word.to_owned(),
     }
-    word.to_owned()
 }

@@ -132,7 +132,7 @@ fn the_main_commands_in_both_languages() {
             "receipt show",
             tpw(&["receipt", "show", receipt, "--wallet", folder, "--lang", lang]),
         );
-        tell("doctor", alice.wallet(&["lock", "--lang", lang]));
+        tell("lock", alice.wallet(&["lock", "--lang", lang]));
         insta::assert_snapshot!(format!("commands-{lang}"), told);
     }
 }

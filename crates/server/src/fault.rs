@@ -1,0 +1,305 @@
+//! What exactly is wrong: every closed set of faults as a problem with a reason and a message of its own. The messages
+//! are in `i18n/*/details.ftl`.
+
+use crate::problem::{Code, Problem};
+use tpw_access::{DpopError, JoseError, ReplayError, TokenError};
+use tpw_core::CodecError;
+use tpw_flow::{Rejection, RejectionClass};
+use tpw_ledger::LedgerError;
+use tpw_proof::ProofError;
+
+/// What is wrong with a member or a header.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ValueFault {
+    /// It is no name.
+    Name,
+    /// A caller opens no account of this kind here.
+    AccountKind,
+    /// An account at a clearing partner has an owner, or another one has none.
+    Owner,
+    /// The amount is zero.
+    Zero,
+    /// There are more than this.
+    TooMany(usize),
+    /// There are none, or more than this.
+    Count(usize),
+    /// It is no transfer's id.
+    TransferId,
+}
+
+impl ValueFault {
+    const fn key(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::AccountKind => "account_kind",
+            Self::Owner => "owner",
+            Self::Zero => "zero",
+            Self::TooMany(_) => "too_many",
+            Self::Count(_) => "count",
+            Self::TransferId => "transfer_id",
+        }
+    }
+}
+
+/// What is wrong with a query parameter.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum QueryFault {
+    /// There is none of this name here.
+    Unknown,
+    /// It is there twice.
+    Twice,
+    /// It is not between 1 and this.
+    Range(usize),
+    /// It is no kind of receipt.
+    ReceiptKind,
+    /// It is no page of this statement.
+    Page,
+    /// It has not the form of its kind; what the kind says of it.
+    Form(String),
+}
+
+impl QueryFault {
+    const fn key(&self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Twice => "twice",
+            Self::Range(_) => "range",
+            Self::ReceiptKind => "receipt_kind",
+            Self::Page => "page",
+            Self::Form(_) => "form",
+        }
+    }
+}
+
+impl Problem {
+    /// A member or header whose value is not allowed.
+    #[must_use]
+    pub fn bad_value(field: &str, fault: ValueFault) -> Self {
+        let problem = Self::new(Code::BadValue).field(field).because(fault.key());
+        match fault {
+            ValueFault::TooMany(most) | ValueFault::Count(most) => problem.with("most", most),
+            _ => problem,
+        }
+    }
+
+    /// A query parameter that is not valid.
+    #[must_use]
+    pub fn bad_query(field: &str, fault: &QueryFault) -> Self {
+        let problem = Self::new(Code::BadQuery).field(field).because(fault.key());
+        match fault {
+            QueryFault::Range(most) => problem.with("most", most),
+            QueryFault::Form(why) => problem.with("why", why),
+            _ => problem,
+        }
+    }
+
+    /// A body that broke off.
+    #[must_use]
+    pub fn broken_off() -> Self {
+        Self::new(Code::BadJson).because("broken_off")
+    }
+
+    /// The reason, which is also the key of the message.
+    fn because(self, key: &'static str) -> Self {
+        self.reason(key).precisely(key)
+    }
+}
+
+/// The message names line and column.
+impl From<serde_json::Error> for Problem {
+    fn from(error: serde_json::Error) -> Self {
+        let key = if error.is_data() { "data" } else { "syntax" };
+        Self::new(Code::BadJson).because(key).with("why", error)
+    }
+}
+
+impl From<Rejection> for Problem {
+    fn from(rejection: Rejection) -> Self {
+        // The tests see to it that each rejection has its code here.
+        let fallback = match rejection.class() {
+            RejectionClass::Forbidden => Code::Forbidden,
+            RejectionClass::NotFound => Code::NotFound,
+            RejectionClass::Invalid | RejectionClass::Conflict => Code::LedgerRefused,
+        };
+        let mut problem = Self::new(Code::from_code(rejection.code()).unwrap_or(fallback));
+        if let Some(expected) = rejection.expected() {
+            problem = problem.expecting(expected);
+        }
+        match rejection {
+            Rejection::ExistsWithDifferent { field } | Rejection::ProofMismatch { field } => {
+                problem.field(field)
+            }
+            Rejection::IdInUse { what } => problem.field(what),
+            Rejection::WrongStatus { status } => problem.reason(status),
+            Rejection::UnknownAsset(asset) => problem.with("asset", asset),
+            Rejection::Ledger(error) => of_ledger(problem, &error),
+            _ => problem,
+        }
+    }
+}
+
+/// The ledger's refusals that an operator can meet; the others are those of payments, which have codes of their own.
+fn of_ledger(problem: Problem, error: &LedgerError) -> Problem {
+    let key = match error {
+        LedgerError::AccountExists(_) => "account_exists",
+        LedgerError::UnknownAccount(_)
+        | LedgerError::UnknownDebit(_)
+        | LedgerError::UnknownCredit(_) => "unknown_account",
+        LedgerError::SameAccount(_) => "same_account",
+        LedgerError::ZeroAmount => "zero_amount",
+        LedgerError::PayerFrozen => "payer_frozen",
+        LedgerError::PayeeFrozen => "payee_frozen",
+        LedgerError::InsufficientFunds { available, needed } => {
+            let problem = problem.because("insufficient_funds");
+            return problem.with("needed", needed).with("available", available);
+        }
+        LedgerError::LimitExceeded { max, .. } => {
+            return problem.because("limit_exceeded").with("most", max);
+        }
+        LedgerError::Overflow => "overflow",
+        LedgerError::AlreadyFrozen => "already_frozen",
+        LedgerError::NotFrozen => "not_frozen",
+        other => return problem.because("other").with("why", other),
+    };
+    problem.because(key)
+}
+
+impl From<ProofError> for Problem {
+    fn from(error: ProofError) -> Self {
+        let problem = Self::new(Code::BadStatement).reason(error.code());
+        let problem = match &error {
+            ProofError::Codec(CodecError::Value { field, .. }) => problem.with("member", field),
+            ProofError::TooLarge { most, .. } => problem.with("most", most),
+            ProofError::UnknownAlgorithm(number) => problem.with("number", number),
+            ProofError::Malformed { why, .. } => {
+                return problem.precisely("malformed").with("why", why);
+            }
+            _ => problem,
+        };
+        // What reading and checking a statement can say; the rest is about receipts.
+        match error.code() {
+            key @ ("codec_shape"
+            | "codec_value"
+            | "codec_not_deterministic"
+            | "bad_signature"
+            | "bad_key"
+            | "too_large"
+            | "unknown_algorithm"
+            | "wrong_key") => problem.precisely(key),
+            _ => problem.precisely("other"),
+        }
+        .with("why", error)
+    }
+}
+
+const fn of_jose(error: JoseError) -> &'static str {
+    match error {
+        JoseError::TooLong => "too_long",
+        JoseError::Parts => "parts",
+        JoseError::Base64 => "base64",
+        JoseError::Json => "json",
+        JoseError::DuplicateMember => "duplicate_member",
+        JoseError::Critical => "critical",
+        _ => "other",
+    }
+}
+
+/// In the answer the many ways to be malformed are one reason; the message tells them apart.
+const MALFORMED: &str = "malformed";
+
+impl From<DpopError> for Problem {
+    fn from(error: DpopError) -> Self {
+        let (reason, key) = match error {
+            DpopError::Replay(ReplayError::TooBusy) => return Self::new(Code::Busy),
+            DpopError::Replay(ReplayError::Seen) => ("replayed", "replayed"),
+            DpopError::Replay(ReplayError::Forgotten) => ("forgotten", "forgotten"),
+            DpopError::WrongMethod => ("wrong_method", "wrong_method"),
+            DpopError::WrongUrl => ("wrong_url", "wrong_url"),
+            DpopError::Stale => ("stale", "stale"),
+            DpopError::Future => ("future", "future"),
+            DpopError::WrongToken => ("wrong_token", "wrong_token"),
+            DpopError::BadSignature => ("bad_signature", "bad_signature"),
+            DpopError::Malformed(error) => (MALFORMED, of_jose(error)),
+            DpopError::WrongType => (MALFORMED, "wrong_type"),
+            DpopError::WrongAlgorithm => (MALFORMED, "wrong_algorithm"),
+            DpopError::PrivateKey => (MALFORMED, "private_key"),
+            DpopError::BadKey => (MALFORMED, "bad_key"),
+            DpopError::BadClaim(_) => (MALFORMED, "bad_claim"),
+            _ => (MALFORMED, "other"),
+        };
+        let problem = Self::new(Code::BadProof).reason(reason).precisely(key);
+        match error {
+            DpopError::BadClaim(claim) => problem.with("member", claim),
+            error => problem.with("why", error),
+        }
+    }
+}
+
+impl From<TokenError> for Problem {
+    fn from(error: TokenError) -> Self {
+        let (reason, key) = match error {
+            TokenError::Expired => ("expired", "expired"),
+            TokenError::Future => ("future", "future"),
+            TokenError::NotBound => ("not_bound", "not_bound"),
+            TokenError::WrongServer => ("wrong_server", "wrong_server"),
+            TokenError::BadSignature => ("bad_signature", "bad_signature"),
+            TokenError::Signing(cause) => return Self::internal(&cause),
+            TokenError::Malformed(error) => (MALFORMED, of_jose(error)),
+            TokenError::WrongType => (MALFORMED, "wrong_type"),
+            TokenError::WrongAlgorithm => (MALFORMED, "wrong_algorithm"),
+            TokenError::BadClaim(_) => (MALFORMED, "bad_claim"),
+            _ => (MALFORMED, "other"),
+        };
+        let problem = Self::new(Code::BadToken).reason(reason).precisely(key);
+        match error {
+            TokenError::BadClaim(claim) => problem.with("member", claim),
+            error => problem.with("why", error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::Language;
+
+    #[test]
+    fn every_rejection_has_its_own_code() {
+        for rejection in [
+            Rejection::UnknownDevice,
+            Rejection::DeviceRevoked,
+            Rejection::NotOwner,
+            Rejection::WrongAudience,
+            Rejection::Expired,
+            Rejection::FromFuture,
+            Rejection::SequenceUsed { expected: 7 },
+            Rejection::SequenceGap { expected: 7 },
+            Rejection::ChainMismatch,
+            Rejection::CheckpointFork,
+            Rejection::ExistsWithDifferent { field: "amount" },
+            Rejection::UnknownPayment,
+            Rejection::WrongStatus { status: "booked" },
+            Rejection::ProofMismatch { field: "device" },
+            Rejection::ProofStale,
+            Rejection::WaitOver,
+            Rejection::UnknownPerson,
+            Rejection::UnknownAccount,
+            Rejection::CodeInvalid,
+            Rejection::KeyInUse,
+            Rejection::IdInUse { what: "person" },
+            Rejection::UnknownAsset("ABC/2".parse().unwrap()),
+            Rejection::SelfCustodial,
+            Rejection::Ledger(tpw_ledger::LedgerError::ZeroAmount),
+        ] {
+            let code = rejection.code();
+            let expected = rejection.expected();
+            let problem = Problem::from(rejection);
+            assert_eq!(problem.wire_code(), code);
+            for language in Language::ALL {
+                let wire = problem.to_wire(language, "https://a.example", "req_1");
+                assert_eq!(wire.expected_sequence, expected);
+                assert!(!wire.detail.contains('{'), "a value is missing: {}", wire.detail);
+            }
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Goal: every problem reads well in both languages. Method: each code with sample values, and each closed set of
+//! faults with all its members, as snapshots; a code without a sample does not compile.
+
+use insta::assert_json_snapshot;
+use serde_json::{Map, Value};
+use tpw_access::{DpopError, JoseError, ReplayError, TokenError};
+use tpw_core::{AccountId, Amount, CodecError};
+use tpw_crypto::CryptoError;
+use tpw_flow::Rejection;
+use tpw_ledger::{Balance, LedgerError, Limit};
+use tpw_proof::ProofError;
+use tpw_server::{Code, Language, Problem, QueryFault, ValueFault};
+
+/// A problem as the server meets it.
+fn sample(code: Code) -> Problem {
+    match code {
+        Code::BadJson => Problem::broken_off(),
+        Code::BadQuery => Problem::bad_query("limit", &QueryFault::Range(250)),
+        Code::BadValue => Problem::bad_value("/name", ValueFault::Name),
+        Code::BadStatement => ProofError::WrongKey.into(),
+        Code::BadProof => DpopError::Stale.into(),
+        Code::BadToken => TokenError::Expired.into(),
+        Code::BodyTimeout => Problem::new(code).with("seconds", 10),
+        Code::BodyTooLarge => Problem::new(code).with("most", 65_536),
+        Code::UnsupportedType => Problem::new(code).with("expected", "application/json"),
+        Code::RateLimited | Code::Throttled => Problem::new(code).retry_after_s(7),
+        Code::NoReceipt => Problem::new(code).reason("held"),
+        Code::UnknownDevice => Rejection::UnknownDevice.into(),
+        Code::DeviceRevoked => Rejection::DeviceRevoked.into(),
+        Code::NotOwner => Rejection::NotOwner.into(),
+        Code::WrongAudience => Rejection::WrongAudience.into(),
+        Code::Expired => Rejection::Expired.into(),
+        Code::FromFuture => Rejection::FromFuture.into(),
+        Code::SequenceUsed => Rejection::SequenceUsed { expected: 8 }.into(),
+        Code::SequenceGap => Rejection::SequenceGap { expected: 8 }.into(),
+        Code::ChainMismatch => Rejection::ChainMismatch.into(),
+        Code::CheckpointFork => Rejection::CheckpointFork.into(),
+        Code::ExistsWithDifferent => Rejection::ExistsWithDifferent { field: "amount" }.into(),
+        Code::UnknownPayment => Rejection::UnknownPayment.into(),
+        Code::WrongStatus => Rejection::WrongStatus { status: "booked" }.into(),
+        Code::ProofMismatch => Rejection::ProofMismatch { field: "intent_hash" }.into(),
+        Code::ProofStale => Rejection::ProofStale.into(),
+        Code::WaitOver => Rejection::WaitOver.into(),
+        Code::UnknownPerson => Rejection::UnknownPerson.into(),
+        Code::UnknownAccount => Rejection::UnknownAccount.into(),
+        Code::CodeInvalid => Rejection::CodeInvalid.into(),
+        Code::KeyInUse => Rejection::KeyInUse.into(),
+        Code::IdInUse => Rejection::IdInUse { what: "transfer" }.into(),
+        Code::UnknownAsset => Rejection::UnknownAsset("ABC/2".parse().unwrap()).into(),
+        Code::SelfCustodial => Rejection::SelfCustodial.into(),
+        Code::LedgerRefused => Rejection::Ledger(LedgerError::NotFrozen).into(),
+        Code::KeyMissing
+        | Code::KeyMismatch
+        | Code::Unauthenticated
+        | Code::Forbidden
+        | Code::NotFound
+        | Code::MethodNotAllowed
+        | Code::Internal
+        | Code::Busy
+        | Code::Timeout
+        | Code::Stopped
+        | Code::Refused
+        | Code::StepUpRequired => Problem::new(code),
+    }
+}
+
+fn shown(problem: &Problem, language: Language) -> Value {
+    let wire = problem.to_wire(language, "https://pay.example", "req_1");
+    let what = format!("{} in {}", wire.code, language.tag());
+    assert!(!wire.title.is_empty() && !wire.detail.is_empty(), "{what}");
+    assert!(!wire.detail.contains(['{', '$']), "{what} lacks a value: {}", wire.detail);
+    assert!(
+        wire.detail.ends_with(['.', '。']) || wire.code == "bad_json",
+        "{what}: {}",
+        wire.detail
+    );
+    serde_json::to_value(&wire).unwrap()
+}
+
+#[test]
+fn every_code_in_english() {
+    let all: Vec<_> = Code::ALL.iter().map(|c| shown(&sample(*c), Language::English)).collect();
+    assert_json_snapshot!("problems_en", all);
+}
+
+#[test]
+fn every_code_in_chinese() {
+    let all: Vec<_> = Code::ALL.iter().map(|c| shown(&sample(*c), Language::Chinese)).collect();
+    assert_json_snapshot!("problems_zh", all);
+}
+
+fn ledger_errors() -> Vec<LedgerError> {
+    let account = AccountId::from_bytes([7; 16]);
+    let (max, needed) = (Amount::from_minor(1_000), Amount::from_minor(50));
+    vec![
+        LedgerError::AccountExists(account),
+        LedgerError::UnknownAccount(account),
+        LedgerError::UnknownDebit(account),
+        LedgerError::UnknownCredit(account),
+        LedgerError::SameAccount(account),
+        LedgerError::ZeroAmount,
+        LedgerError::PayerFrozen,
+        LedgerError::PayeeFrozen,
+        LedgerError::InsufficientFunds { available: Balance::between(max, needed), needed },
+        LedgerError::LimitExceeded { limit: Limit::Balance, max },
+        LedgerError::Overflow,
+        LedgerError::AlreadyFrozen,
+        LedgerError::NotFrozen,
+    ]
+}
+
+fn statement_errors() -> Vec<ProofError> {
+    let what = "intent";
+    vec![
+        CodecError::Value { what, field: "amount" }.into(),
+        CodecError::NotDeterministic { what }.into(),
+        CryptoError::BadSignature.into(),
+        CryptoError::BadKey.into(),
+        ProofError::TooLarge { what: "statement", most: 4096 },
+        ProofError::Malformed { what: "statement", why: "the payload is detached" },
+        ProofError::UnknownAlgorithm(-37),
+        ProofError::WrongKey,
+    ]
+}
+
+fn jose_errors() -> [JoseError; 6] {
+    use JoseError::{Base64, Critical, DuplicateMember, Json, Parts, TooLong};
+    [TooLong, Parts, Base64, Json, DuplicateMember, Critical]
+}
+
+fn proof_errors() -> Vec<DpopError> {
+    let mut all: Vec<DpopError> = jose_errors().into_iter().map(DpopError::Malformed).collect();
+    all.extend([
+        DpopError::WrongType,
+        DpopError::WrongAlgorithm,
+        DpopError::PrivateKey,
+        DpopError::BadKey,
+        DpopError::BadSignature,
+        DpopError::BadClaim("htu"),
+        DpopError::WrongMethod,
+        DpopError::WrongUrl,
+        DpopError::Stale,
+        DpopError::Future,
+        DpopError::WrongToken,
+        DpopError::Replay(ReplayError::Seen),
+        DpopError::Replay(ReplayError::Forgotten),
+    ]);
+    all
+}
+
+fn token_errors() -> Vec<TokenError> {
+    let mut all: Vec<TokenError> = jose_errors().into_iter().map(TokenError::Malformed).collect();
+    all.extend([
+        TokenError::WrongType,
+        TokenError::WrongAlgorithm,
+        TokenError::BadSignature,
+        TokenError::BadClaim("cnf"),
+        TokenError::WrongServer,
+        TokenError::Expired,
+        TokenError::Future,
+        TokenError::NotBound,
+    ]);
+    all
+}
+
+fn precise() -> Vec<Problem> {
+    use ValueFault::{AccountKind, Count, Name, Owner, TooMany, TransferId, Zero};
+    let values = [Name, AccountKind, Owner, Zero, TooMany(16), Count(500), TransferId];
+    let queries = [
+        QueryFault::Unknown,
+        QueryFault::Twice,
+        QueryFault::Range(250),
+        QueryFault::ReceiptKind,
+        QueryFault::Page,
+    ];
+    let mut all: Vec<Problem> = vec![Problem::broken_off()];
+    all.extend(queries.iter().map(|fault| Problem::bad_query("limit", fault)));
+    all.extend(values.map(|fault| Problem::bad_value("/people", fault)));
+    all.extend(statement_errors().into_iter().map(Problem::from));
+    all.extend(proof_errors().into_iter().map(Problem::from));
+    all.extend(token_errors().into_iter().map(Problem::from));
+    all.extend(ledger_errors().into_iter().map(|e| Problem::from(Rejection::Ledger(e))));
+    all
+}
+
+/// Reasons that are open text stand in Chinese sentences; all others have no English words in them.
+#[test]
+fn every_fault_has_words_of_its_own_in_both_languages() {
+    let mut texts: Vec<Value> = Vec::new();
+    for problem in precise() {
+        let mut both = Map::new();
+        for language in Language::ALL {
+            let wire = shown(&problem, language);
+            both.insert("code".to_owned(), wire["code"].clone());
+            both.insert("reason".to_owned(), wire["reason"].clone());
+            both.insert(language.tag().to_owned(), wire["detail"].clone());
+        }
+        assert_ne!(both["en"], both["zh-CN"]);
+        let chinese = both["zh-CN"].as_str().unwrap();
+        let open = both["reason"] == "malformed" && both["code"] == "bad_statement";
+        assert!(open || !chinese.contains(" the ") && !chinese.contains(" is "), "{chinese}");
+        texts.push(both.into());
+    }
+    assert_json_snapshot!("faults", texts);
+}
+
+#[test]
+fn open_text_stands_in_a_chinese_sentence() {
+    let syntax = serde_json::from_str::<Value>("{").unwrap_err();
+    let data = serde_json::from_str::<u8>("\"x\"").unwrap_err();
+    for (error, sentence) in
+        [(syntax, "请求体不是合法的 JSON："), (data, "请求体不是此处要求的 JSON：")]
+    {
+        let problem = Problem::from(error);
+        assert!(problem.detail(Language::English).contains("line 1 column"));
+        let chinese = problem.detail(Language::Chinese);
+        assert!(chinese.starts_with(sentence) && chinese.contains("line 1 column"), "{chinese}");
+    }
+    let query = Problem::bad_query("after", &QueryFault::Form("invalid digit".to_owned()));
+    assert_eq!(query.detail(Language::Chinese), "参数 after 的格式不符：invalid digit");
+    let signer = Problem::from(DpopError::Signing(CryptoError::Entropy));
+    assert!(signer.detail(Language::Chinese).starts_with("DPoP 证明无效："));
+    let ledger = Problem::from(Rejection::Ledger(LedgerError::LegCount(17)));
+    assert!(ledger.detail(Language::Chinese).starts_with("账本拒绝："));
+}

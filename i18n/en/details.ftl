@@ -1,0 +1,82 @@
+# What exactly was wrong with a request: one message for each pair of problem code and reason. Where the reason is open
+# text, such as a place in JSON, the message hands it through.
+
+detail-bad_json-syntax = { $why }
+detail-bad_json-data = { $why }
+detail-bad_json-broken_off = The body broke off before its end.
+
+detail-bad_query-unknown = The parameter { $field }: unknown here.
+detail-bad_query-twice = The parameter { $field }: given twice.
+detail-bad_query-range = The parameter { $field }: expected 1 to { $most }.
+detail-bad_query-receipt_kind = The parameter { $field }: expected payment or compensation.
+detail-bad_query-page = The parameter { $field }: not a page of this statement.
+detail-bad_query-form = The parameter { $field }: { $why }
+
+detail-bad_value-name = The member { $field }: a name has 1 to 64 bytes and no control characters.
+detail-bad_value-account_kind = The member { $field }: expected custodial, self_custodial or external.
+detail-bad_value-owner = The member { $field }: an account at a clearing partner, and no other, belongs to nobody.
+detail-bad_value-zero = The member { $field }: the amount must be above zero.
+detail-bad_value-too_many = The member { $field }: at most { $most } at once.
+detail-bad_value-count = The member { $field }: expected 1 to { $most }.
+detail-bad_value-transfer_id = The header { $field }: expected the transfer’s id, trf_ and 26 characters of 0-9 a-z, made by who sends it.
+
+detail-bad_statement-codec_shape = The bytes are not in the form of a statement: { $why }
+detail-bad_statement-codec_value = The statement’s field { $member } holds a value that is not allowed.
+detail-bad_statement-codec_not_deterministic = The statement is not in deterministic encoding. Encode it as RFC 8949 §4.2.1 says.
+detail-bad_statement-bad_signature = The statement’s signature does not verify under the device’s key.
+detail-bad_statement-bad_key = The key is not valid for its algorithm.
+detail-bad_statement-too_large = The statement is larger than the { $most } bytes allowed.
+detail-bad_statement-malformed = The bytes are no signed statement: { $why }.
+detail-bad_statement-unknown_algorithm = The signature algorithm { $number } is not accepted here. Sign with Ed25519 or ES256.
+detail-bad_statement-wrong_key = The statement names another key or algorithm than the device has.
+detail-bad_statement-other = { $why }
+
+detail-bad_proof-too_long = The proof is longer than 4096 bytes.
+detail-bad_proof-parts = The proof does not have exactly three parts.
+detail-bad_proof-base64 = A part of the proof is not base64url without padding.
+detail-bad_proof-json = A part of the proof is not a JSON object.
+detail-bad_proof-duplicate_member = A JSON object in the proof names a member twice.
+detail-bad_proof-critical = The proof’s header demands extensions that are not supported.
+detail-bad_proof-wrong_type = The proof’s typ is not dpop+jwt.
+detail-bad_proof-wrong_algorithm = The proof’s alg is not EdDSA, Ed25519 or ES256.
+detail-bad_proof-private_key = The proof contains private key material. Treat that key as stolen.
+detail-bad_proof-bad_key = The proof’s jwk is not a public key that fits its alg.
+detail-bad_proof-bad_claim = The proof’s { $member } is missing or not valid.
+detail-bad_proof-bad_signature = The proof’s signature does not verify.
+detail-bad_proof-wrong_method = The proof is for another HTTP method.
+detail-bad_proof-wrong_url = The proof is for another address.
+detail-bad_proof-stale = The proof is too old. Check the device’s clock.
+detail-bad_proof-future = The proof is from the future. Check the device’s clock.
+detail-bad_proof-wrong_token = The proof does not belong to the access token that came with it.
+detail-bad_proof-replayed = The proof was used before. Make a new one for each request.
+detail-bad_proof-forgotten = The proof is from before the server can remember. Make a new one.
+detail-bad_proof-other = { $why }
+
+detail-bad_token-too_long = The access token is longer than 4096 bytes.
+detail-bad_token-parts = The access token does not have exactly three parts.
+detail-bad_token-base64 = A part of the access token is not base64url without padding.
+detail-bad_token-json = A part of the access token is not a JSON object.
+detail-bad_token-duplicate_member = A JSON object in the access token names a member twice.
+detail-bad_token-critical = The access token’s header demands extensions that are not supported.
+detail-bad_token-wrong_type = The access token’s typ is not at+jwt.
+detail-bad_token-wrong_algorithm = The access token’s alg is not EdDSA.
+detail-bad_token-bad_signature = The access token was not signed by this server.
+detail-bad_token-bad_claim = The access token’s { $member } is missing or not valid.
+detail-bad_token-wrong_server = The access token is for another server.
+detail-bad_token-expired = The access token has expired. Request a new one at POST /v1/tokens.
+detail-bad_token-future = The access token is from the future.
+detail-bad_token-not_bound = The access token is bound to another device key.
+detail-bad_token-other = { $why }
+
+detail-ledger_refused-account_exists = The account exists already. Use another id.
+detail-ledger_refused-unknown_account = An account does not exist. Open it first.
+detail-ledger_refused-same_account = The same account stands on both sides. Choose two different accounts.
+detail-ledger_refused-zero_amount = The amount is zero. A transfer moves at least one minor unit.
+detail-ledger_refused-payer_frozen = The debited account is frozen. Unfreeze it first.
+detail-ledger_refused-payee_frozen = The credited account is frozen. Unfreeze it first.
+detail-ledger_refused-insufficient_funds = { $needed } minor units are needed and { $available } are available. Bring money in.
+detail-ledger_refused-limit_exceeded = A limit of the account is { $most } minor units. Send less or change the limit.
+detail-ledger_refused-overflow = A sum would exceed what the ledger can count. Send less.
+detail-ledger_refused-already_frozen = The account is frozen for this reason already.
+detail-ledger_refused-not_frozen = The account is not frozen for this reason.
+detail-ledger_refused-other = { $why }

@@ -1,0 +1,81 @@
+# 请求究竟错在哪里：每一对问题代码与原因一条。原因为开放文本（如 JSON 中的位置）时，消息照录原文。
+
+detail-bad_json-syntax = 请求体不是合法的 JSON：{ $why }
+detail-bad_json-data = 请求体不是此处要求的 JSON：{ $why }
+detail-bad_json-broken_off = 请求体在结束之前中断。
+
+detail-bad_query-unknown = 参数 { $field }：此处不支持。
+detail-bad_query-twice = 参数 { $field }：重复出现。
+detail-bad_query-range = 参数 { $field }：应为 1 至 { $most }。
+detail-bad_query-receipt_kind = 参数 { $field }：应为 payment 或 compensation。
+detail-bad_query-page = 参数 { $field }：不是该对账单的页。
+detail-bad_query-form = 参数 { $field } 的格式不符：{ $why }
+
+detail-bad_value-name = 字段 { $field }：名称为 1 至 64 字节，且不含控制字符。
+detail-bad_value-account_kind = 字段 { $field }：应为 custodial、self_custodial 或 external。
+detail-bad_value-owner = 字段 { $field }：清算伙伴处的账户不属于任何人，其他账户则必须有持有人。
+detail-bad_value-zero = 字段 { $field }：金额必须大于零。
+detail-bad_value-too_many = 字段 { $field }：一次最多 { $most } 个。
+detail-bad_value-count = 字段 { $field }：应为 1 至 { $most } 个。
+detail-bad_value-transfer_id = 请求头 { $field }：应为由发送方生成的转账编号，即 trf_ 加 26 个 0-9 a-z 字符。
+
+detail-bad_statement-codec_shape = 字节内容不符合声明的格式：{ $why }
+detail-bad_statement-codec_value = 声明的字段 { $member } 的值不被允许。
+detail-bad_statement-codec_not_deterministic = 声明未采用确定性编码，请按 RFC 8949 §4.2.1 编码。
+detail-bad_statement-bad_signature = 声明的签名无法用该设备的密钥验证。
+detail-bad_statement-bad_key = 密钥不符合其算法。
+detail-bad_statement-too_large = 声明超过允许的 { $most } 字节。
+detail-bad_statement-malformed = 字节内容不是签名声明：{ $why }。
+detail-bad_statement-unknown_algorithm = 此处不接受签名算法 { $number }，请用 Ed25519 或 ES256 签名。
+detail-bad_statement-wrong_key = 声明所写的密钥或算法与设备的不同。
+detail-bad_statement-other = 签名声明无效：{ $why }
+
+detail-bad_proof-too_long = 证明超过 4096 字节。
+detail-bad_proof-parts = 证明应恰好有三个部分。
+detail-bad_proof-base64 = 证明的某一部分不是无填充的 base64url。
+detail-bad_proof-json = 证明的某一部分不是 JSON 对象。
+detail-bad_proof-duplicate_member = 证明中的 JSON 对象有重复的字段。
+detail-bad_proof-critical = 证明的头部要求不受支持的扩展。
+detail-bad_proof-wrong_type = 证明的 typ 不是 dpop+jwt。
+detail-bad_proof-wrong_algorithm = 证明的 alg 不是 EdDSA、Ed25519 或 ES256。
+detail-bad_proof-private_key = 证明中含有私钥，请视该密钥为已泄露。
+detail-bad_proof-bad_key = 证明的 jwk 不是与其 alg 相符的公钥。
+detail-bad_proof-bad_claim = 证明的 { $member } 缺失或无效。
+detail-bad_proof-bad_signature = 证明的签名无法验证。
+detail-bad_proof-wrong_method = 证明是为另一个 HTTP 方法生成的。
+detail-bad_proof-wrong_url = 证明是为另一个地址生成的。
+detail-bad_proof-stale = 证明已过时，请检查设备的时钟。
+detail-bad_proof-future = 证明的时间在未来，请检查设备的时钟。
+detail-bad_proof-wrong_token = 证明与随附的访问令牌不符。
+detail-bad_proof-replayed = 证明已被使用过，请为每次请求生成新的证明。
+detail-bad_proof-forgotten = 证明早于服务器的记录，请生成新的证明。
+detail-bad_proof-other = DPoP 证明无效：{ $why }
+
+detail-bad_token-too_long = 访问令牌超过 4096 字节。
+detail-bad_token-parts = 访问令牌应恰好有三个部分。
+detail-bad_token-base64 = 访问令牌的某一部分不是无填充的 base64url。
+detail-bad_token-json = 访问令牌的某一部分不是 JSON 对象。
+detail-bad_token-duplicate_member = 访问令牌中的 JSON 对象有重复的字段。
+detail-bad_token-critical = 访问令牌的头部要求不受支持的扩展。
+detail-bad_token-wrong_type = 访问令牌的 typ 不是 at+jwt。
+detail-bad_token-wrong_algorithm = 访问令牌的 alg 不是 EdDSA。
+detail-bad_token-bad_signature = 访问令牌不是由本服务器签发的。
+detail-bad_token-bad_claim = 访问令牌的 { $member } 缺失或无效。
+detail-bad_token-wrong_server = 访问令牌是给另一台服务器的。
+detail-bad_token-expired = 访问令牌已过期，请向 POST /v1/tokens 申请新的令牌。
+detail-bad_token-future = 访问令牌的时间在未来。
+detail-bad_token-not_bound = 访问令牌绑定的是另一个设备密钥。
+detail-bad_token-other = 访问令牌无效：{ $why }
+
+detail-ledger_refused-account_exists = 账户已存在，请换一个编号。
+detail-ledger_refused-unknown_account = 有一个账户不存在，请先开立。
+detail-ledger_refused-same_account = 收付双方是同一个账户，请选择两个不同的账户。
+detail-ledger_refused-zero_amount = 金额为零，转账至少为一个最小单位。
+detail-ledger_refused-payer_frozen = 付款账户已被停用，请先解除。
+detail-ledger_refused-payee_frozen = 收款账户已被停用，请先解除。
+detail-ledger_refused-insufficient_funds = 需要 { $needed } 个最小单位，可用 { $available } 个，请先入金。
+detail-ledger_refused-limit_exceeded = 账户的限额为 { $most } 个最小单位，请减少金额或调整限额。
+detail-ledger_refused-overflow = 总额将超出账本的计数上限，请减少金额。
+detail-ledger_refused-already_frozen = 账户已因此原因被停用。
+detail-ledger_refused-not_frozen = 账户未因此原因被停用。
+detail-ledger_refused-other = 账本拒绝：{ $why }
