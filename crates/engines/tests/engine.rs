@@ -355,7 +355,8 @@ fn the_same_funding_moves_money_once_also_across_a_restart_and_an_upgrade() {
             assert_eq!(outcomes, [Ok(Answer::Done), taken.clone(), taken.clone()]);
             second.id = tpw_core::AccountId::from_bytes(dice.bytes());
             let reopened = Command::OpenAccount { person: None, order: second.clone() };
-            assert_eq!(engine.commands(vec![reopened]).await.unwrap(), [taken.clone()]);
+            let outcome = engine.commands(vec![reopened]).await.unwrap().pop();
+            assert_eq!(outcome.as_ref(), Some(&taken));
             assert_eq!(balance(&engine, account.id), 500);
             demand_balanced(&engine);
         });

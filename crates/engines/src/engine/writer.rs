@@ -258,10 +258,12 @@ impl Writer {
         let count = u64::try_from(leaves.len()).unwrap_or(u64::MAX);
         self.handed = self.handed.saturating_add(count);
         self.tail = Tail::new(waiting);
-        let tail = self.tail.clone();
+        let (tail, begun) = (self.tail.clone(), Instant::now());
         let proved = Box::new(move |proof: crate::log_store::Answer| {
             let proof = proof.map(|_head| ()).map_err(|error| error.to_string());
-            answer(tail.end(), &proof);
+            let mut waiting = tail.end();
+            waiting.iter_mut().for_each(|p| p.done.timings.push(("prove", begun.elapsed())));
+            answer(waiting, &proof);
         });
         self.leaves.send(Batch { first_index, leaves, answer: proved });
     }

@@ -12,6 +12,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::path::Path;
 use tpw_core::{AccountId, Amount, Asset, DeviceId, PaymentId, PersonId, TransferId};
+use tpw_crypto::Entropy as _;
+use tpw_engines::clock::Clock;
+use tpw_engines::entropy::OsEntropy;
 use tpw_server::wire::{
     self, AccountKind, AlarmList, IssuedCode, NewAccount, NewPerson, OpenAccount, Payment,
     PaymentList, PeopleAdded, PersonAdded, PersonOutcome, RailList, Text,
@@ -25,6 +28,7 @@ struct Counter<'a> {
     say: &'a Say,
     client: Client,
     keys: Keys,
+    clock: &'a dyn Clock,
 }
 
 pub(super) async fn run(context: &Context, args: &Ops) -> Outcome {
@@ -85,7 +89,8 @@ fn open<'a>(context: &'a Context, operator: &Operator) -> Result<Counter<'a>, Fa
         None => here.and_then(|here| here.ca),
     };
     let client = client(context, &server, ca.as_deref())?;
-    Ok(Counter { say: &context.say, client, keys: Keys::operator(&key)? })
+    let (say, clock) = (&context.say, context.clock.as_ref());
+    Ok(Counter { say, client, keys: Keys::operator(&key)?, clock })
 }
 
 /// `USD/2`, `USD/2:1000.00`, `ETH/18:0.5:self`, `USD/2:label=rent`: asset, then in any order the opening balance in
@@ -256,8 +261,9 @@ impl Counter<'_> {
 
     fn new_transfer(&self) -> Result<TransferId, Failure> {
         let mut random = [0; 10];
-        OsEntropy.fill(&mut random).map_err(ClientError::Prove)?;
-        Ok(TransferId::new(self.now.unix_ms(), random))
+        let failed = |error| Failure::failed("signing").because(error);
+        OsEntropy.fill(&mut random).map_err(failed)?;
+        Ok(TransferId::new(self.clock.now().unix_ms(), random))
     }
 
     /// The transfer's id is made and told before anything is sent: with it the order can be sent again.
