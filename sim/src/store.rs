@@ -5,8 +5,8 @@ use crate::{Checked, Defect, broken, ensure};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use tpw_core::{AccountId, Asset, Instant, Intent, Name, PaymentId, Span, TransferId};
 use tpw_flow::{
-    Archive, ArchiveError, Changes, Desk, Funding, LeafRow, Opening, Payment, RailInstruction, Registry,
-    Status, stored,
+    Archive, ArchiveError, Changes, Desk, Funding, LeafRow, Opening, Payment, RailInstruction,
+    Registry, Status, stored,
 };
 use tpw_ledger::{Account, AccountKind, HoldChange, HoldRow, Ledger, TransferRow};
 use tpw_screen::{Facts, Rules, Screen};
