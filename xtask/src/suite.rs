@@ -106,13 +106,13 @@ pub(crate) fn test(place: &Workplace, at: Where) -> Result<(), Failure> {
         let call = call.words(&["--lib", "--no-default-features", "--target-dir"]);
         counted_call(call.word(place.target().join("fuzz-smoke")))
     });
+    report.step("programs", || passed(place.build_programs()));
     report.step("second verifier", || second_verifier(place, &tools));
     report.step("licences and sources", || {
         let call = place.call(&tools.deny).words(&["--log-level", "error", "check"]);
         passed(call.words(&["bans", "licenses", "sources"]).pass())
     });
     report.step("advisories", || advisories(place, &tools));
-    report.step("programs", || passed(place.build_programs()));
     report.step("a small town", || passed(small_town(place)));
     report.step("demo", || passed(demo::check_json(place)));
     report.step("demo in the READMEs", || passed(demo::check_pages(place)));
@@ -165,15 +165,11 @@ fn counted(output: &str) -> Tally {
 /// The verifier in another language, over good and broken receipts, and against our own where the tests built it.
 fn second_verifier(place: &Workplace, tools: &Tools) -> Result<Outcome, Failure> {
     let script = "spec/test_verify.py";
-    if !place.root().join(script).exists() {
-        return Ok(Outcome::Skipped(format!("`{script}` is not there")));
-    }
-    let ours = place.program("examples").join("judge_dir");
-    let mut call = place.call(&tools.python).word(script);
-    if ours.exists() {
-        call = call.word("--judge-dir").word(ours);
-    }
-    let finished = call.watch()?;
+    let judge = place.cargo(["build", "--quiet", "-p", "tpw-proof", "--example", "judge_dir"]);
+    judge.word("--locked").pass()?;
+    let call = place.call(&tools.python).word(script);
+    let call = call.word("--judge-dir").word(place.program("examples").join("judge_dir"));
+    let finished = call.word("--tpw").word(place.program("tpw")).watch()?;
     let tally = finished.output.lines().rev().find_map(plain_count).unwrap_or_default();
     match (finished.success, tally.failed, tally.passed) {
         (true, 0, 1..) | (false, 1.., _) => Ok(Outcome::Counted(tally)),
