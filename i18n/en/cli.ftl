@@ -407,3 +407,8 @@ wallet-error-log_forked = { $detail }
 wallet-error-not_waiting = { $detail }
 wallet-error-receipt_of_another = { $detail }
 wallet-error-batch = { $detail }
+
+verdict-clear = clear
+verdict-step_up = step-up asked for
+verdict-hold = held for an operator
+verdict-refuse = refused

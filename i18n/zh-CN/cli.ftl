@@ -133,7 +133,7 @@ layer-record = 运营方的记录
 layer-leaf = 日志条目
 layer-tlog_proof = 包含证明
 layer-checkpoint = 检查点
-layer-cose_receipt = COSE 收据
+layer-cose_receipt = COSE 凭证
 layer-timestamp = 时间戳
 layer-anchor = 链上锚定
 layer-evidence = 证据记录
@@ -407,3 +407,8 @@ wallet-error-log_forked = 运营方的日志已分叉：请保留文件并报告
 wallet-error-not_waiting = 这笔付款没有在等待升级认证（{ $detail }）
 wallet-error-receipt_of_another = 凭证所述不是本设备签名的付款
 wallet-error-batch = 批量文件无法读取（{ $detail }）
+
+verdict-clear = 放行
+verdict-step_up = 需升级认证
+verdict-hold = 待运营方审核
+verdict-refuse = 拒绝

@@ -4,8 +4,8 @@ use crate::device::pay::Outcome;
 use crate::say::{Mood, Say};
 use serde_json::{Value, json};
 use tpw_core::Money;
-use tpw_proof::Judgement;
 use tpw_proof::verdict::{LevelResult, Outcome as Found, ProvedPayment};
+use tpw_proof::{Judgement, ProofError};
 use tpw_server::wire::{Payment, Reason};
 
 /// A judgement as JSON. The content of a receipt is there only when it is proved.
@@ -85,7 +85,7 @@ pub(super) fn level_lines(say: &Say, judgement: &Judgement) -> Vec<String> {
             Found::Absent => ("word-absent", Mood::Dim, String::new()),
             Found::Failed { layer, reason } => {
                 let layer = say.text(&format!("layer-{}", layer.code()));
-                let reason = reason.to_string();
+                let reason = fault(say, reason);
                 let args = [("layer", layer.as_str()), ("reason", reason.as_str())];
                 ("word-failed", Mood::Bad, say.with("failed-in", &args))
             }
@@ -195,4 +195,10 @@ pub(super) fn outcome_lines(say: &Say, id: &str, outcome: &Outcome) -> Vec<Strin
             vec![line("paid-rejected", Mood::Bad, &args)]
         }
     }
+}
+
+/// Why a layer does not hold, in the reader's language.
+pub(super) fn fault(say: &Say, reason: &ProofError) -> String {
+    let detail = reason.to_string();
+    say.find(&format!("proof-{}", reason.code()), &[("detail", &detail)]).unwrap_or(detail)
 }

@@ -68,7 +68,8 @@ fn tell(say: &Say, judgement: &Judgement, file: &str, ms: f64) {
     say.data(&say.paint(mood, &head));
     show::level_lines(say, judgement).iter().for_each(|line| say.data(line));
     if let Some((layer, reason)) = judgement.first_failure() {
-        let (layer, reason) = (say.text(&format!("layer-{}", layer.code())), reason.to_string());
+        let (layer, reason) =
+            (say.text(&format!("layer-{}", layer.code())), show::fault(say, reason));
         say.word(&say.with("verify-failed-in", &[("layer", &layer), ("reason", &reason)]));
     }
     for line in judgement.payment.iter().flat_map(|proved| show::proved_lines(say, proved)) {

@@ -41,10 +41,25 @@ fn both_languages_have_the_same_keys_each_once_and_the_same_variables() {
     for key in &en {
         let (en, zh) = (variables(&line(Lang::En, key)), variables(&line(Lang::ZhCn, key)));
         // Why a wallet refuses may be said in own words alone.
-        if !key.starts_with("wallet-error-") {
+        if !key.starts_with("wallet-error-") && !key.starts_with("proof-") {
             assert_eq!(en, zh, "{key}");
         }
         assert!(Say::new(Lang::ZhCn, Form::Text).find(key, &[]).is_some(), "{key}");
+    }
+}
+
+#[test]
+fn every_fault_of_evidence_has_a_text() {
+    let say = Say::new(Lang::ZhCn, Form::Text);
+    let sources = [
+        include_str!("../../../proof/src/error.rs"),
+        include_str!("../../../proof/src/timestamp/error.rs"),
+    ];
+    let code = |line: &'static str| line.trim().strip_suffix("\",")?.rsplit_once("=> \"");
+    let codes: Vec<_> = sources.into_iter().flat_map(str::lines).filter_map(code).collect();
+    assert!(codes.len() > 50, "the codes are no longer found");
+    for (_, code) in codes {
+        assert!(say.find(&format!("proof-{code}"), &[("detail", "")]).is_some(), "{code}");
     }
 }
 

@@ -147,15 +147,14 @@ fn steps(
             ("statement-hash", evidence.statement_hash.to_string()),
         ],
     );
+    let verdict = record.decision.verdict.code();
+    let verdict = context.say.text(&format!("verdict-{verdict}"));
     stage.step(
         4,
         "screen",
         Some(timing.of(&["screen"])),
         &[
-            (
-                "score",
-                format!("{} / 1000, {}", record.decision.score, record.decision.verdict.code()),
-            ),
+            ("score", format!("{} / 1000, {verdict}", record.decision.score)),
             ("reasons", evidence.reasons(&context.say)),
         ],
     );
@@ -185,12 +184,12 @@ fn tampered(context: &Context, stage: &mut Stage<'_>, trust: &Trust, receipt: &[
     if let Some(byte) = bytes.get_mut(place) {
         *byte ^= 1;
     }
+    let say = &context.say;
     let judgement = judge(&bytes, trust);
     let (layer, reason) = judgement.first_failure().map_or_else(
         || ("none", String::new()),
-        |(layer, reason)| (layer.code(), reason.to_string()),
+        |(layer, reason)| (layer.code(), show::fault(say, reason)),
     );
-    let say = &context.say;
     let layer_text = say.text(&format!("layer-{layer}"));
     let args = [("byte", &*place.to_string()), ("layer", &layer_text), ("reason", &reason)];
     let value = json!({
