@@ -43,7 +43,8 @@ impl ReplayCache {
     /// restart forgets what was used, so what may have been used is refused.
     #[must_use]
     pub fn new(capacity: usize, started: Instant) -> Self {
-        let started_second = Instant::from_unix_ms(started.unix_ms() / 1000 * 1000);
+        let started_second =
+            Instant::from_unix_ms(started.unix_ms().saturating_sub(started.unix_ms() % 1000));
         Self {
             capacity,
             count: 0,
@@ -105,5 +106,5 @@ impl ReplayCache {
 }
 
 fn bucket_of(instant: Instant) -> u64 {
-    instant.unix_ms() / BUCKET.as_ms()
+    instant.unix_ms().checked_div(BUCKET.as_ms()).unwrap_or(0)
 }

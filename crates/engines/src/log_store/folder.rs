@@ -163,7 +163,8 @@ impl LogFolder {
                 break;
             }
             // The unfinished tile above consists of the roots of the last full tiles here.
-            let first = below.saturating_sub(below % u64::try_from(FULL).unwrap_or(256));
+            let first = below
+                .saturating_sub(below.checked_rem(u64::try_from(FULL).unwrap_or(256)).unwrap_or(0));
             let mut hashes = Vec::new();
             for index in first..below {
                 let Some(tile) = self.full_tile(level, index)? else { return Ok(None) };
