@@ -1,110 +1,23 @@
 //! What screening says about a payment, and why.
 
-use core::fmt;
-
-/// What is to be done with a payment. Ordered from harmless to grave, so that the gravest of several
-/// opinions is their maximum.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub enum Verdict {
-    /// Go on.
-    Clear,
-    /// Ask the payer for a fresh proof first.
-    StepUp,
-    /// Ask an operator first.
-    Hold,
-    /// Do not carry it out.
-    Refuse,
-}
-
-macro_rules! codes {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $number:literal $code:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-        pub enum $name { $($(#[$vdoc])* $variant,)* }
-
-        impl $name {
-            /// Every value.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
-
-            /// The stable code: part of the API, never translated.
-            #[must_use]
-            pub const fn code(self) -> &'static str {
-                match self { $(Self::$variant => $code),* }
-            }
-
-            /// The stable number in stored and signed bytes.
-            #[must_use]
-            pub const fn number(self) -> u64 {
-                match self { $(Self::$variant => $number),* }
-            }
-
-            /// From the stable number.
-            #[must_use]
-            pub const fn from_number(number: u64) -> Option<Self> {
-                match number { $($number => Some(Self::$variant),)* _ => None }
-            }
-
-            /// From the stable code.
-            #[must_use]
-            pub fn from_code(code: &str) -> Option<Self> {
-                match code { $($code => Some(Self::$variant),)* _ => None }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.code())
-            }
-        }
-    };
-}
-pub(crate) use codes;
-
-impl Verdict {
-    /// The stable code.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::Clear => "clear",
-            Self::StepUp => "step_up",
-            Self::Hold => "hold",
-            Self::Refuse => "refuse",
-        }
-    }
-
-    /// The stable number in stored and signed bytes.
-    #[must_use]
-    pub const fn number(self) -> u64 {
-        match self {
-            Self::Clear => 0,
-            Self::StepUp => 1,
-            Self::Hold => 2,
-            Self::Refuse => 3,
-        }
-    }
-
-    /// From the stable number.
-    #[must_use]
-    pub const fn from_number(number: u64) -> Option<Self> {
-        match number {
-            0 => Some(Self::Clear),
-            1 => Some(Self::StepUp),
-            2 => Some(Self::Hold),
-            3 => Some(Self::Refuse),
-            _ => None,
-        }
-    }
-
-    /// From the stable code.
-    #[must_use]
-    pub fn from_code(code: &str) -> Option<Self> {
-        [Self::Clear, Self::StepUp, Self::Hold, Self::Refuse].into_iter().find(|v| v.code() == code)
+codes! {
+    /// What is to be done with a payment. Ordered from harmless to grave, so that the gravest of several
+    /// opinions is their maximum.
+    Verdict: u64 {
+        /// Go on.
+        Clear = 0 "clear",
+        /// Ask the payer for a fresh proof first.
+        StepUp = 1 "step_up",
+        /// Ask an operator first.
+        Hold = 2 "hold",
+        /// Do not carry it out.
+        Refuse = 3 "refuse",
     }
 }
 
 codes! {
     /// Why a score is what it is. The texts in each language are in `i18n/`.
-    ReasonCode {
+    ReasonCode: u64 {
         /// The amount is high in itself.
         AmountHigh = 1 "amount_high",
         /// The amount is far above what this payer usually sends.
@@ -159,7 +72,7 @@ pub struct Decision {
 codes! {
     /// Why a payment was refused after it had been accepted: its id is burnt and its sequence number
     /// is used up.
-    Refusal {
+    Refusal: u64 {
         /// The payee's account does not exist.
         UnknownPayee = 1 "unknown_payee",
         /// The payer's account holds another asset.

@@ -1,17 +1,16 @@
 //! What the operator asserts about a booked payment: `spec/leaf.md`. The log commits to its bytes.
 
 use crate::codec::{CodecError, Reader, Writer, decode_exact};
-use crate::decision::{Decision, Reason, ReasonCode, Verdict, codes};
+use crate::decision::{Decision, Reason, ReasonCode, Verdict};
 use crate::hash::Hash32;
 use crate::ids::{AccountId, PaymentId, TransferId};
 use crate::instant::Instant;
 use crate::intent::read_instant;
 use crate::money::{Asset, Money};
-use core::fmt;
 
 codes! {
     /// What a log entry is about; the type byte of its leaf.
-    RecordKind {
+    RecordKind: u64 {
         /// One of the two entries that every log begins with.
         Genesis = 0 "genesis",
         /// A payment was booked.

@@ -1,13 +1,12 @@
 //! Accounts: what they are, what they may, and their counters.
 
-use crate::codes::codes;
 use crate::{Balance, LedgerError, Limit, StatementPoint};
 use core::fmt;
 use tpw_core::{AccountId, Amount, Asset, Hash32, Instant};
 
-codes! {
+tpw_core::codes! {
     /// What an account is, which decides who holds the keys to its money.
-    AccountKind {
+    AccountKind: u8 {
         /// A customer's money, kept by the operator.
         Custodial = 1 "custodial",
         /// A customer's money under the customer's own keys; the ledger mirrors it.
@@ -37,9 +36,9 @@ impl AccountKind {
     }
 }
 
-codes! {
+tpw_core::codes! {
     /// Why an account is frozen. Several reasons may hold at once; each is lifted by itself.
-    FreezeReason {
+    FreezeReason: u8 {
         /// The holder asked for it.
         Holder = 1 "holder",
         /// The operator decided it.

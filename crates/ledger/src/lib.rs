@@ -5,7 +5,6 @@ mod account;
 mod apply;
 mod balance;
 mod book;
-mod codes;
 mod error;
 mod hold;
 mod restore;

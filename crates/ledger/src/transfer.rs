@@ -1,12 +1,11 @@
 //! Transfers: what is asked, what is stored, its bytes, and the links of the hash chains.
 
-use crate::codes::codes;
 use tpw_core::{AccountId, Amount, Asset, Hash32, Instant, Money, Posting, TransferId};
 use tpw_crypto::sha256_parts;
 
-codes! {
+tpw_core::codes! {
     /// What a transfer did.
-    TransferKind {
+    TransferKind: u8 {
         /// Moved money at once.
         Transfer = 1 "transfer",
         /// Held money for a later post.

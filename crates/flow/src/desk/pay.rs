@@ -68,21 +68,14 @@ impl Desk {
         now: Instant,
         archive: &dyn Archive,
     ) -> Result<Outcome, DeskFault> {
-        let value = proof.value();
-        let Some(payment) = self.find(value.payment, archive)? else {
-            return Ok(Err(Rejection::UnknownPayment));
-        };
-        if let Err(rejection) = self.check_proof(&payment, proof, now) {
-            return Ok(Err(rejection));
-        }
-        if !matches!(*payment, Payment::StepUp(_)) {
-            return Ok(Err(wrong_status(&payment)));
-        }
-        if is_late(&payment, now) {
-            return Ok(Err(Rejection::WaitOver));
-        }
-        let approval = Approval::StepUp { proof: proof.statement_hash(), at: now };
-        self.continue_with(&payment, Event::SteppedUp(approval), now).map(Ok)
+        self.advance(proof.value().payment, now, archive, |desk, payment| {
+            desk.check_proof(payment, proof, now)?;
+            if !matches!(payment, Payment::StepUp(_)) {
+                return Err(wrong_status(payment));
+            }
+            check_in_time(payment, now)?;
+            Ok(Event::SteppedUp(Approval::StepUp { proof: proof.statement_hash(), at: now }))
+        })
     }
 
     fn check_proof(
@@ -124,17 +117,13 @@ impl Desk {
         now: Instant,
         archive: &dyn Archive,
     ) -> Result<Outcome, DeskFault> {
-        let Some(payment) = self.find(id, archive)? else {
-            return Ok(Err(Rejection::UnknownPayment));
-        };
-        if !matches!(*payment, Payment::Held(_)) {
-            return Ok(Err(wrong_status(&payment)));
-        }
-        if is_late(&payment, now) {
-            return Ok(Err(Rejection::WaitOver));
-        }
-        let approval = Approval::Operator { key: operator, at: now };
-        self.continue_with(&payment, Event::Released(approval), now).map(Ok)
+        self.advance(id, now, archive, |_, payment| {
+            if !matches!(payment, Payment::Held(_)) {
+                return Err(wrong_status(payment));
+            }
+            check_in_time(payment, now)?;
+            Ok(Event::Released(Approval::Operator { key: operator, at: now }))
+        })
     }
 
     pub(super) fn reject(
@@ -143,13 +132,10 @@ impl Desk {
         now: Instant,
         archive: &dyn Archive,
     ) -> Result<Outcome, DeskFault> {
-        let Some(payment) = self.find(id, archive)? else {
-            return Ok(Err(Rejection::UnknownPayment));
-        };
-        if !matches!(*payment, Payment::Held(_) | Payment::StepUp(_)) {
-            return Ok(Err(wrong_status(&payment)));
-        }
-        self.continue_with(&payment, Event::Rejected, now).map(Ok)
+        self.advance(id, now, archive, |_, payment| match payment {
+            Payment::Held(_) | Payment::StepUp(_) => Ok(Event::Rejected),
+            _ => Err(wrong_status(payment)),
+        })
     }
 
     pub(super) fn rail_confirm(
@@ -158,15 +144,12 @@ impl Desk {
         now: Instant,
         archive: &dyn Archive,
     ) -> Result<Outcome, DeskFault> {
-        let Some(payment) = self.find(id, archive)? else {
-            return Ok(Err(Rejection::UnknownPayment));
-        };
-        match &*payment {
+        self.advance(id, now, archive, |_, payment| match payment {
             Payment::Booked(booked) if booked.rail() == Rail::Instructed => {
-                self.continue_with(&payment, Event::RailConfirmed, now).map(Ok)
+                Ok(Event::RailConfirmed)
             }
-            _ => Ok(Err(wrong_status(&payment))),
-        }
+            _ => Err(wrong_status(payment)),
+        })
     }
 
     /// Undoes a booked payment, if the money is still there and nobody's own keys guard it.
@@ -216,6 +199,23 @@ impl Desk {
         Ok(Ok(Answer::Ended(ended)))
     }
 
+    /// Finds a payment and, if `admit` allows it, lets the event happen to it.
+    fn advance(
+        &mut self,
+        id: PaymentId,
+        now: Instant,
+        archive: &dyn Archive,
+        admit: impl FnOnce(&Self, &Payment) -> Result<Event, Rejection>,
+    ) -> Result<Outcome, DeskFault> {
+        let Some(payment) = self.find(id, archive)? else {
+            return Ok(Err(Rejection::UnknownPayment));
+        };
+        match admit(self, &payment) {
+            Ok(event) => self.continue_with(&payment, event, now).map(Ok),
+            Err(rejection) => Ok(Err(rejection)),
+        }
+    }
+
     fn continue_with(
         &mut self,
         payment: &Payment,
@@ -228,9 +228,10 @@ impl Desk {
     }
 }
 
-/// Whether the time for waiting is over, though no tick has ended it yet.
-fn is_late(payment: &Payment, now: Instant) -> bool {
-    payment.deadline().is_some_and(|deadline| deadline <= now)
+/// The time for waiting may be over though no tick has ended it yet.
+fn check_in_time(payment: &Payment, now: Instant) -> Result<(), Rejection> {
+    let late = payment.deadline().is_some_and(|deadline| deadline <= now);
+    if late { Err(Rejection::WaitOver) } else { Ok(()) }
 }
 
 /// What a clearing partner was told to pay out comes back by the partner's return only: a recall would

@@ -1,7 +1,10 @@
 //! Enums whose values have a stable number in stored bytes and a stable code in the API.
 
+/// Makes an enum with the integer type of its numbers, `Name: u8 { /// doc ⏎ Variant = 1 "code", }`, and the
+/// ways between value, number and code. INVARIANT: a number or a code never comes to mean something else.
+#[macro_export]
 macro_rules! codes {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $number:literal $code:literal,)* }) => {
+    ($(#[$doc:meta])* $name:ident: $int:ident { $($(#[$vdoc:meta])* $variant:ident = $number:literal $code:literal,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
         pub enum $name { $($(#[$vdoc])* $variant,)* }
@@ -16,15 +19,15 @@ macro_rules! codes {
                 match self { $(Self::$variant => $code),* }
             }
 
-            /// The stable number in stored and hashed bytes.
+            /// The stable number in stored, hashed and signed bytes.
             #[must_use]
-            pub const fn number(self) -> u8 {
+            pub const fn number(self) -> $int {
                 match self { $(Self::$variant => $number),* }
             }
 
             /// From the stable number.
             #[must_use]
-            pub const fn from_number(number: u8) -> Option<Self> {
+            pub const fn from_number(number: $int) -> Option<Self> {
                 match number { $($number => Some(Self::$variant),)* _ => None }
             }
 
@@ -42,4 +45,3 @@ macro_rules! codes {
         }
     };
 }
-pub(crate) use codes;
