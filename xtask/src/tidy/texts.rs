@@ -93,13 +93,13 @@ struct Codes {
 const CODES: &[Codes] = &[
     Codes {
         source: "crates/core/src/decision.rs",
-        behind: "\n    ReasonCode {",
+        behind: "\n    ReasonCode: u64 {",
         texts: "reasons.ftl",
         key: |code| format!("reason-{code}"),
     },
     Codes {
         source: "crates/core/src/decision.rs",
-        behind: "\n    Refusal {",
+        behind: "\n    Refusal: u64 {",
         texts: "refusals.ftl",
         key: |code| format!("refusal-{code}"),
     },

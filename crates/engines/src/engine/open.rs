@@ -90,6 +90,7 @@ impl Engine {
             meter: Arc::clone(&meter),
             rail_dir,
             stopwatch,
+            healing: None,
         };
         let writer = std::thread::Builder::new()
             .name("writer".to_owned())

@@ -23,6 +23,8 @@ use tpw_proof::Leaf;
 const COMMANDS_MAX: usize = 8_192;
 /// How often the writer looks whether somebody has waited too long.
 const TICK: Duration = Duration::from_millis(500);
+/// How long the writer must have been back before it counts as sound, unless a payment is stored earlier.
+const HEALING: Duration = Duration::from_secs(5);
 
 /// When a caller is to be answered.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -74,6 +76,8 @@ pub(super) struct Writer {
     pub(super) meter: Arc<Meter>,
     pub(super) rail_dir: PathBuf,
     pub(super) stopwatch: Stopwatch,
+    /// Since when the writer is back after a fault, until that is believed.
+    pub(super) healing: Option<Instant>,
 }
 
 pub(super) struct Pending {
@@ -136,12 +140,22 @@ impl Writer {
                     break;
                 }
             }
+            self.believe_after(HEALING);
             if !go_on {
                 break;
             }
         }
         if let Err(error) = self.store.checkpoint() {
             tracing::warn!(%error, "the write-ahead log stays beside the database");
+        }
+    }
+
+    /// Calls the writer sound again once it has been back for that long. A small write may succeed on a disk that is
+    /// too full for the next payment, so a first success after a fault is not believed at once.
+    fn believe_after(&mut self, wait: Duration) {
+        if self.healing.is_some_and(|since| since.elapsed() >= wait) {
+            self.healing = None;
+            self.meter.set_writer_fault(None);
         }
     }
 
@@ -159,6 +173,7 @@ impl Writer {
         let took = begun.elapsed();
         match committed {
             Ok(leaves) => {
+                self.believe_after(Duration::ZERO);
                 pending.iter_mut().for_each(|p| p.done.timings.push(("commit", took)));
                 self.meter.count(pending.iter().flat_map(|p| &p.done.outcomes));
                 self.hand_over(leaves, pending);
@@ -166,6 +181,7 @@ impl Writer {
             }
             Err(doubt) => {
                 // Before the callers hear of it: whoever asks for the health then learns why.
+                self.healing = None;
                 self.meter.set_writer_fault(Some(doubt.0.clone()));
                 let refuse = |reply: Reply| {
                     let _gone = reply.send(Err(PayError::Stopped(doubt.0.clone())));
@@ -273,7 +289,7 @@ impl Writer {
         loop {
             match self.rebuilt() {
                 Ok(()) => {
-                    self.meter.set_writer_fault(None);
+                    self.healing = Some(Instant::now());
                     tracing::info!("the writer is back");
                     return true;
                 }
