@@ -186,8 +186,8 @@ mod tests {
 
     #[test]
     fn a_code_without_a_text_is_found() {
-        let source = "codes! {\n    ReasonCode {\n        /// \"not_a_code\"\n        A = 1 \"high\",\n    }\n}\n\
-                      codes! {\n    Refusal {\n        B = 1 \"risk\",\n    }\n}\n";
+        let source = "codes! {\n    ReasonCode: u64 {\n        /// \"not_a_code\"\n        A = 1 \"high\",\n    }\n}\n\
+                      codes! {\n    Refusal: u64 {\n        B = 1 \"risk\",\n    }\n}\n";
         let files = [
             ("crates/core/src/decision.rs", source),
             ("i18n/en/reasons.ftl", "reason-high = x\n"),
