@@ -1,6 +1,5 @@
 //! Fuzzing: under libFuzzer where a nightly compiler is, with our own mutations everywhere else.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::setup;
@@ -97,12 +96,8 @@ fn smoke(place: &Workplace) -> shell::Call {
 
 /// `cargo fuzz` under the nightly compiler; cargo finds the tool through `PATH`.
 fn cargo_fuzz(place: &Workplace, tool: &std::path::Path) -> shell::Call {
-    let mut path = OsString::from(tool.parent().unwrap_or(tool));
-    if let Some(rest) = std::env::var_os("PATH") {
-        path.push(":");
-        path.push(rest);
-    }
-    place.call("rustup").words(&["run", "nightly", "cargo", "fuzz"]).env("PATH", path)
+    let call = place.call("rustup").words(&["run", "nightly", "cargo", "fuzz"]);
+    call.env("PATH", shell::path_before(tool))
 }
 
 fn host(place: &Workplace) -> Result<String, Failure> {

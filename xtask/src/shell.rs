@@ -1,6 +1,6 @@
 //! Running other programs from the repository's root, and saying clearly which one failed.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -210,4 +210,14 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<(), Failure> {
 pub(crate) fn folder(path: &Path) -> Result<(), Failure> {
     fs::create_dir_all(path)
         .map_err(|error| Failure::new(format!("`{}` cannot be made: {error}", path.display())))
+}
+
+/// The search path with the folder of `program` before everything else.
+pub(crate) fn path_before(program: &Path) -> OsString {
+    let mut path = OsString::from(program.parent().unwrap_or(program));
+    if let Some(rest) = std::env::var_os("PATH") {
+        path.push(":");
+        path.push(rest);
+    }
+    path
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::setup::{self, Tools};
-use crate::shell::{Call, Failure, Workplace};
+use crate::shell::{self, Call, Failure, Workplace};
 use crate::{demo, fuzz, tidy};
 
 /// Who waits for the answer.
@@ -99,7 +99,7 @@ pub(crate) fn test(place: &Workplace, at: Where) -> Result<(), Failure> {
         let call = place.cargo(["clippy", "--quiet", "--workspace", "--all-targets", "--locked"]);
         passed(call.words(&["--", "-D", "warnings"]).pass())
     });
-    report.step("tests", || tests(place));
+    report.step("tests", || tests(place, &tools));
     report.step("tests of the fuzz targets", || {
         let call =
             place.cargo(["test", "--quiet", "--locked", "--manifest-path", "fuzz/Cargo.toml"]);
@@ -131,8 +131,10 @@ fn format(place: &Workplace) -> Result<(), Failure> {
     judged.and(fuzz).map_err(|failure| Failure::new(format!("{failure}; run `cargo fmt --all`")))
 }
 
-fn tests(place: &Workplace) -> Result<Outcome, Failure> {
-    counted_call(place.cargo(["test", "--quiet", "--workspace", "--locked", "--no-fail-fast"]))
+/// Some tests call `python3`: they get the one with the second verifier's packages.
+fn tests(place: &Workplace, tools: &Tools) -> Result<Outcome, Failure> {
+    let call = place.cargo(["test", "--quiet", "--workspace", "--locked", "--no-fail-fast"]);
+    counted_call(call.env("PATH", shell::path_before(&tools.python)))
 }
 
 /// Runs `cargo test` and counts what it ran.
