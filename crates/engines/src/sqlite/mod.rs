@@ -42,6 +42,16 @@ pub enum StoreError {
         /// Ours.
         known: i64,
     },
+    /// The file was written by a version whose chains of transfers are computed differently.
+    #[error(
+        "the database has format {found}, which this program no longer reads (it knows {known}); use the older program"
+    )]
+    Older {
+        /// The file's format.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
     /// SQLite cannot make sense of the file, or `PRAGMA quick_check` found damage.
     #[error("the database `{path}` is damaged: {what}; restore it from a backup")]
     Corrupt {
@@ -52,7 +62,7 @@ pub enum StoreError {
     },
 }
 
-const FORMAT: i64 = 2;
+const FORMAT: i64 = 3;
 
 /// The books of one operator, open for writing.
 pub struct Store {
@@ -93,8 +103,10 @@ impl Store {
             .map_err(error(path))?;
         let steps = match found {
             0 => include_str!("schema.sql"),
-            1 => include_str!("upgrade_1.sql"),
             FORMAT => "",
+            found if found < FORMAT => {
+                return Err(StoreError::Older { found, known: FORMAT });
+            }
             found => return Err(StoreError::Newer { found, known: FORMAT }),
         };
         if !steps.is_empty() {
