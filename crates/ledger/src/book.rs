@@ -260,10 +260,12 @@ impl Ledger {
             self.save(place);
         }
         let saving = core::mem::take(&mut self.saving);
+        // The next batch is likely to be as long as this one.
+        let room = Vec::with_capacity(self.new_transfers.len().min(ROOM_MAX));
         Changes {
             accounts,
             saves: self.views(&saving, Flag::Saving),
-            transfers: core::mem::take(&mut self.new_transfers),
+            transfers: core::mem::replace(&mut self.new_transfers, room),
             holds: self.hold_changes.take(),
             marks: core::mem::take(&mut self.new_marks),
             ..Changes::default()
@@ -383,6 +385,9 @@ impl Ledger {
         self.index.add(&self.slots).ok_or(LedgerError::Overflow)
     }
 }
+
+/// For how many transfers there is room at the beginning of a batch, at most.
+const ROOM_MAX: usize = 8_192;
 
 struct Accounts<'l> {
     ledger: &'l Ledger,
