@@ -20,11 +20,39 @@ pub fn sha256_parts(parts: &[&[u8]]) -> [u8; 32] {
     if let Some(joined) = join(parts, &mut buffer) {
         return sha256(joined);
     }
-    let mut context = digest::Context::new(&digest::SHA256);
+    let mut hash = Sha256::new();
     for part in parts {
-        context.update(part);
+        hash.update(part);
     }
-    exact(context.finish().as_ref())
+    hash.finish()
+}
+
+/// SHA-256 of data that comes in pieces.
+pub struct Sha256(digest::Context);
+
+impl Default for Sha256 {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Sha256 {
+    /// Of nothing so far.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(digest::Context::new(&digest::SHA256))
+    }
+
+    /// Adds a piece; the borders between pieces leave no trace.
+    pub fn update(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// The hash of all pieces.
+    #[must_use]
+    pub fn finish(self) -> [u8; 32] {
+        exact(self.0.finish().as_ref())
+    }
 }
 
 /// Puts parts together at the beginning of a buffer; `None` if it is too short.

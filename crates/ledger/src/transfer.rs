@@ -134,8 +134,7 @@ impl TransferRow {
         put(&[self.kind.number()], 1);
         put(self.debit.as_bytes(), 16);
         put(self.credit.as_bytes(), 16);
-        put(self.money.asset.code().as_bytes(), ASSET_CODE_LEN);
-        put(&[self.money.asset.scale()], 1);
+        put(&asset_bytes(&self.money.asset), ASSET_CODE_LEN + 1);
         put(&self.money.amount.minor().to_be_bytes(), 16);
         put(&self.at.unix_ms().to_be_bytes(), 8);
         put(&self.effective.unix_ms().to_be_bytes(), 8);
@@ -245,6 +244,18 @@ impl TransferRow {
             credit_chain: self.credit_chain,
         }
     }
+}
+
+/// An asset's code, filled up with zeros, and its scale.
+pub(crate) fn asset_bytes(asset: &Asset) -> [u8; ASSET_CODE_LEN + 1] {
+    let mut bytes = [0; ASSET_CODE_LEN + 1];
+    for (to, from) in bytes.iter_mut().zip(asset.code().bytes().take(ASSET_CODE_LEN)) {
+        *to = from;
+    }
+    if let Some(last) = bytes.last_mut() {
+        *last = asset.scale();
+    }
+    bytes
 }
 
 /// One link: SHA-256 over prefix, head, side and row. Every part has a fixed length, so the borders
