@@ -229,6 +229,12 @@ impl Ledger {
         self.place(id).and_then(|place| self.account_at(place))
     }
 
+    /// What an account is.
+    #[must_use]
+    pub fn kind(&self, id: &AccountId) -> Option<crate::AccountKind> {
+        self.place(id).and_then(|place| self.slots.get(place)).map(|slot| slot.kind)
+    }
+
     /// All accounts in the order in which they were opened, or given to [`Ledger::restoring`].
     pub fn accounts(&self) -> impl ExactSizeIterator<Item = Account> {
         Accounts { ledger: self, next: 0 }

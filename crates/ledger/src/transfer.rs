@@ -28,6 +28,12 @@ impl TransferKind {
         matches!(self, Self::Transfer | Self::Post | Self::Reverse)
     }
 
+    /// Whether it ends a hold.
+    #[must_use]
+    pub const fn resolves_hold(self) -> bool {
+        matches!(self, Self::Post | Self::Void | Self::Expire)
+    }
+
     /// Whether it refers to an earlier transfer.
     #[must_use]
     pub const fn refers_back(self) -> bool {
