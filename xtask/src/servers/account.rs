@@ -33,7 +33,15 @@ impl Account {
     pub(crate) fn after(self, call: Call, program: impl AsRef<Path>) -> Call {
         let call = match self {
             Self::Own => call,
-            Self::Service => call.words(&["--reuid", SERVICE, "--regid", SERVICE, "--init-groups"]),
+            // With a home of its own: the caller's may not be entered.
+            Self::Service => call.words(&[
+                "--reuid",
+                SERVICE,
+                "--regid",
+                SERVICE,
+                "--init-groups",
+                "--reset-env",
+            ]),
         };
         call.words(&["--pdeathsig", "INT", "--"]).word(program.as_ref())
     }

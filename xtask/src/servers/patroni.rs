@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::account::{Account, Running, last_words, signal};
+use super::authority::Authority;
 use super::fill::fill;
 use super::nodes::{Machine, Network};
 use super::packages::Programs;
@@ -28,6 +29,7 @@ pub(crate) struct Cluster<'p> {
     account: Account,
     programs: Programs,
     pub(crate) nodes: Vec<Node>,
+    authority: Authority,
     _etcd: Running,
 }
 
@@ -60,7 +62,9 @@ impl<'p> Cluster<'p> {
         let range = network.range();
         let etcd = start_etcd(place, account, &seat, folder)?;
         let hosts = format!("{}:2379", seat.address);
-        let mut cluster = Self { place, account, programs, nodes: Vec::new(), _etcd: etcd };
+        let authority = Authority::new(place, folder)?;
+        let nodes = Vec::new();
+        let mut cluster = Self { place, account, programs, nodes, authority, _etcd: etcd };
         for number in 1..=size {
             let machine = network.machine(&format!("pg{number}"))?;
             let node = cluster.prepare(machine, folder, &hosts, &range)?;
@@ -86,6 +90,9 @@ impl<'p> Cluster<'p> {
         let run = folder.join("run");
         shell::folder(&run)?;
         let data = folder.join("data");
+        let tls = folder.join("tls");
+        self.authority.certify(self.place, &machine.address, &tls)?;
+        let tls = tls.to_string_lossy();
         let account = match self.account {
             Account::Service => "postgres".to_owned(),
             Account::Own => self.place.call("id").word("-un").read()?.trim().to_owned(),
@@ -100,6 +107,7 @@ impl<'p> Cluster<'p> {
             ("data", &data),
             ("programs", &programs),
             ("run", &run),
+            ("tls", &tls),
             ("account", &account),
             ("secret_rest", PASSWORD),
             ("secret_superuser", PASSWORD),
@@ -207,6 +215,11 @@ impl<'p> Cluster<'p> {
     /// The addresses of all nodes, as a connection names them.
     pub(crate) fn hosts(&self) -> Vec<String> {
         self.nodes.iter().map(|node| node.machine.address.clone()).collect()
+    }
+
+    /// The certificate by which the nodes are known.
+    pub(crate) fn authority(&self) -> &Path {
+        &self.authority.certificate
     }
 
     /// Writes the file with the password of the role, for those who connect; only its owner can read it.

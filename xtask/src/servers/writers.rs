@@ -13,10 +13,11 @@ use super::wait;
 use crate::shell::{Failure, Workplace};
 
 const COUNT: usize = 4;
+const START_TIME_MAX: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// The table that they write to, and a number once and for all: a repetition finds it there.
-const TABLE: &str = "CREATE TABLE drill (writer int, number bigint, tries int NOT NULL DEFAULT 1, \
+const TABLE: &str = "CREATE TABLE IF NOT EXISTS drill (writer int, number bigint, tries int NOT NULL DEFAULT 1, \
                      PRIMARY KEY (writer, number))";
 
 /// What all writers share.
@@ -54,8 +55,10 @@ impl Writers {
         // A connection that says nothing is given up after 5 s: the server may be cut off.
         let connection = format!(
             "host={} user={ROLE} dbname={ROLE} target_session_attrs=read-write connect_timeout=2 \
-             keepalives_idle=2 keepalives_interval=1 keepalives_count=3 tcp_user_timeout=5000",
-            cluster.hosts().join(",")
+             keepalives_idle=2 keepalives_interval=1 keepalives_count=3 tcp_user_timeout=5000 \
+             sslmode=verify-full sslrootcert={}",
+            cluster.hosts().join(","),
+            cluster.authority().display()
         );
         let session = Session {
             place: place.clone(),
@@ -64,8 +67,12 @@ impl Writers {
             passwords,
             log: folder.join("writers.log"),
         };
-        let call = place.call(&session.program).env("PGPASSFILE", &session.passwords);
-        call.words(&["-X", "-q", "-d", &session.connection, "-c", TABLE]).read()?;
+        // A standby may not know the new database yet, and libpq asks no other host when one says so.
+        wait::until("table of the writers", START_TIME_MAX, || {
+            let call = place.call(&session.program).env("PGPASSFILE", &session.passwords);
+            let call = call.words(&["-X", "-q", "-d", &session.connection, "-c", TABLE]);
+            Ok(call.quiet()?.success.then_some(()))
+        })?;
         let shared = Arc::new(Shared {
             ended: AtomicBool::new(false),
             sessions: Mutex::new((0..COUNT).map(|_| None).collect()),
