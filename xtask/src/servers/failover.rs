@@ -5,7 +5,8 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 use super::account::Account;
-use super::nodes::{Kind, Network};
+pub(crate) use super::nodes::Kind;
+use super::nodes::Network;
 use super::packages::{self, Programs};
 use super::patroni::{Cluster, ROLE};
 use super::postgres::Folder;
@@ -28,14 +29,14 @@ struct Fault {
 }
 
 /// Runs the drill and prints what each fault cost.
-pub(crate) fn drill(place: &Workplace) -> Result<(), Failure> {
+pub(crate) fn drill(place: &Workplace, wish: Option<Kind>) -> Result<(), Failure> {
     let account = Account::find(place)?;
     let programs = Programs::find(place)?;
     packages::cluster(place)?;
     let folder = Folder::new(place, account, "drill")?;
     // Machines of other accounts pass through to their own folders.
     place.call("chmod").word("0711").word(&folder.path).pass()?;
-    let mut network = Network::new(place, account)?;
+    let mut network = Network::new(place, account, wish)?;
     println!("machines: {:?}", network.kind);
     let began = Instant::now();
     let mut cluster = Cluster::start(place, account, programs, &mut network, &folder.path, NODES)?;

@@ -34,14 +34,22 @@ pub(crate) struct Machine {
 }
 
 impl<'p> Network<'p> {
-    /// Namespaces if the system lets us make them, which takes root.
-    pub(crate) fn new(place: &'p Workplace, account: Account) -> Result<Self, Failure> {
+    /// Namespaces if the system lets us make them, which takes root, unless loopback is wished for.
+    pub(crate) fn new(
+        place: &'p Workplace,
+        account: Account,
+        wish: Option<Kind>,
+    ) -> Result<Self, Failure> {
         sweep(place);
         let number = std::process::id();
         let bridge = format!("tpw{number}");
         let mut network =
             Self { place, kind: Kind::Namespaces, bridge, number, namespaces: Vec::new() };
-        if account == Account::Own || !network.raise_bridge() {
+        let loopback = wish == Some(Kind::Loopback) || account == Account::Own;
+        if loopback || !network.raise_bridge() {
+            if wish == Some(Kind::Namespaces) {
+                return Err(Failure::new("network namespaces cannot be made here; it takes root"));
+            }
             network.kind = Kind::Loopback;
         }
         Ok(network)
@@ -75,9 +83,12 @@ impl<'p> Network<'p> {
         }
     }
 
-    /// The addresses of all machines.
+    /// The addresses that connections between machines come from.
     pub(crate) fn range(&self) -> String {
-        format!("{}/24", self.address(0))
+        match self.kind {
+            Kind::Namespaces => format!("{}/24", self.address(0)),
+            Kind::Loopback => "127.0.0.0/8".to_owned(),
+        }
     }
 
     /// Adds a machine.

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,8 @@ use crate::shell::{Failure, Workplace};
 
 const COUNT: usize = 4;
 const START_TIME_MAX: Duration = Duration::from_secs(20);
+/// A server that is stopped in its tracks keeps its connections and says nothing: only time tells.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(6);
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// The table that they write to, and a number once and for all: a repetition finds it there.
@@ -165,15 +167,23 @@ fn work(writer: usize, shared: &Shared, session: &Session) {
         let Some(mut child) = session.open() else { return };
         let pipes = (child.stdin.take(), child.stdout.take());
         put(shared, writer, Some(child));
+        let mut listener = None;
         if let (Some(mut to), Some(from)) = pipes {
-            let mut lines = BufReader::new(from).lines();
+            let (told, lines) = mpsc::channel();
+            listener = Some(std::thread::spawn(move || {
+                for line in BufReader::new(from).lines().map_while(Result::ok) {
+                    if told.send(line).is_err() {
+                        return;
+                    }
+                }
+            }));
             while !shared.ended.load(Ordering::SeqCst) {
                 let statement = format!(
                     "INSERT INTO drill VALUES ({writer}, {next}) ON CONFLICT (writer, number) \
                      DO UPDATE SET tries = drill.tries + 1 RETURNING number;\n"
                 );
                 let sent = to.write_all(statement.as_bytes()).and_then(|()| to.flush());
-                let answer = sent.ok().and_then(|()| lines.next()?.ok());
+                let answer = sent.ok().and_then(|()| lines.recv_timeout(ANSWER_TIME_MAX).ok());
                 if answer.and_then(|line| line.parse().ok()) != Some(next) {
                     break;
                 }
@@ -183,6 +193,9 @@ fn work(writer: usize, shared: &Shared, session: &Session) {
             }
         }
         put(shared, writer, None);
+        if let Some(listener) = listener {
+            let _ended = listener.join();
+        }
         wait::pause(PAUSE);
     }
 }
