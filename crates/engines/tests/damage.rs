@@ -173,6 +173,7 @@ fn an_old_leaf_that_was_changed_is_found_by_the_audit() {
     let changed = "UPDATE leaf SET leaf = (SELECT leaf FROM leaf WHERE idx = 7) WHERE idx = 8";
     sql(&books(copy.path()), changed);
     let store = tpw_engines::sqlite::Store::open(&books(copy.path())).unwrap();
+    let store: &dyn tpw_engines::books::Books = &store;
     let reader = store.reader().unwrap();
     let folder = copy.path().join("log");
     let report = tpw_engines::log_store::fsck(&folder, &h.trust, Some(&reader)).unwrap();

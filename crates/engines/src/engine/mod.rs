@@ -18,9 +18,9 @@ pub use pay::{Paid, Repeated};
 pub use read::{Health, Part};
 pub use timing::Timings;
 
+use crate::books::{BooksReader, Opener, StoreError};
 use crate::clock::Clock;
 use crate::log_store::{LogView, Sequencer};
-use crate::sqlite::{Reader, StoreError};
 use directory::Directory;
 use keys::Keys;
 use metrics::Meter;
@@ -61,10 +61,10 @@ struct Running {
     sequencer: Sequencer,
 }
 
-/// Connections that only read, handed out one by one.
+/// Readers of the books, handed out one by one.
 struct Readers {
-    idle: Mutex<Vec<Reader>>,
-    path: PathBuf,
+    idle: Mutex<Vec<Box<dyn BooksReader>>>,
+    open: Opener,
 }
 
 impl Readers {
@@ -72,14 +72,14 @@ impl Readers {
 
     fn with<T>(
         &self,
-        read: impl FnOnce(&Reader) -> Result<T, StoreError>,
+        read: impl FnOnce(&dyn BooksReader) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let reader = match idle {
             Some(reader) => reader,
-            None => Reader::open(&self.path)?,
+            None => (self.open)()?,
         };
-        let answer = read(&reader);
+        let answer = read(&*reader);
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < Self::IDLE_MAX {
             idle.push(reader);

@@ -5,11 +5,12 @@ use super::keys::{FolderUse, Keys, open_slots};
 use super::metrics::Meter;
 use super::writer::{Tail, Writer};
 use super::{Config, Engine, EngineError, Readers, Running, rail};
+use crate::books::{Books, BooksReader, Restored};
 use crate::clock::Clock;
 use crate::entropy::OsEntropy;
 use crate::files::{self, FolderLock};
 use crate::log_store::{LogConfig, LogStore, Sequencer};
-use crate::sqlite::{Reader, Restored, Store};
+use crate::sqlite::Store;
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, RwLock};
@@ -18,7 +19,7 @@ use tpw_core::{
     AccountId, Amount, Asset, DeviceId, Hash32, Instant, Name, PersonId, Span, TransferId,
 };
 use tpw_crypto::{Algorithm, Entropy, Signer, SlotName};
-use tpw_flow::{Command, Desk, NewAccountOrder, Opening, Person, Registry};
+use tpw_flow::{Archive, Command, Desk, NewAccountOrder, Opening, Person, Registry};
 use tpw_ledger::{AccountKind, Limits};
 use tpw_proof::{KeyName, Leaf, Trust};
 use tpw_screen::{Facts, Rules, Screen};
@@ -47,19 +48,19 @@ impl Engine {
         let lock = FolderLock::take(dir)?;
         let (mut entropy, now) = (OsEntropy, clock.now());
         refuse_lost_books(dir)?;
-        let mut store = Store::open(&dir.join("books.db"))?;
-        claim_folder(&store, &config.audience)?;
+        let mut books: Box<dyn Books> = Box::new(Store::open(&dir.join("books.db"))?);
+        claim_folder(&mut *books, &config.audience)?;
         let audience = config.audience.as_str();
-        let folder_use = folder_use(&store)?;
+        let folder_use = folder_use(&*books)?;
         let keys = Keys::open(dir, folder_use, audience, &config.tsa_policy, now, &mut entropy)?;
         let rules = config.rules_toml.as_deref().unwrap_or(Rules::default_toml());
         let rules = Rules::from_toml(rules)?;
         let rebuild = rebuild_with(config.audience.clone(), rules, Arc::clone(&clock));
-        let mut desk = rebuild(&store)?;
+        let mut desk = rebuild(&*books)?;
         refuse_lost_log(dir, desk.leaves())?;
-        let operator = set_up(dir, &config, &mut store, &mut desk, now, &mut entropy)?;
+        let operator = set_up(dir, &config, &mut *books, &mut desk, now, &mut entropy)?;
 
-        let source = store.reader()?;
+        let source = books.reader()?;
         let log_config = log_config(&config, &keys)?;
         let trust = trust(&config, &keys, &log_config)?;
         let log_store = LogStore::open(&dir.join("log"), log_config, &source, now)?;
@@ -73,12 +74,12 @@ impl Engine {
         files::create_private_folder(&rail_dir)?;
         source.rail_open()?.iter().try_for_each(|open| rail::write(&rail_dir, open))?;
         let (queue, received) = sync_channel(config.queue);
-        let archive = store.reader()?;
-        let readers = Readers { idle: Mutex::default(), path: dir.join("books.db") };
+        let archive = books.reader()?;
+        let readers = Readers { idle: Mutex::default(), open: books.opener() };
         let stopwatch = super::timing::Stopwatch::default();
         stopwatch.watch(&mut desk);
         let writer = Writer {
-            store,
+            books,
             archive,
             desk,
             rebuild,
@@ -137,17 +138,17 @@ fn refuse_lost_log(dir: &Path, leaves: u64) -> Result<(), EngineError> {
     Ok(())
 }
 
-fn folder_use(store: &Store) -> Result<FolderUse, EngineError> {
-    Ok(match store.reader()?.meta(OPERATOR_META)? {
+fn folder_use(books: &dyn Books) -> Result<FolderUse, EngineError> {
+    Ok(match books.reader()?.meta(OPERATOR_META)? {
         Some(_operator) => FolderUse::Before,
         None => FolderUse::First,
     })
 }
 
 /// A folder belongs to the operator that used it first.
-fn claim_folder(store: &Store, audience: &Name) -> Result<(), EngineError> {
-    match store.reader()?.meta(AUDIENCE_META)? {
-        None => Ok(store.set_meta(AUDIENCE_META, audience.as_str().as_bytes())?),
+fn claim_folder(books: &mut dyn Books, audience: &Name) -> Result<(), EngineError> {
+    match books.reader()?.meta(AUDIENCE_META)? {
+        None => Ok(books.set_meta(AUDIENCE_META, audience.as_str().as_bytes())?),
         Some(found) if found == audience.as_str().as_bytes() => Ok(()),
         Some(found) => Err(EngineError::OtherOperator {
             found: String::from_utf8_lossy(&found).into_owned(),
@@ -157,11 +158,11 @@ fn claim_folder(store: &Store, audience: &Name) -> Result<(), EngineError> {
 }
 
 fn rebuild_with(audience: Name, rules: Rules, clock: Arc<dyn Clock>) -> super::writer::Rebuild {
-    Box::new(move |store| {
-        let reader = store.reader()?;
+    Box::new(move |books| {
+        let reader = books.reader()?;
         let Restored { ledger, registry, waiting, leaves } = reader.restore()?;
         let mut screen = Screen::new(rules.clone());
-        remember(&mut screen, &reader, &registry, &ledger, clock.now())?;
+        remember(&mut screen, &*reader, &registry, &ledger, clock.now())?;
         let issuance = ledger
             .accounts()
             .filter(|account| account.kind == AccountKind::Issuance)
@@ -175,13 +176,13 @@ fn rebuild_with(audience: Name, rules: Rules, clock: Arc<dyn Clock>) -> super::w
 /// Shows screening the payments that it still has to know of.
 fn remember(
     screen: &mut Screen,
-    reader: &Reader,
+    reader: &dyn BooksReader,
     registry: &Registry,
     ledger: &tpw_ledger::Ledger,
     now: Instant,
 ) -> Result<(), EngineError> {
     let opened = |id: &AccountId| ledger.account(id).map(|account| account.opened);
-    reader.each_booked_since(now.minus(MEMORY), |past| {
+    reader.each_booked_since(now.minus(MEMORY), &mut |past| {
         let enrolled = registry.devices.get(&past.device).map(|device| device.enrolled);
         screen.observe(&Facts {
             payment: past.payment,
@@ -209,13 +210,13 @@ fn random<const N: usize>(entropy: &mut dyn Entropy) -> Result<[u8; N], EngineEr
 fn set_up(
     dir: &Path,
     config: &Config,
-    store: &mut Store,
+    books: &mut dyn Books,
     desk: &mut Desk,
     now: Instant,
     entropy: &mut dyn Entropy,
 ) -> Result<PersonId, EngineError> {
     desk.begin_log(&config.origin);
-    let archive = store.reader()?;
+    let archive = books.reader()?;
     for asset in &config.assets {
         let has = |a: &tpw_ledger::Account| a.kind == AccountKind::Issuance && a.asset == *asset;
         if !desk.ledger().accounts().any(has) {
@@ -229,12 +230,12 @@ fn set_up(
         }
         None => {
             let person = PersonId::new(now.unix_ms(), random(entropy)?);
-            store.set_meta(OPERATOR_META, person.as_bytes())?;
+            books.set_meta(OPERATOR_META, person.as_bytes())?;
             person
         }
     };
     enrol_operator(dir, desk, &archive, operator, now, entropy)?;
-    store.commit(&desk.take_changes())?;
+    books.commit(&desk.take_changes())?;
     Ok(operator)
 }
 
@@ -258,7 +259,7 @@ fn issuance_order(
 fn enrol_operator(
     dir: &Path,
     desk: &mut Desk,
-    archive: &Reader,
+    archive: &dyn Archive,
     operator: PersonId,
     now: Instant,
     entropy: &mut dyn Entropy,

@@ -8,9 +8,9 @@ use super::directory::Directory;
 use super::metrics::Meter;
 use super::rail;
 use super::timing::{Stopwatch, Timings};
+use crate::books::{Books, BooksReader};
 use crate::clock::Clock;
 use crate::log_store::{BATCH_MAX, Batch, LeafSender};
-use crate::sqlite::{Reader, Store};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -60,11 +60,11 @@ pub(super) enum Message {
 pub(super) type Queue = SyncSender<Message>;
 
 /// How the writer gets its memory back from the store.
-pub(super) type Rebuild = Box<dyn Fn(&Store) -> Result<Desk, super::EngineError> + Send>;
+pub(super) type Rebuild = Box<dyn Fn(&dyn Books) -> Result<Desk, super::EngineError> + Send>;
 
 pub(super) struct Writer {
-    pub(super) store: Store,
-    pub(super) archive: Reader,
+    pub(super) books: Box<dyn Books>,
+    pub(super) archive: Box<dyn BooksReader>,
     pub(super) desk: Desk,
     pub(super) rebuild: Rebuild,
     pub(super) clock: Arc<dyn Clock>,
@@ -145,7 +145,7 @@ impl Writer {
                 break;
             }
         }
-        if let Err(error) = self.store.checkpoint() {
+        if let Err(error) = self.books.tidy() {
             tracing::warn!(%error, "the write-ahead log stays beside the database");
         }
     }
@@ -229,7 +229,7 @@ impl Writer {
 
     fn commit(&mut self) -> Result<Vec<Leaf>, InDoubt> {
         let changes = self.desk.take_changes();
-        self.store.commit(&changes).map_err(|error| InDoubt(error.to_string()))?;
+        self.books.commit(&changes).map_err(|error| InDoubt(error.to_string()))?;
         self.directory.write().unwrap_or_else(PoisonError::into_inner).absorb(&changes);
         self.meter.batch(&changes);
         for instruction in &changes.rail {
@@ -308,8 +308,8 @@ impl Writer {
 
     fn rebuilt(&mut self) -> Result<(), String> {
         // A store that can be read but not written, as on a full disk, is not back.
-        self.store.probe().map_err(|error| error.to_string())?;
-        self.desk = (self.rebuild)(&self.store).map_err(|error| error.to_string())?;
+        self.books.probe().map_err(|error| error.to_string())?;
+        self.desk = (self.rebuild)(&*self.books).map_err(|error| error.to_string())?;
         self.stopwatch.watch(&mut self.desk);
         *self.directory.write().unwrap_or_else(PoisonError::into_inner) = Directory::of(&self.desk);
         // The commit that seemed to fail may be on the disk: its leaves still belong in the log.

@@ -1,6 +1,6 @@
 //! Domain values to and from columns.
 
-use super::StoreError;
+use crate::books::StoreError;
 use rusqlite::Row;
 use tpw_core::{
     AccountId, Amount, Asset, DeviceId, Hash32, Instant, Money, Name, PaymentId, PersonId,

@@ -1,17 +1,15 @@
 //! One batch of changes, one transaction.
 
 use super::row::{amount, int, time};
-use super::{Store, StoreError, error};
+use super::{Reader, Store, error};
+use crate::books::{Books, Opener, StoreError};
 use rusqlite::{Transaction, TransactionBehavior, params};
+use std::sync::Arc;
 use tpw_flow::{Changes, Payment, Rail, stored};
 use tpw_ledger::{Account, HoldChange, TransferRow};
 
-impl Store {
-    /// Stores a batch. When this returns without an error, the batch is on the disk.
-    ///
-    /// # Errors
-    /// [`StoreError`]; whether the batch was stored is then unknown: the writer must stop and rebuild.
-    pub fn commit(&mut self, changes: &Changes) -> Result<(), StoreError> {
+impl Books for Store {
+    fn commit(&mut self, changes: &Changes) -> Result<(), StoreError> {
         let path = self.path.clone();
         let transaction = self
             .connection
@@ -21,19 +19,11 @@ impl Store {
         transaction.commit().map_err(error(&path))
     }
 
-    /// Whether the store takes writes: stores a mark and syncs it.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it does not.
-    pub fn probe(&self) -> Result<(), StoreError> {
+    fn probe(&mut self) -> Result<(), StoreError> {
         self.set_meta("probe", b"")
     }
 
-    /// Stores one small value under a name.
-    ///
-    /// # Errors
-    /// [`StoreError`] when SQLite cannot.
-    pub fn set_meta(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
+    fn set_meta(&mut self, key: &str, value: &[u8]) -> Result<(), StoreError> {
         self.connection
             .execute(
                 "INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)",
@@ -41,6 +31,18 @@ impl Store {
             )
             .map(|_| ())
             .map_err(error(&self.path))
+    }
+
+    /// Moves the write-ahead log into the database file.
+    fn tidy(&mut self) -> Result<(), StoreError> {
+        self.connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .map_err(error(&self.path))
+    }
+
+    fn opener(&self) -> Opener {
+        let path = self.path.clone();
+        Arc::new(move || Ok(Box::new(Reader::open(&path)?)))
     }
 }
 
