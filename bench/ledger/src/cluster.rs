@@ -27,25 +27,27 @@ pub const SETTINGS: &[(&str, &str)] = &[
 #[derive(Debug)]
 pub struct Cluster {
     bin: PathBuf,
+    /// What it stores, on the disk that is measured.
     folder: TempDir,
+    /// Where its socket lies: the path of a socket must be short.
+    socket: TempDir,
     port: u16,
     as_root: bool,
 }
 
 impl Cluster {
-    /// Makes a cluster and starts it.
+    /// Makes a cluster below the folder `on` and starts it.
     ///
     /// # Errors
     /// [`BenchError::NoPostgres`] without the programs; [`BenchError::Program`] with what one of them said.
-    pub fn start(port: u16) -> Result<Self, BenchError> {
+    pub fn start(on: &Path, port: u16) -> Result<Self, BenchError> {
         let bin = programs()?;
-        let temporary = std::env::temp_dir();
-        let folder = tempfile::Builder::new().prefix("bench-ledger-").tempdir();
-        let folder = folder.map_err(BenchError::io("make a folder in", &temporary))?;
         let as_root = said(Command::new("id").arg("-u"))? == "0";
-        let cluster = Self { bin, folder, port, as_root };
+        let (folder, socket) = (new_folder(on)?, new_folder(&std::env::temp_dir())?);
+        let cluster = Self { bin, folder, socket, port, as_root };
         if as_root {
-            cluster.give_away()?;
+            give_away(cluster.folder.path())?;
+            give_away(cluster.socket.path())?;
         }
         let data = cluster.data();
         let words = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"];
@@ -60,7 +62,7 @@ impl Cluster {
     /// The folder with its socket.
     #[must_use]
     pub fn socket(&self) -> &Path {
-        self.folder.path()
+        self.socket.path()
     }
 
     /// The number in the name of its socket.
@@ -72,7 +74,7 @@ impl Cluster {
     /// How a client names a database here.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
-        let folder = self.folder.path().display().to_string().replace('/', "%2F");
+        let folder = self.socket.path().display().to_string().replace('/', "%2F");
         format!("postgres://postgres@{folder}:{}/{database}", self.port)
     }
 
@@ -125,23 +127,12 @@ impl Cluster {
     }
 
     fn options(&self) -> String {
-        let folder = self.folder.path().display();
+        let folder = self.socket.path().display();
         let mut options = format!("-p {} -k {folder}", self.port);
         for (name, value) in SETTINGS {
             options.push_str(&format!(" -c {name}={value}"));
         }
         options
-    }
-
-    /// A server must not run as root: the folder and the processes are another user's then.
-    fn give_away(&self) -> Result<(), BenchError> {
-        let id = |what| -> Result<u32, BenchError> {
-            let text = said(Command::new("id").args([what, SERVER_USER]))?;
-            text.parse().map_err(|_| BenchError::program("id", format!("it said `{text}`")))
-        };
-        let (path, owner, group) = (self.folder.path(), id("-u")?, id("-g")?);
-        std::os::unix::fs::chown(path, Some(owner), Some(group))
-            .map_err(BenchError::io("give away", path))
     }
 
     fn server_command(&self, program: &str) -> Command {
@@ -156,7 +147,7 @@ impl Cluster {
 
     fn client(&self, program: &str) -> Command {
         let mut command = Command::new(self.bin.join(program));
-        command.env("PGUSER", "postgres").env("PGHOST", self.folder.path());
+        command.env("PGUSER", "postgres").env("PGHOST", self.socket.path());
         command.env("PGPORT", self.port.to_string()).env_remove("PGDATABASE");
         command
     }
@@ -169,6 +160,22 @@ impl Drop for Cluster {
         // It may never have started.
         let _gone = said(&mut stop);
     }
+}
+
+fn new_folder(on: &Path) -> Result<TempDir, BenchError> {
+    let made = tempfile::Builder::new().prefix("bench-ledger-").tempdir_in(on);
+    made.map_err(BenchError::io("make a folder in", on))
+}
+
+/// A server must not run as root: its folders and processes are another user's then.
+fn give_away(path: &Path) -> Result<(), BenchError> {
+    let id = |what| -> Result<u32, BenchError> {
+        let text = said(Command::new("id").args([what, SERVER_USER]))?;
+        text.parse().map_err(|_| BenchError::program("id", format!("it said `{text}`")))
+    };
+    let (owner, group) = (id("-u")?, id("-g")?);
+    std::os::unix::fs::chown(path, Some(owner), Some(group))
+        .map_err(BenchError::io("give away", path))
 }
 
 /// The newest installed version's programs.

@@ -2,6 +2,7 @@
 
 use crate::chart::thousands;
 use crate::error::BenchError;
+use crate::peers::Peer;
 use crate::report::{Report, Round, Run, range};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -22,12 +23,23 @@ pub fn rewrite(path: &Path, part: &str) -> Result<(), BenchError> {
     std::fs::write(path, page).map_err(BenchError::io("write", path))
 }
 
+/// Whether the page at `path` has a place for the figures.
+///
+/// # Errors
+/// [`BenchError::NoMark`] when it has none; [`BenchError::Io`].
+pub fn has_marks(path: &Path) -> Result<(), BenchError> {
+    let page = std::fs::read_to_string(path).map_err(BenchError::io("read", path))?;
+    let checked = replaced(&page, "");
+    checked.map(|_page| ()).map_err(|mark| BenchError::NoMark { path: path.to_owned(), mark })
+}
+
 fn replaced(page: &str, part: &str) -> Result<String, &'static str> {
     let (before, rest) = page.split_once(BEGIN).ok_or(BEGIN)?;
     let (_old, after) = rest.split_once(END).ok_or(END)?;
     Ok(format!("{before}{BEGIN}\n\n{}\n\n{END}{after}", part.trim()))
 }
 
+type OfPeer = fn(&Round) -> Peer;
 type OfRun = fn(&Round) -> Option<Run>;
 
 const ENGINES: &[(&str, OfRun)] = &[
@@ -76,7 +88,7 @@ fn speeds(out: &mut String, report: &Report) {
         let cpu_us = |round: &Round| of(round).map(|run| run.cpu_us);
         row(out, report, name, per_s, cpu_us);
     }
-    let peers: [(&str, fn(&Round) -> crate::peers::Peer); 4] = [
+    let peers: [(&str, OfPeer); 4] = [
         ("row locks in one SQL function, 32 clients", |r| r.row_locks),
         ("the same, one account gives in every transfer", |r| r.row_locks_hot),
         ("pgbench, like TPC-B, scale 10, 32 clients", |r| r.tpcb),

@@ -16,7 +16,7 @@ fn balances(cluster: &Cluster) -> String {
 
 #[test]
 fn the_peer_keeps_books_as_a_ledger_does() {
-    let cluster = Cluster::start(5561).unwrap();
+    let cluster = Cluster::start(&std::env::temp_dir(), 5561).unwrap();
     peers::prepare_row_locks(&cluster).unwrap();
     let call = |words: &str| cluster.sql(DATABASE, &format!("SELECT move_money({words})"));
     assert_eq!(call("1, 1, 2, 500").unwrap(), "done");
