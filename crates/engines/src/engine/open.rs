@@ -251,7 +251,7 @@ fn set_up(
     desk.begin_log(&config.origin);
     let archive = books.reader()?;
     for asset in &config.assets {
-        let has = |a: &tpw_ledger::Account| a.kind == AccountKind::Issuance && a.asset == *asset;
+        let has = |a: tpw_ledger::Account| a.kind == AccountKind::Issuance && a.asset == *asset;
         if !desk.ledger().accounts().any(has) {
             let order = issuance_order(*asset, now, entropy)?;
             desk.apply(Command::OpenAccount { person: None, order }, now, &archive)??;
