@@ -244,7 +244,9 @@ impl Subject {
             let wrong = || BenchError::Check(format!("`{item:?}` was answered with `{outcome:?}`"));
             if let Some((_, serial)) = repeats.next_if(|(at, _)| *at == place) {
                 match outcome {
-                    OrderOutcome::Exists { number } if self.answers.get(serial) == Some(number) => {
+                    OrderOutcome::Repeated { number }
+                        if self.answers.get(serial) == Some(number) =>
+                    {
                         tally.repeats = tally.repeats.saturating_add(1);
                     }
                     _ => return Err(wrong()),
