@@ -356,3 +356,61 @@ fn count(length: usize) -> u64 {
 fn number(value: u64) -> f64 {
     value as f64
 }
+
+#[cfg(test)]
+mod tests {
+    //! Goal: a wrong answer or a wrong balance stops the run. Method: the check's own memory is changed, which looks the
+    //! same to it as an engine that answers wrongly.
+
+    use super::*;
+    use crate::workload::Shape;
+
+    const ACCOUNTS: u32 = 20;
+    const PLAN: Plan = Plan { orders: 5_000, batch: 500, in_flight: 2 };
+
+    async fn ran(folder: &Path) -> (Subject, Workload) {
+        let mut subject = Subject::open(folder, StoreConfig::Sqlite).unwrap();
+        subject.open_accounts(ACCOUNTS).await.unwrap();
+        let mut work = Workload::new(9, Shape::Uniform, ACCOUNTS);
+        subject.run(&mut work, PLAN).await.unwrap();
+        subject.check().unwrap();
+        (subject, work)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn one_minor_unit_too_much_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut subject, _work) = ran(folder.path()).await;
+        subject.gained[7] += 1;
+        assert!(matches!(subject.check(), Err(BenchError::Check(_))));
+        subject.gained[7] -= 1;
+        subject.gained.push(0);
+        assert!(matches!(subject.check(), Err(BenchError::Check(_))), "an account that is gone");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn another_answer_to_a_repeated_order_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut subject, mut work) = ran(folder.path()).await;
+        subject.answers.values_mut().for_each(|number| *number += 1);
+        assert!(matches!(subject.run(&mut work, PLAN).await, Err(BenchError::Check(_))));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_order_that_was_done_before_is_not_taken_for_a_new_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut subject, work) = ran(folder.path()).await;
+        let mut work = work;
+        let batch = work.batch(10, subject.engine.now().unix_ms());
+        for expected in [true, false] {
+            let orders = batch.items.iter().map(|item| subject.ordered(item)).collect();
+            let engine = Arc::clone(&subject.engine);
+            let answer = tokio::spawn(async move {
+                (engine.order(orders, Hash32::ZERO).await, Stopwatch::now())
+            });
+            let sent = Sent { batch: batch.clone(), since: Stopwatch::now(), answer };
+            let settled = subject.settle(sent, &mut Tally::default()).await;
+            assert_eq!(settled.is_ok(), expected);
+        }
+    }
+}
