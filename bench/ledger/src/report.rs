@@ -85,6 +85,8 @@ pub struct Round {
     pub row_locks_hot: Peer,
     /// Hashes of chains and log entries alone, for each row, in microseconds.
     pub hashing_us: f64,
+    /// The ledger's rules and chains without a store, for each row, in microseconds.
+    pub ledger_us: f64,
     /// The workload's own making of orders, for each row, in microseconds: no part of the engine.
     pub generator_us: f64,
     /// Payments through the whole flow.
@@ -231,6 +233,7 @@ const MEDIANS: &[(&str, Of)] = &[
     ("row_locks_cpu_us", |r| Some(r.row_locks.server_cpu_us)),
     ("row_locks_hot_per_s", |r| Some(r.row_locks_hot.per_s)),
     ("hashing_us", |r| Some(r.hashing_us)),
+    ("ledger_us", |r| Some(r.ledger_us)),
     ("generator_us", |r| Some(r.generator_us)),
     ("flow_per_s", |r| Some(r.flow.per_s)),
     ("flow_p99_ms", |r| Some(r.flow.p99_ms)),
@@ -418,6 +421,7 @@ pub(crate) mod tests {
             row_locks: peer(10_000.0),
             row_locks_hot: peer(1_000.0),
             hashing_us: 0.2,
+            ledger_us: 0.6,
             generator_us: 0.1,
             flow: Flow {
                 connections: 256,

@@ -202,6 +202,7 @@ impl Bench {
             row_locks,
             row_locks_hot,
             hashing_us: alone::hashing_us(),
+            ledger_us: alone::ledger_us(Shape::Uniform, ACCOUNTS)?,
             generator_us: alone::generator_us(Shape::Uniform, ACCOUNTS),
             flow,
         })

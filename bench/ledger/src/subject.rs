@@ -3,7 +3,7 @@
 use crate::alone::{account_id, asset};
 use crate::error::BenchError;
 use crate::report::{Paced, Run};
-use crate::workload::{Batch, Item, Leg, Workload};
+use crate::workload::{Batch, Item, Workload};
 use replay::latency::Latency;
 use replay::usage::usage;
 use std::collections::{HashMap, VecDeque};
@@ -11,11 +11,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant as Stopwatch};
 use tokio::task::JoinHandle;
-use tpw_core::{Amount, Asset, Hash32, Instant, Money, Name, TransferId};
+use tpw_core::{Amount, Asset, Hash32, Instant, Name, TransferId};
 use tpw_engines::clock::SystemClock;
 use tpw_engines::{Config, Engine, PayError, StoreConfig};
 use tpw_flow::{Command, NewAccountOrder, Order, OrderOutcome, Ordered};
-use tpw_ledger::{AccountKind, Limits, TransferRequest};
+use tpw_ledger::{AccountKind, Limits};
 
 /// Orders of one batch: the most that the API takes.
 pub const BATCH: usize = 8_190;
@@ -278,13 +278,13 @@ impl Subject {
 
     fn ordered(&self, item: &Item) -> Ordered {
         let order = match *item {
-            Item::Plain(leg) => Order::Transfer(self.request(&leg)),
+            Item::Plain(leg) => Order::Transfer(leg.request(self.asset)),
             Item::Pair(first, second) => {
-                Order::Linked(vec![self.request(&first), self.request(&second)])
+                Order::Linked(vec![first.request(self.asset), second.request(self.asset)])
             }
             Item::Hold(leg) => {
                 let expires = Instant::from_unix_ms(EXPIRES_MS).unwrap_or(Instant::MAX);
-                Order::Hold { request: self.request(&leg), expires }
+                Order::Hold { request: leg.request(self.asset), expires }
             }
             Item::Post { hold, id, amount } => {
                 let amount = Some(Amount::from_minor(amount.into()));
@@ -293,16 +293,6 @@ impl Subject {
             Item::Void { hold, id } => Order::Void { hold: hold.id, id },
         };
         Ordered { order, conditions: Vec::new() }
-    }
-
-    fn request(&self, leg: &Leg) -> TransferRequest {
-        TransferRequest {
-            id: leg.id,
-            debit: account_id(leg.debit.into()),
-            credit: account_id(leg.credit.into()),
-            money: Money { amount: Amount::from_minor(leg.amount.into()), asset: self.asset },
-            effective: None,
-        }
     }
 
     /// Compares every balance with our own books, and all debits with all credits.

@@ -4,9 +4,11 @@
 //! later), and 75 are plain transfers. Beside them one order in a hundred repeats an earlier one, drawn evenly from
 //! all that were ever made, with the same content. Amounts are 1 to 1000 minor units.
 
+use crate::alone::account_id;
 use replay::make::Dice;
 use std::collections::VecDeque;
-use tpw_core::TransferId;
+use tpw_core::{Amount, Asset, Money, TransferId};
+use tpw_ledger::TransferRequest;
 
 /// How many orders lie between a hold and its end: more than two batches, so that the end always finds it.
 const HOLD_LIFE: usize = 16_384;
@@ -39,6 +41,20 @@ pub struct Leg {
     pub credit: u32,
     /// Minor units.
     pub amount: u64,
+}
+
+impl Leg {
+    /// As the ledger is asked for it.
+    #[must_use]
+    pub fn request(&self, asset: Asset) -> TransferRequest {
+        TransferRequest {
+            id: self.id,
+            debit: account_id(self.debit.into()),
+            credit: account_id(self.credit.into()),
+            money: Money { amount: Amount::from_minor(self.amount.into()), asset },
+            effective: None,
+        }
+    }
 }
 
 /// What one order asks for.
