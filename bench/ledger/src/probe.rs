@@ -7,7 +7,6 @@ use crate::subject::Subject;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use tpw_engines::StoreConfig;
 
 /// Answers a probe, in this process.
 ///
@@ -17,7 +16,7 @@ pub async fn answer(probe: &Probe) -> Result<f64, BenchError> {
     match probe {
         Probe::LedgerAccount { accounts } => ledger_bytes_per_account(*accounts),
         Probe::EngineAccount { accounts, folder } => {
-            let mut subject = Subject::open(folder, StoreConfig::Sqlite)?;
+            let mut subject = Subject::open(folder)?;
             let before = memory_bytes();
             subject.open_accounts(*accounts).await?;
             let taken = memory_bytes().saturating_sub(before);
@@ -25,7 +24,7 @@ pub async fn answer(probe: &Probe) -> Result<f64, BenchError> {
             Ok(number(taken) / f64::from((*accounts).max(1)))
         }
         Probe::Start { folder } => {
-            let subject = Subject::open(folder, StoreConfig::Sqlite)?;
+            let subject = Subject::open(folder)?;
             let taken = memory_bytes();
             subject.close();
             Ok(number(taken))
