@@ -61,9 +61,9 @@ pub fn part(report: &Report) -> String {
     // Writing to a string cannot fail.
     let _ok = write!(
         out,
-        "Machine: {}, {} cores, {} GiB; a synced write of 4 KiB takes {:.2} ms (median), {:.2} ms (p99). {}. Other load before and\n\
-         after: {:.1} and {:.1}. Rounds: {}; every part once a round, so that all see the same machine. Figures are medians,\n\
-         ratios are medians of the ratios of each round.\n\n\
+        "Machine: {}, {} cores, {} GiB; a synced write of 4 KiB takes {:.2} ms (median), {:.2} ms (p99). {}.\n\
+         Load average before the run: {:.1}. Rounds: {}; every part once a round, so that all see the same machine. Figures are\n\
+         medians, ratios are medians of the ratios of each round.\n\n\
          ![Bar chart of durable transfers per second; the table below has the same figures](ledger.svg)\n\n",
         machine.processor,
         machine.cores,
@@ -72,7 +72,6 @@ pub fn part(report: &Report) -> String {
         report.figure("disk_p99_ms"),
         machine.postgres,
         machine.load_average.0,
-        machine.load_average.1,
         report.rounds.len(),
     );
     speeds(&mut out, report);

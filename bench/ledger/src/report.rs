@@ -118,7 +118,7 @@ pub struct Machine {
     pub memory_gib: u64,
     /// Its PostgreSQL.
     pub postgres: String,
-    /// Processes that wanted to run before the first round, and after the last: what else the machine did.
+    /// The system's load average before the first round, which others made, and after the last, which is ours, too.
     pub load_average: (f64, f64),
 }
 
@@ -311,7 +311,7 @@ const SKIPPED: &[(&str, &str)] = &[
     ),
     (
         "TigerBeetle",
-        "Debian has no package of it; it is measured by hand where its compiler is installed",
+        "Debian has no package of it, and the compiler that builds it is no tool of this repository",
     ),
 ];
 
