@@ -49,7 +49,7 @@ impl Desk {
         id: TransferId,
         archive: &dyn Archive,
     ) -> Result<Option<Funding>, ArchiveError> {
-        match self.recent_fundings.get(&id) {
+        match self.unstored().find_map(|recent| recent.fundings.get(&id)) {
             Some(known) => Ok(Some(*known)),
             None => archive.funding(id),
         }
@@ -202,7 +202,7 @@ impl Desk {
         let request = [TransferRequest { id, debit, credit: account, money }];
         self.ledger.apply(Operation::Transfer(&request), now)?;
         let funding = Funding { account, amount };
-        self.recent_fundings.insert(id, funding);
+        self.recent.fundings.insert(id, funding);
         self.changes.fundings.push((id, funding));
         Ok(())
     }
