@@ -4,6 +4,7 @@ use crate::keys::AUDIENCE;
 use crate::{Checked, Defect, broken, ensure};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use tpw_core::{AccountId, Asset, Instant, Intent, Name, PaymentId, Span, TransferId};
+use tpw_engines::books::Restored;
 use tpw_flow::{
     Archive, ArchiveError, Changes, Desk, Funding, LeafRow, Opening, Payment, RailInstruction,
     Registry, Status, stored,
@@ -160,18 +161,30 @@ impl Store {
         self.ids.iter().map(read).collect()
     }
 
-    /// What the writer starts from: the way of the real store, row by row.
-    pub(crate) fn restore(&self, rules: &Rules, now: Instant) -> Checked<Desk> {
+    pub(crate) fn transfer(&self, number: u64) -> Option<&TransferRow> {
+        let place = usize::try_from(number).ok()?.checked_sub(1)?;
+        self.transfers.get(place)
+    }
+
+    /// Everything that the writer keeps in memory: the way of the real store, row by row.
+    pub(crate) fn whole(&self) -> Checked<Restored> {
         let last = self.transfers.last().map_or(0, |row| row.number);
         let ledger =
             Ledger::from_rows(self.accounts.iter().copied(), self.holds.values().copied(), last)
                 .map_err(broken)?;
-        let screen = self.remember(rules, &ledger, now);
         let waits =
             |(_, row): &(_, &Row)| matches!(row.status, Some(Status::StepUp | Status::Held));
         let rows = self.rows().filter(waits);
         let waiting = rows.map(|(_, row)| stored::from_bytes(&row.bytes).map_err(broken));
         let waiting = waiting.collect::<Checked<Vec<_>>>()?;
+        let registry = copy(&self.registry);
+        Ok(Restored { ledger, registry, waiting, leaves: self.leaf_count() })
+    }
+
+    /// What the writer starts from, given what was found in the store.
+    pub(crate) fn desk(&self, found: Restored, rules: &Rules, now: Instant) -> Checked<Desk> {
+        let Restored { ledger, registry, waiting, leaves } = found;
+        let screen = self.remember(rules, &ledger, now);
         let issuance: HashMap<Asset, AccountId> = ledger
             .accounts()
             .filter(|account| account.kind == AccountKind::Issuance)
@@ -181,9 +194,9 @@ impl Store {
             audience: Name::new(AUDIENCE).map_err(broken)?,
             ledger,
             screen,
-            registry: copy(&self.registry),
+            registry,
             waiting,
-            leaves: self.leaf_count(),
+            leaves,
             issuance,
         }))
     }
