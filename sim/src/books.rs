@@ -4,7 +4,10 @@ use crate::store::Store;
 use crate::{Checked, Defect, broken, ensure};
 use tpw_engines::books::{Books, BooksReader, Restored, StoreError};
 use tpw_engines::sqlite;
-use tpw_flow::{Archive, ArchiveError, Changes, Funding, Payment};
+use tpw_core::{PaymentId, TransferId};
+use tpw_flow::{Archive, ArchiveError, Burnt, Changes, Funding, IdUse, Payment};
+use tpw_ledger::TransferRow;
+use std::sync::Arc;
 use tpw_sim_disk::{Chance, Disk, Fuse, Trouble};
 
 /// Within so many calls a trouble strikes during a commit or not at all.
@@ -92,13 +95,37 @@ pub(crate) struct OnDisk {
     pub(crate) tally: Tally,
 }
 
+fn in_archive(error: StoreError) -> ArchiveError {
+    ArchiveError(error.to_string())
+}
+
 impl Archive for OnDisk {
-    fn payment(&self, id: tpw_core::PaymentId) -> Result<Option<Payment>, ArchiveError> {
-        self.reader()?.payment(id).map_err(|error| ArchiveError(error.to_string()))
+    fn payment(&self, id: PaymentId) -> Result<Option<Payment>, ArchiveError> {
+        self.reader()?.payment(id).map_err(in_archive)
     }
 
-    fn funding(&self, id: tpw_core::TransferId) -> Result<Option<Funding>, ArchiveError> {
-        self.reader()?.funding(id).map_err(|error| ArchiveError(error.to_string()))
+    fn funding(&self, id: TransferId) -> Result<Option<Funding>, ArchiveError> {
+        self.reader()?.funding(id).map_err(in_archive)
+    }
+
+    fn transfer(&self, number: u64) -> Result<Option<TransferRow>, ArchiveError> {
+        self.reader()?.transfer(number).map_err(in_archive)
+    }
+
+    fn transfer_id(&self, id: TransferId) -> Result<Option<IdUse>, ArchiveError> {
+        self.reader()?.transfer_id(id).map_err(in_archive)
+    }
+
+    fn burnt(&self, id: TransferId) -> Result<Option<Burnt>, ArchiveError> {
+        self.reader()?.burnt(id).map_err(in_archive)
+    }
+
+    fn ordered(&self, number: u64) -> Result<bool, ArchiveError> {
+        self.reader()?.ordered(number).map_err(in_archive)
+    }
+
+    fn reversed(&self, number: u64) -> Result<bool, ArchiveError> {
+        self.reader()?.reversed(number).map_err(in_archive)
     }
 }
 
@@ -285,9 +312,8 @@ impl OnDisk {
         }
         for row in &changes.ledger.transfers {
             let found = reader.transfer(row.number).map_err(broken)?;
-            ensure(found.as_ref() == rows.transfer(row.number), || {
-                format!("transfer {} is another on the disk", row.number)
-            })?;
+            let known = rows.transfer(row.number).map_err(broken)?;
+            ensure(found == known, || format!("transfer {} is another on the disk", row.number))?;
         }
         for (id, _) in &changes.fundings {
             let found = reader.funding(*id).map_err(broken)?;
@@ -319,7 +345,7 @@ impl OnDisk {
 
 /// A planted defect: the batch is stored in two transactions.
 fn in_two(books: &mut dyn Books, changes: &Changes) -> Result<(), StoreError> {
-    books.commit(&Changes { ledger: changes.ledger.clone(), ..Changes::default() })?;
+    books.commit(&Changes { ledger: Arc::clone(&changes.ledger), ..Changes::default() })?;
     books.commit(&Changes {
         people: changes.people.clone(),
         devices: changes.devices.clone(),
@@ -328,10 +354,14 @@ fn in_two(books: &mut dyn Books, changes: &Changes) -> Result<(), StoreError> {
         chains: changes.chains.clone(),
         payments: changes.payments.clone(),
         leaves: changes.leaves.clone(),
-        ledger: tpw_ledger::Changes::default(),
+        ledger: Arc::default(),
         rail: changes.rail.clone(),
         fundings: changes.fundings.clone(),
         alarms: changes.alarms.clone(),
+        burnt: changes.burnt.clone(),
+        reversals: changes.reversals.clone(),
+        order_batches: changes.order_batches.clone(),
+        events: changes.events.clone(),
     })
 }
 
@@ -364,6 +394,9 @@ pub(crate) fn differs(found: &Restored, wanted: &Restored) -> Option<&'static st
     match () {
         () if found.ledger != wanted.ledger => Some("the ledger"),
         () if found.leaves != wanted.leaves => Some("the leaves"),
+        () if found.events != wanted.events => Some("the events"),
+        () if found.newest_payment != wanted.newest_payment => Some("the newest payment"),
+        () if found.newest_transfer != wanted.newest_transfer => Some("the newest transfer"),
         () if !registry => Some("the registry"),
         () if by_id(found) != by_id(wanted) => Some("the waiting payments"),
         () => None,
