@@ -7,6 +7,7 @@ mod balance;
 mod book;
 mod error;
 mod hold;
+pub mod reconcile;
 mod restore;
 mod statement;
 mod transfer;
