@@ -56,7 +56,7 @@ pub fn read(
     }
     let text = str::from_utf8(file).map_err(|_| ReconcileError::Encoding("unknown".to_owned()))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let head = text.lines().next().unwrap_or_default();
+    let head = text.lines().find(|line| !line.is_empty()).unwrap_or_default();
     let delimiter = if head.contains(';') { b';' } else { b',' };
     let mut reader = ::csv::ReaderBuilder::new()
         .delimiter(delimiter)
