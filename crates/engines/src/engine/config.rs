@@ -1,8 +1,9 @@
 //! What an operator decides when setting up, and why the engine may not start.
 
+use crate::books::StoreError;
 use crate::files::FileError;
 use crate::log_store::LogError;
-use crate::sqlite::StoreError;
+
 use tpw_core::{Asset, Name};
 use tpw_crypto::CryptoError;
 use tpw_flow::{DeskFault, Rejection};

@@ -1,5 +1,6 @@
 //! One operator, running: data folder, writer, log, clock, behind one facade.
 
+mod committer;
 mod config;
 mod directory;
 mod keys;
@@ -18,9 +19,9 @@ pub use pay::{Paid, Repeated};
 pub use read::{Health, Part};
 pub use timing::Timings;
 
+use crate::books::{BooksReader, Opener, StoreError};
 use crate::clock::Clock;
 use crate::log_store::{LogView, Sequencer};
-use crate::sqlite::{Reader, StoreError};
 use directory::Directory;
 use keys::Keys;
 use metrics::Meter;
@@ -58,13 +59,14 @@ pub struct Engine {
 /// What has to be stopped, in this order.
 struct Running {
     writer: JoinHandle<()>,
+    committer: JoinHandle<()>,
     sequencer: Sequencer,
 }
 
-/// Connections that only read, handed out one by one.
+/// Readers of the books, handed out one by one.
 struct Readers {
-    idle: Mutex<Vec<Reader>>,
-    path: PathBuf,
+    idle: Mutex<Vec<Box<dyn BooksReader>>>,
+    open: Opener,
 }
 
 impl Readers {
@@ -72,14 +74,14 @@ impl Readers {
 
     fn with<T>(
         &self,
-        read: impl FnOnce(&Reader) -> Result<T, StoreError>,
+        read: impl FnOnce(&dyn BooksReader) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let reader = match idle {
             Some(reader) => reader,
-            None => Reader::open(&self.path)?,
+            None => (self.open)()?,
         };
-        let answer = read(&reader);
+        let answer = read(&*reader);
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < Self::IDLE_MAX {
             idle.push(reader);
@@ -156,10 +158,13 @@ impl Engine {
     /// Stops: what is queued is done and answered, then writer and log end and the files are closed.
     pub fn close(&self) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Running { writer, sequencer }) = running else { return };
+        let Some(Running { writer, committer, sequencer }) = running else { return };
         let _ended = self.queue.send(Message::Stop);
         if writer.join().is_err() {
             tracing::error!("the writer ended in a panic");
+        }
+        if committer.join().is_err() {
+            tracing::error!("the committer ended in a panic");
         }
         if let Err(error) = sequencer.stop() {
             tracing::error!(%error, "the log did not close cleanly");

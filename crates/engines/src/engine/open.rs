@@ -1,24 +1,26 @@
 //! Starting: from an empty folder, after a clean stop, or after a crash. It is always the same way.
 
+use super::committer::{Committer, State, Tail};
 use super::directory::Directory;
 use super::keys::{FolderUse, Keys, open_slots};
 use super::metrics::Meter;
-use super::writer::{Tail, Writer};
+use super::writer::{Building, Queue, Rebuild, Writer};
 use super::{Config, Engine, EngineError, Readers, Running, rail};
+use crate::books::{Books, BooksReader, Restored};
 use crate::clock::Clock;
 use crate::entropy::OsEntropy;
 use crate::files::{self, FolderLock};
-use crate::log_store::{LogConfig, LogStore, Sequencer};
-use crate::sqlite::{Reader, Restored, Store};
-use std::path::Path;
-use std::sync::mpsc::sync_channel;
+use crate::log_store::{LeafSender, LogConfig, LogStore, Sequencer};
+use crate::sqlite::Store;
+use crossbeam_channel::bounded;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 use tpw_core::{
     AccountId, Amount, Asset, DeviceId, Hash32, Instant, Name, PersonId, Span, TransferId,
 };
 use tpw_crypto::{Algorithm, Entropy, Signer, SlotName};
-use tpw_flow::{Command, Desk, NewAccountOrder, Opening, Person, Registry};
+use tpw_flow::{Archive, Command, Desk, NewAccountOrder, Opening, Person, Registry};
 use tpw_ledger::{AccountKind, Limits};
 use tpw_proof::{KeyName, Leaf, Trust};
 use tpw_screen::{Facts, Rules, Screen};
@@ -47,19 +49,19 @@ impl Engine {
         let lock = FolderLock::take(dir)?;
         let (mut entropy, now) = (OsEntropy, clock.now());
         refuse_lost_books(dir)?;
-        let mut store = Store::open(&dir.join("books.db"))?;
-        claim_folder(&store, &config.audience)?;
+        let mut books: Box<dyn Books> = Box::new(Store::open(&dir.join("books.db"))?);
+        claim_folder(&mut *books, &config.audience)?;
         let audience = config.audience.as_str();
-        let folder_use = folder_use(&store)?;
+        let folder_use = folder_use(&*books)?;
         let keys = Keys::open(dir, folder_use, audience, &config.tsa_policy, now, &mut entropy)?;
         let rules = config.rules_toml.as_deref().unwrap_or(Rules::default_toml());
         let rules = Rules::from_toml(rules)?;
         let rebuild = rebuild_with(config.audience.clone(), rules, Arc::clone(&clock));
-        let mut desk = rebuild(&store)?;
+        let mut desk = rebuild(&*books.reader()?)?;
         refuse_lost_log(dir, desk.leaves())?;
-        let operator = set_up(dir, &config, &mut store, &mut desk, now, &mut entropy)?;
+        let operator = set_up(dir, &config, &mut *books, &mut desk, now, &mut entropy)?;
 
-        let source = store.reader()?;
+        let source = books.reader()?;
         let log_config = log_config(&config, &keys)?;
         let trust = trust(&config, &keys, &log_config)?;
         let log_store = LogStore::open(&dir.join("log"), log_config, &source, now)?;
@@ -72,30 +74,11 @@ impl Engine {
         let rail_dir = dir.join("rail");
         files::create_private_folder(&rail_dir)?;
         source.rail_open()?.iter().try_for_each(|open| rail::write(&rail_dir, open))?;
-        let (queue, received) = sync_channel(config.queue);
-        let archive = store.reader()?;
-        let readers = Readers { idle: Mutex::default(), path: dir.join("books.db") };
-        let stopwatch = super::timing::Stopwatch::default();
-        stopwatch.watch(&mut desk);
-        let writer = Writer {
-            store,
-            archive,
-            desk,
-            rebuild,
-            clock: Arc::clone(&clock),
-            leaves: sequencer.sender(),
-            handed,
-            tail: Tail::ended(),
-            directory: Arc::clone(&directory),
-            meter: Arc::clone(&meter),
-            rail_dir,
-            stopwatch,
-            healing: None,
-        };
-        let writer = std::thread::Builder::new()
-            .name("writer".to_owned())
-            .spawn(move || writer.run(&received))
-            .map_err(EngineError::Thread)?;
+        let readers = Readers { idle: Mutex::default(), open: books.opener() };
+        let leaves = sequencer.sender();
+        let shared = (Arc::clone(&clock), Arc::clone(&directory), Arc::clone(&meter));
+        let beginning = Beginning { books, desk, rebuild, shared, leaves, handed, rail_dir };
+        let (queue, writer, committer) = beginning.start(config.queue)?;
         Ok(Arc::new(Self {
             dir: dir.to_owned(),
             trust_hash: trust.hash(),
@@ -109,13 +92,65 @@ impl Engine {
             meter,
             log: sequencer.view(),
             log_healthy: sequencer.sender(),
-            running: Mutex::new(Some(Running { writer, sequencer })),
+            running: Mutex::new(Some(Running { writer, committer, sequencer })),
             readers,
             epoch,
             stamps: std::sync::atomic::AtomicU64::new(0),
             _lock: lock,
         }))
     }
+}
+
+/// What writer and committer begin with.
+struct Beginning {
+    books: Box<dyn Books>,
+    desk: Desk,
+    rebuild: Rebuild,
+    shared: (Arc<dyn Clock>, Arc<RwLock<Directory>>, Arc<Meter>),
+    leaves: LeafSender,
+    /// The next leaf to be handed to the log.
+    handed: u64,
+    rail_dir: PathBuf,
+}
+
+impl Beginning {
+    /// Starts both threads; at most `waiting_max` callers wait.
+    fn start(self, waiting_max: usize) -> Result<(Queue, Thread, Thread), EngineError> {
+        let Self { books, mut desk, rebuild, shared, leaves, handed, rail_dir } = self;
+        let (clock, directory, meter) = shared;
+        let (queue, received) = bounded(waiting_max);
+        // One batch is stored while the next one is decided, so one job at a time is under way.
+        let ((jobs, to_do), (stored, said)) = (bounded(1), bounded(1));
+        let stopwatch = super::timing::Stopwatch::default();
+        stopwatch.watch(&mut desk);
+        let open = books.opener();
+        let writer = Writer {
+            queue: received,
+            jobs,
+            stored: said,
+            archive: open()?,
+            open,
+            desk,
+            rebuild,
+            clock,
+            directory: Arc::clone(&directory),
+            meter: Arc::clone(&meter),
+            stopwatch,
+            building: Building::default(),
+        };
+        let (tail, state) = (Tail::ended(), State::Sound);
+        let committer =
+            Committer { books, leaves, handed, tail, directory, meter, rail_dir, state };
+        let writer = thread("writer", move || writer.run())?;
+        let committer = thread("committer", move || committer.run(&to_do, &stored))?;
+        Ok((queue, writer, committer))
+    }
+}
+
+type Thread = std::thread::JoinHandle<()>;
+
+fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<Thread, EngineError> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(EngineError::Thread)
 }
 
 /// A folder with keys had books: new, empty ones beside them would hide the loss, and their write-ahead log
@@ -137,17 +172,17 @@ fn refuse_lost_log(dir: &Path, leaves: u64) -> Result<(), EngineError> {
     Ok(())
 }
 
-fn folder_use(store: &Store) -> Result<FolderUse, EngineError> {
-    Ok(match store.reader()?.meta(OPERATOR_META)? {
+fn folder_use(books: &dyn Books) -> Result<FolderUse, EngineError> {
+    Ok(match books.reader()?.meta(OPERATOR_META)? {
         Some(_operator) => FolderUse::Before,
         None => FolderUse::First,
     })
 }
 
 /// A folder belongs to the operator that used it first.
-fn claim_folder(store: &Store, audience: &Name) -> Result<(), EngineError> {
-    match store.reader()?.meta(AUDIENCE_META)? {
-        None => Ok(store.set_meta(AUDIENCE_META, audience.as_str().as_bytes())?),
+fn claim_folder(books: &mut dyn Books, audience: &Name) -> Result<(), EngineError> {
+    match books.reader()?.meta(AUDIENCE_META)? {
+        None => Ok(books.set_meta(AUDIENCE_META, audience.as_str().as_bytes())?),
         Some(found) if found == audience.as_str().as_bytes() => Ok(()),
         Some(found) => Err(EngineError::OtherOperator {
             found: String::from_utf8_lossy(&found).into_owned(),
@@ -156,12 +191,11 @@ fn claim_folder(store: &Store, audience: &Name) -> Result<(), EngineError> {
     }
 }
 
-fn rebuild_with(audience: Name, rules: Rules, clock: Arc<dyn Clock>) -> super::writer::Rebuild {
-    Box::new(move |store| {
-        let reader = store.reader()?;
+fn rebuild_with(audience: Name, rules: Rules, clock: Arc<dyn Clock>) -> Rebuild {
+    Box::new(move |reader| {
         let Restored { ledger, registry, waiting, leaves } = reader.restore()?;
         let mut screen = Screen::new(rules.clone());
-        remember(&mut screen, &reader, &registry, &ledger, clock.now())?;
+        remember(&mut screen, reader, &registry, &ledger, clock.now())?;
         let issuance = ledger
             .accounts()
             .filter(|account| account.kind == AccountKind::Issuance)
@@ -175,13 +209,13 @@ fn rebuild_with(audience: Name, rules: Rules, clock: Arc<dyn Clock>) -> super::w
 /// Shows screening the payments that it still has to know of.
 fn remember(
     screen: &mut Screen,
-    reader: &Reader,
+    reader: &dyn BooksReader,
     registry: &Registry,
     ledger: &tpw_ledger::Ledger,
     now: Instant,
 ) -> Result<(), EngineError> {
     let opened = |id: &AccountId| ledger.account(id).map(|account| account.opened);
-    reader.each_booked_since(now.minus(MEMORY), |past| {
+    reader.each_booked_since(now.minus(MEMORY), &mut |past| {
         let enrolled = registry.devices.get(&past.device).map(|device| device.enrolled);
         screen.observe(&Facts {
             payment: past.payment,
@@ -209,15 +243,15 @@ fn random<const N: usize>(entropy: &mut dyn Entropy) -> Result<[u8; N], EngineEr
 fn set_up(
     dir: &Path,
     config: &Config,
-    store: &mut Store,
+    books: &mut dyn Books,
     desk: &mut Desk,
     now: Instant,
     entropy: &mut dyn Entropy,
 ) -> Result<PersonId, EngineError> {
     desk.begin_log(&config.origin);
-    let archive = store.reader()?;
+    let archive = books.reader()?;
     for asset in &config.assets {
-        let has = |a: &tpw_ledger::Account| a.kind == AccountKind::Issuance && a.asset == *asset;
+        let has = |a: tpw_ledger::Account| a.kind == AccountKind::Issuance && a.asset == *asset;
         if !desk.ledger().accounts().any(has) {
             let order = issuance_order(*asset, now, entropy)?;
             desk.apply(Command::OpenAccount { person: None, order }, now, &archive)??;
@@ -229,12 +263,13 @@ fn set_up(
         }
         None => {
             let person = PersonId::new(now.unix_ms(), random(entropy)?);
-            store.set_meta(OPERATOR_META, person.as_bytes())?;
+            books.set_meta(OPERATOR_META, person.as_bytes())?;
             person
         }
     };
     enrol_operator(dir, desk, &archive, operator, now, entropy)?;
-    store.commit(&desk.take_changes())?;
+    books.commit(&desk.take_changes())?;
+    desk.stored();
     Ok(operator)
 }
 
@@ -258,7 +293,7 @@ fn issuance_order(
 fn enrol_operator(
     dir: &Path,
     desk: &mut Desk,
-    archive: &Reader,
+    archive: &dyn Archive,
     operator: PersonId,
     now: Instant,
     entropy: &mut dyn Entropy,

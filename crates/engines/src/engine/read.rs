@@ -65,7 +65,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Store`] when the books cannot be read.
     pub fn rail_open(&self) -> Result<Vec<RailInstruction>, EngineError> {
-        Ok(self.readers.with(crate::sqlite::Reader::rail_open)?)
+        Ok(self.readers.with(|reader| reader.rail_open())?)
     }
 
     /// An account and its owner.

@@ -7,52 +7,14 @@ mod read;
 mod row;
 mod write;
 
-pub use read::{Past, Reader, Restored};
+pub use read::Reader;
 
+use crate::books::StoreError;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Why the store did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// SQLite reports an error: a full disk, a read-only folder, a damaged file.
-    #[error(
-        "the database `{path}` cannot be used: {source}; check the disk's free space and the folder's permissions"
-    )]
-    Sqlite {
-        /// The file.
-        path: String,
-        /// What SQLite says.
-        source: rusqlite::Error,
-    },
-    /// A row holds something that no version of this program writes.
-    #[error("the database holds a damaged {what}; run the integrity check and restore a backup")]
-    Damaged {
-        /// What kind of row.
-        what: &'static str,
-    },
-    /// The file was written by a newer version.
-    #[error(
-        "the database has format {found} and this program knows format {known}; use the newer program"
-    )]
-    Newer {
-        /// The file's format.
-        found: i64,
-        /// Ours.
-        known: i64,
-    },
-    /// SQLite cannot make sense of the file, or `PRAGMA quick_check` found damage.
-    #[error("the database `{path}` is damaged: {what}; restore it from a backup")]
-    Corrupt {
-        /// The file.
-        path: String,
-        /// What was found.
-        what: String,
-    },
-}
-
-const FORMAT: i64 = 2;
+const FORMAT: i64 = 3;
 
 /// The books of one operator, open for writing.
 pub struct Store {
@@ -93,8 +55,10 @@ impl Store {
             .map_err(error(path))?;
         let steps = match found {
             0 => include_str!("schema.sql"),
-            1 => include_str!("upgrade_1.sql"),
             FORMAT => "",
+            found if found < FORMAT => {
+                return Err(StoreError::Older { found, known: FORMAT });
+            }
             found => return Err(StoreError::Newer { found, known: FORMAT }),
         };
         if !steps.is_empty() {
@@ -107,24 +71,6 @@ impl Store {
             change.commit().map_err(error(path))?;
         }
         Ok(Self { connection, path: path.to_owned() })
-    }
-
-    /// Another connection to the same file, for reading only.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be opened.
-    pub fn reader(&self) -> Result<Reader, StoreError> {
-        Reader::open(&self.path)
-    }
-
-    /// Moves the write-ahead log into the database file, so that the next start is quick.
-    ///
-    /// # Errors
-    /// [`StoreError`] when SQLite cannot.
-    pub fn checkpoint(&self) -> Result<(), StoreError> {
-        self.connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-            .map_err(error(&self.path))
     }
 }
 

@@ -1,14 +1,12 @@
 //! Reading the books: whole at start, by key afterwards.
 
 use super::row::{Columns, int, time};
-use super::{StoreError, error, open_for_reading};
-use crate::log_store::{LeafSource, LogError};
+use super::{error, open_for_reading};
+use crate::books::{BooksReader, Past, Restored, StoreError};
 use rusqlite::{Connection, OptionalExtension, Params};
 use std::path::{Path, PathBuf};
-use tpw_core::{AccountId, DeviceId, Instant, Money, PaymentId, TransferId};
-use tpw_flow::{
-    Alarm, Archive, ArchiveError, ChainHead, Funding, Payment, RailInstruction, Registry, stored,
-};
+use tpw_core::{Instant, PaymentId, TransferId};
+use tpw_flow::{Alarm, ChainHead, Funding, Payment, RailInstruction, Registry, stored};
 use tpw_ledger::{Ledger, TransferRow};
 use tpw_proof::leaf::Leaf;
 
@@ -16,35 +14,6 @@ use tpw_proof::leaf::Leaf;
 pub struct Reader {
     connection: Connection,
     path: PathBuf,
-}
-
-/// What the writer needs at its start.
-pub struct Restored {
-    /// Accounts and holds, checked against each other.
-    pub ledger: Ledger,
-    /// People, devices, codes, owners, chains.
-    pub registry: Registry,
-    /// Payments that wait.
-    pub waiting: Vec<Payment>,
-    /// How many leaves are stored.
-    pub leaves: u64,
-}
-
-/// A payment that was made, as screening remembers it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Past {
-    /// The payment.
-    pub payment: PaymentId,
-    /// Who paid.
-    pub payer: AccountId,
-    /// Who was paid.
-    pub payee: AccountId,
-    /// How much of what.
-    pub money: Money,
-    /// With which device.
-    pub device: DeviceId,
-    /// When.
-    pub received: Instant,
 }
 
 impl Reader {
@@ -68,44 +37,21 @@ impl Reader {
         Ok(items)
     }
 
-    /// A value stored under a name.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the file cannot be read.
-    pub fn meta(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        self.connection
-            .query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0))
-            .optional()
-            .map_err(error(&self.path))
-    }
-
-    /// Everything that the writer keeps in memory.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the file cannot be read or its rows contradict each other.
-    pub fn restore(&self) -> Result<Restored, StoreError> {
-        let accounts = self.all(
-            "SELECT id, asset, kind, frozen, debit_max, balance_max, debits_posted, credits_posted,
-                 debits_pending, credits_pending, transfers, last, chain, opened
-             FROM account ORDER BY place",
-            [],
-            "account",
-            |c| c.account(),
-        )?;
-        let holds = self.all(
-            "SELECT id, number, debit, credit, asset, amount, expires FROM hold ORDER BY number",
-            [],
-            "hold",
-            |c| c.hold(),
-        )?;
-        let last = self.count("SELECT coalesce(max(number), 0) FROM transfer")?;
-        let ledger = Ledger::from_rows(accounts.into_iter(), holds.into_iter(), last)
-            .map_err(|_| StoreError::Damaged { what: "ledger" })?;
-        let leaves = self.count("SELECT coalesce(max(idx) + 1, 0) FROM leaf")?;
-        if leaves != self.count("SELECT count(*) FROM leaf")? {
-            return Err(StoreError::Damaged { what: "leaf" });
+    /// The transfers from a number on, in order.
+    fn each_transfer_from(
+        &self,
+        number: u64,
+        mut each: impl FnMut(TransferRow) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let sql = "SELECT number, id, kind, debit, credit, asset, amount, at, effective, pending,
+                       prev_debit, prev_credit, debit_chain, credit_chain, released
+                   FROM transfer WHERE number >= ?1 ORDER BY number";
+        let mut statement = self.connection.prepare_cached(sql).map_err(error(&self.path))?;
+        let mut rows = statement.query([int(number)]).map_err(error(&self.path))?;
+        while let Some(row) = rows.next().map_err(error(&self.path))? {
+            each(Columns::new(row, "transfer").transfer()?)?;
         }
-        Ok(Restored { ledger, registry: self.registry()?, waiting: self.waiting()?, leaves })
+        Ok(())
     }
 
     fn count(&self, sql: &str) -> Result<u64, StoreError> {
@@ -144,12 +90,46 @@ impl Reader {
         let states = self.all(sql, [], "payment", |c| c.bytes())?;
         states.iter().map(|bytes| read_payment(bytes)).collect()
     }
+}
 
-    /// A payment by its id.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the file cannot be read or the payment is damaged.
-    pub fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError> {
+impl BooksReader for Reader {
+    fn meta(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.connection
+            .query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0))
+            .optional()
+            .map_err(error(&self.path))
+    }
+
+    fn restore(&self) -> Result<Restored, StoreError> {
+        let accounts = self.all(
+            "SELECT id, asset, kind, owner, state, frozen, debit_max, balance_max, debits_posted,
+                 credits_posted, debits_pending, credits_pending, transfers, last, chain, opened
+             FROM account ORDER BY place",
+            [],
+            "account",
+            |c| c.account(),
+        )?;
+        let holds = self.all(
+            "SELECT id, number, debit, credit, asset, amount, expires FROM hold ORDER BY number",
+            [],
+            "hold",
+            |c| c.hold(),
+        )?;
+        let last = self.count("SELECT coalesce(max(number), 0) FROM transfer")?;
+        let damaged = |_| StoreError::Damaged { what: "ledger" };
+        let mut restoring = Ledger::restoring(accounts.into_iter()).map_err(damaged)?;
+        self.each_transfer_from(restoring.replay_from(), |row| {
+            restoring.replay(&row).map_err(damaged)
+        })?;
+        let ledger = restoring.finish(holds.into_iter(), last).map_err(damaged)?;
+        let leaves = self.count("SELECT coalesce(max(idx) + 1, 0) FROM leaf")?;
+        if leaves != self.count("SELECT count(*) FROM leaf")? {
+            return Err(StoreError::Damaged { what: "leaf" });
+        }
+        Ok(Restored { ledger, registry: self.registry()?, waiting: self.waiting()?, leaves })
+    }
+
+    fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError> {
         let mut statement = self
             .connection
             .prepare_cached("SELECT state FROM payment WHERE id = ?1")
@@ -161,11 +141,7 @@ impl Reader {
         bytes.map(|bytes| read_payment(&bytes)).transpose()
     }
 
-    /// Money that was brought in under this transfer's id.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the file cannot be read.
-    pub fn funding(&self, id: TransferId) -> Result<Option<Funding>, StoreError> {
+    fn funding(&self, id: TransferId) -> Result<Option<Funding>, StoreError> {
         let sql = "SELECT account, amount FROM funding WHERE id = ?1";
         let found = self.all(sql, [id.as_bytes()], "funding", |c| {
             Ok(Funding { account: c.account_id()?, amount: c.amount()? })
@@ -173,14 +149,10 @@ impl Reader {
         Ok(found.into_iter().next())
     }
 
-    /// The payments booked since `from`, oldest first: what screening has to remember.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the file cannot be read.
-    pub fn each_booked_since(
+    fn each_booked_since(
         &self,
         from: Instant,
-        mut each: impl FnMut(Past),
+        each: &mut dyn FnMut(Past),
     ) -> Result<(), StoreError> {
         let sql = "SELECT id, payer, payee, asset, amount, device, received
                    FROM payment WHERE received >= ?1 AND status IN (3, 4) ORDER BY place";
@@ -200,29 +172,18 @@ impl Reader {
         Ok(())
     }
 
-    /// A transfer by its number.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the file cannot be read.
-    pub fn transfer(&self, number: u64) -> Result<Option<TransferRow>, StoreError> {
-        let sql = "SELECT number, id, kind, debit, credit, asset, amount, at, pending, prev_debit,
-                       prev_credit, debit_chain, credit_chain FROM transfer WHERE number = ?1";
+    fn transfer(&self, number: u64) -> Result<Option<TransferRow>, StoreError> {
+        let sql = "SELECT number, id, kind, debit, credit, asset, amount, at, effective, pending,
+                       prev_debit, prev_credit, debit_chain, credit_chain, released
+                   FROM transfer WHERE number = ?1";
         Ok(self.all(sql, [int(number)], "transfer", |c| c.transfer())?.into_iter().next())
     }
 
-    /// How many leaves are stored.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the file cannot be read.
-    pub fn leaf_count(&self) -> Result<u64, StoreError> {
+    fn leaf_count(&self) -> Result<u64, StoreError> {
         self.count("SELECT coalesce(max(idx) + 1, 0) FROM leaf")
     }
 
-    /// At most `most` leaves from `from` on, in order.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the file cannot be read or a leaf is damaged.
-    pub fn leaves(&self, from: u64, most: usize) -> Result<Vec<Leaf>, StoreError> {
+    fn leaves(&self, from: u64, most: usize) -> Result<Vec<Leaf>, StoreError> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let sql = "SELECT leaf FROM leaf WHERE idx >= ?1 ORDER BY idx LIMIT ?2";
         self.all(sql, [int(from), most], "leaf", |c| {
@@ -230,20 +191,12 @@ impl Reader {
         })
     }
 
-    /// Instructions to the clearing partner that are neither confirmed nor returned.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the file cannot be read.
-    pub fn rail_open(&self) -> Result<Vec<RailInstruction>, StoreError> {
+    fn rail_open(&self) -> Result<Vec<RailInstruction>, StoreError> {
         let sql = "SELECT payment, account, asset, amount, purpose, at FROM rail ORDER BY at";
         self.all(sql, [], "rail instruction", |c| c.rail())
     }
 
-    /// Alarms with a number above `after`, oldest first.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the file cannot be read.
-    pub fn alarms(&self, after: u64, most: usize) -> Result<Vec<(u64, Alarm)>, StoreError> {
+    fn alarms(&self, after: u64, most: usize) -> Result<Vec<(u64, Alarm)>, StoreError> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let sql = "SELECT number, kind, at, device, payment, size, root FROM alarm
                    WHERE number > ?1 ORDER BY number LIMIT ?2";
@@ -253,25 +206,4 @@ impl Reader {
 
 fn read_payment(bytes: &[u8]) -> Result<Payment, StoreError> {
     stored::from_bytes(bytes).map_err(|_| StoreError::Damaged { what: "payment" })
-}
-
-impl Archive for Reader {
-    fn payment(&self, id: PaymentId) -> Result<Option<Payment>, ArchiveError> {
-        Self::payment(self, id).map_err(|error| ArchiveError(error.to_string()))
-    }
-
-    fn funding(&self, id: TransferId) -> Result<Option<Funding>, ArchiveError> {
-        Self::funding(self, id).map_err(|error| ArchiveError(error.to_string()))
-    }
-}
-
-/// The books are the log's source of truth.
-impl LeafSource for Reader {
-    fn count(&self) -> Result<u64, LogError> {
-        self.leaf_count().map_err(|error| LogError::Source(error.to_string()))
-    }
-
-    fn leaves(&self, from: u64, most: usize) -> Result<Vec<Leaf>, LogError> {
-        Self::leaves(self, from, most).map_err(|error| LogError::Source(error.to_string()))
-    }
 }

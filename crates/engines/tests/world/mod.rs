@@ -11,6 +11,7 @@ use tpw_core::{
     Span, StepUpProof, TransferId, TreeHead,
 };
 use tpw_crypto::{Algorithm, Entropy, FixedEntropy, SlotName, SoftwareSlots, sha256};
+use tpw_engines::books::Books as _;
 use tpw_engines::clock::{Clock, SystemClock};
 use tpw_engines::log_store::fsck;
 use tpw_engines::sqlite::Store;

@@ -129,7 +129,7 @@ pub struct LedgerLine {
     pub side: Side,
     /// How much.
     pub amount: Amount,
-    /// When.
+    /// From when on it counts: its effective time, by which a value date of the past is its day.
     pub at: Instant,
     /// The payment that it belongs to.
     pub payment: Option<PaymentId>,
@@ -147,7 +147,7 @@ impl LedgerLine {
         references: Vec<String>,
     ) -> Option<Self> {
         let side = row.side_of(account).filter(|_| row.kind.moves_money())?;
-        let (number, transfer, amount, at) = (row.number, row.id, row.money.amount, row.at);
+        let (number, transfer, amount, at) = (row.number, row.id, row.money.amount, row.effective);
         Some(Self { number, transfer, side, amount, at, payment, references })
     }
 }

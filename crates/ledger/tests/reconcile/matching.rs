@@ -1,10 +1,14 @@
 //! Each outcome from a pair of sides made for it.
 
-use crate::sides::{Named, ledger, minor, ours, paid, partner, payment, signed, terms, theirs};
+use crate::sides::{
+    Named, ledger, minor, noon, ours, paid, partner, payment, signed, terms, theirs, usd,
+};
+use tpw_core::{AccountId, Money, TransferId};
 use tpw_ledger::reconcile::{
     LedgerLine, LineStatus, MatchedBy, Outcome, OutcomeKind, PartnerLine, ReconcileError, Sides,
     Terms, Zone, reconcile,
 };
+use tpw_ledger::{AccountKind, Ledger, Limits, NewAccount, Operation, Side, TransferRequest};
 
 /// `KIND numbers|places` of each outcome.
 fn told(ours: Vec<LedgerLine>, theirs: Vec<PartnerLine>) -> Vec<String> {
@@ -258,6 +262,39 @@ fn the_proof_adds_up_by_kind() {
         (signed(-1000), signed(983), signed(-17))
     );
     assert!(!done.is_clean());
+}
+
+#[test]
+fn only_transfers_that_move_money_on_the_account_are_lines() {
+    let mut book = Ledger::new();
+    let id = |n: u8| AccountId::from_bytes([n; 16]);
+    for (n, kind) in
+        [(0, AccountKind::Issuance), (1, AccountKind::Custodial), (2, AccountKind::Custodial)]
+    {
+        let new = NewAccount { id: id(n), asset: usd(), kind, owner: None, limits: Limits::NONE };
+        book.apply(Operation::Open(new), noon(20)).unwrap();
+    }
+    let leg = |n: u8, debit, credit, value| TransferRequest {
+        id: TransferId::from_bytes([n; 16]),
+        debit: id(debit),
+        credit: id(credit),
+        money: Money { amount: minor(value), asset: usd() },
+        effective: None,
+    };
+    book.apply(Operation::Transfer(&[leg(1, 0, 1, 100)]), noon(20)).unwrap();
+    let back = TransferRequest { effective: Some(noon(20)), ..leg(2, 1, 2, 30) };
+    book.apply(Operation::Transfer(&[back]), noon(22)).unwrap();
+    book.apply(Operation::Hold { request: leg(3, 1, 2, 5), expires: noon(25) }, noon(22)).unwrap();
+    let rows = book.take_changes().transfers;
+    assert_eq!(rows.len(), 3);
+    let of = |n| {
+        rows.iter().filter_map(|row| LedgerLine::of(row, &id(n), None, vec![])).collect::<Vec<_>>()
+    };
+    let told: Vec<_> = of(1).iter().map(|line| (line.number, line.side, line.amount)).collect();
+    assert_eq!(told, [(1, Side::Credit, minor(100)), (2, Side::Debit, minor(30))]);
+    // A value date of the past is the day of the line.
+    assert_eq!(of(2).iter().map(|line| line.at).collect::<Vec<_>>(), [noon(20)]);
+    assert_eq!(of(3), []);
 }
 
 #[test]

@@ -9,9 +9,10 @@ use crate::exit::{Exit, Failure};
 use crate::say::Mood;
 use serde_json::json;
 use std::path::Path;
-use tpw_engines::log_store::{self, LeafSource, LogError};
-use tpw_engines::sqlite::{Reader, Store};
-use tpw_proof::{Leaf, SignedCheckpoint, Trust};
+use tpw_engines::books::Books as _;
+use tpw_engines::log_store::{self, LeafSource};
+use tpw_engines::sqlite::Store;
+use tpw_proof::{SignedCheckpoint, Trust};
 use tpw_server::wire;
 
 pub(super) async fn run(context: &Context, command: &Log) -> Outcome {
@@ -35,7 +36,7 @@ fn fsck(context: &Context, data: &Path, trust_path: Option<&Path>) -> Outcome {
     // An auditor may have a copy of the log alone; with the books it is compared with what they say, too.
     let source = if books.exists() {
         let store = Store::open(&books).map_err(|error| failed(&error))?;
-        Some(Leaves(store.reader().map_err(|error| failed(&error))?))
+        Some(store.reader().map_err(|error| failed(&error))?)
     } else {
         None
     };
@@ -63,19 +64,6 @@ fn fsck(context: &Context, data: &Path, trust_path: Option<&Path>) -> Outcome {
         }
     }
     Ok(if report.is_sound() { Exit::Done } else { Exit::NotVerified })
-}
-
-/// The books as what the log must say.
-struct Leaves(Reader);
-
-impl LeafSource for Leaves {
-    fn count(&self) -> Result<u64, LogError> {
-        self.0.leaf_count().map_err(|error| LogError::Source(error.to_string()))
-    }
-
-    fn leaves(&self, from: u64, most: usize) -> Result<Vec<Leaf>, LogError> {
-        self.0.leaves(from, most).map_err(|error| LogError::Source(error.to_string()))
-    }
 }
 
 async fn checkpoint(

@@ -1,0 +1,193 @@
+//! The boundary to a store of the books: whole batches in, whole state out.
+//!
+//! Behind it every store is written for its own system. There is no trait of rows: what two stores share is the
+//! meaning of a batch, not how it is kept.
+
+use crate::log_store::{LeafSource, LogError};
+use std::sync::Arc;
+use tpw_core::{AccountId, DeviceId, Instant, Money, PaymentId, TransferId};
+use tpw_flow::{
+    Alarm, Archive, ArchiveError, Changes, Funding, Payment, RailInstruction, Registry,
+};
+use tpw_ledger::{Ledger, TransferRow};
+use tpw_proof::leaf::Leaf;
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// SQLite reports an error: a full disk, a read-only folder, a damaged file.
+    #[error(
+        "the database `{path}` cannot be used: {source}; check the disk's free space and the folder's permissions"
+    )]
+    Sqlite {
+        /// The file.
+        path: String,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// A row holds something that no version of this program writes.
+    #[error("the database holds a damaged {what}; run the integrity check and restore a backup")]
+    Damaged {
+        /// What kind of row.
+        what: &'static str,
+    },
+    /// The books were written by a newer version.
+    #[error(
+        "the database has format {found} and this program knows format {known}; use the newer program"
+    )]
+    Newer {
+        /// The format found.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// The books were written by a version whose chains of transfers are computed differently.
+    #[error(
+        "the database has format {found}, which this program no longer reads (it knows {known}); use the older program"
+    )]
+    Older {
+        /// The format found.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// SQLite cannot make sense of the file, or `PRAGMA quick_check` found damage.
+    #[error("the database `{path}` is damaged: {what}; restore it from a backup")]
+    Corrupt {
+        /// The file.
+        path: String,
+        /// What was found.
+        what: String,
+    },
+}
+
+/// What the writer needs at its start.
+pub struct Restored {
+    /// Accounts and holds, checked against each other.
+    pub ledger: Ledger,
+    /// People, devices, codes, owners, chains.
+    pub registry: Registry,
+    /// Payments that wait.
+    pub waiting: Vec<Payment>,
+    /// How many leaves are stored.
+    pub leaves: u64,
+}
+
+/// A payment that was made, as screening remembers it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Past {
+    /// The payment.
+    pub payment: PaymentId,
+    /// Who paid.
+    pub payer: AccountId,
+    /// Who was paid.
+    pub payee: AccountId,
+    /// How much of what.
+    pub money: Money,
+    /// With which device.
+    pub device: DeviceId,
+    /// When.
+    pub received: Instant,
+}
+
+/// The writer's side: the only one that changes anything.
+pub trait Books: Send {
+    /// Stores a batch in one transaction. When this returns without an error, the batch survives the loss of power.
+    ///
+    /// # Errors
+    /// [`StoreError`]; whether the batch was stored is then unknown: the writer must stop and rebuild.
+    fn commit(&mut self, changes: &Changes) -> Result<(), StoreError>;
+
+    /// Whether the store takes writes: stores a mark and syncs it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it does not.
+    fn probe(&mut self) -> Result<(), StoreError>;
+
+    /// Stores one small value under a name.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot.
+    fn set_meta(&mut self, key: &str, value: &[u8]) -> Result<(), StoreError>;
+
+    /// Puts the store into the form in which the next start is quick. Called at a clean stop.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot; nothing is lost then.
+    fn tidy(&mut self) -> Result<(), StoreError>;
+
+    /// How readers of these books are opened, from any thread.
+    fn opener(&self) -> Opener;
+
+    /// A reader of what is committed.
+    ///
+    /// # Errors
+    /// [`StoreError`] when none can be opened.
+    fn reader(&self) -> Result<Box<dyn BooksReader>, StoreError> {
+        self.opener()()
+    }
+}
+
+/// Opens readers.
+pub type Opener = Arc<dyn Fn() -> Result<Box<dyn BooksReader>, StoreError> + Send + Sync>;
+
+/// Reads what is committed: whole at the start, by key afterwards.
+///
+/// Every method fails with [`StoreError`] when the store cannot be read or holds what no version writes.
+#[expect(clippy::missing_errors_doc, reason = "they are the same for all and stand above")]
+pub trait BooksReader: Send {
+    /// A value stored under a name.
+    fn meta(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Everything that the writer keeps in memory.
+    fn restore(&self) -> Result<Restored, StoreError>;
+
+    /// The payments booked since `from`, oldest first: what screening has to remember.
+    fn each_booked_since(
+        &self,
+        from: Instant,
+        each: &mut dyn FnMut(Past),
+    ) -> Result<(), StoreError>;
+
+    /// A payment by its id.
+    fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError>;
+
+    /// Money that was brought in under this transfer's id.
+    fn funding(&self, id: TransferId) -> Result<Option<Funding>, StoreError>;
+
+    /// A transfer by its number.
+    fn transfer(&self, number: u64) -> Result<Option<TransferRow>, StoreError>;
+
+    /// How many leaves are stored.
+    fn leaf_count(&self) -> Result<u64, StoreError>;
+
+    /// At most `most` leaves from `from` on, in order.
+    fn leaves(&self, from: u64, most: usize) -> Result<Vec<Leaf>, StoreError>;
+
+    /// Instructions to the clearing partner that are neither confirmed nor returned.
+    fn rail_open(&self) -> Result<Vec<RailInstruction>, StoreError>;
+
+    /// Alarms with a number above `after`, oldest first.
+    fn alarms(&self, after: u64, most: usize) -> Result<Vec<(u64, Alarm)>, StoreError>;
+}
+
+impl Archive for Box<dyn BooksReader> {
+    fn payment(&self, id: PaymentId) -> Result<Option<Payment>, ArchiveError> {
+        (**self).payment(id).map_err(|error| ArchiveError(error.to_string()))
+    }
+
+    fn funding(&self, id: TransferId) -> Result<Option<Funding>, ArchiveError> {
+        (**self).funding(id).map_err(|error| ArchiveError(error.to_string()))
+    }
+}
+
+/// The books are the log's source of truth.
+impl LeafSource for Box<dyn BooksReader> {
+    fn count(&self) -> Result<u64, LogError> {
+        self.leaf_count().map_err(|error| LogError::Source(error.to_string()))
+    }
+
+    fn leaves(&self, from: u64, most: usize) -> Result<Vec<Leaf>, LogError> {
+        (**self).leaves(from, most).map_err(|error| LogError::Source(error.to_string()))
+    }
+}
