@@ -13,6 +13,7 @@ mod history;
 mod hold;
 mod index;
 mod pace;
+pub mod reconcile;
 mod restore;
 mod sets;
 mod slot;
