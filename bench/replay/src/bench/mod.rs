@@ -3,6 +3,7 @@
 pub mod disk;
 pub mod load;
 pub mod naive;
+pub mod sprint;
 
 use crate::actor::Actor;
 use crate::client::Client;
@@ -17,6 +18,8 @@ use crate::server::Server;
 use crate::state::State;
 use crate::usage::usage;
 use load::{Load, Payers};
+use sprint::Sprint;
+use tpw_proof::Trust;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -164,17 +167,19 @@ impl Flow {
         let (client, payers) = self.enrol(&server, work).await?;
         let setting = run::setting(&client, None).await?;
         let watch = Watch::new(&client, setting.seen);
+        let trust = run::trust(&client).await?;
         let load = Load { client, payers, audience: setting.audience, watch };
-        // The first seconds fill caches and open connections; they count for nobody.
-        load.closed(64, self.part.min(Duration::from_secs(3))).await?;
+        let mut course = Course { load, trust, pace: PACE_FIRST };
+        // The first seconds fill caches; they count for nobody.
+        course.warm_up(self.part.min(Duration::from_secs(3))).await?;
         let mut rounds = Vec::new();
         for number in 1..=self.rounds {
-            let round = self.round(&load, &server, work).await?;
+            let round = self.round(&mut course, &server, work).await?;
             tell(&line(number, &round));
             rounds.push(round);
         }
         let server_rss_mib = usage(Some(server.pid())).unwrap_or_default().rss_mib;
-        drop(load);
+        drop(course);
         server.stop()?;
         Ok(self.report(rounds, server_rss_mib))
     }
@@ -202,16 +207,20 @@ impl Flow {
         Ok((client, Payers::new(&state, &input, devices)))
     }
 
-    async fn round(&self, load: &Load, server: &Server, work: &Path) -> Result<Round, ReplayError> {
+    async fn round(
+        &self,
+        course: &mut Course,
+        server: &Server,
+        work: &Path,
+    ) -> Result<Round, ReplayError> {
         let disk = disk::measure(&work.join("disk"), 200)?;
         let (naive_path, part) = (work.join("naive.db"), self.part.min(Duration::from_secs(10)));
         let naive = tokio::task::spawn_blocking(move || naive::measure(&naive_path, part)).await;
         let naive = naive.map_err(|error| ReplayError::Check(error.to_string()))??;
-        let open = part_of(server, async { load.open(self.rate, self.part).await }).await?;
+        let open = part_of(server, course.load.open(self.rate, self.part)).await?;
         let mut closed = Vec::new();
         for connections in &self.closed {
-            let part =
-                part_of(server, async { load.closed(*connections, self.part).await }).await?;
+            let part = course.closed(server, *connections, self.part).await?;
             closed.push(Peak { connections: *connections, part });
         }
         Ok(Round { open, closed, naive, disk })
@@ -242,6 +251,63 @@ impl Flow {
         };
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Report { rate: self.rate, cores, server_rss_mib, rounds, medians, ratios }
+    }
+}
+
+/// Payments a second that the first closed loop is prepared for.
+const PACE_FIRST: f64 = 8_000.0;
+
+/// A server under load, and how fast it was.
+struct Course {
+    load: Load,
+    trust: Trust,
+    /// For so many payments a second the next closed loop is prepared. One that runs out of them ends early.
+    pace: f64,
+}
+
+impl Course {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a positive count of payments far below the bounds"
+    )]
+    fn prepare(&self, connections: usize, time: Duration) -> Result<Sprint, ReplayError> {
+        let count = (self.pace * time.as_secs_f64()).ceil() as usize;
+        self.load.prepare(connections, count)
+    }
+
+    async fn warm_up(&mut self, time: Duration) -> Result<(), ReplayError> {
+        let finished = self.prepare(64, time)?.run(time).await?;
+        let loaded = self.load.finish(finished, &self.trust)?;
+        self.learn(per_second(loaded.times.len(), loaded.wall.as_secs_f64()));
+        Ok(())
+    }
+
+    async fn closed(
+        &mut self,
+        server: &Server,
+        connections: usize,
+        time: Duration,
+    ) -> Result<Part, ReplayError> {
+        let sprint = self.prepare(connections, time)?;
+        let mut rest = None;
+        let part = part_of(server, async {
+            let mut finished = sprint.run(time).await?;
+            let loaded = core::mem::take(&mut finished.loaded);
+            rest = Some(finished);
+            Ok(loaded)
+        });
+        let part = part.await?;
+        if let Some(finished) = rest {
+            self.load.finish(finished, &self.trust)?;
+        }
+        self.learn(part.per_s);
+        Ok(part)
+    }
+
+    /// Half as many again as were answered, for parts that go better.
+    fn learn(&mut self, per_s: f64) {
+        self.pace = (per_s * 1.5).max(1_000.0);
     }
 }
 
