@@ -28,6 +28,12 @@ impl TransferKind {
         matches!(self, Self::Transfer | Self::Post | Self::Reverse)
     }
 
+    /// Whether it ends a hold.
+    #[must_use]
+    pub const fn resolves_hold(self) -> bool {
+        matches!(self, Self::Post | Self::Void | Self::Expire)
+    }
+
     /// Whether it refers to an earlier transfer.
     #[must_use]
     pub const fn refers_back(self) -> bool {
@@ -46,6 +52,9 @@ pub struct TransferRequest {
     pub credit: AccountId,
     /// How much of what.
     pub money: Money,
+    /// From when on it counts for the balance by value date; `None` for the time of booking, and never
+    /// after that.
+    pub effective: Option<Instant>,
 }
 
 /// The side of a transfer on which an account stands.
@@ -72,8 +81,10 @@ pub struct TransferRow {
     pub credit: AccountId,
     /// How much of what: of a post, what was posted; of a void or an expiry, what was released.
     pub money: Money,
-    /// When.
+    /// When it was booked.
     pub at: Instant,
+    /// From when on it counts for the balance by value date; not after `at`.
+    pub effective: Instant,
     /// The number of the hold that it resolves or of the transfer that it reverses.
     pub pending: Option<u64>,
     /// The number of the previous transfer on the debited account; 0 for none.
@@ -84,6 +95,9 @@ pub struct TransferRow {
     pub debit_chain: Hash32,
     /// The head of the credited account's chain after this transfer.
     pub credit_chain: Hash32,
+    /// What leaves the pending counters: the whole hold for a post, a void or an expiry, otherwise
+    /// zero. No chain commits to it, for it repeats the hold's amount.
+    pub released: Amount,
 }
 
 /// The bytes are no transfer row.
@@ -95,47 +109,55 @@ const ASSET_CODE_LEN: usize = 11;
 
 impl TransferRow {
     /// Length of the bytes that the chains commit to.
-    pub const LINKED_LEN: usize = 117;
+    pub const LINKED_LEN: usize = 125;
     /// Length of all bytes.
-    pub const LEN: usize = Self::LINKED_LEN + 64;
+    pub const LEN: usize = Self::LINKED_LEN + 80;
     /// What the bytes of a link begin with.
-    pub const CHAIN_PREFIX: &'static [u8] = b"tpw/chain/v1\0";
+    pub const CHAIN_PREFIX: &'static [u8] = b"tpw/chain/v2\0";
 
-    /// The bytes that both chains commit to: all fields but the chain heads, at fixed places.
+    /// The bytes that both chains commit to: all fields but the chain heads
+    /// and what is released, at fixed places.
     #[must_use]
     pub fn linked_bytes(&self) -> [u8; Self::LINKED_LEN] {
         let mut out = [0; Self::LINKED_LEN];
-        let mut code = [0_u8; ASSET_CODE_LEN];
-        for (to, from) in code.iter_mut().zip(self.money.asset.code().bytes()) {
-            *to = from;
-        }
-        let mut place = out.iter_mut();
-        let mut put = |bytes: &[u8]| {
-            // `bytes` first: `zip` must not take a place that it then has no byte for.
-            for (from, to) in bytes.iter().zip(place.by_ref()) {
-                *to = *from;
-            }
-        };
-        put(&self.number.to_be_bytes());
-        put(self.id.as_bytes());
-        put(&[self.kind.number()]);
-        put(self.debit.as_bytes());
-        put(self.credit.as_bytes());
-        put(&code);
-        put(&[self.money.asset.scale()]);
-        put(&self.money.amount.minor().to_be_bytes());
-        put(&self.at.unix_ms().to_be_bytes());
-        put(&self.pending.unwrap_or(0).to_be_bytes());
-        put(&self.prev_debit.to_be_bytes());
-        put(&self.prev_credit.to_be_bytes());
+        self.write_linked(&mut out);
         out
     }
 
-    /// All bytes: those that the chains commit to, then both chain heads.
+    fn write_linked(&self, out: &mut [u8; Self::LINKED_LEN]) {
+        let mut rest = out.as_mut_slice();
+        let mut put = |bytes: &[u8], width: usize| {
+            // The widths add up to the length, and no field is longer than its width.
+            if let Some((field, after)) = core::mem::take(&mut rest).split_at_mut_checked(width) {
+                if let Some(place) = field.get_mut(..bytes.len()) {
+                    place.copy_from_slice(bytes);
+                }
+                rest = after;
+            }
+        };
+        put(&self.number.to_be_bytes(), 8);
+        put(self.id.as_bytes(), 16);
+        put(&[self.kind.number()], 1);
+        put(self.debit.as_bytes(), 16);
+        put(self.credit.as_bytes(), 16);
+        put(&asset_bytes(&self.money.asset), ASSET_CODE_LEN + 1);
+        put(&self.money.amount.minor().to_be_bytes(), 16);
+        put(&self.at.unix_ms().to_be_bytes(), 8);
+        put(&self.effective.unix_ms().to_be_bytes(), 8);
+        put(&self.pending.unwrap_or(0).to_be_bytes(), 8);
+        put(&self.prev_debit.to_be_bytes(), 8);
+        put(&self.prev_credit.to_be_bytes(), 8);
+    }
+
+    /// All bytes: those that the chains commit to, both chain heads, and what is released.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let parts: [&[u8]; 3] =
-            [&self.linked_bytes(), self.debit_chain.as_bytes(), self.credit_chain.as_bytes()];
+        let parts: [&[u8]; 4] = [
+            &self.linked_bytes(),
+            self.debit_chain.as_bytes(),
+            self.credit_chain.as_bytes(),
+            &self.released.minor().to_be_bytes(),
+        ];
         parts.concat()
     }
 
@@ -156,18 +178,22 @@ impl TransferRow {
             debit: AccountId::from_bytes(cursor.take("debit")?),
             credit: AccountId::from_bytes(cursor.take("credit")?),
             money: cursor.money()?,
-            at: Instant::from_unix_ms(cursor.number("at")?).ok_or(RowError("at"))?,
+            at: cursor.time("at")?,
+            effective: cursor.time("effective")?,
             pending: Some(cursor.number("pending")?).filter(|number| *number != 0),
             prev_debit: cursor.number("prev_debit")?,
             prev_credit: cursor.number("prev_credit")?,
             debit_chain: Hash32::new(cursor.take("debit_chain")?),
             credit_chain: Hash32::new(cursor.take("credit_chain")?),
+            released: Amount::from_minor(u128::from_be_bytes(cursor.take("released")?)),
         };
         row.check()?;
+        row.check_released()?;
         Ok(row)
     }
 
-    /// Checks what holds for every row by itself, whoever made it.
+    /// Checks what holds for every row by itself, whoever made it. What is released is not looked at:
+    /// a statement need not say it.
     pub(crate) fn check(&self) -> Result<(), RowError> {
         let referred = self.pending.unwrap_or(0);
         match () {
@@ -178,8 +204,21 @@ impl TransferRow {
             () if referred >= self.number => Err(RowError("pending")),
             () if self.prev_debit >= self.number => Err(RowError("prev_debit")),
             () if self.prev_credit >= self.number => Err(RowError("prev_credit")),
+            () if self.effective > self.at => Err(RowError("effective")),
             () => Ok(()),
         }
+    }
+
+    /// Checks that what is released fits what the transfer did.
+    pub(crate) fn check_released(&self) -> Result<(), RowError> {
+        let fits = match self.kind {
+            TransferKind::Transfer | TransferKind::Hold | TransferKind::Reverse => {
+                self.released.is_zero()
+            }
+            TransferKind::Post => self.released >= self.money.amount,
+            TransferKind::Void | TransferKind::Expire => self.released == self.money.amount,
+        };
+        if fits { Ok(()) } else { Err(RowError("released")) }
     }
 
     /// The head of a chain after this row, given the head before it and the account's side.
@@ -213,6 +252,18 @@ impl TransferRow {
     }
 }
 
+/// An asset's code, filled up with zeros, and its scale.
+pub(crate) fn asset_bytes(asset: &Asset) -> [u8; ASSET_CODE_LEN + 1] {
+    let mut bytes = [0; ASSET_CODE_LEN + 1];
+    for (to, from) in bytes.iter_mut().zip(asset.code().bytes().take(ASSET_CODE_LEN)) {
+        *to = from;
+    }
+    if let Some(last) = bytes.last_mut() {
+        *last = asset.scale();
+    }
+    bytes
+}
+
 /// One link: SHA-256 over prefix, head, side and row. Every part has a fixed length, so the borders
 /// between them are certain.
 pub(crate) fn link(row: &[u8; TransferRow::LINKED_LEN], head: &Hash32, side: Side) -> Hash32 {
@@ -234,6 +285,10 @@ impl Cursor<'_> {
 
     fn number(&mut self, field: &'static str) -> Result<u64, RowError> {
         self.take(field).map(u64::from_be_bytes)
+    }
+
+    fn time(&mut self, field: &'static str) -> Result<Instant, RowError> {
+        Instant::from_unix_ms(self.number(field)?).ok_or(RowError(field))
     }
 
     fn money(&mut self) -> Result<Money, RowError> {

@@ -7,8 +7,13 @@ use tpw_core::{
     TransferId,
 };
 use tpw_crypto::{Algorithm, PublicKey};
-use tpw_flow::{Alarm, AlarmKind, CodeGrant, Device, Owner, Person, RailInstruction};
-use tpw_ledger::{Account, AccountKind, Frozen, HoldRow, Limits, TransferKind, TransferRow};
+use tpw_flow::{
+    Alarm, AlarmKind, Burnt, CodeGrant, Device, EventKind, EventRow, OrderRefusal, Owner, Person,
+    RailInstruction,
+};
+use tpw_ledger::{
+    Account, AccountKind, AccountState, Frozen, HoldRow, Limits, TransferKind, TransferRow,
+};
 
 /// A number for a column: SQLite's integers are signed. Numbers and times stay far below the limit.
 pub(super) fn int(value: u64) -> i64 {
@@ -71,6 +76,24 @@ impl<'a> Columns<'a> {
         self.checked(Instant::from_unix_ms(ms))
     }
 
+    fn maybe_time(&mut self) -> Read<Option<Instant>> {
+        let Some(ms) = self.maybe_uint()? else { return Ok(None) };
+        self.checked(Instant::from_unix_ms(ms)).map(Some)
+    }
+
+    pub(super) fn burnt(&mut self) -> Read<Burnt> {
+        let why = self.small()?;
+        let why = self.checked(OrderRefusal::from_number(why))?;
+        Ok(Burnt { why, fingerprint: self.hash()?, at: self.time()? })
+    }
+
+    pub(super) fn event(&mut self) -> Read<EventRow> {
+        let (seq, position, at) = (self.uint()?, self.uint()?, self.time()?);
+        let kind = self.small()?;
+        let kind = self.checked(EventKind::from_number(kind))?;
+        Ok(EventRow { seq, position, at, kind, subject: self.fixed()? })
+    }
+
     pub(super) fn bytes(&mut self) -> Read<Vec<u8>> {
         self.get()
     }
@@ -102,6 +125,11 @@ impl<'a> Columns<'a> {
 
     fn person_id(&mut self) -> Read<PersonId> {
         self.fixed().map(PersonId::from_bytes)
+    }
+
+    fn maybe_person(&mut self) -> Read<Option<PersonId>> {
+        let person: Option<Vec<u8>> = self.get()?;
+        person.map(|b| PersonId::from_slice(&b).ok_or_else(|| self.damaged())).transpose()
     }
 
     fn transfer_id(&mut self) -> Read<TransferId> {
@@ -157,16 +185,17 @@ impl<'a> Columns<'a> {
     }
 
     pub(super) fn owner(&mut self) -> Read<(AccountId, Owner)> {
-        let account = self.account_id()?;
-        let person: Option<Vec<u8>> = self.get()?;
-        let person = person.map(|b| PersonId::from_slice(&b).ok_or_else(|| self.damaged()));
-        Ok((account, Owner { person: person.transpose()?, label: self.name()? }))
+        let (account, person) = (self.account_id()?, self.maybe_person()?);
+        Ok((account, Owner { person, label: self.name()? }))
     }
 
     pub(super) fn account(&mut self) -> Read<Account> {
         let (id, asset) = (self.account_id()?, self.asset()?);
         let kind = self.small()?;
         let kind = self.checked(AccountKind::from_number(kind))?;
+        let owner = self.maybe_person()?;
+        let state = self.small()?;
+        let state = self.checked(AccountState::from_number(state))?;
         let frozen = self.small()?;
         let frozen = self.checked(Frozen::from_bits(frozen))?;
         let limits = Limits::NONE
@@ -176,6 +205,8 @@ impl<'a> Columns<'a> {
             id,
             asset,
             kind,
+            owner,
+            state,
             frozen,
             limits,
             debits_posted: self.amount()?,
@@ -203,19 +234,24 @@ impl<'a> Columns<'a> {
     pub(super) fn transfer(&mut self) -> Read<TransferRow> {
         let (number, id) = (self.uint()?, self.transfer_id()?);
         let kind = self.small()?;
+        let kind = self.checked(TransferKind::from_number(kind))?;
+        let (debit, credit) = (self.account_id()?, self.account_id()?);
+        let (money, at) = (self.money()?, self.time()?);
         Ok(TransferRow {
             number,
             id,
-            kind: self.checked(TransferKind::from_number(kind))?,
-            debit: self.account_id()?,
-            credit: self.account_id()?,
-            money: self.money()?,
-            at: self.time()?,
+            kind,
+            debit,
+            credit,
+            money,
+            at,
+            effective: self.maybe_time()?.unwrap_or(at),
             pending: self.maybe_uint()?,
             prev_debit: self.uint()?,
             prev_credit: self.uint()?,
             debit_chain: self.hash()?,
             credit_chain: self.hash()?,
+            released: self.maybe_amount()?.unwrap_or(Amount::ZERO),
         })
     }
 

@@ -1,15 +1,20 @@
 //! What the test files share: ids, money, and a store that keeps what a real store would.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use std::collections::BTreeMap;
-use tpw_core::{AccountId, Amount, Asset, Instant, Money, TransferId};
+use std::collections::{BTreeMap, BTreeSet};
+use tpw_core::{AccountId, AccountSetId, Amount, Asset, Instant, Money, TransferId};
 use tpw_ledger::{
-    Account, AccountKind, Changes, HoldChange, HoldRow, Ledger, LedgerError, Limits, NewAccount,
-    Operation, TransferRequest, TransferRow,
+    Account, AccountKind, Changes, HoldChange, HoldRow, Ledger, LedgerError, Limits, Mark,
+    Membership, MembershipChange, NewAccount, Operation, Restoring, SetRow, TransferRequest,
+    TransferRow, VelocityRow, WatchRow,
 };
 
 pub(crate) fn account(n: u8) -> AccountId {
     AccountId::from_bytes([n; 16])
+}
+
+pub(crate) fn set(n: u8) -> AccountSetId {
+    AccountSetId::from_bytes([n; 16])
 }
 
 pub(crate) fn transfer(n: u64) -> TransferId {
@@ -33,11 +38,18 @@ pub(crate) fn at(ms: u64) -> Instant {
 }
 
 pub(crate) fn leg(id: u64, debit: u8, credit: u8, money: Money) -> TransferRequest {
-    TransferRequest { id: transfer(id), debit: account(debit), credit: account(credit), money }
+    TransferRequest {
+        id: transfer(id),
+        debit: account(debit),
+        credit: account(credit),
+        money,
+        effective: None,
+    }
 }
 
 pub(crate) fn new_account(n: u8, asset_text: &str, kind: AccountKind) -> NewAccount {
-    NewAccount { id: account(n), asset: asset(asset_text), kind, limits: Limits::NONE }
+    let (id, asset) = (account(n), asset(asset_text));
+    NewAccount { id, asset, kind, owner: None, limits: Limits::NONE }
 }
 
 /// Account 0 issues, accounts 1 to 3 are customers, all in `USD/2`; 4 is a customer in `CNY/2`.
@@ -62,6 +74,28 @@ pub(crate) fn refused(ledger: &mut Ledger, op: Operation<'_>, now: Instant) -> L
     error
 }
 
+/// A ledger from rows, as a start makes it.
+pub(crate) fn rebuild(
+    accounts: &[Account],
+    transfers: &[TransferRow],
+    holds: &[HoldRow],
+) -> Result<Ledger, LedgerError> {
+    replay(Ledger::restoring(accounts.iter().copied())?, transfers, holds)
+}
+
+fn replay(
+    mut restoring: Restoring,
+    transfers: &[TransferRow],
+    holds: &[HoldRow],
+) -> Result<Ledger, LedgerError> {
+    let from = restoring.replay_from();
+    for row in transfers.iter().filter(|row| row.number >= from) {
+        restoring.replay(row)?;
+    }
+    let last = transfers.last().map_or(0, |row| row.number);
+    restoring.finish(holds.iter().copied(), last)
+}
+
 /// Rows as a real store keeps them.
 #[derive(Default)]
 pub(crate) struct Store {
@@ -69,16 +103,32 @@ pub(crate) struct Store {
     accounts: BTreeMap<AccountId, Account>,
     pub(crate) transfers: Vec<TransferRow>,
     holds: BTreeMap<TransferId, HoldRow>,
+    pub(crate) marks: Vec<Mark>,
+    velocities: BTreeMap<(AccountId, u8), VelocityRow>,
+    sets: Vec<SetRow>,
+    memberships: BTreeSet<Membership>,
+    watches: BTreeMap<AccountId, WatchRow>,
 }
 
 impl Store {
     pub(crate) fn commit(&mut self, changes: Changes) {
-        for row in changes.accounts {
+        for row in changes.saves {
             if self.accounts.insert(row.id, row).is_none() {
                 self.order.push(row.id);
             }
         }
         self.transfers.extend(changes.transfers);
+        self.marks.extend(changes.marks);
+        let velocities = changes.velocities.into_iter();
+        self.velocities.extend(velocities.map(|row| ((row.account, row.place), row)));
+        self.sets.extend(changes.sets);
+        for change in changes.memberships {
+            match change {
+                MembershipChange::Joined(row) => assert!(self.memberships.insert(row)),
+                MembershipChange::Left(row) => assert!(self.memberships.remove(&row)),
+            }
+        }
+        self.watches.extend(changes.watches.into_iter().map(|row| (row.account, row)));
         for change in changes.holds {
             match change {
                 HoldChange::Opened(hold) => assert!(self.holds.insert(hold.id, hold).is_none()),
@@ -99,8 +149,11 @@ impl Store {
     }
 
     pub(crate) fn rebuild(&self) -> Result<Ledger, LedgerError> {
-        let last = self.transfers.last().map_or(0, |row| row.number);
-        Ledger::from_rows(self.accounts().into_iter(), self.holds().into_iter(), last)
+        let mut restoring = Ledger::restoring(self.accounts().into_iter())?;
+        restoring.velocities(self.velocities.values().copied())?;
+        restoring.watches(self.watches.values().copied())?;
+        restoring.sets(self.sets.iter().copied(), self.memberships.iter().copied())?;
+        replay(restoring, &self.transfers, &self.holds())
     }
 
     /// The transfers of one account, in order.
