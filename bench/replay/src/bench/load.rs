@@ -164,7 +164,8 @@ impl Load {
             while due < time && due <= began.elapsed() {
                 // Nobody free is the server's delay: the payment stays due, and its time runs on.
                 let Some((one, payee)) = self.payers.take() else { break };
-                let (client, statement) = (Arc::clone(&self.client), self.statement_after(&one, one.head, payee)?);
+                let (client, statement) =
+                    (Arc::clone(&self.client), self.statement_after(&one, one.head, payee)?);
                 let since = began.checked_add(due).unwrap_or(began);
                 open.spawn(async move {
                     let told = pay::send(&client, &statement).await?;

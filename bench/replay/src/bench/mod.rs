@@ -18,12 +18,12 @@ use crate::server::Server;
 use crate::state::State;
 use crate::usage::usage;
 use load::{Load, Payers};
-use sprint::Sprint;
-use tpw_proof::Trust;
 use serde::Serialize;
+use sprint::Sprint;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tpw_proof::Trust;
 
 /// The bound on the 99th percentile, in milliseconds: the quality bar of the flow.
 const P99_BAR_MS: f64 = 200.0;

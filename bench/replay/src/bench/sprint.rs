@@ -167,8 +167,7 @@ impl Sprint {
         for (lane, stream) in self.lanes.into_iter().zip(streams) {
             running.spawn(run_lane(lane, stream, began, time));
         }
-        let mut all =
-            Finished { loaded: Loaded::default(), kept: Vec::new(), payers: Vec::new() };
+        let mut all = Finished { loaded: Loaded::default(), kept: Vec::new(), payers: Vec::new() };
         while let Some(ran) = running.join_next().await {
             let ran = ran.map_err(|error| ReplayError::Check(error.to_string()))??;
             all.loaded.times.extend(ran.loaded.times);
@@ -228,9 +227,9 @@ fn heading(bytes: &[u8]) -> Option<Result<Heading, ReplayError>> {
     let read = head.and_then(|head| {
         let status = head.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
         let field = |name: &str| {
-            head.split("\r\n").filter_map(|line| line.split_once(": ")).find_map(|(found, value)| {
-                found.eq_ignore_ascii_case(name).then_some(value)
-            })
+            head.split("\r\n")
+                .filter_map(|line| line.split_once(": "))
+                .find_map(|(found, value)| found.eq_ignore_ascii_case(name).then_some(value))
         };
         let length: usize = field("content-length")?.parse().ok()?;
         let body_at = end.checked_add(4)?;

@@ -108,7 +108,9 @@ async fn a_payment_from_request_to_receipt() {
     let raw = server.send("POST", "/v1/payments", &headers, signed.bytes.clone()).await;
     assert_eq!((raw.status.as_u16(), raw.json()), (200, first.json()));
     // With the receipt's own name among what is taken, the receipt is the answer.
-    for accept in ["application/vnd.tpw.receipt+cbor", "text/html, Application/VND.tpw.receipt+cbor;q=0.9"] {
+    for accept in
+        ["application/vnd.tpw.receipt+cbor", "text/html, Application/VND.tpw.receipt+cbor;q=0.9"]
+    {
         let headers = [headers[0], headers[1], ("accept", accept)];
         let alone = server.send("POST", "/v1/payments", &headers, signed.bytes.clone()).await;
         assert_eq!(alone.status, 200);
