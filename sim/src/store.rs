@@ -147,7 +147,6 @@ impl Store {
         registry.people.extend(changes.people.iter().map(|p| (p.id, p.clone())));
         changes.devices.iter().for_each(|device| registry.add_device(device.clone()));
         registry.codes.extend(changes.codes.iter().copied());
-        registry.owners.extend(changes.owners.iter().cloned());
         if self.defect != Some(Defect::StoreDropsChains) {
             let chains = changes.chains.iter();
             registry
@@ -270,7 +269,6 @@ fn copy(registry: &Registry) -> Registry {
         people: registry.people.clone(),
         devices: registry.devices.clone(),
         codes: registry.codes.clone(),
-        owners: registry.owners.clone(),
         chains: registry.chains.clone(),
         by_jwk: registry.by_jwk.clone(),
         by_cose: registry.by_cose.clone(),

@@ -20,6 +20,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("tpw", 5),
     ("tpw-sim", 6),
     ("replay", 6),
+    ("bench-ledger", 7),
     ("xtask", 6),
 ];
 

@@ -19,9 +19,9 @@ use crate::state::State;
 use crate::usage::usage;
 use load::{Load, Payers};
 use serde::Serialize;
-use sprint::Sprint;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tpw_proof::Trust;
 
@@ -161,6 +161,25 @@ impl Flow {
     /// # Errors
     /// [`ReplayError`].
     pub async fn run(&self, work: &Path) -> Result<Report, ReplayError> {
+        let stage = self.set_up(work).await?;
+        let mut rounds = Vec::new();
+        for number in 1..=self.rounds {
+            let round = self.round(&stage, work).await?;
+            tell(&line(number, &round));
+            rounds.push(round);
+        }
+        let server_rss_mib = usage(Some(stage.server.pid())).unwrap_or_default().rss_mib;
+        let Stage { server, load, .. } = stage;
+        drop(load);
+        server.stop()?;
+        Ok(self.report(rounds, server_rss_mib))
+    }
+
+    /// Starts a server, enrols the payers and lets it get warm.
+    ///
+    /// # Errors
+    /// [`ReplayError`].
+    pub async fn set_up(&self, work: &Path) -> Result<Stage, ReplayError> {
         let rules = work.join("rules.toml");
         std::fs::write(&rules, RULES).map_err(ReplayError::io("write", &rules))?;
         let server = Server::start(&self.tpw, &work.join("data"), Some(&rules))?;
@@ -169,19 +188,10 @@ impl Flow {
         let watch = Watch::new(&client, setting.seen);
         let trust = run::trust(&client).await?;
         let load = Load { client, payers, audience: setting.audience, watch };
-        let mut course = Course { load, trust, pace: PACE_FIRST };
+        let stage = Stage { server, load, trust, pace: AtomicU64::new(PACE_FIRST) };
         // The first seconds fill caches; they count for nobody.
-        course.warm_up(self.part.min(Duration::from_secs(3))).await?;
-        let mut rounds = Vec::new();
-        for number in 1..=self.rounds {
-            let round = self.round(&mut course, &server, work).await?;
-            tell(&line(number, &round));
-            rounds.push(round);
-        }
-        let server_rss_mib = usage(Some(server.pid())).unwrap_or_default().rss_mib;
-        drop(course);
-        server.stop()?;
-        Ok(self.report(rounds, server_rss_mib))
+        stage.closed(64, self.part.min(Duration::from_secs(3))).await?;
+        Ok(stage)
     }
 
     async fn enrol(
@@ -207,20 +217,15 @@ impl Flow {
         Ok((client, Payers::new(&state, &input, devices)))
     }
 
-    async fn round(
-        &self,
-        course: &mut Course,
-        server: &Server,
-        work: &Path,
-    ) -> Result<Round, ReplayError> {
+    async fn round(&self, stage: &Stage, work: &Path) -> Result<Round, ReplayError> {
         let disk = disk::measure(&work.join("disk"), 200)?;
         let (naive_path, part) = (work.join("naive.db"), self.part.min(Duration::from_secs(10)));
         let naive = tokio::task::spawn_blocking(move || naive::measure(&naive_path, part)).await;
         let naive = naive.map_err(|error| ReplayError::Check(error.to_string()))??;
-        let open = part_of(server, course.load.open(self.rate, self.part)).await?;
+        let open = part_of(&stage.server, stage.load.open(self.rate, self.part)).await?;
         let mut closed = Vec::new();
         for connections in &self.closed {
-            let part = course.closed(server, *connections, self.part).await?;
+            let part = stage.closed(*connections, self.part).await?;
             closed.push(Peak { connections: *connections, part });
         }
         Ok(Round { open, closed, naive, disk })
@@ -255,43 +260,33 @@ impl Flow {
 }
 
 /// Payments a second that the first closed loop is prepared for.
-const PACE_FIRST: f64 = 8_000.0;
+const PACE_FIRST: u64 = 8_000;
 
-/// A server under load, and how fast it was.
-struct Course {
-    load: Load,
+/// A server with people who pay, ready for load.
+#[derive(Debug)]
+pub struct Stage {
+    /// The server.
+    pub server: Server,
+    /// Who pays.
+    pub load: Load,
+    /// By which receipts are judged.
     trust: Trust,
     /// For so many payments a second the next closed loop is prepared. One that runs out of them ends early.
-    pace: f64,
+    pace: AtomicU64,
 }
 
-impl Course {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a positive count of payments far below the bounds"
-    )]
-    fn prepare(&self, connections: usize, time: Duration) -> Result<Sprint, ReplayError> {
-        let count = (self.pace * time.as_secs_f64()).ceil() as usize;
-        self.load.prepare(connections, count)
-    }
-
-    async fn warm_up(&mut self, time: Duration) -> Result<(), ReplayError> {
-        let finished = self.prepare(64, time)?.run(time).await?;
-        let loaded = self.load.finish(finished, &self.trust)?;
-        self.learn(per_second(loaded.times.len(), loaded.wall.as_secs_f64()));
-        Ok(())
-    }
-
-    async fn closed(
-        &mut self,
-        server: &Server,
-        connections: usize,
-        time: Duration,
-    ) -> Result<Part, ReplayError> {
-        let sprint = self.prepare(connections, time)?;
+impl Stage {
+    /// Keeps `connections` payments under way for `time`.
+    ///
+    /// # Errors
+    /// [`ReplayError`].
+    pub async fn closed(&self, connections: usize, time: Duration) -> Result<Part, ReplayError> {
+        let each_ms =
+            u128::from(self.pace.load(Ordering::Relaxed)).saturating_mul(time.as_millis());
+        let count = usize::try_from(each_ms / 1000).unwrap_or(usize::MAX);
+        let sprint = self.load.prepare(connections, count)?;
         let mut rest = None;
-        let part = part_of(server, async {
+        let part = part_of(&self.server, async {
             let mut finished = sprint.run(time).await?;
             let loaded = core::mem::take(&mut finished.loaded);
             rest = Some(finished);
@@ -306,8 +301,13 @@ impl Course {
     }
 
     /// Half as many again as were answered, for parts that go better.
-    fn learn(&mut self, per_s: f64) {
-        self.pace = (per_s * 1.5).max(1_000.0);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a positive count of payments far below the bounds"
+    )]
+    fn learn(&self, per_s: f64) {
+        self.pace.store((per_s * 1.5).max(1_000.0) as u64, Ordering::Relaxed);
     }
 }
 

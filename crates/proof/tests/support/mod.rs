@@ -155,7 +155,7 @@ impl World {
             path,
             checkpoint: &checkpoint,
             root_signature: &root_signature,
-            timestamps: &[token.clone()],
+            timestamps: core::slice::from_ref(&token),
             trust_hash,
         });
         // The other way to a receipt, from the part that all under one checkpoint share, gives the same file.
