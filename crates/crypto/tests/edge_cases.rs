@@ -3,6 +3,8 @@
 //! cases in "Taming the many EdDSAs" (Chalkias, Garillot, Nikolaenko 2020), most of which must not hold; among them one
 //! that a batch equation accepts. The answers expected are those of the plain equation `[s]B - [k]A = R`.
 
+#![expect(clippy::unwrap_used, reason = "helpers of the tests, outside their functions")]
+
 use core::num::NonZeroUsize;
 use tpw_crypto::{Algorithm, Check, CryptoError, PublicKey, verify_each};
 
