@@ -1,0 +1,346 @@
+//! What is stored of a batch of changes, table by table.
+
+use super::row::Id;
+use super::sheet::{Cells, Kind, Sheet, Table};
+use crate::books::StoreError;
+use std::collections::HashMap;
+use std::hash::Hash;
+use tpw_flow::{Changes, Payment, Rail, stored};
+use tpw_ledger::{Account, HoldChange, TransferRow};
+
+/// Everything that one transaction writes.
+#[derive(Default)]
+pub(super) struct Batch {
+    /// New and changed rows, in the order in which they are written.
+    pub(super) sheets: Vec<Sheet>,
+    /// Rows that go after that: a statement, and the ids in it.
+    pub(super) deletions: Vec<(&'static str, Vec<Id>)>,
+}
+
+impl Batch {
+    pub(super) fn of(changes: &Changes) -> Result<Self, StoreError> {
+        let mut batch = Self::default();
+        batch.registry(changes);
+        batch.ledger(&changes.ledger);
+        batch.payments(changes)?;
+        batch.rest(changes);
+        Ok(batch)
+    }
+
+    pub(super) fn of_meta(key: &str, value: &[u8]) -> Self {
+        let mut batch = Self::default();
+        batch.put(&META, std::iter::once((key, value)), |(key, value), cells| {
+            cells.text(key).bytes(value);
+        });
+        batch
+    }
+
+    fn put<T>(
+        &mut self,
+        table: &'static Table,
+        items: impl ExactSizeIterator<Item = T>,
+        write: impl FnMut(T, &mut Cells),
+    ) {
+        self.sheets.extend(Sheet::of(table, items, write));
+    }
+
+    fn registry(&mut self, changes: &Changes) {
+        let people = last_of(&changes.people, |person| person.id);
+        self.put(&PERSON, people.into_iter(), |person, cells| {
+            cells.id(person.id.as_bytes()).text(person.name.as_str()).time(person.added);
+        });
+        let devices = last_of(&changes.devices, |device| device.id);
+        self.put(&DEVICE, devices.into_iter(), |device, cells| {
+            cells.id(device.id.as_bytes()).id(device.person.as_bytes());
+            cells.text(device.key.algorithm().name()).bytes(device.key.as_bytes());
+            cells.time(device.enrolled).maybe(device.revoked, Cells::time);
+        });
+        let codes = last_of(&changes.codes, |(hash, _)| *hash);
+        self.put(&CODE, codes.into_iter(), |(hash, grant), cells| {
+            cells.hash(hash).id(grant.person.as_bytes()).time(grant.expires);
+            cells.maybe(grant.used_by, |cells, device| cells.id(device.as_bytes()));
+        });
+        self.put(&OWNER, changes.owners.iter(), |(account, owner), cells| {
+            cells.id(account.as_bytes());
+            cells.maybe(owner.person, |cells, person| cells.id(person.as_bytes()));
+            cells.text(owner.label.as_str());
+        });
+        let chains = last_of(&changes.chains, |(device, account, _)| (*device, *account));
+        self.put(&CHAIN, chains.into_iter(), |(device, account, head), cells| {
+            cells.id(device.as_bytes()).id(account.as_bytes()).int(head.sequence).hash(&head.hash);
+        });
+    }
+
+    fn ledger(&mut self, changes: &tpw_ledger::Changes) {
+        self.put(&ACCOUNT, changes.accounts.iter(), account);
+        self.put(&TRANSFER, changes.transfers.iter(), transfer);
+        let opened: Vec<_> = changes
+            .holds
+            .iter()
+            .filter_map(|change| match change {
+                HoldChange::Opened(hold) => Some(hold),
+                HoldChange::Resolved { .. } => None,
+            })
+            .collect();
+        self.put(&HOLD, opened.into_iter(), |hold, cells| {
+            cells.id(hold.id.as_bytes()).int(hold.number);
+            cells.id(hold.debit.as_bytes()).id(hold.credit.as_bytes());
+            cells.display(&hold.money.asset).amount(hold.money.amount).time(hold.expires);
+        });
+        let resolved = changes.holds.iter().filter_map(|change| match change {
+            HoldChange::Opened(_) => None,
+            HoldChange::Resolved { hold, .. } => Some(Id(*hold.as_bytes())),
+        });
+        self.deletions.push(("DELETE FROM hold WHERE id = ANY ($1)", resolved.collect()));
+    }
+
+    fn payments(&mut self, changes: &Changes) -> Result<(), StoreError> {
+        let latest = last_of(&changes.payments, |payment| payment.id());
+        let rows: Result<Vec<_>, _> =
+            latest.iter().map(|payment| PaymentRow::of(payment)).collect();
+        let rows = rows.map_err(|NotAtRest| StoreError::Damaged { what: "payment" })?;
+        self.put(&PAYMENT, rows.iter(), PaymentRow::write);
+        let settled = latest.iter().filter(|payment| is_settled(payment));
+        let settled = settled.map(|payment| Id(*payment.id().as_bytes())).collect();
+        self.deletions.push(("DELETE FROM rail WHERE payment = ANY ($1)", settled));
+        Ok(())
+    }
+
+    fn rest(&mut self, changes: &Changes) {
+        self.put(&LEAF, changes.leaves.iter(), |row, cells| {
+            cells.int(row.index).bytes(row.leaf.as_bytes());
+            cells.maybe(row.payment, |cells, payment| cells.id(payment.as_bytes()));
+        });
+        self.put(&RAIL, changes.rail.iter(), |rail, cells| {
+            cells.id(rail.payment.as_bytes()).id(rail.account.as_bytes());
+            cells.display(&rail.money.asset).amount(rail.money.amount);
+            cells.text(&rail.purpose).time(rail.at);
+        });
+        self.put(&FUNDING, changes.fundings.iter(), |(id, funding), cells| {
+            cells.id(id.as_bytes()).id(funding.account.as_bytes()).amount(funding.amount);
+        });
+        self.put(&ALARM, changes.alarms.iter(), |alarm, cells| {
+            cells.text(alarm.kind.code()).time(alarm.at);
+            cells.id(alarm.device.as_bytes()).id(alarm.payment.as_bytes());
+            cells.int(alarm.head.size).hash(&alarm.head.root);
+        });
+    }
+}
+
+/// The items less those that a later one of the same key replaces, in the order in which the keys came first: one
+/// statement may touch a row only once.
+fn last_of<T, K: Eq + Hash>(items: &[T], key: impl Fn(&T) -> K) -> Vec<&T> {
+    let mut last: HashMap<K, &T> = items.iter().map(|item| (key(item), item)).collect();
+    items.iter().filter_map(|item| last.remove(&key(item))).collect()
+}
+
+fn account(a: &Account, cells: &mut Cells) {
+    cells.id(a.id.as_bytes()).display(&a.asset).small(a.kind.number()).small(a.frozen.bits());
+    cells.maybe(a.limits.debit_max_per_transfer(), Cells::amount);
+    cells.maybe(a.limits.balance_max(), Cells::amount);
+    cells.amount(a.debits_posted).amount(a.credits_posted);
+    cells.amount(a.debits_pending).amount(a.credits_pending);
+    cells.int(a.transfers).int(a.last).hash(&a.chain).time(a.opened);
+}
+
+fn transfer(row: &TransferRow, cells: &mut Cells) {
+    cells.int(row.number).int(row.prev_debit).int(row.prev_credit);
+    cells.maybe(row.pending, Cells::int).time(row.at).id(row.id.as_bytes());
+    cells.id(row.debit.as_bytes()).id(row.credit.as_bytes()).small(row.kind.number());
+    cells.display(&row.money.asset).amount(row.money.amount);
+    cells.hash(&row.debit_chain).hash(&row.credit_chain);
+}
+
+/// A payment between two states, which is never to be stored.
+struct NotAtRest;
+
+struct PaymentRow<'a> {
+    payment: &'a Payment,
+    status: u8,
+    received: tpw_core::Instant,
+    state: Vec<u8>,
+}
+
+impl<'a> PaymentRow<'a> {
+    fn of(payment: &'a Payment) -> Result<Self, NotAtRest> {
+        let state = stored::to_bytes(payment).ok_or(NotAtRest)?;
+        let status = payment.status().ok_or(NotAtRest)?.number();
+        let status = u8::try_from(status).map_err(|_| NotAtRest)?;
+        let received = payment.received().ok_or(NotAtRest)?;
+        Ok(Self { payment, status, received, state })
+    }
+
+    fn write(row: &Self, cells: &mut Cells) {
+        let intent = row.payment.intake().intent();
+        cells.id(intent.payment.as_bytes()).small(row.status).time(row.received);
+        cells.id(intent.payer.as_bytes()).id(intent.payee.as_bytes());
+        cells.display(&intent.money.asset).amount(intent.money.amount);
+        cells.id(intent.device.as_bytes()).bytes(&row.state);
+    }
+}
+
+/// Whether the clearing partner has nothing more to do for it.
+fn is_settled(payment: &Payment) -> bool {
+    match payment {
+        Payment::Booked(booked) => booked.rail() == Rail::Confirmed,
+        Payment::Compensated(_) => true,
+        _ => false,
+    }
+}
+
+const META: Table = Table {
+    name: "meta",
+    columns: &[("key", Kind::Text), ("value", Kind::Bytes)],
+    conflict: "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+};
+const PERSON: Table = Table {
+    name: "person",
+    columns: &[("id", Kind::Uuid), ("name", Kind::Text), ("added", Kind::Time)],
+    conflict: "",
+};
+const DEVICE: Table = Table {
+    name: "device",
+    columns: &[
+        ("id", Kind::Uuid),
+        ("person", Kind::Uuid),
+        ("algorithm", Kind::Text),
+        ("key", Kind::Bytes),
+        ("enrolled", Kind::Time),
+        ("revoked", Kind::Time),
+    ],
+    conflict: "ON CONFLICT (id) DO UPDATE SET revoked = excluded.revoked",
+};
+const CODE: Table = Table {
+    name: "code",
+    columns: &[
+        ("hash", Kind::Bytes),
+        ("person", Kind::Uuid),
+        ("expires", Kind::Time),
+        ("used_by", Kind::Uuid),
+    ],
+    conflict: "ON CONFLICT (hash) DO UPDATE SET used_by = excluded.used_by",
+};
+const ACCOUNT: Table = Table {
+    name: "account",
+    columns: &[
+        ("id", Kind::Uuid),
+        ("asset", Kind::Text),
+        ("kind", Kind::Int2),
+        ("frozen", Kind::Int2),
+        ("debit_max", Kind::Numeric),
+        ("balance_max", Kind::Numeric),
+        ("debits_posted", Kind::Numeric),
+        ("credits_posted", Kind::Numeric),
+        ("debits_pending", Kind::Numeric),
+        ("credits_pending", Kind::Numeric),
+        ("transfers", Kind::Int8),
+        ("last", Kind::Int8),
+        ("chain", Kind::Bytes),
+        ("opened", Kind::Time),
+    ],
+    conflict: "ON CONFLICT (id) DO UPDATE SET frozen = excluded.frozen,
+        debit_max = excluded.debit_max, balance_max = excluded.balance_max,
+        debits_posted = excluded.debits_posted, credits_posted = excluded.credits_posted,
+        debits_pending = excluded.debits_pending, credits_pending = excluded.credits_pending,
+        transfers = excluded.transfers, last = excluded.last, chain = excluded.chain",
+};
+const OWNER: Table = Table {
+    name: "owner",
+    columns: &[("account", Kind::Uuid), ("person", Kind::Uuid), ("label", Kind::Text)],
+    conflict: "",
+};
+const CHAIN: Table = Table {
+    name: "chain",
+    columns: &[
+        ("device", Kind::Uuid),
+        ("account", Kind::Uuid),
+        ("sequence", Kind::Int8),
+        ("hash", Kind::Bytes),
+    ],
+    conflict: "ON CONFLICT (device, account)
+        DO UPDATE SET sequence = excluded.sequence, hash = excluded.hash",
+};
+const TRANSFER: Table = Table {
+    name: "transfer",
+    columns: &[
+        ("number", Kind::Int8),
+        ("prev_debit", Kind::Int8),
+        ("prev_credit", Kind::Int8),
+        ("pending", Kind::Int8),
+        ("at", Kind::Time),
+        ("id", Kind::Uuid),
+        ("debit", Kind::Uuid),
+        ("credit", Kind::Uuid),
+        ("kind", Kind::Int2),
+        ("asset", Kind::Text),
+        ("amount", Kind::Numeric),
+        ("debit_chain", Kind::Bytes),
+        ("credit_chain", Kind::Bytes),
+    ],
+    conflict: "",
+};
+const HOLD: Table = Table {
+    name: "hold",
+    columns: &[
+        ("id", Kind::Uuid),
+        ("number", Kind::Int8),
+        ("debit", Kind::Uuid),
+        ("credit", Kind::Uuid),
+        ("asset", Kind::Text),
+        ("amount", Kind::Numeric),
+        ("expires", Kind::Time),
+    ],
+    conflict: "",
+};
+/// A payment's time of receipt never changes. Should a second payment come under the same id, the state would become
+/// NULL, and the batch fail.
+const PAYMENT: Table = Table {
+    name: "payment",
+    columns: &[
+        ("id", Kind::Uuid),
+        ("status", Kind::Int2),
+        ("received", Kind::Time),
+        ("payer", Kind::Uuid),
+        ("payee", Kind::Uuid),
+        ("asset", Kind::Text),
+        ("amount", Kind::Numeric),
+        ("device", Kind::Uuid),
+        ("state", Kind::Bytes),
+    ],
+    conflict: "ON CONFLICT (id) DO UPDATE SET status = excluded.status,
+        state = CASE WHEN payment.received = excluded.received THEN excluded.state END",
+};
+const LEAF: Table = Table {
+    name: "leaf",
+    columns: &[("idx", Kind::Int8), ("leaf", Kind::Bytes), ("payment", Kind::Uuid)],
+    conflict: "",
+};
+const RAIL: Table = Table {
+    name: "rail",
+    columns: &[
+        ("payment", Kind::Uuid),
+        ("account", Kind::Uuid),
+        ("asset", Kind::Text),
+        ("amount", Kind::Numeric),
+        ("purpose", Kind::Text),
+        ("at", Kind::Time),
+    ],
+    conflict: "",
+};
+const FUNDING: Table = Table {
+    name: "funding",
+    columns: &[("id", Kind::Uuid), ("account", Kind::Uuid), ("amount", Kind::Numeric)],
+    conflict: "",
+};
+const ALARM: Table = Table {
+    name: "alarm",
+    columns: &[
+        ("kind", Kind::Text),
+        ("at", Kind::Time),
+        ("device", Kind::Uuid),
+        ("payment", Kind::Uuid),
+        ("size", Kind::Int8),
+        ("root", Kind::Bytes),
+    ],
+    conflict: "",
+};

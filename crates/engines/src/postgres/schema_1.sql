@@ -1,0 +1,157 @@
+-- The books. Ids are uuids, hashes 32 bytes, amounts whole minor units, so that an auditor can add them up here.
+-- The constraints repeat what the ledger has already made sure of: a second line of defence.
+-- Columns of fixed width stand first, widest first, so that no row carries padding.
+
+CREATE TABLE meta (
+    key   text PRIMARY KEY,
+    value bytea NOT NULL
+);
+
+-- Who may write. Whoever opens the books raises `epoch`; every batch sets `writer` to the epoch under which its writer
+-- opened them, so the batch of one who was deposed breaks the constraint and takes its whole transaction with it.
+CREATE TABLE fence (
+    one     boolean PRIMARY KEY DEFAULT true CHECK (one),
+    epoch   bigint NOT NULL,
+    writer  bigint NOT NULL,
+    batches bigint NOT NULL,
+    holder  text NOT NULL,
+    since   timestamptz NOT NULL,
+    CONSTRAINT fence_held CHECK (writer = epoch)
+) WITH (fillfactor = 10);
+INSERT INTO fence (epoch, writer, batches, holder, since) VALUES (0, 0, 0, '', now());
+
+CREATE TABLE person (
+    id    uuid PRIMARY KEY,
+    added timestamptz NOT NULL,
+    name  text NOT NULL
+);
+
+CREATE TABLE device (
+    id        uuid PRIMARY KEY,
+    person    uuid NOT NULL REFERENCES person (id),
+    enrolled  timestamptz NOT NULL,
+    revoked   timestamptz,
+    algorithm text NOT NULL,
+    key       bytea NOT NULL UNIQUE
+);
+
+CREATE TABLE code (
+    hash    bytea PRIMARY KEY CHECK (octet_length(hash) = 32),
+    person  uuid NOT NULL REFERENCES person (id),
+    used_by uuid,
+    expires timestamptz NOT NULL
+);
+
+-- `place` keeps the order in which accounts were opened. A third of each page stays free: an update then finds room
+-- beside the old row and leaves the indexes alone.
+CREATE TABLE account (
+    place           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    transfers       bigint NOT NULL CHECK (transfers >= 0),
+    last            bigint NOT NULL CHECK (last >= transfers),
+    opened          timestamptz NOT NULL,
+    id              uuid NOT NULL UNIQUE,
+    kind            smallint NOT NULL,
+    frozen          smallint NOT NULL,
+    asset           text NOT NULL,
+    debit_max       numeric(39) CHECK (debit_max >= 0),
+    balance_max     numeric(39) CHECK (balance_max >= 0),
+    debits_posted   numeric(39) NOT NULL CHECK (debits_posted >= 0),
+    credits_posted  numeric(39) NOT NULL CHECK (credits_posted >= 0),
+    debits_pending  numeric(39) NOT NULL CHECK (debits_pending >= 0),
+    credits_pending numeric(39) NOT NULL CHECK (credits_pending >= 0),
+    chain           bytea NOT NULL CHECK (octet_length(chain) = 32)
+) WITH (fillfactor = 70);
+
+CREATE TABLE owner (
+    account uuid PRIMARY KEY,
+    person  uuid REFERENCES person (id),
+    label   text NOT NULL
+);
+
+CREATE TABLE chain (
+    sequence bigint NOT NULL CHECK (sequence > 0),
+    device   uuid NOT NULL,
+    account  uuid NOT NULL,
+    hash     bytea NOT NULL CHECK (octet_length(hash) = 32),
+    PRIMARY KEY (device, account)
+) WITH (fillfactor = 70);
+
+-- No index on accounts: an account's history is walked along the backlinks, newest first. Ids begin with the time, so
+-- the index on them grows at its end.
+CREATE TABLE transfer (
+    number       bigint PRIMARY KEY,
+    prev_debit   bigint NOT NULL CHECK (prev_debit >= 0 AND prev_debit < number),
+    prev_credit  bigint NOT NULL CHECK (prev_credit >= 0 AND prev_credit < number),
+    pending      bigint CHECK (pending > 0 AND pending < number),
+    at           timestamptz NOT NULL,
+    id           uuid NOT NULL UNIQUE,
+    debit        uuid NOT NULL,
+    credit       uuid NOT NULL CHECK (credit <> debit),
+    kind         smallint NOT NULL,
+    asset        text NOT NULL,
+    amount       numeric(39) NOT NULL CHECK (amount > 0),
+    debit_chain  bytea NOT NULL CHECK (octet_length(debit_chain) = 32),
+    credit_chain bytea NOT NULL CHECK (octet_length(credit_chain) = 32)
+);
+
+CREATE TABLE hold (
+    number  bigint NOT NULL CHECK (number > 0),
+    expires timestamptz NOT NULL,
+    id      uuid PRIMARY KEY,
+    debit   uuid NOT NULL,
+    credit  uuid NOT NULL CHECK (credit <> debit),
+    asset   text NOT NULL,
+    amount  numeric(39) NOT NULL CHECK (amount > 0)
+);
+
+-- `place` is the order of arrival; the columns beside the state are for screening's memory and for auditors.
+-- A state holds signatures and hashes, which do not compress, and fits into its row: it stays there as it is.
+CREATE TABLE payment (
+    place    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    received timestamptz NOT NULL,
+    id       uuid NOT NULL UNIQUE,
+    payer    uuid NOT NULL,
+    payee    uuid NOT NULL,
+    device   uuid NOT NULL,
+    status   smallint NOT NULL,
+    asset    text NOT NULL,
+    amount   numeric(39) NOT NULL CHECK (amount >= 0),
+    state    bytea NOT NULL
+) WITH (toast_tuple_target = 8160);
+ALTER TABLE payment ALTER COLUMN state SET STORAGE EXTERNAL;
+CREATE INDEX payment_waiting ON payment (id) WHERE status IN (1, 2);
+-- Payments arrive in the order of time, so a few bytes for each stretch of the table are index enough.
+CREATE INDEX payment_received ON payment USING brin (received);
+
+CREATE TABLE leaf (
+    idx     bigint PRIMARY KEY CHECK (idx >= 0),
+    payment uuid,
+    leaf    bytea NOT NULL
+);
+
+-- Instructions to the clearing partner that are not yet confirmed or returned.
+CREATE TABLE rail (
+    at      timestamptz NOT NULL,
+    payment uuid PRIMARY KEY,
+    account uuid NOT NULL,
+    asset   text NOT NULL,
+    amount  numeric(39) NOT NULL CHECK (amount > 0),
+    purpose text NOT NULL
+);
+
+-- Money brought in, by its transfer's id: a repeated order is recognised by it.
+CREATE TABLE funding (
+    id      uuid PRIMARY KEY,
+    account uuid NOT NULL,
+    amount  numeric(39) NOT NULL CHECK (amount > 0)
+);
+
+CREATE TABLE alarm (
+    number  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    size    bigint NOT NULL,
+    at      timestamptz NOT NULL,
+    device  uuid NOT NULL,
+    payment uuid NOT NULL,
+    kind    text NOT NULL,
+    root    bytea NOT NULL CHECK (octet_length(root) = 32)
+);
