@@ -62,8 +62,10 @@ pub fn transfer_row_seeds() -> Vec<Vec<u8>> {
     row.extend(b"USD\0\0\0\0\0\0\0\0\x02");
     row.extend(100_u128.to_be_bytes());
     row.extend(at(0).unix_ms().to_be_bytes());
+    row.extend(at(0).unix_ms().to_be_bytes());
     row.extend([0; 24]);
     row.extend([7; 64]);
+    row.extend([0; 16]);
     vec![row]
 }
 

@@ -13,7 +13,7 @@ detail-bad_query-page = The parameter { $field }: not a page of this statement.
 detail-bad_query-form = The parameter { $field }: { $why }
 
 detail-bad_value-name = The member { $field }: a name has 1 to 64 bytes and no control characters.
-detail-bad_value-account_kind = The member { $field }: expected custodial, self_custodial or external.
+detail-bad_value-account_kind = The member { $field }: expected custodial, self_custodial, external or operating.
 detail-bad_value-owner = The member { $field }: an account at a clearing partner, and no other, belongs to nobody.
 detail-bad_value-zero = The member { $field }: the amount must be above zero.
 detail-bad_value-too_many = The member { $field }: at most { $most } at once.

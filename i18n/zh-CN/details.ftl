@@ -12,7 +12,7 @@ detail-bad_query-page = 参数 { $field }：不是该对账单的页。
 detail-bad_query-form = 参数 { $field } 的格式不符：{ $why }
 
 detail-bad_value-name = 字段 { $field }：名称为 1 至 64 字节，且不含控制字符。
-detail-bad_value-account_kind = 字段 { $field }：应为 custodial、self_custodial 或 external。
+detail-bad_value-account_kind = 字段 { $field }：应为 custodial、self_custodial、external 或 operating。
 detail-bad_value-owner = 字段 { $field }：清算伙伴处的账户不属于任何人，其他账户则必须有持有人。
 detail-bad_value-zero = 字段 { $field }：金额必须大于零。
 detail-bad_value-too_many = 字段 { $field }：一次最多 { $most } 个。

@@ -25,7 +25,7 @@ pub(crate) fn books(desk: &Desk, model: &Model) -> Checked {
     let count = ledger.accounts().len();
     ensure(count == model.accounts.len(), || format!("{count} accounts"))?;
     for account in ledger.accounts() {
-        one_account(account, model)?;
+        one_account(&account, model)?;
     }
     let waiting: BTreeSet<PaymentId> = desk.waiting().map(|payment| payment.id()).collect();
     let expected: BTreeSet<PaymentId> =

@@ -154,6 +154,7 @@ impl Server {
         }
         let changes = self.desk.take_changes();
         self.store.commit(&changes)?;
+        self.desk.stored();
         self.alarms = self.alarms.saturating_add(u64::try_from(changes.alarms.len()).unwrap_or(0));
         match fault {
             Fault::CrashAfter => self.crash(now)?,

@@ -120,12 +120,16 @@ impl Store {
     }
 
     fn write_ledger(&mut self, changes: &tpw_ledger::Changes, tenth: bool) -> Checked {
-        for (number, row) in changes.accounts.iter().enumerate() {
-            let mut row = *row;
-            if self.defect == Some(Defect::StoreCreditsTwice) && number == 0 && tenth {
-                row.credits_posted =
-                    row.credits_posted.plus(row.credits_posted).unwrap_or(row.credits_posted);
-            }
+        let mut rows = changes.saves.clone();
+        if self.defect == Some(Defect::StoreCreditsTwice)
+            && tenth
+            && let Some(mut row) = changes.accounts.first().copied()
+        {
+            row.credits_posted =
+                row.credits_posted.plus(row.credits_posted).unwrap_or(row.credits_posted);
+            rows.push(row);
+        }
+        for row in rows {
             match self.place.get(&row.id).and_then(|place| self.accounts.get_mut(*place)) {
                 Some(slot) => *slot = row,
                 None => {
@@ -163,9 +167,12 @@ impl Store {
     /// What the writer starts from: the way of the real store, row by row.
     pub(crate) fn restore(&self, rules: &Rules, now: Instant) -> Checked<Desk> {
         let last = self.transfers.last().map_or(0, |row| row.number);
-        let ledger =
-            Ledger::from_rows(self.accounts.iter().copied(), self.holds.values().copied(), last)
-                .map_err(broken)?;
+        let mut restoring = Ledger::restoring(self.accounts.iter().copied()).map_err(broken)?;
+        let from = restoring.replay_from();
+        for row in self.transfers.iter().filter(|row| row.number >= from) {
+            restoring.replay(row).map_err(broken)?;
+        }
+        let ledger = restoring.finish(self.holds.values().copied(), last).map_err(broken)?;
         let screen = self.remember(rules, &ledger, now);
         let waits =
             |(_, row): &(_, &Row)| matches!(row.status, Some(Status::StepUp | Status::Held));

@@ -127,6 +127,8 @@ ids! {
     DeviceId "device" "dev";
     /// An account in the ledger.
     AccountId "account" "acc";
+    /// A set of accounts whose balances add up.
+    AccountSetId "account set" "set";
     /// A transfer in the ledger: one debit and one credit of the same amount.
     TransferId "transfer" "trf";
 }

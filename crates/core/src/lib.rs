@@ -17,7 +17,7 @@ mod record;
 pub use codec::CodecError;
 pub use decision::{Decision, Reason, ReasonCode, Refusal, Verdict};
 pub use hash::{Hash32, ParseHashError};
-pub use ids::{AccountId, DeviceId, ParseIdError, PaymentId, PersonId, TransferId};
+pub use ids::{AccountId, AccountSetId, DeviceId, ParseIdError, PaymentId, PersonId, TransferId};
 pub use instant::{Instant, ParseInstantError, Span};
 pub use intent::{Intent, Name, Purpose, StepUpProof, TextError, TreeHead};
 pub use money::{Amount, Asset, Money, ParseAmountError, ParseAssetError};

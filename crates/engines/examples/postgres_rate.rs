@@ -45,7 +45,8 @@ fn opened(accounts: u64, now: Instant, dice: &mut Dice) -> Fallible<(Ledger, Vec
     let mut ledger = Ledger::new();
     let mut open = |kind, dice: &mut Dice| {
         let id = AccountId::new(now.unix_ms(), dice.bytes());
-        let new = NewAccount { id, asset: "USD/2".parse()?, kind, limits: Limits::NONE };
+        let new =
+            NewAccount { id, asset: "USD/2".parse()?, kind, owner: None, limits: Limits::NONE };
         ledger.apply(Operation::Open(new), now)?;
         Fallible::Ok(id)
     };
@@ -57,7 +58,8 @@ fn opened(accounts: u64, now: Instant, dice: &mut Dice) -> Fallible<(Ledger, Vec
     let money = Money { amount: Amount::from_minor(1_000_000_000), asset: "USD/2".parse()? };
     for credit in &ids {
         let id = TransferId::new(now.unix_ms(), dice.bytes());
-        let request = TransferRequest { id, debit: issuance, credit: *credit, money };
+        let request =
+            TransferRequest { id, debit: issuance, credit: *credit, money, effective: None };
         ledger.apply(Operation::Transfer(&[request]), now)?;
     }
     Ok((ledger, ids))
@@ -88,7 +90,7 @@ fn main() -> Fallible<()> {
             let amount = Amount::from_minor(u128::from(dice.below(1_000) + 1));
             let money = Money { amount, asset: "USD/2".parse()? };
             let id = TransferId::new(now.unix_ms(), dice.bytes());
-            let request = TransferRequest { id, debit, credit, money };
+            let request = TransferRequest { id, debit, credit, money, effective: None };
             ledger.apply(Operation::Transfer(&[request]), now)?;
         }
         let hash = Hash32::new([u8::try_from(index % 251)?; 32]);

@@ -44,6 +44,16 @@ pub enum StoreError {
         /// Ours.
         known: i64,
     },
+    /// The books were written by a version whose chains of transfers are computed differently.
+    #[error(
+        "the database has format {found}, which this program no longer reads (it knows {known}); use the older program"
+    )]
+    Older {
+        /// The format found.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
     /// SQLite cannot make sense of the file, or `PRAGMA quick_check` found damage.
     #[error("the database `{path}` is damaged: {what}; restore it from a backup")]
     Corrupt {

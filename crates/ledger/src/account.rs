@@ -1,8 +1,8 @@
 //! Accounts: what they are, what they may, and their counters.
 
-use crate::{Balance, LedgerError, Limit, StatementPoint};
+use crate::{Balance, StatementPoint};
 use core::fmt;
-use tpw_core::{AccountId, Amount, Asset, Hash32, Instant};
+use tpw_core::{AccountId, Amount, Asset, Hash32, Instant, PersonId};
 
 tpw_core::codes! {
     /// What an account is, which decides who holds the keys to its money.
@@ -15,6 +15,8 @@ tpw_core::codes! {
         External = 3 "external",
         /// The operator's counterpart of money brought in. The only kind that may go below zero.
         Issuance = 4 "issuance",
+        /// The operator's own money: float, fees, hot and cold wallets.
+        Operating = 5 "operating",
     }
 }
 
@@ -23,7 +25,7 @@ impl AccountKind {
     #[must_use]
     pub const fn keys_held_by(self) -> &'static str {
         match self {
-            Self::Custodial | Self::Issuance => "operator",
+            Self::Custodial | Self::Issuance | Self::Operating => "operator",
             Self::SelfCustodial => "holder",
             Self::External => "partner",
         }
@@ -49,6 +51,18 @@ tpw_core::codes! {
         Sanctions = 4 "sanctions",
         /// A court or an authority ordered it.
         Order = 5 "order",
+        /// Its balance crossed a threshold of its watch.
+        Watch = 6 "watch",
+    }
+}
+
+tpw_core::codes! {
+    /// Whether an account can still be used. Closing is final.
+    AccountState: u8 {
+        /// In use.
+        Open = 1 "open",
+        /// Closed: it neither gives nor receives, for ever.
+        Closed = 2 "closed",
     }
 }
 
@@ -60,7 +74,7 @@ impl Frozen {
     /// Not frozen.
     pub const NONE: Self = Self(0);
 
-    const KNOWN: u8 = 0b0001_1111;
+    const KNOWN: u8 = 0b0011_1111;
 
     const fn bit(reason: FreezeReason) -> u8 {
         match reason {
@@ -69,6 +83,7 @@ impl Frozen {
             FreezeReason::Risk => 1 << 2,
             FreezeReason::Sanctions => 1 << 3,
             FreezeReason::Order => 1 << 4,
+            FreezeReason::Watch => 1 << 5,
         }
     }
 
@@ -162,11 +177,14 @@ pub struct NewAccount {
     pub asset: Asset,
     /// What it is.
     pub kind: AccountKind,
+    /// Whose it is; none for the operator's own accounts.
+    pub owner: Option<PersonId>,
     /// Its limits.
     pub limits: Limits,
 }
 
-/// An account with its counters: the row to store and the view to read.
+/// An account with its counters: the row to store and the view to read. A stored row is as of the
+/// transfer `last`; newer transfers are replayed on it at a start.
 ///
 /// INVARIANT: counters of posted money only grow. Every transfer, hold, post, void, reversal and
 /// expiry that touches the account adds one to `transfers` and one link to `chain`.
@@ -178,6 +196,10 @@ pub struct Account {
     pub asset: Asset,
     /// What it is.
     pub kind: AccountKind,
+    /// Whose it is; none for the operator's own accounts.
+    pub owner: Option<PersonId>,
+    /// Whether it can still be used.
+    pub state: AccountState,
     /// The reasons for which it is frozen.
     pub frozen: Frozen,
     /// Its limits.
@@ -201,24 +223,6 @@ pub struct Account {
 }
 
 impl Account {
-    pub(crate) const fn new(new: &NewAccount, opened: Instant) -> Self {
-        Self {
-            id: new.id,
-            asset: new.asset,
-            kind: new.kind,
-            frozen: Frozen::NONE,
-            limits: new.limits,
-            debits_posted: Amount::ZERO,
-            credits_posted: Amount::ZERO,
-            debits_pending: Amount::ZERO,
-            credits_pending: Amount::ZERO,
-            transfers: 0,
-            last: 0,
-            chain: Hash32::ZERO,
-            opened,
-        }
-    }
-
     /// Posted credits less posted debits, in minor units.
     #[must_use]
     pub fn balance(&self) -> Balance {
@@ -242,27 +246,5 @@ impl Account {
             chain: self.chain,
             balance: self.balance(),
         }
-    }
-
-    pub(crate) fn check_debit_limit(&self, amount: Amount) -> Result<(), LedgerError> {
-        let max = self.limits.debit_max_per_transfer;
-        if amount > max {
-            return Err(LedgerError::LimitExceeded { limit: Limit::DebitPerTransfer, max });
-        }
-        Ok(())
-    }
-
-    /// Checks the balance limit of an account as it would be after a credit. Pending credits count,
-    /// so that posting a hold later cannot exceed the limit; pending debits do not, for they may be
-    /// voided.
-    pub(crate) fn check_balance_limit(&self) -> Result<(), LedgerError> {
-        let max = self.limits.balance_max;
-        let credits =
-            self.credits_posted.plus(self.credits_pending).ok_or(LedgerError::Overflow)?;
-        let most = Balance::between(credits, self.debits_posted);
-        if !most.is_negative() && most.magnitude() > max {
-            return Err(LedgerError::LimitExceeded { limit: Limit::Balance, max });
-        }
-        Ok(())
     }
 }

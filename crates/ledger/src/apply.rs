@@ -1,9 +1,10 @@
 //! Operations: what can be asked of the ledger, and how each becomes entries.
 
-use crate::book::Entry;
+use crate::entry::Entry;
+use crate::slot::{Flag, Slot};
 use crate::{
-    Account, FreezeReason, HoldChange, HoldEnd, HoldRow, Ledger, LedgerError, Limits, NewAccount,
-    TransferKind, TransferRequest, TransferRow,
+    FreezeReason, HoldEnd, HoldRow, Ledger, LedgerError, Limits, NewAccount, TransferKind,
+    TransferRequest, TransferRow,
 };
 use tpw_core::{AccountId, Amount, Instant, Money, Posting, TransferId};
 use tpw_crypto::sha256_parts;
@@ -160,10 +161,16 @@ impl Ledger {
                 row.frozen = row.frozen.without(why);
                 Ok(())
             }),
-            Operation::SetLimits { account, limits } => self.change(&account, |row| {
-                row.limits = limits;
-                Ok(())
-            }),
+            Operation::SetLimits { account, limits } => {
+                let limits = self.limits_place(limits)?;
+                let mut unused = limits;
+                let changed = self.change(&account, |row| {
+                    unused = core::mem::replace(&mut row.limits, limits);
+                    Ok(())
+                });
+                self.limits.release(unused);
+                changed
+            }
         }
     }
 
@@ -182,22 +189,29 @@ impl Ledger {
     }
 
     fn open(&mut self, new: &NewAccount, now: Instant) -> Result<Applied, LedgerError> {
-        if self.index.contains_key(&new.id) {
+        if self.place(&new.id).is_some() {
             return Err(LedgerError::AccountExists(new.id));
         }
-        let place = self.insert(Account::new(new, now))?;
+        let (asset, limits) = (self.asset_place(new.asset)?, self.limits_place(new.limits)?);
+        let place = self.insert(Slot::new(new, asset, limits, now))?;
         self.touch(place);
+        self.save(place);
         Ok(Applied { postings: Vec::new() })
     }
 
     fn change(
         &mut self,
         id: &AccountId,
-        edit: impl FnOnce(&mut Account) -> Result<(), LedgerError>,
+        edit: impl FnOnce(&mut Slot) -> Result<(), LedgerError>,
     ) -> Result<Applied, LedgerError> {
         let place = self.place(id).ok_or(LedgerError::UnknownAccount(*id))?;
-        edit(self.accounts.get_mut(place).ok_or(LedgerError::UnknownAccount(*id))?)?;
+        let slot = self.slots.get_mut(place).ok_or(LedgerError::UnknownAccount(*id))?;
+        if slot.has(Flag::Closed) {
+            return Err(LedgerError::AccountClosed(*id));
+        }
+        edit(slot)?;
         self.touch(place);
+        self.save(place);
         Ok(Applied { postings: Vec::new() })
     }
 
@@ -230,6 +244,9 @@ impl Ledger {
         if expires <= now {
             return Err(LedgerError::ExpiryPast);
         }
+        if request.effective.is_some() {
+            return Err(LedgerError::EffectiveHold);
+        }
         if self.holds.get(&request.id).is_some() {
             return Err(LedgerError::HoldExists(request.id));
         }
@@ -238,7 +255,7 @@ impl Ledger {
         let TransferRow { id, number, debit, credit, money, .. } = row;
         let hold = HoldRow { id, number, debit, credit, money, expires };
         self.holds.put(hold);
-        self.hold_changes.push(HoldChange::Opened(hold));
+        self.hold_changes.open(hold);
         Ok(Applied { postings: vec![row.posting()] })
     }
 
@@ -280,25 +297,21 @@ impl Ledger {
             debit: hold.debit,
             credit: hold.credit,
             money: Money { amount, asset: hold.money.asset },
+            effective: None,
             pending: Some(hold.number),
             released: hold.money.amount,
         };
         let row = self.enter(&entry, now)?;
         self.keep();
         self.holds.remove(hold);
-        self.hold_changes.push(HoldChange::Resolved {
-            hold: hold.id,
-            number: hold.number,
-            by: row.number,
-            end,
-        });
+        self.hold_changes.resolve(hold, row.number, end);
         Ok(Applied { postings: vec![row.posting()] })
     }
 }
 
 fn plain(request: &TransferRequest, kind: TransferKind) -> Entry {
-    let TransferRequest { id, debit, credit, money } = *request;
-    Entry { id, kind, debit, credit, money, pending: None, released: Amount::ZERO }
+    let TransferRequest { id, debit, credit, money, effective } = *request;
+    Entry { id, kind, debit, credit, money, effective, pending: None, released: Amount::ZERO }
 }
 
 /// The opposite of a transfer made before this operation began.
@@ -313,6 +326,7 @@ fn opposite(reversal: &Reversal, next: u64) -> Result<Entry, LedgerError> {
         debit: credit,
         credit: debit,
         money,
+        effective: None,
         pending: Some(number),
         released: Amount::ZERO,
     })

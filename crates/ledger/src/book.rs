@@ -1,10 +1,16 @@
-//! The ledger's state: what it holds, how it is read, and how one entry is made in it.
+//! The ledger's state: what it holds, how it is read, and what it hands over for storing.
 
-use crate::hold::Holds;
-use crate::transfer::link;
-use crate::{Account, HoldChange, HoldRow, LedgerError, Side, TransferKind, TransferRow};
-use std::collections::{BTreeMap, HashMap};
-use tpw_core::{AccountId, Amount, Asset, Hash32, Instant, Money, TransferId};
+use crate::entry::Before;
+use crate::hold::{HoldChanges, Holds};
+use crate::index::Index;
+use crate::slot::{Flag, Pending, Shared, Slot};
+use crate::{
+    Account, Crossing, HoldChange, HoldRow, LedgerError, Limits, Mark, MembershipChange, SetRow,
+    TransferRow, VelocityRow, WatchRow,
+};
+use core::borrow::Borrow;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use tpw_core::{AccountId, Amount, Asset, Instant};
 
 /// Sums over all accounts of one asset, in minor units. Debits equal credits, posted and pending.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,21 +57,40 @@ impl AssetTotal {
 }
 
 /// What is to be stored, in one transaction, to make everything since the last take durable.
+///
+/// Rows of accounts are written lazily: see [`Ledger::SAVE_WINDOW`].
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Changes {
-    /// The touched accounts with their present values, each once, in the order of first touch.
+    /// The touched accounts with their present values, each once, in the order of first touch: for
+    /// whoever shows balances. They need not be stored.
     pub accounts: Vec<Account>,
+    /// The account rows to store now, each once: new, changed otherwise than by transfers, or with
+    /// transfers that a start would not replay.
+    pub saves: Vec<Account>,
     /// The new transfers in the order of their numbers.
     pub transfers: Vec<TransferRow>,
-    /// What happened to holds, in order.
+    /// What became of holds: those resolved that are stored, then those opened that are still open. A
+    /// hold opened and resolved since the last take is absent.
     pub holds: Vec<HoldChange>,
+    /// The new marks in the order of their transfers.
+    pub marks: Vec<Mark>,
+    /// The velocity rows to store now, by account and place.
+    pub velocities: Vec<VelocityRow>,
+    /// The new sets.
+    pub sets: Vec<SetRow>,
+    /// Who joined or left a set, in order.
+    pub memberships: Vec<MembershipChange>,
+    /// The watches to store now, by account.
+    pub watches: Vec<WatchRow>,
+    /// The thresholds that were crossed, in order: for whoever is to be told.
+    pub crossings: Vec<Crossing>,
 }
 
 impl Changes {
-    /// Whether there is nothing to store.
+    /// Whether there is nothing to store and nothing to tell.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.accounts.is_empty() && self.transfers.is_empty() && self.holds.is_empty()
+        *self == Self::default()
     }
 }
 
@@ -80,43 +105,29 @@ pub(crate) struct Turnover {
     pub(crate) pending: Amount,
 }
 
-/// One entry to make: two accounts, an amount, and the hold that it resolves if it resolves one.
-#[derive(Clone, Copy)]
-pub(crate) struct Entry {
-    pub(crate) id: TransferId,
-    pub(crate) kind: TransferKind,
-    pub(crate) debit: AccountId,
-    pub(crate) credit: AccountId,
-    pub(crate) money: Money,
-    pub(crate) pending: Option<u64>,
-    /// How much leaves the pending counters: the whole hold, or zero.
-    pub(crate) released: Amount,
-}
-
-/// The state before one entry, to go back to when a linked leg after it is refused.
-#[derive(Clone, PartialEq, Eq, Debug)]
-struct Before {
-    debit: (usize, Account),
-    credit: (usize, Account),
-    turnover: (usize, Turnover),
-}
-
 /// The ledger: accounts, open holds and the changes not yet taken for storing.
 ///
 /// Its size depends on the number of accounts and open holds, not on how many transfers there were.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Ledger {
-    pub(crate) accounts: Vec<Account>,
-    pub(crate) index: HashMap<AccountId, u32>,
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) index: Index,
+    /// What open holds will move, of the accounts that have any.
+    pub(crate) pending: HashMap<usize, Pending>,
+    pub(crate) limits: Shared<Limits>,
     pub(crate) holds: Holds,
     pub(crate) turnovers: Vec<Turnover>,
     pub(crate) next_number: u64,
-    /// One flag for each account: whether `touched` has it.
-    pub(crate) is_touched: Vec<bool>,
     touched: Vec<usize>,
-    new_transfers: Vec<TransferRow>,
-    pub(crate) hold_changes: Vec<HoldChange>,
-    undo: Vec<Before>,
+    /// Accounts whose rows are to be stored with the next take.
+    saving: Vec<usize>,
+    /// Accounts with transfers that their stored rows lack, by the number of the first of these.
+    unsaved: VecDeque<(u64, usize)>,
+    save_window: u64,
+    pub(crate) new_transfers: Vec<TransferRow>,
+    pub(crate) hold_changes: HoldChanges,
+    pub(crate) new_marks: Vec<Mark>,
+    pub(crate) undo: Vec<Before>,
 }
 
 impl Default for Ledger {
@@ -125,41 +136,78 @@ impl Default for Ledger {
     }
 }
 
+/// Two ledgers are equal when they hold the same and have the same to hand over. When rows of accounts
+/// will be due for saving is no part of that.
+impl PartialEq for Ledger {
+    fn eq(&self, other: &Self) -> bool {
+        self.accounts().eq(other.accounts())
+            && self.holds.iter().eq(other.holds.iter())
+            && self.turnovers == other.turnovers
+            && self.next_number == other.next_number
+            && self.touched == other.touched
+            && self.saving == other.saving
+            && self.new_transfers == other.new_transfers
+            && self.hold_changes == other.hold_changes
+            && self.new_marks == other.new_marks
+    }
+}
+
+impl Eq for Ledger {}
+
 impl Ledger {
     /// The most linked legs of one operation.
     pub const LEGS_MAX: usize = 16;
+
+    /// How many transfers a stored account row may be behind.
+    ///
+    /// An account's row is handed over when it is new or changed otherwise than by transfers, and else
+    /// only when the oldest transfer that it lacks is more than this many numbers old. A start replays
+    /// the transfers since then, which are stored anyway: a busy account costs one row in this many
+    /// transfers instead of one in each batch.
+    pub const SAVE_WINDOW: u64 = 131_072;
 
     /// A ledger without accounts.
     #[must_use]
     pub fn new() -> Self {
         Self {
-            accounts: Vec::new(),
-            index: HashMap::new(),
+            slots: Vec::new(),
+            index: Index::default(),
+            pending: HashMap::new(),
+            limits: Shared::new(),
             holds: Holds::default(),
             turnovers: Vec::new(),
             next_number: 1,
-            is_touched: Vec::new(),
             touched: Vec::new(),
+            saving: Vec::new(),
+            unsaved: VecDeque::new(),
+            save_window: Self::SAVE_WINDOW,
             new_transfers: Vec::new(),
-            hold_changes: Vec::new(),
+            hold_changes: HoldChanges::default(),
+            new_marks: Vec::new(),
             undo: Vec::new(),
         }
     }
 
-    /// An account with its present values.
-    #[must_use]
-    pub fn account(&self, id: &AccountId) -> Option<&Account> {
-        self.place(id).and_then(|place| self.accounts.get(place))
+    /// Has rows of accounts saved earlier, when they are this many numbers behind; at most
+    /// [`Ledger::SAVE_WINDOW`], which every start allows for.
+    pub fn set_save_window(&mut self, numbers: u64) {
+        self.save_window = numbers.min(Self::SAVE_WINDOW);
     }
 
-    /// All accounts in the order in which they were opened, or given to [`Ledger::from_rows`].
-    pub fn accounts(&self) -> impl ExactSizeIterator<Item = &Account> {
-        self.accounts.iter()
+    /// An account with its present values.
+    #[must_use]
+    pub fn account(&self, id: &AccountId) -> Option<Account> {
+        self.place(id).and_then(|place| self.account_at(place))
+    }
+
+    /// All accounts in the order in which they were opened, or given to [`Ledger::restoring`].
+    pub fn accounts(&self) -> impl ExactSizeIterator<Item = Account> {
+        Accounts { ledger: self, next: 0 }
     }
 
     /// An open hold.
     #[must_use]
-    pub fn hold(&self, id: &TransferId) -> Option<&HoldRow> {
+    pub fn hold(&self, id: &tpw_core::TransferId) -> Option<&HoldRow> {
         self.holds.get(id)
     }
 
@@ -193,22 +241,32 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Overflow`] if a sum exceeds 128 bits, which `apply` does not let happen.
     pub fn totals(&self) -> Result<Vec<AssetTotal>, LedgerError> {
-        totals(self.accounts.iter())
+        totals(self.accounts())
     }
 
     /// Everything that changed since the last take, to be stored in one transaction.
     pub fn take_changes(&mut self) -> Changes {
-        let mut accounts = Vec::with_capacity(self.touched.len());
-        for place in self.touched.drain(..) {
-            accounts.extend(self.accounts.get(place));
-            if let Some(flag) = self.is_touched.get_mut(place) {
-                *flag = false;
+        let mut touched = core::mem::take(&mut self.touched);
+        let accounts = self.views(&touched, Flag::Touched);
+        touched.clear();
+        self.touched = touched; // with its capacity
+        while let Some((first, place)) = self.unsaved.front().copied()
+            && self.next_number.saturating_sub(first) > self.save_window
+        {
+            self.unsaved.pop_front();
+            if let Some(slot) = self.slots.get_mut(place) {
+                slot.set(Flag::Unsaved, false);
             }
+            self.save(place);
         }
+        let saving = core::mem::take(&mut self.saving);
         Changes {
             accounts,
+            saves: self.views(&saving, Flag::Saving),
             transfers: core::mem::take(&mut self.new_transfers),
-            holds: core::mem::take(&mut self.hold_changes),
+            holds: self.hold_changes.take(),
+            marks: core::mem::take(&mut self.new_marks),
+            ..Changes::default()
         }
     }
 
@@ -218,222 +276,146 @@ impl Ledger {
         &self.new_transfers
     }
 
-    pub(crate) fn place(&self, id: &AccountId) -> Option<usize> {
-        self.index.get(id).and_then(|place| usize::try_from(*place).ok())
+    /// Accounts with their present values; the flag that brought them onto the list is taken away.
+    fn views(&mut self, places: &[usize], flag: Flag) -> Vec<Account> {
+        let mut accounts = Vec::with_capacity(places.len());
+        for place in places {
+            accounts.extend(self.account_at(*place));
+            if let Some(slot) = self.slots.get_mut(*place) {
+                slot.set(flag, false);
+            }
+        }
+        accounts
     }
 
+    pub(crate) fn account_at(&self, place: usize) -> Option<Account> {
+        let slot = self.slots.get(place)?;
+        let asset = self.turnovers.get(usize::from(slot.asset))?.asset;
+        let pending = self.pending_of(place, slot);
+        Some(Account {
+            id: slot.id,
+            asset,
+            kind: slot.kind,
+            owner: slot.owner(),
+            state: slot.state(),
+            frozen: slot.frozen,
+            limits: self.limits.get(slot.limits).unwrap_or(Limits::NONE),
+            debits_posted: slot.debits_posted,
+            credits_posted: slot.credits_posted,
+            debits_pending: pending.debits,
+            credits_pending: pending.credits,
+            transfers: slot.transfers,
+            last: slot.last,
+            chain: slot.chain,
+            opened: slot.opened(),
+        })
+    }
+
+    pub(crate) fn pending_of(&self, place: usize, slot: &Slot) -> Pending {
+        if slot.has(Flag::Pending) {
+            self.pending.get(&place).copied().unwrap_or(Pending::ZERO)
+        } else {
+            Pending::ZERO
+        }
+    }
+
+    pub(crate) fn place(&self, id: &AccountId) -> Option<usize> {
+        self.index.find(id, &self.slots)
+    }
+
+    /// Notes that an account has other values than at the last take.
     pub(crate) fn touch(&mut self, place: usize) {
-        if let Some(flag) = self.is_touched.get_mut(place)
-            && !*flag
+        if let Some(slot) = self.slots.get_mut(place)
+            && !slot.has(Flag::Touched)
         {
-            *flag = true;
+            slot.set(Flag::Touched, true);
             self.touched.push(place);
         }
     }
 
-    /// Puts an account in without counting it as changed; the caller has checked that its id is new.
-    pub(crate) fn insert(&mut self, account: Account) -> Result<usize, LedgerError> {
-        let place = self.accounts.len();
-        let short = u32::try_from(place).map_err(|_| LedgerError::Overflow)?;
-        self.index.insert(account.id, short);
-        self.accounts.push(account);
-        self.is_touched.push(false);
-        if !self.turnovers.iter().any(|turnover| turnover.asset == account.asset) {
+    /// Notes that an account's row is to be stored with the next take.
+    pub(crate) fn save(&mut self, place: usize) {
+        if let Some(slot) = self.slots.get_mut(place)
+            && !slot.has(Flag::Saving)
+        {
+            slot.set(Flag::Saving, true);
+            self.saving.push(place);
+        }
+    }
+
+    /// Notes that an account's stored row lacks the transfer with this number.
+    pub(crate) fn lag(&mut self, place: usize, number: u64) {
+        if let Some(slot) = self.slots.get_mut(place)
+            && !slot.has(Flag::Unsaved)
+        {
+            slot.set(Flag::Unsaved, true);
+            self.unsaved.push_back((number, place));
+        }
+    }
+
+    /// The place of an asset in the table of turnovers, where it is put if it is new.
+    pub(crate) fn asset_place(&mut self, asset: Asset) -> Result<u16, LedgerError> {
+        let known = self.turnovers.iter().position(|turnover| turnover.asset == asset);
+        let place = u16::try_from(known.unwrap_or(self.turnovers.len()));
+        let place = place.map_err(|_| LedgerError::Overflow)?;
+        if known.is_none() {
             let zero = Amount::ZERO;
-            self.turnovers.push(Turnover { asset: account.asset, posted: zero, pending: zero });
+            self.turnovers.push(Turnover { asset, posted: zero, pending: zero });
         }
         Ok(place)
     }
 
-    /// Makes one entry and remembers how to undo it. On `Err` nothing has changed.
-    pub(crate) fn enter(
-        &mut self,
-        entry: &Entry,
-        now: Instant,
-    ) -> Result<TransferRow, LedgerError> {
-        let number = self.next_number;
-        let next_number = number.checked_add(1).ok_or(LedgerError::Overflow)?;
-        if entry.debit == entry.credit {
-            return Err(LedgerError::SameAccount(entry.debit));
+    /// The place of limits among those in use, with one more user.
+    pub(crate) fn limits_place(&mut self, limits: Limits) -> Result<u32, LedgerError> {
+        if limits == Limits::NONE {
+            return Ok(0);
         }
-        let debit_at = self.place(&entry.debit).ok_or(LedgerError::UnknownDebit(entry.debit))?;
-        let credit_at =
-            self.place(&entry.credit).ok_or(LedgerError::UnknownCredit(entry.credit))?;
-        let turnover_at = self.turnovers.iter().position(|t| t.asset == entry.money.asset);
-        // Two known accounts with different ids have different places, so this always succeeds.
-        let [debit, credit] = self
-            .accounts
-            .get_disjoint_mut([debit_at, credit_at])
-            .map_err(|_| LedgerError::SameAccount(entry.debit))?;
-        entry.check(debit, credit)?;
-        // An account holds the asset, so its turnover is there.
-        let turnover_at = turnover_at.ok_or(LedgerError::UnknownDebit(entry.debit))?;
-        let turnover =
-            self.turnovers.get_mut(turnover_at).ok_or(LedgerError::UnknownDebit(entry.debit))?;
-
-        let (mut debit_after, mut credit_after) = (*debit, *credit);
-        let turnover_after = entry.count(&mut debit_after, &mut credit_after, turnover)?;
-        entry.check_after(debit, &debit_after, &credit_after)?;
-        let row = entry.row(number, now, debit, credit);
-        append(&mut debit_after, number, row.debit_chain)?;
-        append(&mut credit_after, number, row.credit_chain)?;
-
-        self.undo.push(Before {
-            debit: (debit_at, *debit),
-            credit: (credit_at, *credit),
-            turnover: (turnover_at, *turnover),
-        });
-        (*debit, *credit, *turnover) = (debit_after, credit_after, turnover_after);
-        self.next_number = next_number;
-        self.new_transfers.push(row);
-        Ok(row)
+        self.limits.take(limits).ok_or(LedgerError::Overflow)
     }
 
-    /// Lets the entries since the last `keep` or `roll_back` stand.
-    pub(crate) fn keep(&mut self) {
-        let mut kept = core::mem::take(&mut self.undo);
-        for before in kept.drain(..) {
-            self.touch(before.debit.0);
-            self.touch(before.credit.0);
+    /// Puts an account in without counting it as changed; the caller has checked that its id is new.
+    pub(crate) fn insert(&mut self, slot: Slot) -> Result<usize, LedgerError> {
+        // Grown by an eighth, not doubled: of many accounts, half would be unused memory.
+        if self.slots.len() == self.slots.capacity() {
+            self.slots.reserve_exact(self.slots.len().checked_div(8).unwrap_or(0).max(64));
         }
-        self.undo = kept; // with its capacity
-    }
-
-    /// Takes the entries since the last `keep` or `roll_back` back, the newest first.
-    pub(crate) fn roll_back(&mut self) {
-        while let Some(Before { debit, credit, turnover }) = self.undo.pop() {
-            for (place, account) in [debit, credit] {
-                if let Some(slot) = self.accounts.get_mut(place) {
-                    *slot = account;
-                }
-            }
-            if let Some(slot) = self.turnovers.get_mut(turnover.0) {
-                *slot = turnover.1;
-            }
-            if let Some(row) = self.new_transfers.pop() {
-                self.next_number = row.number;
-            }
-        }
+        self.slots.push(slot);
+        self.index.add(&self.slots).ok_or(LedgerError::Overflow)
     }
 }
 
-fn append(account: &mut Account, number: u64, head: Hash32) -> Result<(), LedgerError> {
-    account.transfers = account.transfers.checked_add(1).ok_or(LedgerError::Overflow)?;
-    account.last = number;
-    account.chain = head;
-    Ok(())
+struct Accounts<'l> {
+    ledger: &'l Ledger,
+    next: usize,
 }
 
-impl Entry {
-    /// Releasing held money is always possible, also on a frozen account.
-    const fn releases_only(&self) -> bool {
-        matches!(self.kind, TransferKind::Void | TransferKind::Expire)
+impl Iterator for Accounts<'_> {
+    type Item = Account;
+
+    fn next(&mut self) -> Option<Account> {
+        let account = self.ledger.account_at(self.next)?;
+        self.next = self.next.saturating_add(1);
+        Some(account)
     }
 
-    fn check(&self, debit: &Account, credit: &Account) -> Result<(), LedgerError> {
-        let wanted = self.money.asset;
-        if self.money.amount.is_zero() {
-            return Err(LedgerError::ZeroAmount);
-        }
-        if debit.asset != wanted {
-            return Err(LedgerError::DebitAssetMismatch { holds: debit.asset, wanted });
-        }
-        if credit.asset != wanted {
-            return Err(LedgerError::CreditAssetMismatch { holds: credit.asset, wanted });
-        }
-        if debit.frozen.is_frozen() && !self.releases_only() {
-            return Err(LedgerError::PayerFrozen);
-        }
-        if credit.frozen.is_frozen() && !self.releases_only() {
-            return Err(LedgerError::PayeeFrozen);
-        }
-        Ok(())
-    }
-
-    /// Counts the entry in copies of both accounts and returns the turnover after it.
-    fn count(
-        &self,
-        debit: &mut Account,
-        credit: &mut Account,
-        turnover: &Turnover,
-    ) -> Result<Turnover, LedgerError> {
-        let zero = Amount::ZERO;
-        let (posted, held) = match self.kind {
-            TransferKind::Transfer | TransferKind::Post | TransferKind::Reverse => {
-                (self.money.amount, zero)
-            }
-            TransferKind::Hold => (zero, self.money.amount),
-            TransferKind::Void | TransferKind::Expire => (zero, zero),
-        };
-        let after = |old_posted: Amount, old_pending: Amount| {
-            let posted = old_posted.plus(posted)?;
-            let pending = old_pending.plus(held)?.minus(self.released)?;
-            posted.plus(pending).map(|_| (posted, pending))
-        };
-        let counted = (
-            after(debit.debits_posted, debit.debits_pending),
-            after(credit.credits_posted, credit.credits_pending),
-            after(turnover.posted, turnover.pending),
-        );
-        let (Some(debits), Some(credits), Some(total)) = counted else {
-            return Err(LedgerError::Overflow);
-        };
-        (debit.debits_posted, debit.debits_pending) = debits;
-        (credit.credits_posted, credit.credits_pending) = credits;
-        Ok(Turnover { asset: turnover.asset, posted: total.0, pending: total.1 })
-    }
-
-    /// Checks what must hold after the entry. Limits bind where money is first promised: a post was
-    /// checked as a hold, and a reversal gives back what was once within the limits.
-    fn check_after(
-        &self,
-        debit: &Account,
-        debit_after: &Account,
-        credit_after: &Account,
-    ) -> Result<(), LedgerError> {
-        let promises = matches!(self.kind, TransferKind::Transfer | TransferKind::Hold);
-        if promises {
-            debit.check_debit_limit(self.money.amount)?;
-        }
-        let spends = promises || self.kind == TransferKind::Reverse;
-        if spends && debit_after.available().is_negative() && !debit.kind.may_go_negative() {
-            let (available, needed) = (debit.available(), self.money.amount);
-            return Err(LedgerError::InsufficientFunds { available, needed });
-        }
-        if promises { credit_after.check_balance_limit() } else { Ok(()) }
-    }
-
-    fn row(&self, number: u64, at: Instant, debit: &Account, credit: &Account) -> TransferRow {
-        let mut row = TransferRow {
-            number,
-            id: self.id,
-            kind: self.kind,
-            debit: self.debit,
-            credit: self.credit,
-            money: self.money,
-            at,
-            pending: self.pending,
-            prev_debit: debit.last,
-            prev_credit: credit.last,
-            debit_chain: Hash32::ZERO,
-            credit_chain: Hash32::ZERO,
-        };
-        let bytes = row.linked_bytes();
-        row.debit_chain = link(&bytes, &debit.chain, Side::Debit);
-        row.credit_chain = link(&bytes, &credit.chain, Side::Credit);
-        row
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.ledger.slots.len().saturating_sub(self.next);
+        (left, Some(left))
     }
 }
+
+impl ExactSizeIterator for Accounts<'_> {}
 
 /// Sums over accounts, one for each asset, in the order of assets.
 ///
 /// # Errors
 /// [`LedgerError::Overflow`] if a sum exceeds 128 bits, which no ledger comes to.
-pub fn totals<'a>(
-    accounts: impl Iterator<Item = &'a Account>,
+pub fn totals<A: Borrow<Account>>(
+    accounts: impl Iterator<Item = A>,
 ) -> Result<Vec<AssetTotal>, LedgerError> {
     let mut totals = BTreeMap::new();
     for account in accounts {
+        let account = account.borrow();
         let total = totals.entry(account.asset).or_insert(AssetTotal::zero(account.asset));
         *total = total.add(account).ok_or(LedgerError::Overflow)?;
     }

@@ -43,6 +43,21 @@ pub enum LedgerError {
         /// What was to be transferred.
         wanted: Asset,
     },
+    /// The debited account is closed.
+    #[error("the debited account is closed for ever; use another account")]
+    PayerClosed,
+    /// The credited account is closed.
+    #[error("the credited account is closed for ever; use another account")]
+    PayeeClosed,
+    /// The account to change is closed.
+    #[error("the account `{0}` is closed for ever; use another account")]
+    AccountClosed(AccountId),
+    /// The transfer would count from a time after its booking.
+    #[error("the value date lies after the booking; choose an earlier one or none")]
+    EffectiveAfterBooking,
+    /// A hold moves no money, so it has no value date; its post counts from its booking.
+    #[error("a hold has no value date; leave it out")]
+    EffectiveHold,
     /// Both sides are the same account.
     #[error("the account `{0}` stands on both sides; choose two different accounts")]
     SameAccount(AccountId),
@@ -121,8 +136,8 @@ impl LedgerError {
             Self::UnknownCredit(_) => Some(Refusal::UnknownPayee),
             Self::DebitAssetMismatch { .. } => Some(Refusal::PayerAssetMismatch),
             Self::CreditAssetMismatch { .. } => Some(Refusal::PayeeAssetMismatch),
-            Self::PayerFrozen => Some(Refusal::PayerFrozen),
-            Self::PayeeFrozen => Some(Refusal::PayeeFrozen),
+            Self::PayerFrozen | Self::PayerClosed => Some(Refusal::PayerFrozen),
+            Self::PayeeFrozen | Self::PayeeClosed => Some(Refusal::PayeeFrozen),
             Self::InsufficientFunds { .. } => Some(Refusal::InsufficientFunds),
             Self::LimitExceeded { .. } => Some(Refusal::AccountLimit),
             Self::Overflow => Some(Refusal::Overflow),

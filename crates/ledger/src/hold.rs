@@ -31,7 +31,7 @@ pub enum HoldEnd {
     Expired,
 }
 
-/// A change of the set of open holds, in the order in which it happened.
+/// A change of the set of open holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HoldChange {
     /// A hold was made.
@@ -47,6 +47,38 @@ pub enum HoldChange {
         /// How.
         end: HoldEnd,
     },
+}
+
+/// Changes of the set of open holds since the last take, without those that cancel out.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct HoldChanges {
+    /// In the order of their numbers; none where the hold was resolved meanwhile.
+    opened: Vec<(u64, Option<HoldRow>)>,
+    resolved: Vec<HoldChange>,
+}
+
+impl HoldChanges {
+    pub(crate) fn open(&mut self, hold: HoldRow) {
+        self.opened.push((hold.number, Some(hold)));
+    }
+
+    pub(crate) fn resolve(&mut self, hold: &HoldRow, by: u64, end: HoldEnd) {
+        let place = self.opened.binary_search_by_key(&hold.number, |(number, _)| *number);
+        match place.ok().and_then(|place| self.opened.get_mut(place)) {
+            Some((_, opened)) => *opened = None,
+            None => {
+                let (hold, number) = (hold.id, hold.number);
+                self.resolved.push(HoldChange::Resolved { hold, number, by, end });
+            }
+        }
+    }
+
+    pub(crate) fn take(&mut self) -> Vec<HoldChange> {
+        let mut changes = core::mem::take(&mut self.resolved);
+        let opened = self.opened.drain(..).filter_map(|(_, hold)| hold);
+        changes.extend(opened.map(HoldChange::Opened));
+        changes
+    }
 }
 
 /// The open holds. Resolved ones are forgotten: memory does not grow with history.

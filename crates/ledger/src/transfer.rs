@@ -46,6 +46,9 @@ pub struct TransferRequest {
     pub credit: AccountId,
     /// How much of what.
     pub money: Money,
+    /// From when on it counts for the balance by value date; `None` for the time of booking, and never
+    /// after that.
+    pub effective: Option<Instant>,
 }
 
 /// The side of a transfer on which an account stands.
@@ -72,8 +75,10 @@ pub struct TransferRow {
     pub credit: AccountId,
     /// How much of what: of a post, what was posted; of a void or an expiry, what was released.
     pub money: Money,
-    /// When.
+    /// When it was booked.
     pub at: Instant,
+    /// From when on it counts for the balance by value date; not after `at`.
+    pub effective: Instant,
     /// The number of the hold that it resolves or of the transfer that it reverses.
     pub pending: Option<u64>,
     /// The number of the previous transfer on the debited account; 0 for none.
@@ -84,6 +89,9 @@ pub struct TransferRow {
     pub debit_chain: Hash32,
     /// The head of the credited account's chain after this transfer.
     pub credit_chain: Hash32,
+    /// What leaves the pending counters: the whole hold for a post, a void or an expiry, otherwise
+    /// zero. No chain commits to it, for it repeats the hold's amount.
+    pub released: Amount,
 }
 
 /// The bytes are no transfer row.
@@ -95,13 +103,14 @@ const ASSET_CODE_LEN: usize = 11;
 
 impl TransferRow {
     /// Length of the bytes that the chains commit to.
-    pub const LINKED_LEN: usize = 117;
+    pub const LINKED_LEN: usize = 125;
     /// Length of all bytes.
-    pub const LEN: usize = Self::LINKED_LEN + 64;
+    pub const LEN: usize = Self::LINKED_LEN + 80;
     /// What the bytes of a link begin with.
-    pub const CHAIN_PREFIX: &'static [u8] = b"tpw/chain/v1\0";
+    pub const CHAIN_PREFIX: &'static [u8] = b"tpw/chain/v2\0";
 
-    /// The bytes that both chains commit to: all fields but the chain heads, at fixed places.
+    /// The bytes that both chains commit to: all fields but the chain heads
+    /// and what is released, at fixed places.
     #[must_use]
     pub fn linked_bytes(&self) -> [u8; Self::LINKED_LEN] {
         let mut out = [0; Self::LINKED_LEN];
@@ -125,17 +134,22 @@ impl TransferRow {
         put(&[self.money.asset.scale()]);
         put(&self.money.amount.minor().to_be_bytes());
         put(&self.at.unix_ms().to_be_bytes());
+        put(&self.effective.unix_ms().to_be_bytes());
         put(&self.pending.unwrap_or(0).to_be_bytes());
         put(&self.prev_debit.to_be_bytes());
         put(&self.prev_credit.to_be_bytes());
         out
     }
 
-    /// All bytes: those that the chains commit to, then both chain heads.
+    /// All bytes: those that the chains commit to, both chain heads, and what is released.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let parts: [&[u8]; 3] =
-            [&self.linked_bytes(), self.debit_chain.as_bytes(), self.credit_chain.as_bytes()];
+        let parts: [&[u8]; 4] = [
+            &self.linked_bytes(),
+            self.debit_chain.as_bytes(),
+            self.credit_chain.as_bytes(),
+            &self.released.minor().to_be_bytes(),
+        ];
         parts.concat()
     }
 
@@ -156,18 +170,22 @@ impl TransferRow {
             debit: AccountId::from_bytes(cursor.take("debit")?),
             credit: AccountId::from_bytes(cursor.take("credit")?),
             money: cursor.money()?,
-            at: Instant::from_unix_ms(cursor.number("at")?).ok_or(RowError("at"))?,
+            at: cursor.time("at")?,
+            effective: cursor.time("effective")?,
             pending: Some(cursor.number("pending")?).filter(|number| *number != 0),
             prev_debit: cursor.number("prev_debit")?,
             prev_credit: cursor.number("prev_credit")?,
             debit_chain: Hash32::new(cursor.take("debit_chain")?),
             credit_chain: Hash32::new(cursor.take("credit_chain")?),
+            released: Amount::from_minor(u128::from_be_bytes(cursor.take("released")?)),
         };
         row.check()?;
+        row.check_released()?;
         Ok(row)
     }
 
-    /// Checks what holds for every row by itself, whoever made it.
+    /// Checks what holds for every row by itself, whoever made it. What is released is not looked at:
+    /// a statement need not say it.
     pub(crate) fn check(&self) -> Result<(), RowError> {
         let referred = self.pending.unwrap_or(0);
         match () {
@@ -178,8 +196,21 @@ impl TransferRow {
             () if referred >= self.number => Err(RowError("pending")),
             () if self.prev_debit >= self.number => Err(RowError("prev_debit")),
             () if self.prev_credit >= self.number => Err(RowError("prev_credit")),
+            () if self.effective > self.at => Err(RowError("effective")),
             () => Ok(()),
         }
+    }
+
+    /// Checks that what is released fits what the transfer did.
+    pub(crate) fn check_released(&self) -> Result<(), RowError> {
+        let fits = match self.kind {
+            TransferKind::Transfer | TransferKind::Hold | TransferKind::Reverse => {
+                self.released.is_zero()
+            }
+            TransferKind::Post => self.released >= self.money.amount,
+            TransferKind::Void | TransferKind::Expire => self.released == self.money.amount,
+        };
+        if fits { Ok(()) } else { Err(RowError("released")) }
     }
 
     /// The head of a chain after this row, given the head before it and the account's side.
@@ -234,6 +265,10 @@ impl Cursor<'_> {
 
     fn number(&mut self, field: &'static str) -> Result<u64, RowError> {
         self.take(field).map(u64::from_be_bytes)
+    }
+
+    fn time(&mut self, field: &'static str) -> Result<Instant, RowError> {
+        Instant::from_unix_ms(self.number(field)?).ok_or(RowError(field))
     }
 
     fn money(&mut self) -> Result<Money, RowError> {

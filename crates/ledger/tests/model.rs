@@ -244,7 +244,13 @@ impl Run {
         let asset = asset(ASSETS[usize::from(asset_n)]);
         let money = Money { amount: minor(u128::from(amount)), asset };
         let id = transfer(self.id());
-        let request = TransferRequest { id, debit: account(from), credit: account(to), money };
+        let request = TransferRequest {
+            id,
+            debit: account(from),
+            credit: account(to),
+            money,
+            effective: None,
+        };
         let amount = i128::from(amount);
         (request, Move { number: 0, from, to, amount, asset: asset_n, reversible: false })
     }
@@ -264,7 +270,7 @@ impl Run {
             _ => AccountKind::Custodial,
         };
         let asset = asset(ASSETS[usize::from(n % 2)]);
-        let new = NewAccount { id: account(n), asset, kind, limits: Limits::NONE };
+        let new = NewAccount { id: account(n), asset, kind, owner: None, limits: Limits::NONE };
         let exists = self.model.parties.contains_key(&n);
         self.both(Operation::Open(new), if exists { Err("exists") } else { Ok(()) });
         self.model.parties.entry(n).or_insert(Party {
@@ -384,8 +390,11 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn the_ledger_agrees_with_the_model(steps in steps(), batch in 1..10_usize) {
+    fn the_ledger_agrees_with_the_model(
+        steps in steps(), batch in 1..10_usize, window in 0..40_u64,
+    ) {
         let (mut run, mut store) = (Run::default(), Store::default());
+        run.real.set_save_window(window);
         (0..6).for_each(|n| run.open(n));
         for (n, step) in steps.iter().enumerate() {
             run.step(step);

@@ -44,11 +44,13 @@ fn vector_row(n: usize) -> TransferRow {
         credit: account(credit),
         money: Money { amount, asset: asset("ETH/18") },
         at: Instant::from_unix_ms(ms).unwrap(),
+        effective: Instant::from_unix_ms(ms - u64::from(reversal) * 456).unwrap(),
         pending: reversal.then_some(1),
         prev_debit: u64::from(reversal),
         prev_credit: u64::from(reversal),
         debit_chain: vector("debit_chain", n).parse().unwrap(),
         credit_chain: vector("credit_chain", n).parse().unwrap(),
+        released: Amount::ZERO,
     }
 }
 
@@ -269,10 +271,13 @@ fn rows_of_another_length_or_with_impossible_fields_are_refused() {
         (67, b'X', "asset"),
         (68, 19, "asset"),
         (85, 0xff, "at"),
-        (100, 2, "pending"),
-        (100, 0, "pending"),
-        (108, 2, "prev_debit"),
-        (116, 2, "prev_credit"),
+        (93, 0xff, "effective"),
+        (99, 0xff, "effective"),
+        (108, 2, "pending"),
+        (108, 0, "pending"),
+        (116, 2, "prev_debit"),
+        (124, 2, "prev_credit"),
+        (204, 1, "released"),
     ] {
         let mut edited = bytes.clone();
         edited[place] = value;

@@ -13,6 +13,7 @@ pub(crate) const fn account_kind(kind: AccountKind) -> wire::AccountKind {
         AccountKind::SelfCustodial => wire::AccountKind::SelfCustodial,
         AccountKind::External => wire::AccountKind::External,
         AccountKind::Issuance => wire::AccountKind::Issuance,
+        AccountKind::Operating => wire::AccountKind::Operating,
     }
 }
 
@@ -65,6 +66,7 @@ pub(crate) fn transfer(row: &TransferRow) -> wire::Transfer {
         amount: Text(row.money.amount),
         asset: Text(row.money.asset),
         at: Text(row.at),
+        effective: Text(row.effective),
         pending: row.pending,
         prev_debit: row.prev_debit,
         prev_credit: row.prev_credit,

@@ -40,7 +40,7 @@ impl Directory {
             directory.add_owner(*account, owner);
         }
         directory.of_person.values_mut().for_each(|accounts| accounts.sort());
-        directory.accounts = desk.ledger().accounts().map(|a| (a.id, *a)).collect();
+        directory.accounts = desk.ledger().accounts().map(|a| (a.id, a)).collect();
         directory.chains.clone_from(&registry.chains);
         directory.waiting = desk.waiting().map(|p| (p.id(), Arc::clone(p))).collect();
         directory

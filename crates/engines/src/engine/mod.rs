@@ -1,5 +1,6 @@
 //! One operator, running: data folder, writer, log, clock, behind one facade.
 
+mod committer;
 mod config;
 mod directory;
 mod keys;
@@ -58,6 +59,7 @@ pub struct Engine {
 /// What has to be stopped, in this order.
 struct Running {
     writer: JoinHandle<()>,
+    committer: JoinHandle<()>,
     sequencer: Sequencer,
 }
 
@@ -156,10 +158,13 @@ impl Engine {
     /// Stops: what is queued is done and answered, then writer and log end and the files are closed.
     pub fn close(&self) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Running { writer, sequencer }) = running else { return };
+        let Some(Running { writer, committer, sequencer }) = running else { return };
         let _ended = self.queue.send(Message::Stop);
         if writer.join().is_err() {
             tracing::error!("the writer ended in a panic");
+        }
+        if committer.join().is_err() {
+            tracing::error!("the committer ended in a panic");
         }
         if let Err(error) = sequencer.stop() {
             tracing::error!(%error, "the log did not close cleanly");

@@ -1,18 +1,19 @@
 //! Starting: from an empty folder, after a clean stop, or after a crash. It is always the same way.
 
+use super::committer::{Committer, State, Tail};
 use super::directory::Directory;
 use super::keys::{FolderUse, Keys, open_slots};
 use super::metrics::Meter;
-use super::writer::{Tail, Writer};
+use super::writer::{Building, Queue, Rebuild, Writer};
 use super::{Config, Engine, EngineError, Readers, Running, rail};
 use crate::books::{Books, BooksReader, Restored};
 use crate::clock::Clock;
 use crate::entropy::OsEntropy;
 use crate::files::{self, FolderLock};
-use crate::log_store::{LogConfig, LogStore, Sequencer};
+use crate::log_store::{LeafSender, LogConfig, LogStore, Sequencer};
 use crate::sqlite::Store;
-use std::path::Path;
-use std::sync::mpsc::sync_channel;
+use crossbeam_channel::bounded;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 use tpw_core::{
@@ -56,7 +57,7 @@ impl Engine {
         let rules = config.rules_toml.as_deref().unwrap_or(Rules::default_toml());
         let rules = Rules::from_toml(rules)?;
         let rebuild = rebuild_with(config.audience.clone(), rules, Arc::clone(&clock));
-        let mut desk = rebuild(&*books)?;
+        let mut desk = rebuild(&*books.reader()?)?;
         refuse_lost_log(dir, desk.leaves())?;
         let operator = set_up(dir, &config, &mut *books, &mut desk, now, &mut entropy)?;
 
@@ -73,30 +74,11 @@ impl Engine {
         let rail_dir = dir.join("rail");
         files::create_private_folder(&rail_dir)?;
         source.rail_open()?.iter().try_for_each(|open| rail::write(&rail_dir, open))?;
-        let (queue, received) = sync_channel(config.queue);
-        let archive = books.reader()?;
         let readers = Readers { idle: Mutex::default(), open: books.opener() };
-        let stopwatch = super::timing::Stopwatch::default();
-        stopwatch.watch(&mut desk);
-        let writer = Writer {
-            books,
-            archive,
-            desk,
-            rebuild,
-            clock: Arc::clone(&clock),
-            leaves: sequencer.sender(),
-            handed,
-            tail: Tail::ended(),
-            directory: Arc::clone(&directory),
-            meter: Arc::clone(&meter),
-            rail_dir,
-            stopwatch,
-            healing: None,
-        };
-        let writer = std::thread::Builder::new()
-            .name("writer".to_owned())
-            .spawn(move || writer.run(&received))
-            .map_err(EngineError::Thread)?;
+        let leaves = sequencer.sender();
+        let shared = (Arc::clone(&clock), Arc::clone(&directory), Arc::clone(&meter));
+        let beginning = Beginning { books, desk, rebuild, shared, leaves, handed, rail_dir };
+        let (queue, writer, committer) = beginning.start(config.queue)?;
         Ok(Arc::new(Self {
             dir: dir.to_owned(),
             trust_hash: trust.hash(),
@@ -110,13 +92,65 @@ impl Engine {
             meter,
             log: sequencer.view(),
             log_healthy: sequencer.sender(),
-            running: Mutex::new(Some(Running { writer, sequencer })),
+            running: Mutex::new(Some(Running { writer, committer, sequencer })),
             readers,
             epoch,
             stamps: std::sync::atomic::AtomicU64::new(0),
             _lock: lock,
         }))
     }
+}
+
+/// What writer and committer begin with.
+struct Beginning {
+    books: Box<dyn Books>,
+    desk: Desk,
+    rebuild: Rebuild,
+    shared: (Arc<dyn Clock>, Arc<RwLock<Directory>>, Arc<Meter>),
+    leaves: LeafSender,
+    /// The next leaf to be handed to the log.
+    handed: u64,
+    rail_dir: PathBuf,
+}
+
+impl Beginning {
+    /// Starts both threads; at most `waiting_max` callers wait.
+    fn start(self, waiting_max: usize) -> Result<(Queue, Thread, Thread), EngineError> {
+        let Self { books, mut desk, rebuild, shared, leaves, handed, rail_dir } = self;
+        let (clock, directory, meter) = shared;
+        let (queue, received) = bounded(waiting_max);
+        // One batch is stored while the next one is decided, so one job at a time is under way.
+        let ((jobs, to_do), (stored, said)) = (bounded(1), bounded(1));
+        let stopwatch = super::timing::Stopwatch::default();
+        stopwatch.watch(&mut desk);
+        let open = books.opener();
+        let writer = Writer {
+            queue: received,
+            jobs,
+            stored: said,
+            archive: open()?,
+            open,
+            desk,
+            rebuild,
+            clock,
+            directory: Arc::clone(&directory),
+            meter: Arc::clone(&meter),
+            stopwatch,
+            building: Building::default(),
+        };
+        let (tail, state) = (Tail::ended(), State::Sound);
+        let committer =
+            Committer { books, leaves, handed, tail, directory, meter, rail_dir, state };
+        let writer = thread("writer", move || writer.run())?;
+        let committer = thread("committer", move || committer.run(&to_do, &stored))?;
+        Ok((queue, writer, committer))
+    }
+}
+
+type Thread = std::thread::JoinHandle<()>;
+
+fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<Thread, EngineError> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(EngineError::Thread)
 }
 
 /// A folder with keys had books: new, empty ones beside them would hide the loss, and their write-ahead log
@@ -157,12 +191,11 @@ fn claim_folder(books: &mut dyn Books, audience: &Name) -> Result<(), EngineErro
     }
 }
 
-fn rebuild_with(audience: Name, rules: Rules, clock: Arc<dyn Clock>) -> super::writer::Rebuild {
-    Box::new(move |books| {
-        let reader = books.reader()?;
+fn rebuild_with(audience: Name, rules: Rules, clock: Arc<dyn Clock>) -> Rebuild {
+    Box::new(move |reader| {
         let Restored { ledger, registry, waiting, leaves } = reader.restore()?;
         let mut screen = Screen::new(rules.clone());
-        remember(&mut screen, &*reader, &registry, &ledger, clock.now())?;
+        remember(&mut screen, reader, &registry, &ledger, clock.now())?;
         let issuance = ledger
             .accounts()
             .filter(|account| account.kind == AccountKind::Issuance)
@@ -218,7 +251,7 @@ fn set_up(
     desk.begin_log(&config.origin);
     let archive = books.reader()?;
     for asset in &config.assets {
-        let has = |a: &tpw_ledger::Account| a.kind == AccountKind::Issuance && a.asset == *asset;
+        let has = |a: tpw_ledger::Account| a.kind == AccountKind::Issuance && a.asset == *asset;
         if !desk.ledger().accounts().any(has) {
             let order = issuance_order(*asset, now, entropy)?;
             desk.apply(Command::OpenAccount { person: None, order }, now, &archive)??;
@@ -236,6 +269,7 @@ fn set_up(
     };
     enrol_operator(dir, desk, &archive, operator, now, entropy)?;
     books.commit(&desk.take_changes())?;
+    desk.stored();
     Ok(operator)
 }
 

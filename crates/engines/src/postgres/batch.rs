@@ -6,14 +6,16 @@ use crate::books::StoreError;
 use std::collections::HashMap;
 use std::hash::Hash;
 use tpw_flow::{Changes, Payment, Rail, stored};
-use tpw_ledger::{Account, HoldChange, TransferRow};
+use tpw_ledger::{Account, HoldChange, Member, Membership, MembershipChange, TransferRow};
 
 /// Everything that one transaction writes.
 #[derive(Default)]
 pub(super) struct Batch {
     /// New and changed rows, in the order in which they are written.
     pub(super) sheets: Vec<Sheet>,
-    /// Rows that go after that: a statement, and the ids in it.
+    /// Rows of which every column says that they go.
+    pub(super) removals: Vec<Sheet>,
+    /// Rows that go by their ids: a statement, and the ids in it.
     pub(super) deletions: Vec<(&'static str, Vec<Id>)>,
 }
 
@@ -72,7 +74,7 @@ impl Batch {
     }
 
     fn ledger(&mut self, changes: &tpw_ledger::Changes) {
-        self.put(&ACCOUNT, changes.accounts.iter(), account);
+        self.put(&ACCOUNT, changes.saves.iter(), account);
         self.put(&TRANSFER, changes.transfers.iter(), transfer);
         let opened: Vec<_> = changes
             .holds
@@ -92,6 +94,44 @@ impl Batch {
             HoldChange::Resolved { hold, .. } => Some(Id(*hold.as_bytes())),
         });
         self.deletions.push(("DELETE FROM hold WHERE id = ANY ($1)", resolved.collect()));
+        self.put(&MARK, changes.marks.iter(), |mark, cells| {
+            cells.id(mark.account.as_bytes()).int(mark.transfers).int(mark.number).time(mark.at);
+            cells.amount(mark.debits_posted).amount(mark.credits_posted);
+            cells.amount(mark.debits_pending).amount(mark.credits_pending);
+        });
+        self.groups(changes);
+    }
+
+    fn groups(&mut self, changes: &tpw_ledger::Changes) {
+        let velocities = last_of(&changes.velocities, |row| (row.account, row.place));
+        self.put(&VELOCITY, velocities.into_iter(), |row, cells| {
+            cells.id(row.account.as_bytes()).small(row.place).int(row.window.as_ms());
+            cells.maybe(row.amount_max, Cells::amount).maybe(row.count_max, Cells::int);
+            cells.time(row.since).amount(row.amount).int(row.count);
+        });
+        let watches = last_of(&changes.watches, |row| row.account);
+        self.put(&WATCH, watches.into_iter(), |row, cells| {
+            cells.id(row.account.as_bytes()).small(row.tier.number()).small(row.action.number());
+            cells.maybe(row.below, Cells::amount).maybe(row.above, Cells::amount);
+        });
+        self.put(&ACCOUNT_SET, changes.sets.iter(), |set, cells| {
+            cells.id(set.id.as_bytes()).display(&set.asset).time(set.opened);
+        });
+        // Who joined and left, or left and joined again, is written once, in the way in which it ended.
+        let of = |change: &MembershipChange| match change {
+            MembershipChange::Joined(membership) | MembershipChange::Left(membership) => {
+                *membership
+            }
+        };
+        let (mut joined, mut left) = (Vec::new(), Vec::new());
+        for change in last_of(&changes.memberships, of) {
+            match change {
+                MembershipChange::Joined(membership) => joined.push(membership),
+                MembershipChange::Left(membership) => left.push(membership),
+            }
+        }
+        self.put(&MEMBERSHIP, joined.into_iter(), membership);
+        self.removals.extend(Sheet::of(&MEMBERSHIP, left.into_iter(), membership));
     }
 
     fn payments(&mut self, changes: &Changes) -> Result<(), StoreError> {
@@ -135,7 +175,9 @@ fn last_of<T, K: Eq + Hash>(items: &[T], key: impl Fn(&T) -> K) -> Vec<&T> {
 }
 
 fn account(a: &Account, cells: &mut Cells) {
-    cells.id(a.id.as_bytes()).display(&a.asset).small(a.kind.number()).small(a.frozen.bits());
+    cells.id(a.id.as_bytes()).display(&a.asset).small(a.kind.number());
+    cells.maybe(a.owner, |cells, person| cells.id(person.as_bytes()));
+    cells.small(a.state.number()).small(a.frozen.bits());
     cells.maybe(a.limits.debit_max_per_transfer(), Cells::amount);
     cells.maybe(a.limits.balance_max(), Cells::amount);
     cells.amount(a.debits_posted).amount(a.credits_posted);
@@ -145,10 +187,18 @@ fn account(a: &Account, cells: &mut Cells) {
 
 fn transfer(row: &TransferRow, cells: &mut Cells) {
     cells.int(row.number).int(row.prev_debit).int(row.prev_credit);
-    cells.maybe(row.pending, Cells::int).time(row.at).id(row.id.as_bytes());
+    cells.maybe(row.pending, Cells::int).time(row.at).time(row.effective).id(row.id.as_bytes());
     cells.id(row.debit.as_bytes()).id(row.credit.as_bytes()).small(row.kind.number());
-    cells.display(&row.money.asset).amount(row.money.amount);
+    cells.display(&row.money.asset).amount(row.money.amount).amount(row.released);
     cells.hash(&row.debit_chain).hash(&row.credit_chain);
+}
+
+fn membership(membership: &Membership, cells: &mut Cells) {
+    let (kind, member) = match &membership.member {
+        Member::Account(account) => (1, account.as_bytes()),
+        Member::Set(set) => (2, set.as_bytes()),
+    };
+    cells.id(membership.set.as_bytes()).id(member).small(kind);
 }
 
 /// A payment between two states, which is never to be stored.
@@ -226,6 +276,8 @@ const ACCOUNT: Table = Table {
         ("id", Kind::Uuid),
         ("asset", Kind::Text),
         ("kind", Kind::Int2),
+        ("owner", Kind::Uuid),
+        ("state", Kind::Int2),
         ("frozen", Kind::Int2),
         ("debit_max", Kind::Numeric),
         ("balance_max", Kind::Numeric),
@@ -238,7 +290,7 @@ const ACCOUNT: Table = Table {
         ("chain", Kind::Bytes),
         ("opened", Kind::Time),
     ],
-    conflict: "ON CONFLICT (id) DO UPDATE SET frozen = excluded.frozen,
+    conflict: "ON CONFLICT (id) DO UPDATE SET state = excluded.state, frozen = excluded.frozen,
         debit_max = excluded.debit_max, balance_max = excluded.balance_max,
         debits_posted = excluded.debits_posted, credits_posted = excluded.credits_posted,
         debits_pending = excluded.debits_pending, credits_pending = excluded.credits_pending,
@@ -268,12 +320,14 @@ const TRANSFER: Table = Table {
         ("prev_credit", Kind::Int8),
         ("pending", Kind::Int8),
         ("at", Kind::Time),
+        ("effective", Kind::Time),
         ("id", Kind::Uuid),
         ("debit", Kind::Uuid),
         ("credit", Kind::Uuid),
         ("kind", Kind::Int2),
         ("asset", Kind::Text),
         ("amount", Kind::Numeric),
+        ("released", Kind::Numeric),
         ("debit_chain", Kind::Bytes),
         ("credit_chain", Kind::Bytes),
     ],
@@ -291,6 +345,58 @@ const HOLD: Table = Table {
         ("expires", Kind::Time),
     ],
     conflict: "",
+};
+const MARK: Table = Table {
+    name: "mark",
+    columns: &[
+        ("account", Kind::Uuid),
+        ("transfers", Kind::Int8),
+        ("number", Kind::Int8),
+        ("at", Kind::Time),
+        ("debits_posted", Kind::Numeric),
+        ("credits_posted", Kind::Numeric),
+        ("debits_pending", Kind::Numeric),
+        ("credits_pending", Kind::Numeric),
+    ],
+    conflict: "",
+};
+const VELOCITY: Table = Table {
+    name: "velocity",
+    columns: &[
+        ("account", Kind::Uuid),
+        ("place", Kind::Int2),
+        ("window_ms", Kind::Int8),
+        ("amount_max", Kind::Numeric),
+        ("count_max", Kind::Int8),
+        ("since", Kind::Time),
+        ("amount", Kind::Numeric),
+        ("count", Kind::Int8),
+    ],
+    conflict: "ON CONFLICT (account, place) DO UPDATE SET window_ms = excluded.window_ms,
+        amount_max = excluded.amount_max, count_max = excluded.count_max, since = excluded.since,
+        amount = excluded.amount, count = excluded.count",
+};
+const WATCH: Table = Table {
+    name: "watch",
+    columns: &[
+        ("account", Kind::Uuid),
+        ("tier", Kind::Int2),
+        ("action", Kind::Int2),
+        ("below", Kind::Numeric),
+        ("above", Kind::Numeric),
+    ],
+    conflict: "ON CONFLICT (account) DO UPDATE SET tier = excluded.tier,
+        action = excluded.action, below = excluded.below, above = excluded.above",
+};
+const ACCOUNT_SET: Table = Table {
+    name: "account_set",
+    columns: &[("id", Kind::Uuid), ("asset", Kind::Text), ("opened", Kind::Time)],
+    conflict: "",
+};
+const MEMBERSHIP: Table = Table {
+    name: "membership",
+    columns: &[("account_set", Kind::Uuid), ("member", Kind::Uuid), ("kind", Kind::Int2)],
+    conflict: "ON CONFLICT DO NOTHING",
 };
 /// A payment's time of receipt never changes. Should a second payment come under the same id, the state would become
 /// NULL, and the batch fail.

@@ -165,8 +165,8 @@ fn count(link: &Link, sql: &'static str) -> Result<u64, StoreError> {
 fn restored(link: &Link) -> Result<Restored, StoreError> {
     let accounts = collect(
         link,
-        "SELECT id, asset, kind, frozen, debit_max, balance_max, debits_posted, credits_posted,
-             debits_pending, credits_pending, transfers, last, chain, opened
+        "SELECT id, asset, kind, owner, state, frozen, debit_max, balance_max, debits_posted,
+             credits_posted, debits_pending, credits_pending, transfers, last, chain, opened
          FROM account ORDER BY place",
         &[],
         "account",
@@ -180,8 +180,15 @@ fn restored(link: &Link) -> Result<Restored, StoreError> {
         |c| c.hold(),
     )?;
     let last = count(link, "SELECT coalesce(max(number), 0) FROM transfer")?;
-    let ledger = Ledger::from_rows(accounts.into_iter(), holds.into_iter(), last)
-        .map_err(|_| StoreError::Damaged { what: "ledger" })?;
+    let damaged = |_| StoreError::Damaged { what: "ledger" };
+    let mut restoring = Ledger::restoring(accounts.into_iter()).map_err(damaged)?;
+    let sql = "SELECT number, id, kind, debit, credit, asset, amount, at, effective, pending,
+                   prev_debit, prev_credit, debit_chain, credit_chain, released
+               FROM transfer WHERE number >= $1 ORDER BY number";
+    each(link, sql, &[&int(restoring.replay_from())], "transfer", |c| {
+        restoring.replay(&c.transfer()?).map_err(damaged)
+    })?;
+    let ledger = restoring.finish(holds.into_iter(), last).map_err(damaged)?;
     let leaves = count(link, "SELECT coalesce(max(idx) + 1, 0) FROM leaf")?;
     Ok(Restored { ledger, registry: registry(link)?, waiting: waiting(link)?, leaves })
 }
@@ -282,8 +289,9 @@ impl BooksReader for Reader {
     }
 
     fn transfer(&self, number: u64) -> Result<Option<TransferRow>, StoreError> {
-        let sql = "SELECT number, id, kind, debit, credit, asset, amount, at, pending, prev_debit,
-                       prev_credit, debit_chain, credit_chain FROM transfer WHERE number = $1";
+        let sql = "SELECT number, id, kind, debit, credit, asset, amount, at, effective, pending,
+                       prev_debit, prev_credit, debit_chain, credit_chain, released
+                   FROM transfer WHERE number = $1";
         Ok(self.all(sql, &[&int(number)], "transfer", |c| c.transfer())?.into_iter().next())
     }
 

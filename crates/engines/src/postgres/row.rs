@@ -12,7 +12,9 @@ use tpw_core::{
 };
 use tpw_crypto::{Algorithm, PublicKey};
 use tpw_flow::{Alarm, AlarmKind, CodeGrant, Device, Owner, Person, RailInstruction};
-use tpw_ledger::{Account, AccountKind, Frozen, HoldRow, Limits, TransferKind, TransferRow};
+use tpw_ledger::{
+    Account, AccountKind, AccountState, Frozen, HoldRow, Limits, TransferKind, TransferRow,
+};
 
 /// The 16 bytes of a `uuid`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -236,6 +238,9 @@ impl<'a> Columns<'a> {
         let (id, asset) = (self.account_id()?, self.asset()?);
         let kind = self.small()?;
         let kind = self.checked(AccountKind::from_number(kind))?;
+        let owner = self.maybe_id()?.map(PersonId::from_bytes);
+        let state = self.small()?;
+        let state = self.checked(AccountState::from_number(state))?;
         let frozen = self.small()?;
         let frozen = self.checked(Frozen::from_bits(frozen))?;
         let limits = Limits::NONE
@@ -245,6 +250,8 @@ impl<'a> Columns<'a> {
             id,
             asset,
             kind,
+            owner,
+            state,
             frozen,
             limits,
             debits_posted: self.amount()?,
@@ -280,11 +287,13 @@ impl<'a> Columns<'a> {
             credit: self.account_id()?,
             money: self.money()?,
             at: self.time()?,
+            effective: self.time()?,
             pending: self.maybe_uint()?,
             prev_debit: self.uint()?,
             prev_credit: self.uint()?,
             debit_chain: self.hash()?,
             credit_chain: self.hash()?,
+            released: self.amount()?,
         })
     }
 

@@ -42,7 +42,8 @@ CREATE TABLE code (
     expires timestamptz NOT NULL
 );
 
--- `place` keeps the order in which accounts were opened. A third of each page stays free: an update then finds room
+-- `place` keeps the order in which accounts were opened. A row is as of the transfer `last`; newer ones are replayed at
+-- a start. A third of each page stays free: an update then finds room
 -- beside the old row and leaves the indexes alone.
 CREATE TABLE account (
     place           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -50,7 +51,9 @@ CREATE TABLE account (
     last            bigint NOT NULL CHECK (last >= transfers),
     opened          timestamptz NOT NULL,
     id              uuid NOT NULL UNIQUE,
+    owner           uuid,
     kind            smallint NOT NULL,
+    state           smallint NOT NULL,
     frozen          smallint NOT NULL,
     asset           text NOT NULL,
     debit_max       numeric(39) CHECK (debit_max >= 0),
@@ -84,12 +87,14 @@ CREATE TABLE transfer (
     prev_credit  bigint NOT NULL CHECK (prev_credit >= 0 AND prev_credit < number),
     pending      bigint CHECK (pending > 0 AND pending < number),
     at           timestamptz NOT NULL,
+    effective    timestamptz NOT NULL CHECK (effective <= at),
     id           uuid NOT NULL UNIQUE,
     debit        uuid NOT NULL,
     credit       uuid NOT NULL CHECK (credit <> debit),
     kind         smallint NOT NULL,
     asset        text NOT NULL,
     amount       numeric(39) NOT NULL CHECK (amount > 0),
+    released     numeric(39) NOT NULL CHECK (released >= 0),
     debit_chain  bytea NOT NULL CHECK (octet_length(debit_chain) = 32),
     credit_chain bytea NOT NULL CHECK (octet_length(credit_chain) = 32)
 );
@@ -102,6 +107,54 @@ CREATE TABLE hold (
     credit  uuid NOT NULL CHECK (credit <> debit),
     asset   text NOT NULL,
     amount  numeric(39) NOT NULL CHECK (amount > 0)
+);
+
+-- An account's counters after every 1,024th of its transfers: from there a balance of the past is walked to.
+CREATE TABLE mark (
+    transfers       bigint NOT NULL CHECK (transfers > 0),
+    number          bigint NOT NULL CHECK (number >= transfers),
+    at              timestamptz NOT NULL,
+    account         uuid NOT NULL,
+    debits_posted   numeric(39) NOT NULL CHECK (debits_posted >= 0),
+    credits_posted  numeric(39) NOT NULL CHECK (credits_posted >= 0),
+    debits_pending  numeric(39) NOT NULL CHECK (debits_pending >= 0),
+    credits_pending numeric(39) NOT NULL CHECK (credits_pending >= 0),
+    PRIMARY KEY (account, number)
+);
+
+-- Velocity limits and what was used of them; like its account's row, a row is as of that row's newest transfer.
+CREATE TABLE velocity (
+    window_ms  bigint NOT NULL CHECK (window_ms > 0),
+    count_max  bigint CHECK (count_max >= 0),
+    count      bigint NOT NULL CHECK (count >= 0),
+    since      timestamptz NOT NULL,
+    account    uuid NOT NULL,
+    place      smallint NOT NULL,
+    amount_max numeric(39) CHECK (amount_max >= 0),
+    amount     numeric(39) NOT NULL CHECK (amount >= 0),
+    PRIMARY KEY (account, place)
+) WITH (fillfactor = 70);
+
+CREATE TABLE account_set (
+    opened timestamptz NOT NULL,
+    id     uuid PRIMARY KEY,
+    asset  text NOT NULL
+);
+
+-- `kind` says what the member is: 1 an account, 2 another set.
+CREATE TABLE membership (
+    account_set uuid NOT NULL REFERENCES account_set (id),
+    member      uuid NOT NULL CHECK (member <> account_set),
+    kind        smallint NOT NULL CHECK (kind IN (1, 2)),
+    PRIMARY KEY (account_set, kind, member)
+);
+
+CREATE TABLE watch (
+    account uuid PRIMARY KEY,
+    tier    smallint NOT NULL,
+    action  smallint NOT NULL,
+    below   numeric(39) CHECK (below >= 0),
+    above   numeric(39) CHECK (above >= 0)
 );
 
 -- `place` is the order of arrival; the columns beside the state are for screening's memory and for auditors.

@@ -66,15 +66,29 @@ impl Table {
         format!("COPY {} ({}) FROM STDIN (FORMAT binary)", self.name, self.columns())
     }
 
-    pub(super) fn insert_sql(&self) -> String {
+    /// The columns as parameters.
+    fn arrays(&self) -> String {
         let arrays: Vec<String> = (1..)
             .zip(self.columns)
             .map(|(number, (_, kind))| format!("${number}::{}[]", kind.name()))
             .collect();
+        arrays.join(", ")
+    }
+
+    pub(super) fn insert_sql(&self) -> String {
         let (name, columns, conflict) = (self.name, self.columns(), self.conflict);
+        let arrays = self.arrays();
+        format!("INSERT INTO {name} ({columns}) SELECT * FROM unnest({arrays}) {conflict}")
+    }
+
+    /// Removes the rows that are in every column as given.
+    pub(super) fn remove_sql(&self) -> String {
+        let same: Vec<String> =
+            self.columns.iter().map(|(name, _)| format!("t.{name} = r.{name}")).collect();
+        let (name, columns, arrays) = (self.name, self.columns(), self.arrays());
         format!(
-            "INSERT INTO {name} ({columns}) SELECT * FROM unnest({}) {conflict}",
-            arrays.join(", ")
+            "DELETE FROM {name} t USING unnest({arrays}) AS r ({columns}) WHERE {}",
+            same.join(" AND ")
         )
     }
 }

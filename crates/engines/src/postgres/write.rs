@@ -78,6 +78,11 @@ async fn send(link: &Link, epoch: i64, batch: &Batch) -> Result<(), PostgresErro
             }
         }
     }
+    for sheet in &batch.removals {
+        if let Form::Arrays(arrays) = &sheet.form {
+            small.push((link.prepared(DOING, &sheet.table.remove_sql()).await?, arrays));
+        }
+    }
     let mut deletions = Vec::new();
     for (sql, ids) in batch.deletions.iter().filter(|(_, ids)| !ids.is_empty()) {
         deletions.push((link.prepared(DOING, sql).await?, ids));

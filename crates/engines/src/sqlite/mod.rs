@@ -14,7 +14,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const FORMAT: i64 = 2;
+const FORMAT: i64 = 3;
 
 /// The books of one operator, open for writing.
 pub struct Store {
@@ -55,8 +55,10 @@ impl Store {
             .map_err(error(path))?;
         let steps = match found {
             0 => include_str!("schema.sql"),
-            1 => include_str!("upgrade_1.sql"),
             FORMAT => "",
+            found if found < FORMAT => {
+                return Err(StoreError::Older { found, known: FORMAT });
+            }
             found => return Err(StoreError::Newer { found, known: FORMAT }),
         };
         if !steps.is_empty() {

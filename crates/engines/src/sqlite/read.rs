@@ -37,6 +37,23 @@ impl Reader {
         Ok(items)
     }
 
+    /// The transfers from a number on, in order.
+    fn each_transfer_from(
+        &self,
+        number: u64,
+        mut each: impl FnMut(TransferRow) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let sql = "SELECT number, id, kind, debit, credit, asset, amount, at, effective, pending,
+                       prev_debit, prev_credit, debit_chain, credit_chain, released
+                   FROM transfer WHERE number >= ?1 ORDER BY number";
+        let mut statement = self.connection.prepare_cached(sql).map_err(error(&self.path))?;
+        let mut rows = statement.query([int(number)]).map_err(error(&self.path))?;
+        while let Some(row) = rows.next().map_err(error(&self.path))? {
+            each(Columns::new(row, "transfer").transfer()?)?;
+        }
+        Ok(())
+    }
+
     fn count(&self, sql: &str) -> Result<u64, StoreError> {
         let value: i64 =
             self.connection.query_row(sql, [], |row| row.get(0)).map_err(error(&self.path))?;
@@ -85,8 +102,8 @@ impl BooksReader for Reader {
 
     fn restore(&self) -> Result<Restored, StoreError> {
         let accounts = self.all(
-            "SELECT id, asset, kind, frozen, debit_max, balance_max, debits_posted, credits_posted,
-                 debits_pending, credits_pending, transfers, last, chain, opened
+            "SELECT id, asset, kind, owner, state, frozen, debit_max, balance_max, debits_posted,
+                 credits_posted, debits_pending, credits_pending, transfers, last, chain, opened
              FROM account ORDER BY place",
             [],
             "account",
@@ -99,8 +116,12 @@ impl BooksReader for Reader {
             |c| c.hold(),
         )?;
         let last = self.count("SELECT coalesce(max(number), 0) FROM transfer")?;
-        let ledger = Ledger::from_rows(accounts.into_iter(), holds.into_iter(), last)
-            .map_err(|_| StoreError::Damaged { what: "ledger" })?;
+        let damaged = |_| StoreError::Damaged { what: "ledger" };
+        let mut restoring = Ledger::restoring(accounts.into_iter()).map_err(damaged)?;
+        self.each_transfer_from(restoring.replay_from(), |row| {
+            restoring.replay(&row).map_err(damaged)
+        })?;
+        let ledger = restoring.finish(holds.into_iter(), last).map_err(damaged)?;
         let leaves = self.count("SELECT coalesce(max(idx) + 1, 0) FROM leaf")?;
         if leaves != self.count("SELECT count(*) FROM leaf")? {
             return Err(StoreError::Damaged { what: "leaf" });
@@ -152,8 +173,9 @@ impl BooksReader for Reader {
     }
 
     fn transfer(&self, number: u64) -> Result<Option<TransferRow>, StoreError> {
-        let sql = "SELECT number, id, kind, debit, credit, asset, amount, at, pending, prev_debit,
-                       prev_credit, debit_chain, credit_chain FROM transfer WHERE number = ?1";
+        let sql = "SELECT number, id, kind, debit, credit, asset, amount, at, effective, pending,
+                       prev_debit, prev_credit, debit_chain, credit_chain, released
+                   FROM transfer WHERE number = ?1";
         Ok(self.all(sql, [int(number)], "transfer", |c| c.transfer())?.into_iter().next())
     }
 

@@ -8,7 +8,9 @@ use tpw_core::{
 };
 use tpw_crypto::{Algorithm, PublicKey};
 use tpw_flow::{Alarm, AlarmKind, CodeGrant, Device, Owner, Person, RailInstruction};
-use tpw_ledger::{Account, AccountKind, Frozen, HoldRow, Limits, TransferKind, TransferRow};
+use tpw_ledger::{
+    Account, AccountKind, AccountState, Frozen, HoldRow, Limits, TransferKind, TransferRow,
+};
 
 /// A number for a column: SQLite's integers are signed. Numbers and times stay far below the limit.
 pub(super) fn int(value: u64) -> i64 {
@@ -104,6 +106,11 @@ impl<'a> Columns<'a> {
         self.fixed().map(PersonId::from_bytes)
     }
 
+    fn maybe_person(&mut self) -> Read<Option<PersonId>> {
+        let person: Option<Vec<u8>> = self.get()?;
+        person.map(|b| PersonId::from_slice(&b).ok_or_else(|| self.damaged())).transpose()
+    }
+
     fn transfer_id(&mut self) -> Read<TransferId> {
         self.fixed().map(TransferId::from_bytes)
     }
@@ -157,16 +164,17 @@ impl<'a> Columns<'a> {
     }
 
     pub(super) fn owner(&mut self) -> Read<(AccountId, Owner)> {
-        let account = self.account_id()?;
-        let person: Option<Vec<u8>> = self.get()?;
-        let person = person.map(|b| PersonId::from_slice(&b).ok_or_else(|| self.damaged()));
-        Ok((account, Owner { person: person.transpose()?, label: self.name()? }))
+        let (account, person) = (self.account_id()?, self.maybe_person()?);
+        Ok((account, Owner { person, label: self.name()? }))
     }
 
     pub(super) fn account(&mut self) -> Read<Account> {
         let (id, asset) = (self.account_id()?, self.asset()?);
         let kind = self.small()?;
         let kind = self.checked(AccountKind::from_number(kind))?;
+        let owner = self.maybe_person()?;
+        let state = self.small()?;
+        let state = self.checked(AccountState::from_number(state))?;
         let frozen = self.small()?;
         let frozen = self.checked(Frozen::from_bits(frozen))?;
         let limits = Limits::NONE
@@ -176,6 +184,8 @@ impl<'a> Columns<'a> {
             id,
             asset,
             kind,
+            owner,
+            state,
             frozen,
             limits,
             debits_posted: self.amount()?,
@@ -211,11 +221,13 @@ impl<'a> Columns<'a> {
             credit: self.account_id()?,
             money: self.money()?,
             at: self.time()?,
+            effective: self.time()?,
             pending: self.maybe_uint()?,
             prev_debit: self.uint()?,
             prev_credit: self.uint()?,
             debit_chain: self.hash()?,
             credit_chain: self.hash()?,
+            released: self.amount()?,
         })
     }
 

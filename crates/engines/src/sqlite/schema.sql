@@ -28,12 +28,14 @@ CREATE TABLE code (
     used_by BLOB
 ) STRICT, WITHOUT ROWID;
 
--- `place` keeps the order in which accounts were opened.
+-- `place` keeps the order in which accounts were opened. A row is as of the transfer `last`; newer ones are replayed at a start.
 CREATE TABLE account (
     place          INTEGER PRIMARY KEY,
     id             BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
     asset          TEXT NOT NULL,
     kind           INTEGER NOT NULL,
+    owner          BLOB CHECK (length(owner) = 16),
+    state          INTEGER NOT NULL,
     frozen         INTEGER NOT NULL,
     debit_max      BLOB,
     balance_max    BLOB,
@@ -71,11 +73,13 @@ CREATE TABLE transfer (
     asset        TEXT NOT NULL,
     amount       BLOB NOT NULL CHECK (length(amount) = 16),
     at           INTEGER NOT NULL,
+    effective    INTEGER NOT NULL CHECK (effective <= at),
     pending      INTEGER,
     prev_debit   INTEGER NOT NULL,
     prev_credit  INTEGER NOT NULL,
     debit_chain  BLOB NOT NULL CHECK (length(debit_chain) = 32),
-    credit_chain BLOB NOT NULL CHECK (length(credit_chain) = 32)
+    credit_chain BLOB NOT NULL CHECK (length(credit_chain) = 32),
+    released     BLOB NOT NULL CHECK (length(released) = 16)
 ) STRICT;
 
 CREATE TABLE hold (

@@ -48,7 +48,7 @@ impl Books for Store {
 
 fn write_all(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
     write_registry(t, changes)?;
-    write_accounts(t, &changes.ledger.accounts)?;
+    write_accounts(t, &changes.ledger.saves)?;
     write_transfers(t, &changes.ledger.transfers)?;
     write_holds(t, &changes.ledger.holds)?;
     for (account, owner) in &changes.owners {
@@ -117,11 +117,12 @@ fn write_registry(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()
 fn write_accounts(t: &Transaction<'_>, accounts: &[Account]) -> rusqlite::Result<()> {
     let mut upsert = t.prepare_cached(
         "INSERT INTO account (id, asset, kind, frozen, debit_max, balance_max, debits_posted,
-             credits_posted, debits_pending, credits_pending, transfers, last, chain, opened)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+             credits_posted, debits_pending, credits_pending, transfers, last, chain, opened,
+             owner, state)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
          ON CONFLICT (id) DO UPDATE SET frozen = ?4, debit_max = ?5, balance_max = ?6,
              debits_posted = ?7, credits_posted = ?8, debits_pending = ?9, credits_pending = ?10,
-             transfers = ?11, last = ?12, chain = ?13",
+             transfers = ?11, last = ?12, chain = ?13, state = ?16",
     )?;
     for a in accounts {
         upsert.execute(params![
@@ -138,7 +139,9 @@ fn write_accounts(t: &Transaction<'_>, accounts: &[Account]) -> rusqlite::Result
             int(a.transfers),
             int(a.last),
             a.chain.as_bytes(),
-            time(a.opened)
+            time(a.opened),
+            a.owner.map(|person| *person.as_bytes()),
+            a.state.number()
         ])?;
     }
     Ok(())
@@ -147,8 +150,8 @@ fn write_accounts(t: &Transaction<'_>, accounts: &[Account]) -> rusqlite::Result
 fn write_transfers(t: &Transaction<'_>, transfers: &[TransferRow]) -> rusqlite::Result<()> {
     let mut insert = t.prepare_cached(
         "INSERT INTO transfer (number, id, kind, debit, credit, asset, amount, at, pending,
-             prev_debit, prev_credit, debit_chain, credit_chain)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+             prev_debit, prev_credit, debit_chain, credit_chain, effective, released)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
     )?;
     for row in transfers {
         insert.execute(params![
@@ -164,7 +167,9 @@ fn write_transfers(t: &Transaction<'_>, transfers: &[TransferRow]) -> rusqlite::
             int(row.prev_debit),
             int(row.prev_credit),
             row.debit_chain.as_bytes(),
-            row.credit_chain.as_bytes()
+            row.credit_chain.as_bytes(),
+            time(row.effective),
+            amount(row.released)
         ])?;
     }
     Ok(())

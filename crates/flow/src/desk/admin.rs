@@ -49,7 +49,7 @@ impl Desk {
         id: TransferId,
         archive: &dyn Archive,
     ) -> Result<Option<Funding>, ArchiveError> {
-        match self.recent_fundings.get(&id) {
+        match self.unstored().find_map(|recent| recent.fundings.get(&id)) {
             Some(known) => Ok(Some(*known)),
             None => archive.funding(id),
         }
@@ -178,7 +178,8 @@ impl Desk {
         now: Instant,
     ) -> Result<(), Rejection> {
         let NewAccountOrder { id, asset, kind, label, opening, transfer, limits } = order;
-        self.ledger.apply(Operation::Open(NewAccount { id, asset, kind, limits }), now)?;
+        let new = NewAccount { id, asset, kind, owner: person, limits };
+        self.ledger.apply(Operation::Open(new), now)?;
         let owner = Owner { person, label };
         self.registry.owners.insert(id, owner.clone());
         self.changes.owners.push((id, owner));
@@ -199,10 +200,10 @@ impl Desk {
         let asset = credit.asset;
         let debit = *self.issuance.get(&asset).ok_or(Rejection::UnknownAsset(asset))?;
         let money = Money { amount, asset };
-        let request = [TransferRequest { id, debit, credit: account, money }];
+        let request = [TransferRequest { id, debit, credit: account, money, effective: None }];
         self.ledger.apply(Operation::Transfer(&request), now)?;
         let funding = Funding { account, amount };
-        self.recent_fundings.insert(id, funding);
+        self.recent.fundings.insert(id, funding);
         self.changes.fundings.push((id, funding));
         Ok(())
     }

@@ -152,6 +152,14 @@ pub enum Command {
     Tick,
 }
 
+impl Command {
+    /// How many things are asked for in it: what bounds a batch.
+    #[must_use]
+    pub const fn weight(&self) -> usize {
+        1
+    }
+}
+
 /// What [`Command::Freeze`] leads to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Frozen {

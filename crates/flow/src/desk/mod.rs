@@ -18,7 +18,7 @@ pub use command::{
 pub use registry::{ChainHead, CodeGrant, Device, Owner, Person, Registry};
 
 use crate::payment::{Payment, Status};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use tpw_core::{AccountId, Asset, Instant, Name, PaymentId, TransferId};
 use tpw_ledger::Ledger;
@@ -65,6 +65,13 @@ pub struct Opening {
 /// Is told the name of a step each time one was performed: for measuring, by whoever has a clock.
 pub type Watch = Box<dyn FnMut(&'static str) + Send>;
 
+/// What one batch touched: until it is durable the archive does not have it.
+#[derive(Default)]
+struct Recent {
+    payments: HashMap<PaymentId, Arc<Payment>>,
+    fundings: HashMap<TransferId, Funding>,
+}
+
 /// The writer's memory.
 pub struct Desk {
     audience: Name,
@@ -73,10 +80,10 @@ pub struct Desk {
     registry: Registry,
     waiting: BTreeMap<PaymentId, Arc<Payment>>,
     deadlines: BTreeSet<(Instant, PaymentId)>,
-    /// Payments touched since the last [`Desk::take_changes`]: the archive does not have them yet.
-    recent: HashMap<PaymentId, Arc<Payment>>,
-    /// Money brought in since then.
-    recent_fundings: HashMap<TransferId, Funding>,
+    /// What was touched since the last [`Desk::take_changes`].
+    recent: Recent,
+    /// What was taken and is being stored, oldest first.
+    in_flight: VecDeque<Recent>,
     leaves: u64,
     issuance: HashMap<Asset, AccountId>,
     changes: Changes,
@@ -115,8 +122,8 @@ impl Desk {
             registry: opening.registry,
             waiting,
             deadlines,
-            recent: HashMap::new(),
-            recent_fundings: HashMap::new(),
+            recent: Recent::default(),
+            in_flight: VecDeque::new(),
             leaves: opening.leaves,
             issuance: opening.issuance,
             changes: Changes::default(),
@@ -167,13 +174,23 @@ impl Desk {
         }
     }
 
-    /// What has to be stored, in one transaction, before any outcome since the last call is answered.
+    /// What has to be stored, in one transaction, before any outcome since the last call is answered. More may be decided and taken
+    /// meanwhile; [`Desk::stored`] is to be called when this has become durable.
     pub fn take_changes(&mut self) -> Changes {
-        self.recent.clear();
-        self.recent_fundings.clear();
+        self.in_flight.push_back(core::mem::take(&mut self.recent));
         let mut changes = core::mem::take(&mut self.changes);
         changes.ledger = self.ledger.take_changes();
         changes
+    }
+
+    /// What was taken first, of all that was taken and not yet reported here, is durable: the archive has it now.
+    pub fn stored(&mut self) {
+        self.in_flight.pop_front();
+    }
+
+    /// What the archive does not have yet, newest first.
+    fn unstored(&self) -> impl Iterator<Item = &Recent> {
+        core::iter::once(&self.recent).chain(self.in_flight.iter().rev())
     }
 
     /// The ledger's accounts and totals, for reading.
@@ -215,7 +232,8 @@ impl Desk {
         id: PaymentId,
         archive: &dyn Archive,
     ) -> Result<Option<Arc<Payment>>, ArchiveError> {
-        match self.recent.get(&id).or_else(|| self.waiting.get(&id)) {
+        let recent = self.unstored().find_map(|recent| recent.payments.get(&id));
+        match recent.or_else(|| self.waiting.get(&id)) {
             Some(payment) => Ok(Some(Arc::clone(payment))),
             None => Ok(archive.payment(id)?.map(Arc::new)),
         }
@@ -232,7 +250,7 @@ impl Desk {
             self.waiting.insert(id, Arc::clone(&payment));
             self.deadlines.extend(payment.deadline().map(|at| (at, id)));
         }
-        self.recent.insert(id, Arc::clone(&payment));
+        self.recent.payments.insert(id, Arc::clone(&payment));
         self.changes.payments.push(Arc::clone(&payment));
         payment
     }

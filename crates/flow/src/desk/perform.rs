@@ -95,14 +95,15 @@ impl Desk {
 
     fn request(payment: &Payment, id: TransferId) -> TransferRequest {
         let intent = payment.intake().intent();
-        TransferRequest { id, debit: intent.payer, credit: intent.payee, money: intent.money }
+        let (debit, credit, money) = (intent.payer, intent.payee, intent.money);
+        TransferRequest { id, debit, credit, money, effective: None }
     }
 
     /// Devices pay from people's accounts to people's accounts or to a clearing partner.
     fn check_kinds(&self, payment: &Payment) -> Result<(), Refusal> {
         let payee = self.ledger.account(&payment.intake().intent().payee);
         match payee.map(|account| account.kind) {
-            Some(AccountKind::Issuance) => Err(Refusal::AccountKind),
+            Some(AccountKind::Issuance | AccountKind::Operating) => Err(Refusal::AccountKind),
             None => Err(Refusal::UnknownPayee),
             Some(AccountKind::Custodial | AccountKind::SelfCustodial | AccountKind::External) => {
                 Ok(())

@@ -229,6 +229,7 @@ impl Bench {
             self.books.0.borrow_mut().insert(payment.id(), bytes);
         }
         self.books.1.borrow_mut().extend(changes.fundings.iter().copied());
+        self.desk.stored();
         for row in &changes.leaves {
             assert_eq!(row.index, self.leaves.len() as u64, "leaves come in order");
             self.leaves.push(row.leaf);

@@ -33,11 +33,18 @@ pub(crate) fn at(ms: u64) -> Instant {
 }
 
 pub(crate) fn leg(id: u64, debit: u8, credit: u8, money: Money) -> TransferRequest {
-    TransferRequest { id: transfer(id), debit: account(debit), credit: account(credit), money }
+    TransferRequest {
+        id: transfer(id),
+        debit: account(debit),
+        credit: account(credit),
+        money,
+        effective: None,
+    }
 }
 
 pub(crate) fn new_account(n: u8, asset_text: &str, kind: AccountKind) -> NewAccount {
-    NewAccount { id: account(n), asset: asset(asset_text), kind, limits: Limits::NONE }
+    let (id, asset) = (account(n), asset(asset_text));
+    NewAccount { id, asset, kind, owner: None, limits: Limits::NONE }
 }
 
 /// Account 0 issues, accounts 1 to 3 are customers, all in `USD/2`; 4 is a customer in `CNY/2`.
@@ -62,6 +69,21 @@ pub(crate) fn refused(ledger: &mut Ledger, op: Operation<'_>, now: Instant) -> L
     error
 }
 
+/// A ledger from rows, as a start makes it.
+pub(crate) fn rebuild(
+    accounts: &[Account],
+    transfers: &[TransferRow],
+    holds: &[HoldRow],
+) -> Result<Ledger, LedgerError> {
+    let mut restoring = Ledger::restoring(accounts.iter().copied())?;
+    let from = restoring.replay_from();
+    for row in transfers.iter().filter(|row| row.number >= from) {
+        restoring.replay(row)?;
+    }
+    let last = transfers.last().map_or(0, |row| row.number);
+    restoring.finish(holds.iter().copied(), last)
+}
+
 /// Rows as a real store keeps them.
 #[derive(Default)]
 pub(crate) struct Store {
@@ -73,7 +95,7 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn commit(&mut self, changes: Changes) {
-        for row in changes.accounts {
+        for row in changes.saves {
             if self.accounts.insert(row.id, row).is_none() {
                 self.order.push(row.id);
             }
@@ -99,8 +121,7 @@ impl Store {
     }
 
     pub(crate) fn rebuild(&self) -> Result<Ledger, LedgerError> {
-        let last = self.transfers.last().map_or(0, |row| row.number);
-        Ledger::from_rows(self.accounts().into_iter(), self.holds().into_iter(), last)
+        rebuild(&self.accounts(), &self.transfers, &self.holds())
     }
 
     /// The transfers of one account, in order.

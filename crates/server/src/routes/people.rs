@@ -51,6 +51,7 @@ pub(super) fn order(
         wire::AccountKind::Custodial => AccountKind::Custodial,
         wire::AccountKind::SelfCustodial => AccountKind::SelfCustodial,
         wire::AccountKind::External => AccountKind::External,
+        wire::AccountKind::Operating => AccountKind::Operating,
         wire::AccountKind::Issuance => {
             return Err(Problem::bad_value(&format!("{path}/kind"), ValueFault::AccountKind));
         }

@@ -17,6 +17,8 @@ pub enum AccountKind {
     External,
     /// The operator's counterpart of money brought in.
     Issuance,
+    /// The operator's own money: float, fees, hot and cold wallets.
+    Operating,
 }
 
 /// An account to be opened.
@@ -153,9 +155,12 @@ pub struct Transfer {
     /// Of what.
     #[schema(value_type = String)]
     pub asset: Text<Asset>,
-    /// When.
+    /// When it was booked.
     #[schema(value_type = String, format = DateTime)]
     pub at: Text<Instant>,
+    /// From when on it counts for the balance by value date.
+    #[schema(value_type = String, format = DateTime)]
+    pub effective: Text<Instant>,
     /// The number of the hold that it resolves or of the transfer that it reverses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<u64>,

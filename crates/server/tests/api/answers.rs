@@ -209,11 +209,13 @@ fn rows(statement: &Value) -> Vec<TransferRow> {
             asset: text(row, "asset").parse().unwrap(),
         },
         at: text(row, "at").parse().unwrap(),
+        effective: text(row, "effective").parse().unwrap(),
         pending: row.get("pending").and_then(Value::as_u64),
         prev_debit: number(row, "prev_debit"),
         prev_credit: number(row, "prev_credit"),
         debit_chain: text(row, "debit_chain").parse().unwrap(),
         credit_chain: text(row, "credit_chain").parse().unwrap(),
+        released: tpw_core::Amount::ZERO,
     };
     statement["items"].as_array().unwrap().iter().map(read).collect()
 }

@@ -1,0 +1,238 @@
+//! The committer: stores one batch after the other, then answers. It owns the books.
+//!
+//! INVARIANT: nothing is answered before its batch is durable. After a commit whose outcome is unknown nothing is stored until the
+//! writer has rebuilt its memory: what it decided meanwhile rests on a state that may not be.
+
+use super::config::PayError;
+use super::directory::Directory;
+use super::metrics::Meter;
+use super::rail;
+use super::writer::{Done, Reply, Stored, TICK, When};
+use crate::books::Books;
+use crate::log_store::{self, BATCH_MAX, LeafSender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+use tpw_flow::Changes;
+use tpw_proof::Leaf;
+
+/// How long the writer must have been back before it counts as sound, unless a payment is stored earlier.
+const HEALING: Duration = Duration::from_secs(5);
+
+/// A caller whose commands were decided.
+pub(super) struct Pending {
+    pub(super) reply: Reply,
+    pub(super) done: Done,
+    pub(super) when: When,
+}
+
+/// What was decided together.
+pub(super) struct Batch {
+    pub(super) changes: Changes,
+    pub(super) pending: Vec<Pending>,
+    pub(super) handed: Instant,
+}
+
+/// What the committer is asked for.
+pub(super) enum Job {
+    /// Store a batch and answer it.
+    Batch(Box<Batch>),
+    /// Say whether the store takes writes.
+    Probe(Sender<Stored>),
+    /// Go on after a doubt: the memory was rebuilt and has so many leaves.
+    Resume {
+        leaves: u64,
+        reply: Sender<Stored>,
+    },
+    Stop,
+}
+
+pub(super) struct Committer {
+    pub(super) books: Box<dyn Books>,
+    pub(super) leaves: LeafSender,
+    /// The next leaf to be handed to the log.
+    pub(super) handed: u64,
+    pub(super) tail: Tail,
+    pub(super) directory: Arc<RwLock<Directory>>,
+    pub(super) meter: Arc<Meter>,
+    pub(super) rail_dir: PathBuf,
+    pub(super) state: State,
+}
+
+/// Whether what the writer decides can be stored.
+pub(super) enum State {
+    Sound,
+    /// Back after a fault, since then.
+    Healing(Instant),
+    /// Until the memory is rebuilt, for this reason.
+    InDoubt(String),
+}
+
+/// Who waits for the newest batch of leaves that the log was given.
+#[derive(Clone)]
+pub(super) struct Tail(Arc<Mutex<Option<Vec<Pending>>>>);
+
+impl Tail {
+    fn new(waiting: Vec<Pending>) -> Self {
+        Self(Arc::new(Mutex::new(Some(waiting))))
+    }
+
+    /// No batch is on its way.
+    pub(super) fn ended() -> Self {
+        Self(Arc::new(Mutex::new(None)))
+    }
+
+    /// Joins those who wait, or gives the newcomers back when the batch is done.
+    fn join(&self, newcomers: Vec<Pending>) -> Option<Vec<Pending>> {
+        match &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(waiting) => {
+                waiting.extend(newcomers);
+                None
+            }
+            None => Some(newcomers),
+        }
+    }
+
+    fn end(&self) -> Vec<Pending> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
+    }
+}
+
+fn answer(waiting: Vec<Pending>, proof: &Result<(), String>) {
+    for p in waiting {
+        let answer = match proof {
+            Ok(()) => Ok(p.done),
+            Err(why) => Err(PayError::Stopped(why.clone())),
+        };
+        let _gone = p.reply.send(answer);
+    }
+}
+
+impl Committer {
+    pub(super) fn run(mut self, jobs: &Receiver<Job>, stored: &Sender<Stored>) {
+        loop {
+            match jobs.recv_timeout(TICK) {
+                Ok(Job::Batch(batch)) => {
+                    let outcome = self.store(*batch);
+                    let _gone = stored.send(outcome);
+                }
+                Ok(Job::Probe(reply)) => {
+                    let outcome = self.books.probe().map_err(|error| error.to_string());
+                    let _gone = reply.send(outcome);
+                }
+                Ok(Job::Resume { leaves, reply }) => {
+                    let outcome = self.resume(leaves);
+                    let _gone = reply.send(outcome);
+                }
+                Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            self.believe_after(HEALING);
+        }
+        if let Err(error) = self.books.tidy() {
+            tracing::warn!(%error, "the next start will take longer");
+        }
+    }
+
+    /// Calls the writer sound again once it has been back for that long. A small write may succeed on a disk that is
+    /// too full for the next payment, so a first success after a fault is not believed at once.
+    fn believe_after(&mut self, wait: Duration) {
+        if matches!(self.state, State::Healing(since) if since.elapsed() >= wait) {
+            self.state = State::Sound;
+            self.meter.set_writer_fault(None);
+        }
+    }
+
+    fn store(&mut self, batch: Batch) -> Stored {
+        let Batch { changes, mut pending, handed } = batch;
+        let committed = match &self.state {
+            State::InDoubt(why) => Err(why.clone()),
+            State::Sound | State::Healing(_) => {
+                self.books.commit(&changes).map_err(|error| error.to_string())
+            }
+        };
+        if let Err(why) = committed {
+            // Before the callers hear of it: whoever asks for the health then learns why.
+            self.meter.set_writer_fault(Some(why.clone()));
+            self.state = State::InDoubt(why.clone());
+            answer(pending, &Err(why.clone()));
+            return Err(why);
+        }
+        self.believe_after(Duration::ZERO);
+        let took = handed.elapsed();
+        pending.iter_mut().for_each(|p| p.done.timings.push(("commit", took)));
+        self.show(&changes);
+        self.meter.count(pending.iter().flat_map(|p| &p.done.outcomes));
+        self.hand_over(changes.leaves.iter().map(|row| row.leaf).collect(), pending);
+        Ok(())
+    }
+
+    /// Makes a batch that is durable visible to readers and partners.
+    fn show(&self, changes: &Changes) {
+        self.directory.write().unwrap_or_else(PoisonError::into_inner).absorb(changes);
+        self.meter.batch(changes);
+        for instruction in &changes.rail {
+            // The books have it; a file that cannot be written now is written at the next start.
+            if let Err(error) = rail::write(&self.rail_dir, instruction) {
+                tracing::error!(%error, "an instruction to the clearing partner waits for a restart");
+            }
+        }
+    }
+
+    /// Answers who only waits for the disk; the others wait for the log.
+    fn hand_over(&mut self, leaves: Vec<Leaf>, pending: Vec<Pending>) {
+        let (proven, durable): (Vec<_>, Vec<_>) =
+            pending.into_iter().partition(|p| p.when == When::Proven);
+        answer(durable, &Ok(()));
+        if leaves.is_empty() {
+            // A repeated payment may have its leaf in a batch that the log is still working on.
+            if let Some(waiting) = self.tail.join(proven) {
+                answer(waiting, &Ok(()));
+            }
+        } else {
+            self.send(leaves, proven);
+        }
+    }
+
+    /// Hands leaves to the log; whoever waits is answered with the checkpoint over the last of them.
+    fn send(&mut self, mut leaves: Vec<Leaf>, waiting: Vec<Pending>) {
+        while leaves.len() > BATCH_MAX {
+            let rest = leaves.split_off(BATCH_MAX);
+            self.send_one(core::mem::replace(&mut leaves, rest), Vec::new());
+        }
+        if !leaves.is_empty() {
+            self.send_one(leaves, waiting);
+        }
+    }
+
+    fn send_one(&mut self, leaves: Vec<Leaf>, waiting: Vec<Pending>) {
+        let first_index = self.handed;
+        let count = u64::try_from(leaves.len()).unwrap_or(u64::MAX);
+        self.handed = self.handed.saturating_add(count);
+        self.tail = Tail::new(waiting);
+        let (tail, begun) = (self.tail.clone(), Instant::now());
+        let proved = Box::new(move |proof: log_store::Answer| {
+            let proof = proof.map(|_head| ()).map_err(|error| error.to_string());
+            let mut waiting = tail.end();
+            waiting.iter_mut().for_each(|p| p.done.timings.push(("prove", begun.elapsed())));
+            answer(waiting, &proof);
+        });
+        self.leaves.send(log_store::Batch { first_index, leaves, answer: proved });
+    }
+
+    /// The commit that seemed to fail may be on the disk: its leaves still belong in the log.
+    fn resume(&mut self, leaves: u64) -> Stored {
+        let reader = self.books.reader().map_err(|error| error.to_string())?;
+        while self.handed < leaves {
+            let missing =
+                reader.leaves(self.handed, BATCH_MAX).map_err(|error| error.to_string())?;
+            if missing.is_empty() {
+                return Err("leaves are missing in the store".to_owned());
+            }
+            self.send(missing, Vec::new());
+        }
+        self.state = State::Healing(Instant::now());
+        Ok(())
+    }
+}

@@ -1,0 +1,42 @@
+//! From an account's id to its place, in 4 bytes of table and one of tag for each account.
+
+use crate::slot::Slot;
+use core::hash::BuildHasher;
+use hashbrown::HashTable;
+use std::hash::RandomState;
+use tpw_core::AccountId;
+
+/// Places by id. The ids themselves stand in the slots only.
+///
+/// The hash is keyed anew in each process, so that nobody can choose ids that collide; no result
+/// depends on the order of the table.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Index {
+    table: HashTable<u32>,
+    keyed: RandomState,
+}
+
+impl Index {
+    pub(crate) fn find(&self, id: &AccountId, slots: &[Slot]) -> Option<usize> {
+        let hash = self.keyed.hash_one(id.as_bytes());
+        let place =
+            self.table.find(hash, |place| at(slots, *place).is_some_and(|s| s.id == *id))?;
+        usize::try_from(*place).ok()
+    }
+
+    /// Adds the newest slot; the caller has checked that its id is new. `None` when there are more
+    /// accounts than places.
+    pub(crate) fn add(&mut self, slots: &[Slot]) -> Option<usize> {
+        let place = slots.len().checked_sub(1)?;
+        let short = u32::try_from(place).ok()?;
+        let keyed = &self.keyed;
+        let hash = |id: &AccountId| keyed.hash_one(id.as_bytes());
+        let rehash = |place: &u32| at(slots, *place).map_or(0, |slot| hash(&slot.id));
+        self.table.insert_unique(hash(&slots.last()?.id), short, rehash);
+        Some(place)
+    }
+}
+
+fn at(slots: &[Slot], place: u32) -> Option<&Slot> {
+    slots.get(usize::try_from(place).ok()?)
+}
