@@ -100,16 +100,22 @@ impl Store {
         self.link = None;
         let link = Link::open(&self.address, &self.name, WRITE_MAX)?;
         session::to_write(&link)?;
+        self.demand_unchanged(&link)?;
         // The server may not have noticed yet that our former session has ended, and keep the lock for it.
         self.session.end(&link)?;
         fence::lock(&link, Instant::now())?;
-        if fence::epoch(&link)? != self.epoch.load(Ordering::Acquire) {
-            return Err(PostgresError::Fenced.into());
-        }
+        self.demand_unchanged(&link)?;
         let session = Session::of(&link)?;
         self.epoch.store(fence::raise(&link, &self.name)?, Ordering::Release);
         (self.session, self.link) = (session, Some(link));
         Ok(())
+    }
+
+    /// Demands that nobody else has opened the books since this process did.
+    fn demand_unchanged(&self, link: &Link) -> Result<(), PostgresError> {
+        let found = fence::epoch(link)?;
+        let mine = self.epoch.load(Ordering::Acquire);
+        if found == mine { Ok(()) } else { Err(PostgresError::Fenced) }
     }
 }
 
