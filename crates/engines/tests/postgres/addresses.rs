@@ -121,7 +121,9 @@ fn files_for_tls_that_cannot_be_used_are_named() {
     for text in
         [None, Some(""), Some("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")]
     {
-        text.map(|text| write(&file, text, 0o600));
+        if let Some(text) = text {
+            write(&file, text, 0o600);
+        }
         let message = opened(&url);
         assert!(message.contains("roots.pem` cannot be used"), "{message}");
     }
