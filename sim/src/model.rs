@@ -83,6 +83,7 @@ pub(crate) fn say(outcome: &Outcome) -> String {
         Ok(Answer::Payment(payment)) => text_of(payment),
         Ok(Answer::Repeated(payment)) => format!("repeated/{}", text_of(payment)),
         Ok(Answer::Ended(count)) => format!("ended/{count}"),
+        Ok(Answer::Ordered(outcomes)) => format!("ordered/{outcomes:?}"),
         Err(rejection) => format!("rejected/{}", rejection.code()),
     }
 }

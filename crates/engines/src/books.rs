@@ -7,7 +7,8 @@ use crate::log_store::{LeafSource, LogError};
 use std::sync::Arc;
 use tpw_core::{AccountId, DeviceId, Instant, Money, PaymentId, TransferId};
 use tpw_flow::{
-    Alarm, Archive, ArchiveError, Changes, Funding, Payment, RailInstruction, Registry,
+    Alarm, Archive, ArchiveError, Burnt, Changes, EventRow, Funding, IdUse, Payment,
+    RailInstruction, Registry,
 };
 use tpw_ledger::{Ledger, TransferRow};
 use tpw_proof::leaf::Leaf;
@@ -74,6 +75,12 @@ pub struct Restored {
     pub waiting: Vec<Payment>,
     /// How many leaves are stored.
     pub leaves: u64,
+    /// How many events are stored.
+    pub events: u64,
+    /// The greatest id of any payment.
+    pub newest_payment: Option<PaymentId>,
+    /// The greatest id of any transfer or refused order.
+    pub newest_transfer: Option<TransferId>,
 }
 
 /// A payment that was made, as screening remembers it.
@@ -161,6 +168,24 @@ pub trait BooksReader: Send {
     /// A transfer by its number.
     fn transfer(&self, number: u64) -> Result<Option<TransferRow>, StoreError>;
 
+    /// At most `most` transfers with a number above `after`, in order.
+    fn transfers(&self, after: u64, most: usize) -> Result<Vec<TransferRow>, StoreError>;
+
+    /// What a transfer's id was used for.
+    fn transfer_id(&self, id: TransferId) -> Result<Option<IdUse>, StoreError>;
+
+    /// An order that was refused, by its id.
+    fn burnt(&self, id: TransferId) -> Result<Option<Burnt>, StoreError>;
+
+    /// Whether this transfer was made by an order.
+    fn ordered(&self, number: u64) -> Result<bool, StoreError>;
+
+    /// Whether this transfer was reversed by an order.
+    fn reversed(&self, number: u64) -> Result<bool, StoreError>;
+
+    /// At most `most` events with a number above `after`, in order.
+    fn events(&self, after: u64, most: usize) -> Result<Vec<EventRow>, StoreError>;
+
     /// How many leaves are stored.
     fn leaf_count(&self) -> Result<u64, StoreError>;
 
@@ -174,13 +199,37 @@ pub trait BooksReader: Send {
     fn alarms(&self, after: u64, most: usize) -> Result<Vec<(u64, Alarm)>, StoreError>;
 }
 
+fn in_archive(error: StoreError) -> ArchiveError {
+    ArchiveError(error.to_string())
+}
+
 impl Archive for Box<dyn BooksReader> {
     fn payment(&self, id: PaymentId) -> Result<Option<Payment>, ArchiveError> {
-        (**self).payment(id).map_err(|error| ArchiveError(error.to_string()))
+        (**self).payment(id).map_err(in_archive)
     }
 
     fn funding(&self, id: TransferId) -> Result<Option<Funding>, ArchiveError> {
-        (**self).funding(id).map_err(|error| ArchiveError(error.to_string()))
+        (**self).funding(id).map_err(in_archive)
+    }
+
+    fn transfer(&self, number: u64) -> Result<Option<TransferRow>, ArchiveError> {
+        (**self).transfer(number).map_err(in_archive)
+    }
+
+    fn transfer_id(&self, id: TransferId) -> Result<Option<IdUse>, ArchiveError> {
+        (**self).transfer_id(id).map_err(in_archive)
+    }
+
+    fn burnt(&self, id: TransferId) -> Result<Option<Burnt>, ArchiveError> {
+        (**self).burnt(id).map_err(in_archive)
+    }
+
+    fn ordered(&self, number: u64) -> Result<bool, ArchiveError> {
+        (**self).ordered(number).map_err(in_archive)
+    }
+
+    fn reversed(&self, number: u64) -> Result<bool, ArchiveError> {
+        (**self).reversed(number).map_err(in_archive)
     }
 }
 

@@ -3,13 +3,15 @@
 
 mod account;
 mod apply;
+mod audit;
 mod balance;
 mod book;
+mod condition;
 mod entry;
 mod error;
+mod history;
 mod hold;
 mod index;
-mod mark;
 mod pace;
 mod restore;
 mod sets;
@@ -22,12 +24,13 @@ pub use account::{Account, AccountKind, AccountState, FreezeReason, Frozen, Limi
 pub use apply::{Applied, Operation, Original, Reversal};
 pub use balance::Balance;
 pub use book::{AssetTotal, Changes, Ledger, totals};
+pub use condition::{Comparison, Condition, Measure};
 pub use error::{LedgerError, Limit};
+pub use history::{Counters, HistoryError, Mark, balance_at, value_balance_at};
 pub use hold::{HoldChange, HoldEnd, HoldRow};
-pub use mark::Mark;
-pub use pace::VelocityRow;
+pub use pace::{Velocity, VelocityRow};
 pub use restore::Restoring;
-pub use sets::{Member, Membership, MembershipChange, SetRow};
+pub use sets::{Member, Membership, MembershipChange, SetBalance, SetRow};
 pub use statement::{StatementError, StatementPoint, verify_statement};
 pub use transfer::{RowError, Side, TransferKind, TransferRequest, TransferRow};
-pub use watch::{Crossing, Edge, Tier, WatchAction, WatchRow};
+pub use watch::{Crossing, Edge, Tier, Watch, WatchAction, WatchRow};

@@ -193,7 +193,8 @@ fn claim_folder(books: &mut dyn Books, audience: &Name) -> Result<(), EngineErro
 
 fn rebuild_with(audience: Name, rules: Rules, clock: Arc<dyn Clock>) -> Rebuild {
     Box::new(move |reader| {
-        let Restored { ledger, registry, waiting, leaves } = reader.restore()?;
+        let restored = reader.restore()?;
+        let Restored { ledger, registry, waiting, leaves, .. } = restored;
         let mut screen = Screen::new(rules.clone());
         remember(&mut screen, reader, &registry, &ledger, clock.now())?;
         let issuance = ledger
@@ -202,7 +203,18 @@ fn rebuild_with(audience: Name, rules: Rules, clock: Arc<dyn Clock>) -> Rebuild 
             .map(|account| (account.asset, account.id))
             .collect();
         let audience = audience.clone();
-        Ok(Desk::open(Opening { audience, ledger, screen, registry, waiting, leaves, issuance }))
+        Ok(Desk::open(Opening {
+            audience,
+            ledger,
+            screen,
+            registry,
+            waiting,
+            leaves,
+            issuance,
+            events: restored.events,
+            newest_payment: restored.newest_payment,
+            newest_transfer: restored.newest_transfer,
+        }))
     })
 }
 

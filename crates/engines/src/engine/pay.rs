@@ -10,7 +10,10 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 use tpw_core::{Hash32, Intent, Record, StepUpProof, TreeHead};
 use tpw_crypto::{Entropy, PublicKey};
-use tpw_flow::{Answer, Command, Entry, Outcome, Payment, Rejection, Seen, Submission};
+use tpw_flow::{
+    Answer, Command, Entry, OrderOutcome, Ordered, Orders, Outcome, Payment, Rejection, Seen,
+    Submission,
+};
 use tpw_proof::bundle::{Parts, assemble};
 use tpw_proof::{Leaf, Signed, Unverified, Verified};
 
@@ -121,6 +124,23 @@ impl Engine {
     /// [`PayError`] for all of them; the outcome of each is in the answer.
     pub async fn commands(&self, commands: Vec<Command>) -> Result<Vec<Outcome>, PayError> {
         Ok(self.send(commands, When::Durable).await?.outcomes)
+    }
+
+    /// Carries out orders of whoever holds the key `by`; the answer, one outcome for each, comes when all of them are durable.
+    ///
+    /// # Errors
+    /// [`PayError`] for all of them; what became of each is in the answer.
+    pub async fn order(
+        &self,
+        orders: Vec<Ordered>,
+        by: Hash32,
+    ) -> Result<Vec<OrderOutcome>, PayError> {
+        let mut salt = [0_u8; 32];
+        OsEntropy.fill(&mut salt).map_err(|error| PayError::Stopped(error.to_string()))?;
+        match self.command(Command::Orders(Box::new(Orders { orders, by, salt }))).await? {
+            Answer::Ordered(outcomes) => Ok(outcomes),
+            _ => Err(PayError::Stopped("the writer gave no outcome of orders".to_owned())),
+        }
     }
 
     async fn send(&self, commands: Vec<Command>, when: When) -> Result<Done, PayError> {

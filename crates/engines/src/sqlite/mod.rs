@@ -6,6 +6,7 @@
 mod read;
 mod row;
 mod write;
+mod write_ledger;
 
 pub use read::Reader;
 

@@ -6,7 +6,9 @@ use crate::books::{BooksReader, Past, Restored, StoreError};
 use rusqlite::{Connection, OptionalExtension, Params};
 use std::path::{Path, PathBuf};
 use tpw_core::{Instant, PaymentId, TransferId};
-use tpw_flow::{Alarm, ChainHead, Funding, Payment, RailInstruction, Registry, stored};
+use tpw_flow::{
+    Alarm, Burnt, ChainHead, EventRow, Funding, IdUse, Payment, RailInstruction, Registry, stored,
+};
 use tpw_ledger::{Ledger, TransferRow};
 use tpw_proof::leaf::Leaf;
 
@@ -58,6 +60,10 @@ impl Reader {
         let value: i64 =
             self.connection.query_row(sql, [], |row| row.get(0)).map_err(error(&self.path))?;
         u64::try_from(value).map_err(|_| StoreError::Damaged { what: "count" })
+    }
+
+    fn greatest(&self, sql: &str) -> Result<Option<[u8; 16]>, StoreError> {
+        self.connection.query_row(sql, [], |row| row.get(0)).map_err(error(&self.path))
     }
 
     fn registry(&self) -> Result<Registry, StoreError> {
@@ -126,7 +132,18 @@ impl BooksReader for Reader {
         if leaves != self.count("SELECT count(*) FROM leaf")? {
             return Err(StoreError::Damaged { what: "leaf" });
         }
-        Ok(Restored { ledger, registry: self.registry()?, waiting: self.waiting()?, leaves })
+        let newest_payment = self.greatest("SELECT max(id) FROM payment")?;
+        let transfer = self.greatest("SELECT max(id) FROM transfer")?;
+        let burnt = self.greatest("SELECT max(id) FROM burnt")?;
+        Ok(Restored {
+            ledger,
+            registry: self.registry()?,
+            waiting: self.waiting()?,
+            leaves,
+            events: self.count("SELECT coalesce(max(seq), 0) FROM event")?,
+            newest_payment: newest_payment.map(PaymentId::from_bytes),
+            newest_transfer: transfer.max(burnt).map(TransferId::from_bytes),
+        })
     }
 
     fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError> {
@@ -201,6 +218,47 @@ impl BooksReader for Reader {
         let sql = "SELECT number, kind, at, device, payment, size, root FROM alarm
                    WHERE number > ?1 ORDER BY number LIMIT ?2";
         self.all(sql, [int(after), most], "alarm", |c| c.alarm())
+    }
+
+    fn transfer_id(&self, id: TransferId) -> Result<Option<IdUse>, StoreError> {
+        let sql = "SELECT number FROM transfer WHERE id = ?1";
+        let number = self.all(sql, [id.as_bytes()], "transfer", |c| c.uint())?.into_iter().next();
+        if let Some(number) = number {
+            return Ok(Some(IdUse::Transfer(number)));
+        }
+        Ok(self.burnt(id)?.map(|_| IdUse::Burnt))
+    }
+
+    fn burnt(&self, id: TransferId) -> Result<Option<Burnt>, StoreError> {
+        let sql = "SELECT why, fingerprint, at FROM burnt WHERE id = ?1";
+        Ok(self.all(sql, [id.as_bytes()], "refused order", |c| c.burnt())?.into_iter().next())
+    }
+
+    fn ordered(&self, number: u64) -> Result<bool, StoreError> {
+        let sql = "SELECT first + count FROM order_batch WHERE first <= ?1
+                   ORDER BY first DESC LIMIT 1";
+        let end = self.all(sql, [int(number)], "order batch", |c| c.uint())?.into_iter().next();
+        Ok(end.is_some_and(|end| number < end))
+    }
+
+    fn reversed(&self, number: u64) -> Result<bool, StoreError> {
+        let sql = "SELECT by FROM reversal WHERE of = ?1";
+        Ok(!self.all(sql, [int(number)], "reversal", |c| c.uint())?.is_empty())
+    }
+
+    fn transfers(&self, after: u64, most: usize) -> Result<Vec<TransferRow>, StoreError> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let sql = "SELECT number, id, kind, debit, credit, asset, amount, at, effective, pending,
+                       prev_debit, prev_credit, debit_chain, credit_chain, released
+                   FROM transfer WHERE number > ?1 ORDER BY number LIMIT ?2";
+        self.all(sql, [int(after), most], "transfer", |c| c.transfer())
+    }
+
+    fn events(&self, after: u64, most: usize) -> Result<Vec<EventRow>, StoreError> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let sql = "SELECT seq, position, at, kind, subject FROM event
+                   WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+        self.all(sql, [int(after), most], "event", |c| c.event())
     }
 }
 

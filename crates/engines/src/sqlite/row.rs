@@ -7,7 +7,10 @@ use tpw_core::{
     TransferId,
 };
 use tpw_crypto::{Algorithm, PublicKey};
-use tpw_flow::{Alarm, AlarmKind, CodeGrant, Device, Owner, Person, RailInstruction};
+use tpw_flow::{
+    Alarm, AlarmKind, Burnt, CodeGrant, Device, EventKind, EventRow, OrderRefusal, Owner, Person,
+    RailInstruction,
+};
 use tpw_ledger::{
     Account, AccountKind, AccountState, Frozen, HoldRow, Limits, TransferKind, TransferRow,
 };
@@ -71,6 +74,24 @@ impl<'a> Columns<'a> {
     pub(super) fn time(&mut self) -> Read<Instant> {
         let ms = self.uint()?;
         self.checked(Instant::from_unix_ms(ms))
+    }
+
+    fn maybe_time(&mut self) -> Read<Option<Instant>> {
+        let Some(ms) = self.maybe_uint()? else { return Ok(None) };
+        self.checked(Instant::from_unix_ms(ms)).map(Some)
+    }
+
+    pub(super) fn burnt(&mut self) -> Read<Burnt> {
+        let why = self.small()?;
+        let why = self.checked(OrderRefusal::from_number(why))?;
+        Ok(Burnt { why, fingerprint: self.hash()?, at: self.time()? })
+    }
+
+    pub(super) fn event(&mut self) -> Read<EventRow> {
+        let (seq, position, at) = (self.uint()?, self.uint()?, self.time()?);
+        let kind = self.small()?;
+        let kind = self.checked(EventKind::from_number(kind))?;
+        Ok(EventRow { seq, position, at, kind, subject: self.fixed()? })
     }
 
     pub(super) fn bytes(&mut self) -> Read<Vec<u8>> {
@@ -213,21 +234,24 @@ impl<'a> Columns<'a> {
     pub(super) fn transfer(&mut self) -> Read<TransferRow> {
         let (number, id) = (self.uint()?, self.transfer_id()?);
         let kind = self.small()?;
+        let kind = self.checked(TransferKind::from_number(kind))?;
+        let (debit, credit) = (self.account_id()?, self.account_id()?);
+        let (money, at) = (self.money()?, self.time()?);
         Ok(TransferRow {
             number,
             id,
-            kind: self.checked(TransferKind::from_number(kind))?,
-            debit: self.account_id()?,
-            credit: self.account_id()?,
-            money: self.money()?,
-            at: self.time()?,
-            effective: self.time()?,
+            kind,
+            debit,
+            credit,
+            money,
+            at,
+            effective: self.maybe_time()?.unwrap_or(at),
             pending: self.maybe_uint()?,
             prev_debit: self.uint()?,
             prev_credit: self.uint()?,
             debit_chain: self.hash()?,
             credit_chain: self.hash()?,
-            released: self.amount()?,
+            released: self.maybe_amount()?.unwrap_or(Amount::ZERO),
         })
     }
 

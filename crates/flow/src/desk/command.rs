@@ -1,6 +1,7 @@
 //! What the desk can be told, and what it answers.
 
 use super::registry::{Device, Person};
+use crate::order::{OrderOutcome, Orders};
 use crate::payment::Payment;
 use crate::step::Seen;
 use std::sync::Arc;
@@ -117,6 +118,8 @@ pub enum Command {
     },
     /// Take a payment.
     Submit(Box<Submission>),
+    /// Carry out orders of the operator.
+    Orders(Box<Orders>),
     /// Let a payment go on with a fresh signature of the payer's device.
     StepUp(Box<Verified<StepUpProof>>),
     /// Let a held payment go on.
@@ -156,7 +159,10 @@ impl Command {
     /// How many things are asked for in it: what bounds a batch.
     #[must_use]
     pub const fn weight(&self) -> usize {
-        1
+        match self {
+            Self::Orders(orders) => orders.orders.len(),
+            _ => 1,
+        }
     }
 }
 
@@ -180,8 +186,10 @@ pub enum Answer {
     Payment(Arc<Payment>),
     /// A payment that was there already, asked for with the same bytes.
     Repeated(Arc<Payment>),
-    /// How many payments ended.
+    /// How many payments and holds ended.
     Ended(u64),
+    /// What became of each order, in the order in which they were given.
+    Ordered(Vec<OrderOutcome>),
 }
 
 /// What a client should do about a rejection.

@@ -5,6 +5,7 @@
 //! operator; each other module is one theme.
 
 #[cfg(test)]
+mod orders;
 mod receipts;
 #[cfg(test)]
 mod refusals;
