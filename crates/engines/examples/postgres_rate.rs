@@ -6,6 +6,7 @@
 
 #![expect(clippy::print_stderr, reason = "a measuring program speaks on standard error")]
 
+use std::sync::Arc;
 use std::time::{Duration, Instant as Stopwatch};
 use tpw_core::{AccountId, Amount, Hash32, Instant, Money, TransferId};
 use tpw_engines::books::Books as _;
@@ -73,7 +74,7 @@ fn main() -> Fallible<()> {
     let mut store = Store::open(Address::parse(&url)?)?;
     let (clock, mut dice) = (SystemClock::new(), Dice(1));
     let (mut ledger, ids) = opened(accounts, clock.now(), &mut dice)?;
-    let changes = Changes { ledger: ledger.take_changes(), ..Changes::default() };
+    let changes = Changes { ledger: Arc::new(ledger.take_changes()), ..Changes::default() };
     store.commit(&changes)?;
     let (mut deciding, mut committing) = (Duration::ZERO, Vec::new());
     for index in 0..batches {
@@ -96,7 +97,8 @@ fn main() -> Fallible<()> {
         let hash = Hash32::new([u8::try_from(index % 251)?; 32]);
         let leaf = Leaf::genesis(&hash.to_string(), 0);
         let leaves = vec![LeafRow { index, leaf, payment: None }];
-        let changes = Changes { ledger: ledger.take_changes(), leaves, ..Changes::default() };
+        let changes =
+            Changes { ledger: Arc::new(ledger.take_changes()), leaves, ..Changes::default() };
         deciding += begun.elapsed();
         let begun = Stopwatch::now();
         store.commit(&changes)?;

@@ -1,12 +1,15 @@
 //! What is stored of a batch of changes, table by table.
 
 use super::row::Id;
-use super::sheet::{Cells, Kind, Sheet, Table};
+use super::sheet::{Cells, Sheet, Table};
+use super::tables::*;
 use crate::books::StoreError;
 use std::collections::HashMap;
 use std::hash::Hash;
 use tpw_flow::{Changes, Payment, Rail, stored};
-use tpw_ledger::{Account, HoldChange, Member, Membership, MembershipChange, TransferRow};
+use tpw_ledger::{
+    Account, HoldChange, Member, Membership, MembershipChange, TransferRow, VelocityRow, WatchRow,
+};
 
 /// Everything that one transaction writes.
 #[derive(Default)]
@@ -25,6 +28,7 @@ impl Batch {
         batch.registry(changes);
         batch.ledger(&changes.ledger);
         batch.payments(changes)?;
+        batch.orders(changes);
         batch.rest(changes);
         Ok(batch)
     }
@@ -76,6 +80,12 @@ impl Batch {
     fn ledger(&mut self, changes: &tpw_ledger::Changes) {
         self.put(&ACCOUNT, changes.saves.iter(), account);
         self.put(&TRANSFER, changes.transfers.iter(), transfer);
+        let backdated = changes.transfers.iter().filter(|row| row.effective != row.at);
+        let backdated: Vec<_> =
+            backdated.flat_map(|row| [(row, row.debit), (row, row.credit)]).collect();
+        self.put(&BACKDATED, backdated.iter(), |(row, account), cells| {
+            cells.id(account.as_bytes()).time(row.effective).int(row.number);
+        });
         let opened: Vec<_> = changes
             .holds
             .iter()
@@ -103,16 +113,32 @@ impl Batch {
     }
 
     fn groups(&mut self, changes: &tpw_ledger::Changes) {
+        // A limit that is neither of amount nor of count is no limit, and a watch without a threshold watches nothing:
+        // their rows go.
         let velocities = last_of(&changes.velocities, |row| (row.account, row.place));
-        self.put(&VELOCITY, velocities.into_iter(), |row, cells| {
+        let limits = |row: &&VelocityRow| row.amount_max.is_some() || row.count_max.is_some();
+        let (kept, gone): (Vec<&VelocityRow>, Vec<_>) = velocities.into_iter().partition(limits);
+        self.put(&VELOCITY, kept.into_iter(), |row, cells| {
             cells.id(row.account.as_bytes()).small(row.place).int(row.window.as_ms());
             cells.maybe(row.amount_max, Cells::amount).maybe(row.count_max, Cells::int);
             cells.time(row.since).amount(row.amount).int(row.count);
         });
+        self.removals.extend(Sheet::of(&VELOCITY_KEY, gone.into_iter(), |row, cells| {
+            cells.id(row.account.as_bytes()).small(row.place);
+        }));
         let watches = last_of(&changes.watches, |row| row.account);
-        self.put(&WATCH, watches.into_iter(), |row, cells| {
+        let (kept, gone): (Vec<&WatchRow>, Vec<_>) =
+            watches.into_iter().partition(|row| row.below.is_some() || row.above.is_some());
+        self.put(&WATCH, kept.into_iter(), |row, cells| {
             cells.id(row.account.as_bytes()).small(row.tier.number()).small(row.action.number());
             cells.maybe(row.below, Cells::amount).maybe(row.above, Cells::amount);
+        });
+        let gone = gone.into_iter().map(|row| Id(*row.account.as_bytes())).collect();
+        self.deletions.push(("DELETE FROM watch WHERE account = ANY ($1)", gone));
+        self.put(&CROSSING, changes.crossings.iter(), |row, cells| {
+            cells.id(row.account.as_bytes()).int(row.number);
+            cells.small(row.tier.number()).small(row.edge.number()).amount(row.threshold);
+            cells.display(&row.balance).time(row.at).small(row.action.number());
         });
         self.put(&ACCOUNT_SET, changes.sets.iter(), |set, cells| {
             cells.id(set.id.as_bytes()).display(&set.asset).time(set.opened);
@@ -144,6 +170,24 @@ impl Batch {
         let settled = settled.map(|payment| Id(*payment.id().as_bytes())).collect();
         self.deletions.push(("DELETE FROM rail WHERE payment = ANY ($1)", settled));
         Ok(())
+    }
+
+    fn orders(&mut self, changes: &Changes) {
+        self.put(&BURNT, changes.burnt.iter(), |(id, burnt), cells| {
+            cells.id(id.as_bytes()).small(burnt.why.number());
+            cells.hash(&burnt.fingerprint).time(burnt.at);
+        });
+        self.put(&REVERSAL, changes.reversals.iter(), |(original, reversal), cells| {
+            cells.int(*original).int(*reversal);
+        });
+        self.put(&ORDER_BATCH, changes.order_batches.iter(), |batch, cells| {
+            cells.int(batch.first).int(batch.count).int(batch.leaf).hash(&batch.by);
+            cells.time(batch.at).bytes(&batch.salt);
+        });
+        self.put(&EVENT, changes.events.iter(), |event, cells| {
+            cells.int(event.seq).int(event.position).time(event.at);
+            cells.small(event.kind.number()).id(&event.subject);
+        });
     }
 
     fn rest(&mut self, changes: &Changes) {
@@ -187,9 +231,12 @@ fn account(a: &Account, cells: &mut Cells) {
 
 fn transfer(row: &TransferRow, cells: &mut Cells) {
     cells.int(row.number).int(row.prev_debit).int(row.prev_credit);
-    cells.maybe(row.pending, Cells::int).time(row.at).time(row.effective).id(row.id.as_bytes());
+    cells.maybe(row.pending, Cells::int).time(row.at);
+    cells.maybe((row.effective != row.at).then_some(row.effective), Cells::time);
+    cells.id(row.id.as_bytes());
     cells.id(row.debit.as_bytes()).id(row.credit.as_bytes()).small(row.kind.number());
-    cells.display(&row.money.asset).amount(row.money.amount).amount(row.released);
+    cells.display(&row.money.asset).amount(row.money.amount);
+    cells.maybe(Some(row.released).filter(|amount| !amount.is_zero()), Cells::amount);
     cells.hash(&row.debit_chain).hash(&row.credit_chain);
 }
 
@@ -237,216 +284,3 @@ fn is_settled(payment: &Payment) -> bool {
         _ => false,
     }
 }
-
-const META: Table = Table {
-    name: "meta",
-    columns: &[("key", Kind::Text), ("value", Kind::Bytes)],
-    conflict: "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-};
-const PERSON: Table = Table {
-    name: "person",
-    columns: &[("id", Kind::Uuid), ("name", Kind::Text), ("added", Kind::Time)],
-    conflict: "",
-};
-const DEVICE: Table = Table {
-    name: "device",
-    columns: &[
-        ("id", Kind::Uuid),
-        ("person", Kind::Uuid),
-        ("algorithm", Kind::Text),
-        ("key", Kind::Bytes),
-        ("enrolled", Kind::Time),
-        ("revoked", Kind::Time),
-    ],
-    conflict: "ON CONFLICT (id) DO UPDATE SET revoked = excluded.revoked",
-};
-const CODE: Table = Table {
-    name: "code",
-    columns: &[
-        ("hash", Kind::Bytes),
-        ("person", Kind::Uuid),
-        ("expires", Kind::Time),
-        ("used_by", Kind::Uuid),
-    ],
-    conflict: "ON CONFLICT (hash) DO UPDATE SET used_by = excluded.used_by",
-};
-const ACCOUNT: Table = Table {
-    name: "account",
-    columns: &[
-        ("id", Kind::Uuid),
-        ("asset", Kind::Text),
-        ("kind", Kind::Int2),
-        ("owner", Kind::Uuid),
-        ("state", Kind::Int2),
-        ("frozen", Kind::Int2),
-        ("debit_max", Kind::Numeric),
-        ("balance_max", Kind::Numeric),
-        ("debits_posted", Kind::Numeric),
-        ("credits_posted", Kind::Numeric),
-        ("debits_pending", Kind::Numeric),
-        ("credits_pending", Kind::Numeric),
-        ("transfers", Kind::Int8),
-        ("last", Kind::Int8),
-        ("chain", Kind::Bytes),
-        ("opened", Kind::Time),
-    ],
-    conflict: "ON CONFLICT (id) DO UPDATE SET state = excluded.state, frozen = excluded.frozen,
-        debit_max = excluded.debit_max, balance_max = excluded.balance_max,
-        debits_posted = excluded.debits_posted, credits_posted = excluded.credits_posted,
-        debits_pending = excluded.debits_pending, credits_pending = excluded.credits_pending,
-        transfers = excluded.transfers, last = excluded.last, chain = excluded.chain",
-};
-const OWNER: Table = Table {
-    name: "owner",
-    columns: &[("account", Kind::Uuid), ("person", Kind::Uuid), ("label", Kind::Text)],
-    conflict: "",
-};
-const CHAIN: Table = Table {
-    name: "chain",
-    columns: &[
-        ("device", Kind::Uuid),
-        ("account", Kind::Uuid),
-        ("sequence", Kind::Int8),
-        ("hash", Kind::Bytes),
-    ],
-    conflict: "ON CONFLICT (device, account)
-        DO UPDATE SET sequence = excluded.sequence, hash = excluded.hash",
-};
-const TRANSFER: Table = Table {
-    name: "transfer",
-    columns: &[
-        ("number", Kind::Int8),
-        ("prev_debit", Kind::Int8),
-        ("prev_credit", Kind::Int8),
-        ("pending", Kind::Int8),
-        ("at", Kind::Time),
-        ("effective", Kind::Time),
-        ("id", Kind::Uuid),
-        ("debit", Kind::Uuid),
-        ("credit", Kind::Uuid),
-        ("kind", Kind::Int2),
-        ("asset", Kind::Text),
-        ("amount", Kind::Numeric),
-        ("released", Kind::Numeric),
-        ("debit_chain", Kind::Bytes),
-        ("credit_chain", Kind::Bytes),
-    ],
-    conflict: "",
-};
-const HOLD: Table = Table {
-    name: "hold",
-    columns: &[
-        ("id", Kind::Uuid),
-        ("number", Kind::Int8),
-        ("debit", Kind::Uuid),
-        ("credit", Kind::Uuid),
-        ("asset", Kind::Text),
-        ("amount", Kind::Numeric),
-        ("expires", Kind::Time),
-    ],
-    conflict: "",
-};
-const MARK: Table = Table {
-    name: "mark",
-    columns: &[
-        ("account", Kind::Uuid),
-        ("transfers", Kind::Int8),
-        ("number", Kind::Int8),
-        ("at", Kind::Time),
-        ("debits_posted", Kind::Numeric),
-        ("credits_posted", Kind::Numeric),
-        ("debits_pending", Kind::Numeric),
-        ("credits_pending", Kind::Numeric),
-    ],
-    conflict: "",
-};
-const VELOCITY: Table = Table {
-    name: "velocity",
-    columns: &[
-        ("account", Kind::Uuid),
-        ("place", Kind::Int2),
-        ("window_ms", Kind::Int8),
-        ("amount_max", Kind::Numeric),
-        ("count_max", Kind::Int8),
-        ("since", Kind::Time),
-        ("amount", Kind::Numeric),
-        ("count", Kind::Int8),
-    ],
-    conflict: "ON CONFLICT (account, place) DO UPDATE SET window_ms = excluded.window_ms,
-        amount_max = excluded.amount_max, count_max = excluded.count_max, since = excluded.since,
-        amount = excluded.amount, count = excluded.count",
-};
-const WATCH: Table = Table {
-    name: "watch",
-    columns: &[
-        ("account", Kind::Uuid),
-        ("tier", Kind::Int2),
-        ("action", Kind::Int2),
-        ("below", Kind::Numeric),
-        ("above", Kind::Numeric),
-    ],
-    conflict: "ON CONFLICT (account) DO UPDATE SET tier = excluded.tier,
-        action = excluded.action, below = excluded.below, above = excluded.above",
-};
-const ACCOUNT_SET: Table = Table {
-    name: "account_set",
-    columns: &[("id", Kind::Uuid), ("asset", Kind::Text), ("opened", Kind::Time)],
-    conflict: "",
-};
-const MEMBERSHIP: Table = Table {
-    name: "membership",
-    columns: &[("account_set", Kind::Uuid), ("member", Kind::Uuid), ("kind", Kind::Int2)],
-    conflict: "ON CONFLICT DO NOTHING",
-};
-/// A payment's time of receipt never changes. Should a second payment come under the same id, the state would become
-/// NULL, and the batch fail.
-const PAYMENT: Table = Table {
-    name: "payment",
-    columns: &[
-        ("id", Kind::Uuid),
-        ("status", Kind::Int2),
-        ("received", Kind::Time),
-        ("payer", Kind::Uuid),
-        ("payee", Kind::Uuid),
-        ("asset", Kind::Text),
-        ("amount", Kind::Numeric),
-        ("device", Kind::Uuid),
-        ("state", Kind::Bytes),
-    ],
-    conflict: "ON CONFLICT (id) DO UPDATE SET status = excluded.status,
-        state = CASE WHEN payment.received = excluded.received THEN excluded.state END",
-};
-const LEAF: Table = Table {
-    name: "leaf",
-    columns: &[("idx", Kind::Int8), ("leaf", Kind::Bytes), ("payment", Kind::Uuid)],
-    conflict: "",
-};
-const RAIL: Table = Table {
-    name: "rail",
-    columns: &[
-        ("payment", Kind::Uuid),
-        ("account", Kind::Uuid),
-        ("asset", Kind::Text),
-        ("amount", Kind::Numeric),
-        ("purpose", Kind::Text),
-        ("at", Kind::Time),
-    ],
-    conflict: "",
-};
-const FUNDING: Table = Table {
-    name: "funding",
-    columns: &[("id", Kind::Uuid), ("account", Kind::Uuid), ("amount", Kind::Numeric)],
-    conflict: "",
-};
-const ALARM: Table = Table {
-    name: "alarm",
-    columns: &[
-        ("kind", Kind::Text),
-        ("at", Kind::Time),
-        ("device", Kind::Uuid),
-        ("payment", Kind::Uuid),
-        ("size", Kind::Int8),
-        ("root", Kind::Bytes),
-    ],
-    conflict: "",
-};

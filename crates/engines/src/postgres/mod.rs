@@ -13,6 +13,7 @@ mod read;
 mod row;
 mod session;
 mod sheet;
+mod tables;
 mod tls;
 mod write;
 

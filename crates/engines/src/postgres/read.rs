@@ -13,12 +13,26 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tokio_postgres::Row;
 use tpw_core::{Instant, PaymentId, TransferId};
-use tpw_flow::{Alarm, ChainHead, Funding, Payment, RailInstruction, Registry, stored};
+use tpw_flow::{
+    Alarm, Burnt, ChainHead, EventRow, Funding, IdUse, Payment, RailInstruction, Registry, stored,
+};
 use tpw_ledger::{Ledger, TransferRow};
 use tpw_proof::leaf::Leaf;
 
 /// A little more than the server's own limit for a reader's statement.
 const READ_MAX: Duration = Duration::from_secs(32);
+
+/// The columns of transfers, of those for which a condition holds.
+macro_rules! transfers_where {
+    ($condition:literal) => {
+        concat!(
+            "SELECT number, id, kind, debit, credit, asset, amount, at, effective, pending,
+                 prev_debit, prev_credit, debit_chain, credit_chain, released
+             FROM transfer WHERE ",
+            $condition
+        )
+    };
+}
 
 /// A connection that only reads.
 ///
@@ -127,6 +141,10 @@ fn int(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
+fn limit(most: usize) -> i64 {
+    i64::try_from(most).unwrap_or(i64::MAX)
+}
+
 fn collect<T>(
     link: &Link,
     sql: &'static str,
@@ -162,35 +180,54 @@ fn count(link: &Link, sql: &'static str) -> Result<u64, StoreError> {
     found.into_iter().next().ok_or(StoreError::Damaged { what: "count" })
 }
 
+fn greatest(link: &Link, sql: &'static str) -> Result<Option<[u8; 16]>, StoreError> {
+    Ok(collect(link, sql, &[], "id", |c| c.id())?.into_iter().next())
+}
+
 fn restored(link: &Link) -> Result<Restored, StoreError> {
-    let accounts = collect(
-        link,
-        "SELECT id, asset, kind, owner, state, frozen, debit_max, balance_max, debits_posted,
-             credits_posted, debits_pending, credits_pending, transfers, last, chain, opened
-         FROM account ORDER BY place",
-        &[],
-        "account",
-        |c| c.account(),
-    )?;
-    let holds = collect(
-        link,
-        "SELECT id, number, debit, credit, asset, amount, expires FROM hold ORDER BY number",
-        &[],
-        "hold",
-        |c| c.hold(),
-    )?;
-    let last = count(link, "SELECT coalesce(max(number), 0) FROM transfer")?;
+    let payment = greatest(link, "SELECT id FROM payment ORDER BY id DESC LIMIT 1")?;
+    let transfer = greatest(link, "SELECT id FROM transfer ORDER BY id DESC LIMIT 1")?;
+    let burnt = greatest(link, "SELECT id FROM burnt ORDER BY id DESC LIMIT 1")?;
+    Ok(Restored {
+        ledger: ledger(link)?,
+        registry: registry(link)?,
+        waiting: waiting(link)?,
+        leaves: count(link, "SELECT coalesce(max(idx) + 1, 0) FROM leaf")?,
+        events: count(link, "SELECT coalesce(max(seq), 0) FROM event")?,
+        newest_payment: payment.map(PaymentId::from_bytes),
+        newest_transfer: transfer.max(burnt).map(TransferId::from_bytes),
+    })
+}
+
+fn ledger(link: &Link) -> Result<Ledger, StoreError> {
     let damaged = |_| StoreError::Damaged { what: "ledger" };
+    let accounts = "SELECT id, asset, kind, owner, state, frozen, debit_max, balance_max,
+                        debits_posted, credits_posted, debits_pending, credits_pending, transfers,
+                        last, chain, opened
+                    FROM account ORDER BY place";
+    let accounts = collect(link, accounts, &[], "account", |c| c.account())?;
+    let holds = "SELECT id, number, debit, credit, asset, amount, expires
+                 FROM hold ORDER BY number";
+    let holds = collect(link, holds, &[], "hold", |c| c.hold())?;
+    let velocities = "SELECT account, place, window_ms, amount_max, count_max, since, amount, count
+                      FROM velocity ORDER BY account, place";
+    let velocities = collect(link, velocities, &[], "velocity limit", |c| c.velocity())?;
+    let watches = "SELECT account, tier, below, above, action FROM watch ORDER BY account";
+    let watches = collect(link, watches, &[], "watch", |c| c.watch())?;
+    let sets = "SELECT id, asset, opened FROM account_set ORDER BY place";
+    let sets = collect(link, sets, &[], "account set", |c| c.set())?;
+    let members = "SELECT parent, kind, member FROM membership ORDER BY parent, kind, member";
+    let members = collect(link, members, &[], "membership", |c| c.membership())?;
+    let last = count(link, "SELECT coalesce(max(number), 0) FROM transfer")?;
+
     let mut restoring = Ledger::restoring(accounts.into_iter()).map_err(damaged)?;
-    let sql = "SELECT number, id, kind, debit, credit, asset, amount, at, effective, pending,
-                   prev_debit, prev_credit, debit_chain, credit_chain, released
-               FROM transfer WHERE number >= $1 ORDER BY number";
-    each(link, sql, &[&int(restoring.replay_from())], "transfer", |c| {
-        restoring.replay(&c.transfer()?).map_err(damaged)
-    })?;
-    let ledger = restoring.finish(holds.into_iter(), last).map_err(damaged)?;
-    let leaves = count(link, "SELECT coalesce(max(idx) + 1, 0) FROM leaf")?;
-    Ok(Restored { ledger, registry: registry(link)?, waiting: waiting(link)?, leaves })
+    restoring.velocities(velocities.into_iter()).map_err(damaged)?;
+    restoring.watches(watches.into_iter()).map_err(damaged)?;
+    restoring.sets(sets.into_iter(), members.into_iter()).map_err(damaged)?;
+    let from = int(restoring.replay_from());
+    let sql = transfers_where!("number >= $1 ORDER BY number");
+    each(link, sql, &[&from], "transfer", |c| restoring.replay(&c.transfer()?).map_err(damaged))?;
+    restoring.finish(holds.into_iter(), last).map_err(damaged)
 }
 
 fn registry(link: &Link) -> Result<Registry, StoreError> {
@@ -289,10 +326,48 @@ impl BooksReader for Reader {
     }
 
     fn transfer(&self, number: u64) -> Result<Option<TransferRow>, StoreError> {
-        let sql = "SELECT number, id, kind, debit, credit, asset, amount, at, effective, pending,
-                       prev_debit, prev_credit, debit_chain, credit_chain, released
-                   FROM transfer WHERE number = $1";
+        let sql = transfers_where!("number = $1");
         Ok(self.all(sql, &[&int(number)], "transfer", |c| c.transfer())?.into_iter().next())
+    }
+
+    fn transfers(&self, after: u64, most: usize) -> Result<Vec<TransferRow>, StoreError> {
+        let sql = transfers_where!("number > $1 ORDER BY number LIMIT $2");
+        self.all(sql, &[&int(after), &limit(most)], "transfer", |c| c.transfer())
+    }
+
+    fn transfer_id(&self, id: TransferId) -> Result<Option<IdUse>, StoreError> {
+        let sql = "SELECT (SELECT epoch FROM fence), (SELECT number FROM transfer WHERE id = $1),
+                       (SELECT id FROM burnt WHERE id = $1)";
+        self.by_key(sql, &Id(*id.as_bytes()), |row| {
+            let mut columns = Columns::new(row, "transfer");
+            let (_epoch, number) = (columns.uint()?, columns.maybe_uint()?);
+            let burnt = columns.maybe_id()?.map(|_id| IdUse::Burnt);
+            Ok(number.map(IdUse::Transfer).or(burnt))
+        })
+    }
+
+    fn burnt(&self, id: TransferId) -> Result<Option<Burnt>, StoreError> {
+        let sql = "SELECT why, fingerprint, at FROM burnt WHERE id = $1";
+        let found = self.all(sql, &[&Id(*id.as_bytes())], "refused order", |c| c.burnt())?;
+        Ok(found.into_iter().next())
+    }
+
+    fn ordered(&self, number: u64) -> Result<bool, StoreError> {
+        let sql = "SELECT first + count FROM order_batch WHERE first <= $1
+                   ORDER BY first DESC LIMIT 1";
+        let end = self.all(sql, &[&int(number)], "order batch", |c| c.uint())?.into_iter().next();
+        Ok(end.is_some_and(|end| number < end))
+    }
+
+    fn reversed(&self, number: u64) -> Result<bool, StoreError> {
+        let sql = "SELECT reversal FROM reversal WHERE original = $1";
+        Ok(!self.all(sql, &[&int(number)], "reversal", |c| c.uint())?.is_empty())
+    }
+
+    fn events(&self, after: u64, most: usize) -> Result<Vec<EventRow>, StoreError> {
+        let sql = "SELECT seq, position, at, kind, subject FROM event
+                   WHERE seq > $1 ORDER BY seq LIMIT $2";
+        self.all(sql, &[&int(after), &limit(most)], "event", |c| c.event())
     }
 
     fn leaf_count(&self) -> Result<u64, StoreError> {
@@ -300,9 +375,8 @@ impl BooksReader for Reader {
     }
 
     fn leaves(&self, from: u64, most: usize) -> Result<Vec<Leaf>, StoreError> {
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
         let sql = "SELECT leaf FROM leaf WHERE idx >= $1 ORDER BY idx LIMIT $2";
-        self.all(sql, &[&int(from), &most], "leaf", |c| {
+        self.all(sql, &[&int(from), &limit(most)], "leaf", |c| {
             Leaf::from_bytes(c.bytes()?).map_err(|_| StoreError::Damaged { what: "leaf" })
         })
     }
@@ -313,9 +387,8 @@ impl BooksReader for Reader {
     }
 
     fn alarms(&self, after: u64, most: usize) -> Result<Vec<(u64, Alarm)>, StoreError> {
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
         let sql = "SELECT number, kind, at, device, payment, size, root FROM alarm
                    WHERE number > $1 ORDER BY number LIMIT $2";
-        self.all(sql, &[&int(after), &most], "alarm", |c| c.alarm())
+        self.all(sql, &[&int(after), &limit(most)], "alarm", |c| c.alarm())
     }
 }

@@ -7,13 +7,17 @@ use std::error::Error;
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use tpw_core::{
-    AccountId, Amount, Asset, DeviceId, Hash32, Instant, Money, Name, PaymentId, PersonId,
-    TransferId, TreeHead,
+    AccountId, AccountSetId, Amount, Asset, DeviceId, Hash32, Instant, Money, Name, PaymentId,
+    PersonId, Span, TransferId, TreeHead,
 };
 use tpw_crypto::{Algorithm, PublicKey};
-use tpw_flow::{Alarm, AlarmKind, CodeGrant, Device, Owner, Person, RailInstruction};
+use tpw_flow::{
+    Alarm, AlarmKind, Burnt, CodeGrant, Device, EventKind, EventRow, OrderRefusal, Owner, Person,
+    RailInstruction,
+};
 use tpw_ledger::{
-    Account, AccountKind, AccountState, Frozen, HoldRow, Limits, TransferKind, TransferRow,
+    Account, AccountKind, AccountState, Frozen, HoldRow, Limits, Member, Membership, SetRow, Tier,
+    TransferKind, TransferRow, VelocityRow, WatchAction, WatchRow,
 };
 
 /// The 16 bytes of a `uuid`.
@@ -124,7 +128,7 @@ impl<'a> Columns<'a> {
         u64::try_from(value).map_err(|_| self.damaged())
     }
 
-    fn maybe_uint(&mut self) -> Read<Option<u64>> {
+    pub(super) fn maybe_uint(&mut self) -> Read<Option<u64>> {
         let value: Option<i64> = self.get()?;
         value.map(|v| u64::try_from(v).map_err(|_| self.damaged())).transpose()
     }
@@ -151,11 +155,11 @@ impl<'a> Columns<'a> {
         self.get()
     }
 
-    fn id(&mut self) -> Read<[u8; 16]> {
+    pub(super) fn id(&mut self) -> Read<[u8; 16]> {
         self.get().map(|Id(bytes)| bytes)
     }
 
-    fn maybe_id(&mut self) -> Read<Option<[u8; 16]>> {
+    pub(super) fn maybe_id(&mut self) -> Read<Option<[u8; 16]>> {
         let value: Option<Id> = self.get()?;
         Ok(value.map(|Id(bytes)| bytes))
     }
@@ -279,22 +283,75 @@ impl<'a> Columns<'a> {
     pub(super) fn transfer(&mut self) -> Read<TransferRow> {
         let (number, id) = (self.uint()?, self.transfer_id()?);
         let kind = self.small()?;
+        let kind = self.checked(TransferKind::from_number(kind))?;
+        let (debit, credit) = (self.account_id()?, self.account_id()?);
+        let (money, at) = (self.money()?, self.time()?);
         Ok(TransferRow {
             number,
             id,
-            kind: self.checked(TransferKind::from_number(kind))?,
-            debit: self.account_id()?,
-            credit: self.account_id()?,
-            money: self.money()?,
-            at: self.time()?,
-            effective: self.time()?,
+            kind,
+            debit,
+            credit,
+            money,
+            at,
+            effective: self.maybe_time()?.unwrap_or(at),
             pending: self.maybe_uint()?,
             prev_debit: self.uint()?,
             prev_credit: self.uint()?,
             debit_chain: self.hash()?,
             credit_chain: self.hash()?,
-            released: self.amount()?,
+            released: self.maybe_amount()?.unwrap_or(Amount::ZERO),
         })
+    }
+
+    pub(super) fn velocity(&mut self) -> Read<VelocityRow> {
+        Ok(VelocityRow {
+            account: self.account_id()?,
+            place: self.small()?,
+            window: Span::from_ms(self.uint()?),
+            amount_max: self.maybe_amount()?,
+            count_max: self.maybe_uint()?,
+            since: self.time()?,
+            amount: self.amount()?,
+            count: self.uint()?,
+        })
+    }
+
+    pub(super) fn watch(&mut self) -> Read<WatchRow> {
+        let (account, tier) = (self.account_id()?, self.small()?);
+        let tier = self.checked(Tier::from_number(tier))?;
+        let (below, above) = (self.maybe_amount()?, self.maybe_amount()?);
+        let action = self.small()?;
+        let action = self.checked(WatchAction::from_number(action))?;
+        Ok(WatchRow { account, tier, below, above, action })
+    }
+
+    pub(super) fn set(&mut self) -> Read<SetRow> {
+        let id = self.id().map(AccountSetId::from_bytes)?;
+        Ok(SetRow { id, asset: self.asset()?, opened: self.time()? })
+    }
+
+    pub(super) fn membership(&mut self) -> Read<Membership> {
+        let set = self.id().map(AccountSetId::from_bytes)?;
+        let member = match self.small()? {
+            1 => Member::Account(self.account_id()?),
+            2 => Member::Set(self.id().map(AccountSetId::from_bytes)?),
+            _ => return Err(self.damaged()),
+        };
+        Ok(Membership { set, member })
+    }
+
+    pub(super) fn burnt(&mut self) -> Read<Burnt> {
+        let why = self.small()?;
+        let why = self.checked(OrderRefusal::from_number(why))?;
+        Ok(Burnt { why, fingerprint: self.hash()?, at: self.time()? })
+    }
+
+    pub(super) fn event(&mut self) -> Read<EventRow> {
+        let (seq, position, at) = (self.uint()?, self.uint()?, self.time()?);
+        let kind = self.small()?;
+        let kind = self.checked(EventKind::from_number(kind))?;
+        Ok(EventRow { seq, position, at, kind, subject: self.id()? })
     }
 
     pub(super) fn rail(&mut self) -> Read<RailInstruction> {

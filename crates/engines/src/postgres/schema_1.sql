@@ -87,14 +87,14 @@ CREATE TABLE transfer (
     prev_credit  bigint NOT NULL CHECK (prev_credit >= 0 AND prev_credit < number),
     pending      bigint CHECK (pending > 0 AND pending < number),
     at           timestamptz NOT NULL,
-    effective    timestamptz NOT NULL CHECK (effective <= at),
+    effective    timestamptz CHECK (effective < at), -- the value date, if it is not `at`
     id           uuid NOT NULL UNIQUE,
     debit        uuid NOT NULL,
     credit       uuid NOT NULL CHECK (credit <> debit),
     kind         smallint NOT NULL,
     asset        text NOT NULL,
     amount       numeric(39) NOT NULL CHECK (amount > 0),
-    released     numeric(39) NOT NULL CHECK (released >= 0),
+    released     numeric(39) CHECK (released > 0), -- of a hold that it ends
     debit_chain  bytea NOT NULL CHECK (octet_length(debit_chain) = 32),
     credit_chain bytea NOT NULL CHECK (octet_length(credit_chain) = 32)
 );
@@ -135,18 +135,20 @@ CREATE TABLE velocity (
     PRIMARY KEY (account, place)
 ) WITH (fillfactor = 70);
 
+-- `place` keeps the order in which sets were made.
 CREATE TABLE account_set (
+    place  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     opened timestamptz NOT NULL,
-    id     uuid PRIMARY KEY,
+    id     uuid NOT NULL UNIQUE,
     asset  text NOT NULL
 );
 
 -- `kind` says what the member is: 1 an account, 2 another set.
 CREATE TABLE membership (
-    account_set uuid NOT NULL REFERENCES account_set (id),
-    member      uuid NOT NULL CHECK (member <> account_set),
-    kind        smallint NOT NULL CHECK (kind IN (1, 2)),
-    PRIMARY KEY (account_set, kind, member)
+    parent uuid NOT NULL REFERENCES account_set (id),
+    member uuid NOT NULL CHECK (member <> parent),
+    kind   smallint NOT NULL CHECK (kind IN (1, 2)),
+    PRIMARY KEY (parent, kind, member)
 );
 
 CREATE TABLE watch (
@@ -155,6 +157,59 @@ CREATE TABLE watch (
     action  smallint NOT NULL,
     below   numeric(39) CHECK (below >= 0),
     above   numeric(39) CHECK (above >= 0)
+);
+
+CREATE TABLE crossing (
+    number    bigint NOT NULL CHECK (number >= 0),
+    at        timestamptz NOT NULL,
+    account   uuid NOT NULL,
+    tier      smallint NOT NULL,
+    edge      smallint NOT NULL,
+    action    smallint NOT NULL,
+    threshold numeric(39) NOT NULL CHECK (threshold >= 0),
+    balance   text NOT NULL, -- with a sign
+    PRIMARY KEY (number, account, edge)
+);
+
+-- Transfers with a value date before their booking: few, and looked for by that date.
+CREATE TABLE backdated (
+    effective timestamptz NOT NULL,
+    number    bigint NOT NULL,
+    account   uuid NOT NULL,
+    PRIMARY KEY (account, effective, number)
+);
+
+-- Orders that were refused, by their ids, which are used up.
+CREATE TABLE burnt (
+    at          timestamptz NOT NULL,
+    id          uuid PRIMARY KEY,
+    why         smallint NOT NULL,
+    fingerprint bytea NOT NULL CHECK (octet_length(fingerprint) = 32)
+);
+
+-- Transfers that orders reversed: each at most once.
+CREATE TABLE reversal (
+    original bigint PRIMARY KEY,
+    reversal bigint NOT NULL CHECK (reversal > original)
+);
+
+-- Orders that were carried out together; with their transfers they open an entry of the log.
+CREATE TABLE order_batch (
+    first bigint PRIMARY KEY,
+    count bigint NOT NULL CHECK (count >= 0),
+    leaf  bigint NOT NULL,
+    at    timestamptz NOT NULL,
+    key   bytea NOT NULL CHECK (octet_length(key) = 32),
+    salt  bytea NOT NULL CHECK (octet_length(salt) = 32)
+);
+
+-- What happened beside the transfers, in order. `position` is the number of the transfer that came next.
+CREATE TABLE event (
+    seq      bigint PRIMARY KEY,
+    position bigint NOT NULL,
+    at       timestamptz NOT NULL,
+    subject  uuid NOT NULL,
+    kind     smallint NOT NULL
 );
 
 -- `place` is the order of arrival; the columns beside the state are for screening's memory and for auditors.

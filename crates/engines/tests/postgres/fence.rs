@@ -50,7 +50,7 @@ impl Purse {
             let request = TransferRequest { id, debit, credit, money, effective: None };
             self.0.apply(Operation::Transfer(&[request]), at(1)).unwrap();
         }
-        Changes { ledger: self.0.take_changes(), ..Changes::default() }
+        Changes { ledger: Arc::new(self.0.take_changes()), ..Changes::default() }
     }
 }
 
@@ -188,7 +188,7 @@ fn a_batch_that_breaks_a_rule_of_the_tables_changes_nothing() {
         let mut changes = purse.batch(transfers);
         // The last row is one that is stored already.
         let stored = Books::reader(&store).unwrap().transfer(1).unwrap().unwrap();
-        changes.ledger.transfers.push(stored);
+        Arc::make_mut(&mut changes.ledger).transfers.push(stored);
         let error = store.commit(&changes).unwrap_err();
         assert!(error.to_string().contains("refuses to commit"), "{error}");
         assert!(lost(&store.commit(&Changes::default()).unwrap_err()), "it has to be probed first");

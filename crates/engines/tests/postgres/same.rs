@@ -4,6 +4,7 @@ use super::desk::*;
 use super::server::Database;
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use tpw_core::{AccountId, Amount, Money, Refusal, TransferId};
 use tpw_engines::books::{Books, BooksReader, Past, Restored};
 use tpw_engines::{postgres, sqlite};
@@ -206,7 +207,7 @@ impl Traffic {
 
     fn batch(&mut self, orders: u64, now: tpw_core::Instant) -> Changes {
         (0..orders).for_each(|_| self.order(now));
-        Changes { ledger: self.ledger.take_changes(), ..Changes::default() }
+        Changes { ledger: Arc::new(self.ledger.take_changes()), ..Changes::default() }
     }
 }
 
