@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 /// The key of the lock, the same for all books: a lock belongs to one database. ("tpwbooks" in ASCII.)
 const LOCK: i64 = 0x7470_7762_6f6f_6b73;
+/// The key of the gate between an advance of the log and whoever raises the epoch. ("tpwheads" in ASCII.)
+const GATE: i64 = 0x7470_7768_6561_6473;
 /// The longest single wait for the lock; then the connection is looked at again.
 const TURN: Duration = Duration::from_secs(5);
 
@@ -90,11 +92,22 @@ pub(super) fn epoch(link: &Link) -> Result<i64, PostgresError> {
 
 /// Deposes whoever wrote before, and answers the new epoch. To be called with the lock.
 pub(super) fn raise(link: &Link, name: &str) -> Result<i64, PostgresError> {
+    let doing = "raise the epoch";
+    // Whatever a deposed writer's log is storing just now is stored before this, or never.
+    link.script(doing, &format!("BEGIN; SELECT pg_catalog.pg_advisory_xact_lock({GATE})"))?;
     let sql = "UPDATE fence SET epoch = epoch + 1, writer = epoch + 1, holder = $1, since = now()
                RETURNING epoch";
-    let rows = link.rows("raise the epoch", sql, &[&name])?;
+    let rows = link.rows(doing, sql, &[&name])?;
+    link.script(doing, "COMMIT")?;
     let found = rows.first().and_then(|row| row.try_get(0).ok());
     found.ok_or(PostgresError::Fenced)
+}
+
+/// Begins a transaction of another session of the writer, and demands that it may still write.
+pub(super) fn enter(link: &Link, mine: i64) -> Result<(), PostgresError> {
+    let gate = format!("BEGIN; SELECT pg_catalog.pg_advisory_xact_lock_shared({GATE})");
+    link.script("pass the gate", &gate)?;
+    if epoch(link)? == mine { Ok(()) } else { Err(PostgresError::Fenced) }
 }
 
 /// Opens every batch: counts it, and fails for a writer that was deposed.

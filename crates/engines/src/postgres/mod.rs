@@ -8,6 +8,7 @@ mod address;
 mod batch;
 mod error;
 mod fence;
+mod heads;
 mod link;
 mod read;
 mod row;
@@ -19,6 +20,7 @@ mod write;
 
 pub use address::Address;
 pub use error::PostgresError;
+pub use heads::Heads;
 pub use read::Reader;
 
 use crate::books::StoreError;
@@ -71,6 +73,12 @@ impl Store {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// The log's signed heads, which are kept beside the books.
+    #[must_use]
+    pub fn heads(&self) -> Heads {
+        Heads::of(&self.address, &self.epoch)
     }
 
     /// The connection, or why there is none: after a failure it is only made again by [`Store::resume`].

@@ -71,6 +71,8 @@ CREATE TABLE owner (
     label   text NOT NULL
 );
 
+CREATE INDEX owner_person ON owner (person, account) WHERE person IS NOT NULL;
+
 CREATE TABLE chain (
     sequence bigint NOT NULL CHECK (sequence > 0),
     device   uuid NOT NULL,
@@ -119,7 +121,7 @@ CREATE TABLE mark (
     credits_posted  numeric(39) NOT NULL CHECK (credits_posted >= 0),
     debits_pending  numeric(39) NOT NULL CHECK (debits_pending >= 0),
     credits_pending numeric(39) NOT NULL CHECK (credits_pending >= 0),
-    PRIMARY KEY (account, number)
+    PRIMARY KEY (account, at, number)
 );
 
 -- Velocity limits and what was used of them; like its account's row, a row is as of that row's newest transfer.
@@ -160,6 +162,7 @@ CREATE TABLE watch (
 );
 
 CREATE TABLE crossing (
+    place     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     number    bigint NOT NULL CHECK (number >= 0),
     at        timestamptz NOT NULL,
     account   uuid NOT NULL,
@@ -167,8 +170,7 @@ CREATE TABLE crossing (
     edge      smallint NOT NULL,
     action    smallint NOT NULL,
     threshold numeric(39) NOT NULL CHECK (threshold >= 0),
-    balance   text NOT NULL, -- with a sign
-    PRIMARY KEY (number, account, edge)
+    balance   text NOT NULL -- with a sign
 );
 
 -- Transfers with a value date before their booking: few, and looked for by that date.
@@ -236,6 +238,27 @@ CREATE TABLE leaf (
     payment uuid,
     leaf    bytea NOT NULL
 );
+
+-- Which tree heads of the log were signed. No two follow the same one. Signatures do not compress.
+CREATE TABLE head (
+    size           bigint PRIMARY KEY,
+    previous_size  bigint NOT NULL UNIQUE CHECK (previous_size >= 0 AND previous_size < size),
+    issued         timestamptz NOT NULL,
+    root           bytea NOT NULL CHECK (octet_length(root) = 32),
+    note           text NOT NULL,
+    root_signature bytea NOT NULL,
+    token          bytea NOT NULL
+) WITH (toast_tuple_target = 8160);
+ALTER TABLE head
+    ALTER COLUMN note SET STORAGE EXTERNAL,
+    ALTER COLUMN root_signature SET STORAGE EXTERNAL,
+    ALTER COLUMN token SET STORAGE EXTERNAL;
+-- How often the log was opened.
+CREATE TABLE log_epoch (
+    one   boolean PRIMARY KEY DEFAULT true CHECK (one),
+    epoch bigint NOT NULL
+);
+INSERT INTO log_epoch (epoch) VALUES (0);
 
 -- Instructions to the clearing partner that are not yet confirmed or returned.
 CREATE TABLE rail (

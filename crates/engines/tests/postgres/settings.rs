@@ -26,7 +26,8 @@ fn commits_that_are_not_synced_are_refused() {
 
 #[test]
 fn another_encoding_is_refused() {
-    let database = Database::with("ENCODING 'LATIN1'", None);
+    let settings = SETTINGS.read().unwrap_or_else(PoisonError::into_inner);
+    let database = Database::with("ENCODING 'LATIN1'", Some(settings));
     let message = database.refusal().to_string();
     assert!(message.contains("`server_encoding = LATIN1`"), "{message}");
 }
