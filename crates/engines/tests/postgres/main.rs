@@ -23,3 +23,5 @@ mod same;
 mod server;
 #[cfg(test)]
 mod settings;
+#[cfg(test)]
+mod tls;
