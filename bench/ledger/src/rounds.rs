@@ -81,8 +81,8 @@ impl Size {
             sqlite: 300_000,
             postgres: 120_000,
             single: 500,
-            seconds: 4,
-            seconds_beside: 2,
+            seconds: 3,
+            seconds_beside: 1,
             payers: 300,
             accounts: 100_000,
         }
