@@ -7,6 +7,7 @@
 
 mod demo;
 mod fuzz;
+mod servers;
 mod setup;
 mod shell;
 mod suite;
@@ -14,6 +15,7 @@ mod tidy;
 
 use std::process::ExitCode;
 
+use servers::failover::{Kind, drill};
 use shell::{Failure, Workplace};
 
 const USAGE: &str = "\
@@ -25,6 +27,8 @@ usage: cargo xtask COMMAND
   openapi                           write the API description anew
   demo-output                       put the demo's output into the READMEs
   fuzz [SECONDS] [--only NAME]      each fuzz target for that long (60)
+  postgres start|stop               a PostgreSQL for tests that are run by hand
+  drill failover [--loopback]       kill and cut off database servers under load
   setup                             install what the tests need
 ";
 
@@ -50,6 +54,10 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["openapi"] => openapi(&place),
         ["demo-output"] => demo::refresh(&place),
         ["fuzz", rest @ ..] => fuzz::command(&place, rest),
+        ["postgres", word] => servers::postgres::command(&place, word),
+        ["drill", "failover"] => drill(&place, None),
+        ["drill", "failover", "--loopback"] => drill(&place, Some(Kind::Loopback)),
+        ["drill", "failover", "--namespaces"] => drill(&place, Some(Kind::Namespaces)),
         ["setup"] => setup::all(&place).map(|_tools| ()),
         _ => Err(Failure::new(format!("unknown command `{}`\n{USAGE}", words.join(" ")))),
     }

@@ -223,7 +223,7 @@ impl Bench {
             paced = subject.run_paced(&mut work, peak.per_s * PACE, time).await?;
             one = subject.run(&mut work, Plan::one_by_one(self.size.single)).await?;
         }
-        subject.check()?;
+        subject.check().await?;
         subject.close();
         Ok(OnSqlite { peak, paced, one })
     }
@@ -235,7 +235,7 @@ impl Bench {
         settle_disk();
         let (mut subject, start) = subject.restarted(&folder)?;
         let run = subject.run(&mut work, Plan::peak(self.size.sqlite)).await?;
-        subject.check()?;
+        subject.check().await?;
         let rows = rows.saturating_add(run.transfers);
         self.long = Some(Long { subject, work, folder, rows });
         Ok(Some((run, start)))

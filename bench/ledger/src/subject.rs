@@ -298,15 +298,15 @@ impl Subject {
     ///
     /// # Errors
     /// [`BenchError::Check`] with what differs.
-    pub fn check(&self) -> Result<(), BenchError> {
-        for total in self.engine.totals()? {
+    pub async fn check(&self) -> Result<(), BenchError> {
+        for total in self.engine.totals().await? {
             if !total.is_balanced() {
                 return Err(BenchError::Check(format!("debits differ from credits: {total:?}")));
             }
         }
         for (place, gained) in self.gained.iter().enumerate() {
             let id = account_id(count(place));
-            let view = self.engine.account(&id);
+            let view = self.engine.account(&id)?;
             let view = view.ok_or_else(|| BenchError::Check(format!("`{id}` is gone")))?;
             let account = view.account;
             let posted = |amount: Amount| i128::try_from(amount.minor()).unwrap_or(i128::MAX);
@@ -372,7 +372,7 @@ mod tests {
         subject.open_accounts(ACCOUNTS).await.unwrap();
         let mut work = Workload::new(9, Shape::Uniform, ACCOUNTS);
         subject.run(&mut work, PLAN).await.unwrap();
-        subject.check().unwrap();
+        subject.check().await.unwrap();
         (subject, work)
     }
 
@@ -381,10 +381,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (mut subject, _work) = ran(folder.path()).await;
         subject.gained[7] += 1;
-        assert!(matches!(subject.check(), Err(BenchError::Check(_))));
+        assert!(matches!(subject.check().await, Err(BenchError::Check(_))));
         subject.gained[7] -= 1;
         subject.gained.push(0);
-        assert!(matches!(subject.check(), Err(BenchError::Check(_))), "an account that is gone");
+        assert!(
+            matches!(subject.check().await, Err(BenchError::Check(_))),
+            "an account that is gone"
+        );
     }
 
     #[tokio::test(flavor = "multi_thread")]

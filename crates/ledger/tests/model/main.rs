@@ -224,7 +224,7 @@ impl Run {
             _ => AccountKind::Custodial,
         };
         let asset = asset(ASSETS[usize::from(n % 2)]);
-        let owner = (n % 3 == 0).then(|| tpw_core::PersonId::from_bytes([n; 16]));
+        let owner = n.is_multiple_of(3).then(|| tpw_core::PersonId::from_bytes([n; 16]));
         let new = NewAccount { id: account(n), asset, kind, owner, limits: Limits::NONE };
         let exists = self.model.parties.contains_key(&n);
         self.both(Operation::Open(new), &[], if exists { Err("exists") } else { Ok(()) });
@@ -463,6 +463,7 @@ proptest! {
                 let changes = run.real.take_changes();
                 run.compare_crossings(&changes);
                 store.commit(changes);
+                store.demand_fresh(window);
                 let rebuilt = store.rebuild().unwrap();
                 prop_assert!(rebuilt == run.real);
                 prop_assert_eq!(rebuilt.audit_root(), run.real.audit_root());

@@ -156,6 +156,16 @@ impl Store {
         replay(restoring, &self.transfers, &self.holds())
     }
 
+    /// Demands that no stored account row lacks a transfer that is more than `window` numbers old.
+    pub(crate) fn demand_fresh(&self, window: u64) {
+        let next = self.transfers.last().map_or(0, |row| row.number) + 1;
+        for row in self.transfers.iter().filter(|row| next - row.number > window) {
+            for id in [row.debit, row.credit] {
+                assert!(self.accounts[&id].last >= row.number, "{id} lacks {}", row.number);
+            }
+        }
+    }
+
     /// The transfers of one account, in order.
     pub(crate) fn rows_of(&self, id: &AccountId) -> Vec<TransferRow> {
         self.transfers.iter().filter(|row| row.side_of(id).is_some()).copied().collect()
