@@ -21,21 +21,21 @@ async fn a_tiny_round_on_sqlite() {
     assert_eq!(run.orders, 20_000);
     assert!(run.repeats > 100 && run.transfers > 20_000 && run.per_s > 0.0, "{run:?}");
     assert_eq!(run.latency.count, 20_000_usize.div_ceil(700));
-    subject.check().unwrap();
+    subject.check().await.unwrap();
 
     let one = subject.run(&mut work, Plan::one_by_one(30)).await.unwrap();
     assert_eq!((one.orders, one.latency.count), (30, 30));
     let paced = subject.run_paced(&mut work, 20_000.0, Duration::from_millis(900)).await.unwrap();
     assert!((1..=3).contains(&paced.latency.count), "{paced:?}");
-    subject.check().unwrap();
+    subject.check().await.unwrap();
 
     let (mut subject, took) = subject.restarted(folder.path()).unwrap();
     assert!(took > Duration::ZERO);
-    subject.check().unwrap();
+    subject.check().await.unwrap();
     let mut work = work.with_shape(Shape::Hot);
     let hot = subject.run(&mut work, Plan { orders: 2_000, ..plan }).await.unwrap();
     assert!(hot.repeats > 0, "orders from before the start are repeated after it");
-    subject.check().unwrap();
+    subject.check().await.unwrap();
     subject.close();
 }
 
