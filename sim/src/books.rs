@@ -387,7 +387,6 @@ pub(crate) fn differs(found: &Restored, wanted: &Restored) -> Option<&'static st
     let registry = a.people == b.people
         && a.devices == b.devices
         && a.codes == b.codes
-        && a.owners == b.owners
         && a.chains == b.chains
         && a.by_cose == b.by_cose
         && a.by_jwk == b.by_jwk;
