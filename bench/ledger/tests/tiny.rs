@@ -4,7 +4,7 @@
 //! Method: a real engine with few accounts and few orders, through the same code as the measurement.
 
 use bench_ledger::alone;
-use bench_ledger::subject::{Plan, Subject};
+use bench_ledger::subject::{Plan, Subject, config};
 use bench_ledger::workload::{Shape, Workload};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const ACCOUNTS: u32 = 50;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tiny_round_on_sqlite() {
     let folder = tempfile::tempdir().unwrap();
-    let mut subject = Subject::open(folder.path()).unwrap();
+    let mut subject = Subject::open(folder.path(), config().unwrap()).unwrap();
     subject.open_accounts(ACCOUNTS).await.unwrap();
     let mut work = Workload::new(5, Shape::Uniform, ACCOUNTS);
     let plan = Plan { orders: 20_000, batch: 700, in_flight: 3 };
@@ -29,7 +29,7 @@ async fn a_tiny_round_on_sqlite() {
     assert!((1..=3).contains(&paced.latency.count), "{paced:?}");
     subject.check().await.unwrap();
 
-    let (mut subject, took) = subject.restarted(folder.path()).unwrap();
+    let (mut subject, took) = subject.restarted(folder.path(), config().unwrap()).unwrap();
     assert!(took > Duration::ZERO);
     subject.check().await.unwrap();
     let mut work = work.with_shape(Shape::Hot);
