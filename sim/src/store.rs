@@ -2,11 +2,12 @@
 
 use crate::keys::AUDIENCE;
 use crate::{Checked, Defect, broken, ensure};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use tpw_core::{AccountId, Asset, Instant, Intent, Name, PaymentId, Span, TransferId};
+use tpw_engines::books::Restored;
 use tpw_flow::{
-    Archive, ArchiveError, Changes, Desk, Funding, LeafRow, Opening, Payment, RailInstruction,
-    Registry, Status, stored,
+    Archive, ArchiveError, Burnt, Changes, Desk, Funding, IdUse, LeafRow, Opening, OrderBatch,
+    Payment, RailInstruction, Registry, Status, stored,
 };
 use tpw_ledger::{Account, AccountKind, HoldChange, HoldRow, Ledger, TransferRow};
 use tpw_screen::{Facts, Rules, Screen};
@@ -18,7 +19,11 @@ pub(crate) struct Store {
     accounts: Vec<Account>,
     place: HashMap<AccountId, usize>,
     pub(crate) transfers: Vec<TransferRow>,
-    transfer_ids: HashSet<TransferId>,
+    transfer_ids: HashMap<TransferId, u64>,
+    burnt: HashMap<TransferId, Burnt>,
+    order_batches: Vec<OrderBatch>,
+    reversals: HashMap<u64, u64>,
+    events: u64,
     fundings: HashMap<TransferId, Funding>,
     holds: BTreeMap<u64, HoldRow>,
     pub(crate) registry: Registry,
@@ -48,6 +53,28 @@ impl Archive for Store {
     fn funding(&self, id: TransferId) -> Result<Option<Funding>, ArchiveError> {
         Ok(self.fundings.get(&id).copied())
     }
+
+    fn transfer(&self, number: u64) -> Result<Option<TransferRow>, ArchiveError> {
+        let place = number.checked_sub(1).and_then(|place| usize::try_from(place).ok());
+        Ok(place.and_then(|place| self.transfers.get(place)).copied())
+    }
+
+    fn transfer_id(&self, id: TransferId) -> Result<Option<IdUse>, ArchiveError> {
+        let burnt = self.burnt.contains_key(&id).then_some(IdUse::Burnt);
+        Ok(self.transfer_ids.get(&id).map(|number| IdUse::Transfer(*number)).or(burnt))
+    }
+
+    fn burnt(&self, id: TransferId) -> Result<Option<Burnt>, ArchiveError> {
+        Ok(self.burnt.get(&id).copied())
+    }
+
+    fn ordered(&self, number: u64) -> Result<bool, ArchiveError> {
+        Ok(self.order_batches.iter().any(|batch| batch.contains(number)))
+    }
+
+    fn reversed(&self, number: u64) -> Result<bool, ArchiveError> {
+        Ok(self.reversals.contains_key(&number))
+    }
 }
 
 impl Store {
@@ -56,7 +83,11 @@ impl Store {
             accounts: Vec::new(),
             place: HashMap::new(),
             transfers: Vec::new(),
-            transfer_ids: HashSet::new(),
+            transfer_ids: HashMap::new(),
+            burnt: HashMap::new(),
+            order_batches: Vec::new(),
+            reversals: HashMap::new(),
+            events: 0,
             fundings: HashMap::new(),
             holds: BTreeMap::new(),
             registry: Registry::default(),
@@ -78,6 +109,13 @@ impl Store {
         }
         self.write_registry(changes);
         self.fundings.extend(changes.fundings.iter().copied());
+        self.burnt.extend(changes.burnt.iter().copied());
+        self.order_batches.extend(&changes.order_batches);
+        self.reversals.extend(changes.reversals.iter().copied());
+        for event in &changes.events {
+            self.events = self.events.saturating_add(1);
+            ensure(event.seq == self.events, || format!("event {} is out of order", event.seq))?;
+        }
         self.write_ledger(&changes.ledger, tenth)?;
         for payment in &changes.payments {
             let bytes = stored::to_bytes(payment).ok_or("a payment between two states")?;
@@ -110,7 +148,6 @@ impl Store {
         registry.people.extend(changes.people.iter().map(|p| (p.id, p.clone())));
         changes.devices.iter().for_each(|device| registry.add_device(device.clone()));
         registry.codes.extend(changes.codes.iter().copied());
-        registry.owners.extend(changes.owners.iter().cloned());
         if self.defect != Some(Defect::StoreDropsChains) {
             let chains = changes.chains.iter();
             registry
@@ -140,7 +177,7 @@ impl Store {
         }
         let dropped = self.defect == Some(Defect::StoreDropsTransfer) && tenth;
         for row in changes.transfers.iter().skip(usize::from(dropped)) {
-            let fresh = self.transfer_ids.insert(row.id);
+            let fresh = self.transfer_ids.insert(row.id, row.number).is_none();
             ensure(fresh, || format!("transfer {} is stored twice", row.id))?;
             self.transfers.push(*row);
         }
@@ -164,8 +201,8 @@ impl Store {
         self.ids.iter().map(read).collect()
     }
 
-    /// What the writer starts from: the way of the real store, row by row.
-    pub(crate) fn restore(&self, rules: &Rules, now: Instant) -> Checked<Desk> {
+    /// Everything that the writer keeps in memory: the way of the real store, row by row.
+    pub(crate) fn whole(&self) -> Checked<Restored> {
         let last = self.transfers.last().map_or(0, |row| row.number);
         let mut restoring = Ledger::restoring(self.accounts.iter().copied()).map_err(broken)?;
         let from = restoring.replay_from();
@@ -173,12 +210,28 @@ impl Store {
             restoring.replay(row).map_err(broken)?;
         }
         let ledger = restoring.finish(self.holds.values().copied(), last).map_err(broken)?;
-        let screen = self.remember(rules, &ledger, now);
         let waits =
             |(_, row): &(_, &Row)| matches!(row.status, Some(Status::StepUp | Status::Held));
         let rows = self.rows().filter(waits);
         let waiting = rows.map(|(_, row)| stored::from_bytes(&row.bytes).map_err(broken));
         let waiting = waiting.collect::<Checked<Vec<_>>>()?;
+        let registry = copy(&self.registry);
+        Ok(Restored {
+            ledger,
+            registry,
+            waiting,
+            leaves: self.leaf_count(),
+            events: self.events,
+            newest_payment: self.payments.keys().max().copied(),
+            newest_transfer: self.transfer_ids.keys().chain(self.burnt.keys()).max().copied(),
+        })
+    }
+
+    /// What the writer starts from, given what was found in the store.
+    pub(crate) fn desk(&self, found: Restored, rules: &Rules, now: Instant) -> Checked<Desk> {
+        let Restored { ledger, registry, waiting, leaves, .. } = found;
+        let Restored { events, newest_payment, newest_transfer, .. } = found;
+        let screen = self.remember(rules, &ledger, now);
         let issuance: HashMap<Asset, AccountId> = ledger
             .accounts()
             .filter(|account| account.kind == AccountKind::Issuance)
@@ -188,10 +241,13 @@ impl Store {
             audience: Name::new(AUDIENCE).map_err(broken)?,
             ledger,
             screen,
-            registry: copy(&self.registry),
+            registry,
             waiting,
-            leaves: self.leaf_count(),
+            leaves,
+            events,
             issuance,
+            newest_payment,
+            newest_transfer,
         }))
     }
 
@@ -230,7 +286,6 @@ fn copy(registry: &Registry) -> Registry {
         people: registry.people.clone(),
         devices: registry.devices.clone(),
         codes: registry.codes.clone(),
-        owners: registry.owners.clone(),
         chains: registry.chains.clone(),
         by_jwk: registry.by_jwk.clone(),
         by_cose: registry.by_cose.clone(),

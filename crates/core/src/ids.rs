@@ -67,6 +67,13 @@ macro_rules! ids {
                 Self(uuid_v7(unix_ms, random))
             }
 
+            /// The time at which it says it was made, in Unix milliseconds.
+            #[must_use]
+            pub const fn unix_ms(&self) -> u64 {
+                let [a, b, c, d, e, f, ..] = self.0;
+                u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+            }
+
             /// From 16 bytes as stored or sent; no structure is checked.
             #[must_use]
             pub const fn from_bytes(bytes: [u8; 16]) -> Self {

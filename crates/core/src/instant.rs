@@ -36,6 +36,9 @@ impl Span {
 }
 
 impl Instant {
+    /// 1970-01-01T00:00:00.000Z.
+    pub const MIN: Self = Self(0);
+
     /// 9999-12-31T23:59:59.999Z, the last instant that RFC 3339 can write.
     pub const MAX: Self = Self(253_402_300_799_999);
 

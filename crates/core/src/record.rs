@@ -17,6 +17,8 @@ codes! {
         Payment = 1 "payment",
         /// A booked payment was compensated by opposite postings.
         Compensation = 2 "compensation",
+        /// Orders of the operator were carried out.
+        Orders = 3 "orders",
     }
 }
 

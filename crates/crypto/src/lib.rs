@@ -14,7 +14,7 @@ pub use batch::{Check, verify_each};
 pub use encode::der_ecdsa;
 pub use entropy::{Entropy, FixedEntropy};
 pub use error::CryptoError;
-pub use hash::{ct_eq, hmac_sha256, sha256, sha256_parts, sha512};
+pub use hash::{Sha256, ct_eq, hmac_sha256, sha256, sha256_parts, sha512};
 pub use seal::{KdfParams, open, open_with_passphrase, seal, seal_with_passphrase};
 pub use sign::{Algorithm, PublicKey, verify_p256_der};
 pub use slots::{Signer, SlotName, SoftwareSlots};

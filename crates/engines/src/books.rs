@@ -5,11 +5,12 @@
 
 use crate::log_store::{LeafSource, LogError};
 use std::sync::Arc;
-use tpw_core::{AccountId, DeviceId, Instant, Money, PaymentId, TransferId};
+use tpw_core::{AccountId, DeviceId, Instant, Money, PaymentId, PersonId, TransferId};
 use tpw_flow::{
-    Alarm, Archive, ArchiveError, Changes, Funding, Payment, RailInstruction, Registry,
+    Alarm, Archive, ArchiveError, Burnt, Changes, EventRow, Funding, IdUse, Owner, Payment,
+    RailInstruction, Registry,
 };
-use tpw_ledger::{Ledger, TransferRow};
+use tpw_ledger::{Account, Crossing, Ledger, Mark, TransferRow};
 use tpw_proof::leaf::Leaf;
 
 /// Why the store did not do what it was asked.
@@ -65,12 +66,18 @@ pub enum StoreError {
 pub struct Restored {
     /// Accounts and holds, checked against each other.
     pub ledger: Ledger,
-    /// People, devices, codes, owners, chains.
+    /// People, devices, codes, chains.
     pub registry: Registry,
     /// Payments that wait.
     pub waiting: Vec<Payment>,
     /// How many leaves are stored.
     pub leaves: u64,
+    /// How many events are stored.
+    pub events: u64,
+    /// The greatest id of any payment.
+    pub newest_payment: Option<PaymentId>,
+    /// The greatest id of any transfer or refused order.
+    pub newest_transfer: Option<TransferId>,
 }
 
 /// A payment that was made, as screening remembers it.
@@ -149,6 +156,24 @@ pub trait BooksReader: Send {
         each: &mut dyn FnMut(Past),
     ) -> Result<(), StoreError>;
 
+    /// An account as of its stored row, which may lack its newest transfers.
+    fn account(&self, id: AccountId) -> Result<Option<Account>, StoreError>;
+
+    /// Whose an account is, and what it is called.
+    fn owner(&self, id: AccountId) -> Result<Option<Owner>, StoreError>;
+
+    /// A person's accounts, oldest first.
+    fn accounts_of(&self, person: PersonId) -> Result<Vec<AccountId>, StoreError>;
+
+    /// An account's oldest mark that was booked after `at`.
+    fn mark_after(&self, id: AccountId, at: Instant) -> Result<Option<Mark>, StoreError>;
+
+    /// The numbers of an account's transfers with a value date up to `effective` that lies before their booking.
+    fn backdated(&self, id: AccountId, effective: Instant) -> Result<Vec<u64>, StoreError>;
+
+    /// At most `most` crossings of thresholds with a place above `after`, oldest first, with their places.
+    fn crossings(&self, after: u64, most: usize) -> Result<Vec<(u64, Crossing)>, StoreError>;
+
     /// A payment by its id.
     fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError>;
 
@@ -157,6 +182,24 @@ pub trait BooksReader: Send {
 
     /// A transfer by its number.
     fn transfer(&self, number: u64) -> Result<Option<TransferRow>, StoreError>;
+
+    /// At most `most` transfers with a number above `after`, in order.
+    fn transfers(&self, after: u64, most: usize) -> Result<Vec<TransferRow>, StoreError>;
+
+    /// What a transfer's id was used for.
+    fn transfer_id(&self, id: TransferId) -> Result<Option<IdUse>, StoreError>;
+
+    /// An order that was refused, by its id.
+    fn burnt(&self, id: TransferId) -> Result<Option<Burnt>, StoreError>;
+
+    /// Whether this transfer was made by an order.
+    fn ordered(&self, number: u64) -> Result<bool, StoreError>;
+
+    /// Whether this transfer was reversed by an order.
+    fn reversed(&self, number: u64) -> Result<bool, StoreError>;
+
+    /// At most `most` events with a number above `after`, in order.
+    fn events(&self, after: u64, most: usize) -> Result<Vec<EventRow>, StoreError>;
 
     /// How many leaves are stored.
     fn leaf_count(&self) -> Result<u64, StoreError>;
@@ -171,13 +214,37 @@ pub trait BooksReader: Send {
     fn alarms(&self, after: u64, most: usize) -> Result<Vec<(u64, Alarm)>, StoreError>;
 }
 
+fn in_archive(error: StoreError) -> ArchiveError {
+    ArchiveError(error.to_string())
+}
+
 impl Archive for Box<dyn BooksReader> {
     fn payment(&self, id: PaymentId) -> Result<Option<Payment>, ArchiveError> {
-        (**self).payment(id).map_err(|error| ArchiveError(error.to_string()))
+        (**self).payment(id).map_err(in_archive)
     }
 
     fn funding(&self, id: TransferId) -> Result<Option<Funding>, ArchiveError> {
-        (**self).funding(id).map_err(|error| ArchiveError(error.to_string()))
+        (**self).funding(id).map_err(in_archive)
+    }
+
+    fn transfer(&self, number: u64) -> Result<Option<TransferRow>, ArchiveError> {
+        (**self).transfer(number).map_err(in_archive)
+    }
+
+    fn transfer_id(&self, id: TransferId) -> Result<Option<IdUse>, ArchiveError> {
+        (**self).transfer_id(id).map_err(in_archive)
+    }
+
+    fn burnt(&self, id: TransferId) -> Result<Option<Burnt>, ArchiveError> {
+        (**self).burnt(id).map_err(in_archive)
+    }
+
+    fn ordered(&self, number: u64) -> Result<bool, ArchiveError> {
+        (**self).ordered(number).map_err(in_archive)
+    }
+
+    fn reversed(&self, number: u64) -> Result<bool, ArchiveError> {
+        (**self).reversed(number).map_err(in_archive)
     }
 }
 

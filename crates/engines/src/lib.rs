@@ -12,6 +12,6 @@ pub(crate) mod scratch;
 pub mod sqlite;
 
 pub use engine::{
-    AccountView, Config, Engine, EngineError, Health, Metrics, Paid, Part, PayError, Repeated,
-    Timings,
+    AccountView, Change, Config, Engine, EngineError, Health, Metrics, Paid, Part, Past, PayError,
+    Place, Repeated, Timings,
 };

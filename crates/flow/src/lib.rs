@@ -3,16 +3,19 @@
 
 mod desk;
 mod event;
+mod order;
 mod payment;
 mod step;
 pub mod stored;
 
 pub use desk::{
-    Alarm, AlarmKind, Answer, Archive, ArchiveError, ChainHead, Changes, CodeGrant, Command, Desk,
-    DeskFault, Device, Frozen, Funding, LeafRow, NewAccountOrder, NewPerson, Opening, Outcome,
-    Owner, Person, RailInstruction, Registry, Rejection, RejectionClass, Submission, Watch,
+    AccountSet, Adjustment, Alarm, AlarmKind, Answer, Archive, ArchiveError, Burnt, ChainHead,
+    Changes, CodeGrant, Command, Desk, DeskFault, Device, EventKind, EventRow, Frozen, Funding,
+    Guards, IdUse, LeafRow, Look, NewAccountOrder, NewPerson, Opening, OrderBatch, Outcome, Owner,
+    Person, RailInstruction, Registry, Rejection, RejectionClass, Submission, Watch,
 };
 pub use event::{Effect, Event};
+pub use order::{Order, OrderOutcome, OrderRefusal, OrderRejection, Ordered, Orders};
 pub use payment::{
     Accepted, Booked, Cause, Cleared, Compensated, Entry, Intake, Payment, Rail, Refused,
     Reversing, Screened, Settled, Stamped, Status, Waiting,

@@ -31,6 +31,12 @@ impl AccountKind {
         }
     }
 
+    /// Whether the money is the operator's or a partner's, so that no person's word is needed to move it.
+    #[must_use]
+    pub const fn is_operators(self) -> bool {
+        matches!(self, Self::Issuance | Self::Operating | Self::External)
+    }
+
     /// Whether the balance may lie below zero.
     #[must_use]
     pub const fn may_go_negative(self) -> bool {

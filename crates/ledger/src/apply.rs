@@ -3,10 +3,10 @@
 use crate::entry::Entry;
 use crate::slot::{Flag, Slot};
 use crate::{
-    FreezeReason, HoldEnd, HoldRow, Ledger, LedgerError, Limits, NewAccount, TransferKind,
-    TransferRequest, TransferRow,
+    Balance, Condition, FreezeReason, HoldEnd, HoldRow, Ledger, LedgerError, Limits, Membership,
+    NewAccount, TransferKind, TransferRequest, TransferRow, Velocity, Watch,
 };
-use tpw_core::{AccountId, Amount, Instant, Money, Posting, TransferId};
+use tpw_core::{AccountId, AccountSetId, Amount, Asset, Instant, Money, Posting, TransferId};
 use tpw_crypto::sha256_parts;
 
 /// What is asked of the ledger.
@@ -70,6 +70,37 @@ pub enum Operation<'a> {
         /// The new limits.
         limits: Limits,
     },
+    /// Close an account that has nothing, owes nothing and holds nothing, for ever.
+    Close {
+        /// The account.
+        account: AccountId,
+    },
+    /// Replace an account's velocity limits, at most [`Ledger::VELOCITIES_MAX`]. What was used of a
+    /// limit stays used when a new one has the same window.
+    SetVelocities {
+        /// The account.
+        account: AccountId,
+        /// The new limits; none to lift all.
+        velocities: &'a [Velocity],
+    },
+    /// Watch an account's balance, in place of how it was watched before.
+    SetWatch {
+        /// The account.
+        account: AccountId,
+        /// How; `None` to stop.
+        watch: Option<Watch>,
+    },
+    /// Make a set of accounts.
+    OpenSet {
+        /// Its id, chosen by the caller.
+        id: AccountSetId,
+        /// The one asset that its members hold.
+        asset: Asset,
+    },
+    /// Add an account or a set to a set.
+    Join(Membership),
+    /// Remove an account or a set from a set.
+    Leave(Membership),
 }
 
 /// A transfer that moved money, as its reversal needs it.
@@ -124,29 +155,63 @@ pub struct Applied {
     pub postings: Vec<Posting>,
 }
 
+impl Applied {
+    pub(crate) const NOTHING: Self = Self { postings: Vec::new() };
+}
+
 impl Ledger {
     /// Carries out one operation.
     ///
     /// # Errors
     /// The [`LedgerError`] that names the party or the field at fault. Then nothing has changed.
     pub fn apply(&mut self, op: Operation<'_>, now: Instant) -> Result<Applied, LedgerError> {
+        self.apply_if(op, &[], now)
+    }
+
+    /// Carries out one operation if afterwards all conditions hold, at most
+    /// [`Ledger::CONDITIONS_MAX`].
+    ///
+    /// # Errors
+    /// [`LedgerError::ConditionFailed`] for the first that does not, and what [`Ledger::apply`] says.
+    /// Then nothing has changed.
+    pub fn apply_if(
+        &mut self,
+        op: Operation<'_>,
+        conditions: &[Condition],
+        now: Instant,
+    ) -> Result<Applied, LedgerError> {
         match op {
-            Operation::Open(new) => self.open(&new, now),
             Operation::Transfer(legs) => {
                 legs_allowed(legs.len(), legs.iter().map(|leg| leg.id))?;
-                self.enter_all(legs.iter().map(|leg| Ok(plain(leg, TransferKind::Transfer))), now)
+                let entries = legs.iter().map(|leg| Ok(plain(leg, TransferKind::Transfer)));
+                self.enter_all(entries, conditions, now)
             }
-            Operation::Hold { request, expires } => self.make_hold(&request, expires, now),
-            Operation::Post { hold, id, amount } => self.post(&hold, id, amount, now),
+            Operation::Hold { request, expires } => {
+                self.make_hold(&request, expires, conditions, now)
+            }
+            Operation::Post { hold, id, amount } => self.post(&hold, id, amount, conditions, now),
             Operation::Void { hold, id } => {
                 let hold = *self.holds.get(&hold).ok_or(LedgerError::HoldNotOpen(hold))?;
-                self.resolve(&hold, id, hold.money.amount, HoldEnd::Voided, now)
+                self.resolve(&hold, id, hold.money.amount, HoldEnd::Voided, conditions, now)
             }
             Operation::Reverse(reversals) => {
                 legs_allowed(reversals.len(), reversals.iter().map(|reversal| reversal.id))?;
                 let next = self.next_number;
-                self.enter_all(reversals.iter().map(|reversal| opposite(reversal, next)), now)
+                let entries = reversals.iter().map(|reversal| opposite(reversal, next));
+                self.enter_all(entries, conditions, now)
             }
+            // What makes no transfer changes no balance: conditions can be judged before.
+            _ => {
+                self.judge(conditions)?;
+                self.administer(op, now)
+            }
+        }
+    }
+
+    /// Carries out an operation that makes no transfer.
+    fn administer(&mut self, op: Operation<'_>, now: Instant) -> Result<Applied, LedgerError> {
+        match op {
+            Operation::Open(new) => self.open(&new, now),
             Operation::Freeze { account, why } => self.change(&account, |row| {
                 if row.frozen.has(why) {
                     return Err(LedgerError::AlreadyFrozen);
@@ -171,7 +236,31 @@ impl Ledger {
                 self.limits.release(unused);
                 changed
             }
+            Operation::Close { account } => self.close(&account),
+            Operation::SetVelocities { account, velocities } => {
+                self.set_velocities(&account, velocities)
+            }
+            Operation::SetWatch { account, watch } => self.set_watch(&account, watch, now),
+            Operation::OpenSet { id, asset } => self.open_set(id, asset, now),
+            Operation::Join(membership) => self.join(&membership),
+            Operation::Leave(membership) => self.leave(&membership),
+            // The other operations make transfers; `apply_if` has taken them.
+            _ => Ok(Applied::NOTHING),
         }
+    }
+
+    fn close(&mut self, id: &AccountId) -> Result<Applied, LedgerError> {
+        self.change(id, |row| {
+            let balance = Balance::between(row.credits_posted, row.debits_posted);
+            if balance != Balance::ZERO {
+                return Err(LedgerError::BalanceNotZero { balance });
+            }
+            if row.has(Flag::Pending) {
+                return Err(LedgerError::HoldsOpen);
+            }
+            row.set(Flag::Closed, true);
+            Ok(())
+        })
     }
 
     /// Releases every hold that has run out by `now`, by expiry, then by number: the same state and
@@ -180,7 +269,7 @@ impl Ledger {
         let mut done = Vec::new();
         while let Some(hold) = self.holds.first().copied().filter(|hold| hold.expires <= now) {
             let id = expiry_id(&hold);
-            match self.resolve(&hold, id, hold.money.amount, HoldEnd::Expired, now) {
+            match self.resolve(&hold, id, hold.money.amount, HoldEnd::Expired, &[], now) {
                 Ok(applied) => done.push(applied),
                 Err(_) => break, // only when numbers are used up, after 2^64 transfers
             }
@@ -196,7 +285,7 @@ impl Ledger {
         let place = self.insert(Slot::new(new, asset, limits, now))?;
         self.touch(place);
         self.save(place);
-        Ok(Applied { postings: Vec::new() })
+        Ok(Applied::NOTHING)
     }
 
     fn change(
@@ -204,21 +293,19 @@ impl Ledger {
         id: &AccountId,
         edit: impl FnOnce(&mut Slot) -> Result<(), LedgerError>,
     ) -> Result<Applied, LedgerError> {
-        let place = self.place(id).ok_or(LedgerError::UnknownAccount(*id))?;
+        let place = self.usable(id)?;
         let slot = self.slots.get_mut(place).ok_or(LedgerError::UnknownAccount(*id))?;
-        if slot.has(Flag::Closed) {
-            return Err(LedgerError::AccountClosed(*id));
-        }
         edit(slot)?;
         self.touch(place);
         self.save(place);
-        Ok(Applied { postings: Vec::new() })
+        Ok(Applied::NOTHING)
     }
 
     /// Makes all entries or, when one is refused, none.
     fn enter_all(
         &mut self,
         entries: impl ExactSizeIterator<Item = Result<Entry, LedgerError>>,
+        conditions: &[Condition],
         now: Instant,
     ) -> Result<Applied, LedgerError> {
         let mut postings = Vec::with_capacity(entries.len());
@@ -231,14 +318,25 @@ impl Ledger {
                 }
             }
         }
-        self.keep();
+        self.settle(conditions, now)?;
         Ok(Applied { postings })
+    }
+
+    /// Lets what was entered stand if the conditions hold, and otherwise takes it back.
+    fn settle(&mut self, conditions: &[Condition], now: Instant) -> Result<(), LedgerError> {
+        if let Err(error) = self.judge(conditions) {
+            self.roll_back();
+            return Err(error);
+        }
+        self.keep(now);
+        Ok(())
     }
 
     fn make_hold(
         &mut self,
         request: &TransferRequest,
         expires: Instant,
+        conditions: &[Condition],
         now: Instant,
     ) -> Result<Applied, LedgerError> {
         if expires <= now {
@@ -251,7 +349,7 @@ impl Ledger {
             return Err(LedgerError::HoldExists(request.id));
         }
         let row = self.enter(&plain(request, TransferKind::Hold), now)?;
-        self.keep();
+        self.settle(conditions, now)?;
         let TransferRow { id, number, debit, credit, money, .. } = row;
         let hold = HoldRow { id, number, debit, credit, money, expires };
         self.holds.put(hold);
@@ -264,6 +362,7 @@ impl Ledger {
         hold: &TransferId,
         id: TransferId,
         amount: Option<Amount>,
+        conditions: &[Condition],
         now: Instant,
     ) -> Result<Applied, LedgerError> {
         let hold = *self.holds.get(hold).ok_or(LedgerError::HoldNotOpen(*hold))?;
@@ -275,7 +374,7 @@ impl Ledger {
         if amount > held {
             return Err(LedgerError::AmountAboveHold { held });
         }
-        self.resolve(&hold, id, amount, HoldEnd::Posted, now)
+        self.resolve(&hold, id, amount, HoldEnd::Posted, conditions, now)
     }
 
     fn resolve(
@@ -284,6 +383,7 @@ impl Ledger {
         id: TransferId,
         amount: Amount,
         end: HoldEnd,
+        conditions: &[Condition],
         now: Instant,
     ) -> Result<Applied, LedgerError> {
         let kind = match end {
@@ -302,7 +402,7 @@ impl Ledger {
             released: hold.money.amount,
         };
         let row = self.enter(&entry, now)?;
-        self.keep();
+        self.settle(conditions, now)?;
         self.holds.remove(hold);
         self.hold_changes.resolve(hold, row.number, end);
         Ok(Applied { postings: vec![row.posting()] })

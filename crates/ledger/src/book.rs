@@ -3,10 +3,12 @@
 use crate::entry::Before;
 use crate::hold::{HoldChanges, Holds};
 use crate::index::Index;
+use crate::pace::{PaceBefore, Paces};
+use crate::sets::Groups;
 use crate::slot::{Flag, Pending, Shared, Slot};
 use crate::{
     Account, Crossing, HoldChange, HoldRow, LedgerError, Limits, Mark, MembershipChange, SetRow,
-    TransferRow, VelocityRow, WatchRow,
+    TransferRow, VelocityRow, Watch, WatchRow,
 };
 use core::borrow::Borrow;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -127,7 +129,17 @@ pub struct Ledger {
     pub(crate) new_transfers: Vec<TransferRow>,
     pub(crate) hold_changes: HoldChanges,
     pub(crate) new_marks: Vec<Mark>,
+    pub(crate) paces: HashMap<usize, Paces>,
+    /// Accounts whose velocity limits were set since the last take.
+    pub(crate) new_paces: Vec<usize>,
+    pub(crate) watches: HashMap<usize, Watch>,
+    pub(crate) new_watches: Vec<WatchRow>,
+    pub(crate) new_crossings: Vec<Crossing>,
+    pub(crate) groups: Groups,
+    pub(crate) new_sets: Vec<SetRow>,
+    pub(crate) new_memberships: Vec<MembershipChange>,
     pub(crate) undo: Vec<Before>,
+    pub(crate) pace_undo: Vec<PaceBefore>,
 }
 
 impl Default for Ledger {
@@ -149,6 +161,14 @@ impl PartialEq for Ledger {
             && self.new_transfers == other.new_transfers
             && self.hold_changes == other.hold_changes
             && self.new_marks == other.new_marks
+            && self.paces == other.paces
+            && self.new_paces == other.new_paces
+            && self.watches == other.watches
+            && self.new_watches == other.new_watches
+            && self.new_crossings == other.new_crossings
+            && self.groups == other.groups
+            && self.new_sets == other.new_sets
+            && self.new_memberships == other.new_memberships
     }
 }
 
@@ -184,7 +204,16 @@ impl Ledger {
             new_transfers: Vec::new(),
             hold_changes: HoldChanges::default(),
             new_marks: Vec::new(),
+            paces: HashMap::new(),
+            new_paces: Vec::new(),
+            watches: HashMap::new(),
+            new_watches: Vec::new(),
+            new_crossings: Vec::new(),
+            groups: Groups::default(),
+            new_sets: Vec::new(),
+            new_memberships: Vec::new(),
             undo: Vec::new(),
+            pace_undo: Vec::new(),
         }
     }
 
@@ -198,6 +227,12 @@ impl Ledger {
     #[must_use]
     pub fn account(&self, id: &AccountId) -> Option<Account> {
         self.place(id).and_then(|place| self.account_at(place))
+    }
+
+    /// What an account is.
+    #[must_use]
+    pub fn kind(&self, id: &AccountId) -> Option<crate::AccountKind> {
+        self.place(id).and_then(|place| self.slots.get(place)).map(|slot| slot.kind)
     }
 
     /// All accounts in the order in which they were opened, or given to [`Ledger::restoring`].
@@ -250,23 +285,44 @@ impl Ledger {
         let accounts = self.views(&touched, Flag::Touched);
         touched.clear();
         self.touched = touched; // with its capacity
+        self.save_older_than(self.save_window);
+        let saving = core::mem::take(&mut self.saving);
+        // The next batch is likely to be as long as this one.
+        let room = Vec::with_capacity(self.new_transfers.len().min(ROOM_MAX));
+        Changes {
+            accounts,
+            saves: self.views(&saving, Flag::Saving),
+            transfers: core::mem::replace(&mut self.new_transfers, room),
+            holds: self.hold_changes.take(),
+            marks: core::mem::take(&mut self.new_marks),
+            velocities: self.take_velocities(&saving),
+            sets: core::mem::take(&mut self.new_sets),
+            memberships: core::mem::take(&mut self.new_memberships),
+            watches: core::mem::take(&mut self.new_watches),
+            crossings: core::mem::take(&mut self.new_crossings),
+        }
+    }
+
+    /// Has the next take save every account that its stored row lacks something of, so that a start
+    /// from there replays nothing.
+    pub fn save_all(&mut self) {
+        self.save_older_than(0);
+    }
+
+    /// The accounts that their stored rows lack something of, with their present values.
+    pub fn unsaved(&self) -> impl Iterator<Item = Account> {
+        self.unsaved.iter().filter_map(|(_first, place)| self.account_at(*place))
+    }
+
+    fn save_older_than(&mut self, window: u64) {
         while let Some((first, place)) = self.unsaved.front().copied()
-            && self.next_number.saturating_sub(first) > self.save_window
+            && self.next_number.saturating_sub(first) > window
         {
             self.unsaved.pop_front();
             if let Some(slot) = self.slots.get_mut(place) {
                 slot.set(Flag::Unsaved, false);
             }
             self.save(place);
-        }
-        let saving = core::mem::take(&mut self.saving);
-        Changes {
-            accounts,
-            saves: self.views(&saving, Flag::Saving),
-            transfers: core::mem::take(&mut self.new_transfers),
-            holds: self.hold_changes.take(),
-            marks: core::mem::take(&mut self.new_marks),
-            ..Changes::default()
         }
     }
 
@@ -373,6 +429,13 @@ impl Ledger {
         self.limits.take(limits).ok_or(LedgerError::Overflow)
     }
 
+    /// The place of an account that is not closed.
+    pub(crate) fn usable(&self, id: &AccountId) -> Result<usize, LedgerError> {
+        let place = self.place(id).ok_or(LedgerError::UnknownAccount(*id))?;
+        let closed = self.slots.get(place).is_none_or(|slot| slot.has(Flag::Closed));
+        if closed { Err(LedgerError::AccountClosed(*id)) } else { Ok(place) }
+    }
+
     /// Puts an account in without counting it as changed; the caller has checked that its id is new.
     pub(crate) fn insert(&mut self, slot: Slot) -> Result<usize, LedgerError> {
         // Grown by an eighth, not doubled: of many accounts, half would be unused memory.
@@ -383,6 +446,9 @@ impl Ledger {
         self.index.add(&self.slots).ok_or(LedgerError::Overflow)
     }
 }
+
+/// For how many transfers there is room at the beginning of a batch, at most.
+const ROOM_MAX: usize = 8_192;
 
 struct Accounts<'l> {
     ledger: &'l Ledger,

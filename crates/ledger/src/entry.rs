@@ -1,6 +1,7 @@
 //! How one entry is made in the ledger, and how entries are taken back.
 
 use crate::book::Turnover;
+use crate::sets::Sums;
 use crate::slot::{Flag, Pending, Slot};
 use crate::transfer::link;
 use crate::{Balance, Ledger, LedgerError, Limit, Limits, Mark, Side, TransferKind, TransferRow};
@@ -59,6 +60,14 @@ impl Counts {
         }
     }
 
+    /// Posted and pending sums before the entry; `None` when they cannot have been.
+    pub(crate) fn take(&self, posted: &mut Amount, pending: &mut Amount) -> Option<()> {
+        let posted_before = posted.minus(self.posted)?;
+        let pending_before = pending.plus(self.released)?.minus(self.held)?;
+        (*posted, *pending) = (posted_before, pending_before);
+        Some(())
+    }
+
     /// Posted and pending sums after the entry; `None` when they do not fit together in 128 bits or
     /// more is released than is pending.
     fn add(&self, posted: &mut Amount, pending: &mut Amount) -> Option<()> {
@@ -83,6 +92,10 @@ impl Party {
         self.slot.last = number;
         self.slot.chain = head;
         Some(())
+    }
+
+    fn balance(&self) -> Balance {
+        Balance::between(self.slot.credits_posted, self.slot.debits_posted)
     }
 
     fn available(&self) -> Balance {
@@ -164,12 +177,20 @@ impl Ledger {
             .add(&mut turnover_after.posted, &mut turnover_after.pending)
             .ok_or(LedgerError::Overflow)?;
         self.check_after(entry, &debit, &debit_after, &credit_after)?;
+        let paces = if debit.slot.has(Flag::Paced) && entry.kind.promises() {
+            Some(self.check_paces(debit.place, entry.money.amount, now)?)
+        } else {
+            None
+        };
 
         let row = entry.row(number, now, &debit.slot, &credit.slot);
         debit_after.append(number, row.debit_chain).ok_or(LedgerError::Overflow)?;
         credit_after.append(number, row.credit_chain).ok_or(LedgerError::Overflow)?;
 
         self.undo.push(Before { number, debit, credit, turnover });
+        if let Some(paces) = paces {
+            self.pace(number, debit.place, paces);
+        }
         for party in [&debit_after, &credit_after] {
             self.put(party);
             if party.slot.transfers.is_multiple_of(Mark::EVERY) {
@@ -185,15 +206,37 @@ impl Ledger {
     }
 
     /// Lets the entries since the last `keep` or `roll_back` stand.
-    pub(crate) fn keep(&mut self) {
+    pub(crate) fn keep(&mut self, now: Instant) {
         let mut kept = core::mem::take(&mut self.undo);
-        for before in kept.drain(..) {
-            for place in [before.debit.place, before.credit.place] {
-                self.touch(place);
-                self.lag(place, before.number);
+        for (leg, before) in kept.iter().enumerate() {
+            for party in [&before.debit, &before.credit] {
+                self.touch(party.place);
+                self.lag(party.place, before.number);
+                if party.slot.has(Flag::Watched) || party.slot.has(Flag::Grouped) {
+                    let earlier = kept.iter().take(leg).flat_map(|b| [&b.debit, &b.credit]);
+                    self.follow(party, earlier, now);
+                }
             }
         }
+        kept.clear();
         self.undo = kept; // with its capacity
+        self.pace_undo.clear();
+    }
+
+    /// Brings what depends on a balance up to date, once for each account.
+    fn follow<'p>(
+        &mut self,
+        before: &Party,
+        mut earlier: impl Iterator<Item = &'p Party>,
+        now: Instant,
+    ) {
+        if earlier.any(|party| party.place == before.place) {
+            return;
+        }
+        let Some(slot) = self.slots.get(before.place) else { return };
+        let has = Sums::of(slot, self.pending_of(before.place, slot));
+        self.groups.follow(before.place, &Sums::of(&before.slot, before.pending), &has);
+        self.look(before.place, Some(before.balance()), now);
     }
 
     /// Takes the entries since the last `keep` or `roll_back` back, the newest first.
@@ -205,6 +248,7 @@ impl Ledger {
                 *slot = turnover;
             }
             while self.new_marks.pop_if(|mark| mark.number >= number).is_some() {}
+            self.unpace(number);
             self.new_transfers.pop();
             self.next_number = number;
         }
@@ -255,7 +299,7 @@ impl Ledger {
         debit_after: &Party,
         credit_after: &Party,
     ) -> Result<(), LedgerError> {
-        let promises = matches!(entry.kind, TransferKind::Transfer | TransferKind::Hold);
+        let promises = entry.kind.promises();
         let amount = entry.money.amount;
         if promises
             && let Some(max) = self.limits_of(debit).debit_max_per_transfer()

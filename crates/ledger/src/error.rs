@@ -1,7 +1,7 @@
 //! Why the ledger refuses an operation. A refused operation changes nothing.
 
-use crate::Balance;
-use tpw_core::{AccountId, Amount, Asset, Refusal, TransferId};
+use crate::{Balance, Comparison, Measure};
+use tpw_core::{AccountId, AccountSetId, Amount, Asset, Refusal, Span, TransferId};
 
 /// Which limit of an account would be exceeded.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -122,6 +122,95 @@ pub enum LedgerError {
     /// The account is not frozen for this reason.
     #[error("the account is not frozen for this reason")]
     NotFrozen,
+    /// The account to close has or owes something.
+    #[error("the balance is `{balance}` minor units; bring it to zero before closing the account")]
+    BalanceNotZero {
+        /// The posted balance.
+        balance: Balance,
+    },
+    /// The account to close has open holds.
+    #[error("holds are open on the account; post or void them before closing it")]
+    HoldsOpen,
+    /// A condition does not hold.
+    #[error(
+        "the {on} value of the account `{account}` would be `{found}` and must be {is} `{than}`; read it again and decide anew"
+    )]
+    ConditionFailed {
+        /// The account.
+        account: AccountId,
+        /// Which of its numbers.
+        on: Measure,
+        /// How it should have compared.
+        is: Comparison,
+        /// With what.
+        than: Balance,
+        /// What it would have been.
+        found: Balance,
+    },
+    /// There are more conditions than [`crate::Ledger::CONDITIONS_MAX`].
+    #[error("`{0}` conditions were given; give at most 16")]
+    ConditionCount(usize),
+    /// More would be debited within a window of time than a velocity limit allows.
+    #[error(
+        "at most `{max}` minor units may be debited within {} ms; wait or change the limit",
+        window.as_ms()
+    )]
+    VelocityAmount {
+        /// How long the window is.
+        window: Span,
+        /// The most within it.
+        max: Amount,
+    },
+    /// The account would be debited more often within a window of time than a velocity limit allows.
+    #[error(
+        "the account may be debited at most `{max}` times within {} ms; wait or change the limit",
+        window.as_ms()
+    )]
+    VelocityTimes {
+        /// How long the window is.
+        window: Span,
+        /// How often within it.
+        max: u64,
+    },
+    /// There are more velocity limits than [`crate::Ledger::VELOCITIES_MAX`].
+    #[error("`{0}` velocity limits were given; give at most 4")]
+    VelocityCount(usize),
+    /// A velocity limit's window has no length.
+    #[error("a velocity limit needs a window of at least 1 ms")]
+    VelocityWindow,
+    /// A velocity limit limits nothing.
+    #[error("a velocity limit limits neither amount nor count; give one of them")]
+    VelocityUnlimited,
+    /// A watch has no threshold.
+    #[error("a watch needs a lower or an upper threshold")]
+    WatchEmpty,
+    /// A watch's lower threshold lies above its upper one.
+    #[error("the lower threshold lies above the upper one; exchange them")]
+    WatchThresholds,
+    /// The account whose watch was to end is not watched.
+    #[error("the account is not watched")]
+    NotWatched,
+    /// The set to make exists.
+    #[error("the set `{0}` exists already; use another id")]
+    SetExists(AccountSetId),
+    /// The set does not exist.
+    #[error("the set `{0}` does not exist; make it first")]
+    UnknownSet(AccountSetId),
+    /// A member holds another asset than its set.
+    #[error("the member holds another asset than the set; a set adds up one asset")]
+    SetAssetMismatch,
+    /// A set would contain itself.
+    #[error("the set would contain itself; choose another member")]
+    SetCycle,
+    /// Sets would lie within each other too deep.
+    #[error("sets would lie within each other more than 8 levels deep; join a higher one")]
+    SetTooDeep,
+    /// The member belongs to the set already.
+    #[error("the member belongs to the set already")]
+    AlreadyMember,
+    /// The member does not belong to the set directly.
+    #[error("the member does not belong to the set directly; name the set that it belongs to")]
+    NotMember,
     /// The rows to rebuild from contradict each other. The store is not to be trusted: stop.
     #[error("the stored ledger contradicts itself: {0}; restore it from a backup")]
     CorruptRows(&'static str),
@@ -139,7 +228,9 @@ impl LedgerError {
             Self::PayerFrozen | Self::PayerClosed => Some(Refusal::PayerFrozen),
             Self::PayeeFrozen | Self::PayeeClosed => Some(Refusal::PayeeFrozen),
             Self::InsufficientFunds { .. } => Some(Refusal::InsufficientFunds),
-            Self::LimitExceeded { .. } => Some(Refusal::AccountLimit),
+            Self::LimitExceeded { .. }
+            | Self::VelocityAmount { .. }
+            | Self::VelocityTimes { .. } => Some(Refusal::AccountLimit),
             Self::Overflow => Some(Refusal::Overflow),
             Self::HoldExpired(_) => Some(Refusal::HoldExpired),
             _ => None,

@@ -5,14 +5,18 @@
 
 use crate::account::AccountState;
 use crate::entry::Counts;
+use crate::sets::Sums;
 use crate::slot::{Flag, Pending, Slot};
 use crate::transfer::link;
-use crate::{Account, HoldRow, Ledger, LedgerError, NewAccount, Side, TransferRow};
+use crate::{
+    Account, HoldRow, Ledger, LedgerError, Membership, NewAccount, SetRow, Side, TransferRow,
+    VelocityRow, WatchRow,
+};
 use std::collections::HashMap;
 use tpw_core::{AccountId, Amount, Asset, Hash32};
 
 /// Pending debits and credits of one account, summed over the open holds.
-type Sums = HashMap<AccountId, (Amount, Amount)>;
+type Held = HashMap<AccountId, (Amount, Amount)>;
 
 const fn corrupt(what: &'static str) -> LedgerError {
     LedgerError::CorruptRows(what)
@@ -75,6 +79,40 @@ impl Restoring {
         self.next
     }
 
+    /// Takes in the stored velocity limits, before any transfer is replayed: they are as of their
+    /// accounts' rows.
+    ///
+    /// # Errors
+    /// [`LedgerError::CorruptRows`] when one cannot be that of an account or appears twice.
+    pub fn velocities(
+        &mut self,
+        rows: impl Iterator<Item = VelocityRow>,
+    ) -> Result<(), LedgerError> {
+        rows.into_iter().try_for_each(|row| self.ledger.restore_velocity(&row))
+    }
+
+    /// Takes in the stored watches.
+    ///
+    /// # Errors
+    /// [`LedgerError::CorruptRows`] when one cannot be that of an account or appears twice.
+    pub fn watches(&mut self, rows: impl Iterator<Item = WatchRow>) -> Result<(), LedgerError> {
+        rows.into_iter().try_for_each(|row| self.ledger.restore_watch(&row))
+    }
+
+    /// Takes in the stored sets, in the order in which they were made, and who belongs to them, before
+    /// any transfer is replayed.
+    ///
+    /// # Errors
+    /// [`LedgerError::CorruptRows`] when a set appears twice or a member does not fit its set.
+    pub fn sets(
+        &mut self,
+        sets: impl Iterator<Item = SetRow>,
+        members: impl Iterator<Item = Membership>,
+    ) -> Result<(), LedgerError> {
+        sets.into_iter().try_for_each(|row| self.ledger.restore_set(row))?;
+        members.into_iter().try_for_each(|row| self.ledger.restore_membership(&row))
+    }
+
     /// Replays the next stored transfer on the rows that lack it and checks its links.
     ///
     /// # Errors
@@ -117,11 +155,19 @@ impl Restoring {
         if previous != party.slot.last || link(linked, &party.slot.chain, side) != head {
             return Err(corrupt("a transfer does not follow on its account's chain"));
         }
+        let had = Sums::of(&party.slot, party.pending);
         let counts = Counts::of(row.kind, row.money.amount, row.released);
         let counted = party.count(side, &counts).and_then(|()| party.append(row.number, head));
         counted.ok_or(corrupt("a transfer does not fit its account's sums"))?;
         self.ledger.put(&party);
         self.ledger.lag(party.place, row.number);
+        if party.slot.has(Flag::Grouped) {
+            let has = Sums::of(&party.slot, party.pending);
+            self.ledger.groups.follow(party.place, &had, &has);
+        }
+        if party.slot.has(Flag::Paced) && side == Side::Debit && row.kind.promises() {
+            self.ledger.replay_pace(party.place, row.money.amount, row.at)?;
+        }
         Ok(())
     }
 
@@ -144,7 +190,7 @@ impl Restoring {
                 "the transfers do not reach from the accounts' rows to the newest",
             ));
         }
-        let mut sums = Sums::new();
+        let mut sums = Held::new();
         for hold in open_holds {
             ledger.restore_hold(hold, &mut sums, last_number)?;
         }
@@ -160,7 +206,7 @@ impl Ledger {
     fn restore_hold(
         &mut self,
         hold: HoldRow,
-        sums: &mut Sums,
+        sums: &mut Held,
         last_number: u64,
     ) -> Result<(), LedgerError> {
         if self.holds.get(&hold.id).is_some() {
@@ -221,7 +267,7 @@ fn check_account(account: &Account) -> Result<(), LedgerError> {
 }
 
 /// Checks an account with all its transfers against the open holds.
-fn check_restored(account: &Account, sums: &Sums, last_number: u64) -> Result<(), LedgerError> {
+fn check_restored(account: &Account, sums: &Held, last_number: u64) -> Result<(), LedgerError> {
     let zero = (Amount::ZERO, Amount::ZERO);
     let held = sums.get(&account.id).copied().unwrap_or(zero);
     if account.last > last_number {

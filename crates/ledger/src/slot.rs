@@ -47,6 +47,12 @@ pub(crate) enum Flag {
     Unsaved,
     /// Its row is to be stored with the next take.
     Saving,
+    /// It has velocity limits.
+    Paced,
+    /// It has a watch.
+    Watched,
+    /// It belongs to a set.
+    Grouped,
 }
 
 impl Flag {
@@ -58,6 +64,9 @@ impl Flag {
             Self::Touched => TIME_BITS + 3,
             Self::Unsaved => TIME_BITS + 4,
             Self::Saving => TIME_BITS + 5,
+            Self::Paced => TIME_BITS + 6,
+            Self::Watched => TIME_BITS + 7,
+            Self::Grouped => TIME_BITS + 8,
         }
     }
 }

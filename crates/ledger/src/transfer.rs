@@ -28,6 +28,12 @@ impl TransferKind {
         matches!(self, Self::Transfer | Self::Post | Self::Reverse)
     }
 
+    /// Whether it ends a hold.
+    #[must_use]
+    pub const fn resolves_hold(self) -> bool {
+        matches!(self, Self::Post | Self::Void | Self::Expire)
+    }
+
     /// Whether it refers to an earlier transfer.
     #[must_use]
     pub const fn refers_back(self) -> bool {
@@ -114,31 +120,33 @@ impl TransferRow {
     #[must_use]
     pub fn linked_bytes(&self) -> [u8; Self::LINKED_LEN] {
         let mut out = [0; Self::LINKED_LEN];
-        let mut code = [0_u8; ASSET_CODE_LEN];
-        for (to, from) in code.iter_mut().zip(self.money.asset.code().bytes()) {
-            *to = from;
-        }
-        let mut place = out.iter_mut();
-        let mut put = |bytes: &[u8]| {
-            // `bytes` first: `zip` must not take a place that it then has no byte for.
-            for (from, to) in bytes.iter().zip(place.by_ref()) {
-                *to = *from;
+        self.write_linked(&mut out);
+        out
+    }
+
+    fn write_linked(&self, out: &mut [u8; Self::LINKED_LEN]) {
+        let mut rest = out.as_mut_slice();
+        let mut put = |bytes: &[u8], width: usize| {
+            // The widths add up to the length, and no field is longer than its width.
+            if let Some((field, after)) = core::mem::take(&mut rest).split_at_mut_checked(width) {
+                if let Some(place) = field.get_mut(..bytes.len()) {
+                    place.copy_from_slice(bytes);
+                }
+                rest = after;
             }
         };
-        put(&self.number.to_be_bytes());
-        put(self.id.as_bytes());
-        put(&[self.kind.number()]);
-        put(self.debit.as_bytes());
-        put(self.credit.as_bytes());
-        put(&code);
-        put(&[self.money.asset.scale()]);
-        put(&self.money.amount.minor().to_be_bytes());
-        put(&self.at.unix_ms().to_be_bytes());
-        put(&self.effective.unix_ms().to_be_bytes());
-        put(&self.pending.unwrap_or(0).to_be_bytes());
-        put(&self.prev_debit.to_be_bytes());
-        put(&self.prev_credit.to_be_bytes());
-        out
+        put(&self.number.to_be_bytes(), 8);
+        put(self.id.as_bytes(), 16);
+        put(&[self.kind.number()], 1);
+        put(self.debit.as_bytes(), 16);
+        put(self.credit.as_bytes(), 16);
+        put(&asset_bytes(&self.money.asset), ASSET_CODE_LEN + 1);
+        put(&self.money.amount.minor().to_be_bytes(), 16);
+        put(&self.at.unix_ms().to_be_bytes(), 8);
+        put(&self.effective.unix_ms().to_be_bytes(), 8);
+        put(&self.pending.unwrap_or(0).to_be_bytes(), 8);
+        put(&self.prev_debit.to_be_bytes(), 8);
+        put(&self.prev_credit.to_be_bytes(), 8);
     }
 
     /// All bytes: those that the chains commit to, both chain heads, and what is released.
@@ -242,6 +250,18 @@ impl TransferRow {
             credit_chain: self.credit_chain,
         }
     }
+}
+
+/// An asset's code, filled up with zeros, and its scale.
+pub(crate) fn asset_bytes(asset: &Asset) -> [u8; ASSET_CODE_LEN + 1] {
+    let mut bytes = [0; ASSET_CODE_LEN + 1];
+    for (to, from) in bytes.iter_mut().zip(asset.code().bytes().take(ASSET_CODE_LEN)) {
+        *to = from;
+    }
+    if let Some(last) = bytes.last_mut() {
+        *last = asset.scale();
+    }
+    bytes
 }
 
 /// One link: SHA-256 over prefix, head, side and row. Every part has a fixed length, so the borders

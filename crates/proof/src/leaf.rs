@@ -107,5 +107,6 @@ const fn kind_byte(kind: RecordKind) -> &'static u8 {
         RecordKind::Genesis => &0,
         RecordKind::Payment => &1,
         RecordKind::Compensation => &2,
+        RecordKind::Orders => &3,
     }
 }

@@ -6,7 +6,7 @@ use super::keys::{FolderUse, Keys, open_slots};
 use super::metrics::Meter;
 use super::writer::{Building, Queue, Rebuild, Writer};
 use super::{Config, Engine, EngineError, Readers, Running, rail};
-use crate::books::{Books, BooksReader, Restored};
+use crate::books::{Books, BooksReader, Restored, StoreError};
 use crate::clock::Clock;
 use crate::entropy::OsEntropy;
 use crate::files::{self, FolderLock};
@@ -91,6 +91,7 @@ impl Engine {
             directory,
             meter,
             log: sequencer.view(),
+            frames: super::pay::Frames::default(),
             log_healthy: sequencer.sender(),
             running: Mutex::new(Some(Running { writer, committer, sequencer })),
             readers,
@@ -193,7 +194,8 @@ fn claim_folder(books: &mut dyn Books, audience: &Name) -> Result<(), EngineErro
 
 fn rebuild_with(audience: Name, rules: Rules, clock: Arc<dyn Clock>) -> Rebuild {
     Box::new(move |reader| {
-        let Restored { ledger, registry, waiting, leaves } = reader.restore()?;
+        let restored = reader.restore()?;
+        let Restored { ledger, registry, waiting, leaves, .. } = restored;
         let mut screen = Screen::new(rules.clone());
         remember(&mut screen, reader, &registry, &ledger, clock.now())?;
         let issuance = ledger
@@ -202,7 +204,18 @@ fn rebuild_with(audience: Name, rules: Rules, clock: Arc<dyn Clock>) -> Rebuild 
             .map(|account| (account.asset, account.id))
             .collect();
         let audience = audience.clone();
-        Ok(Desk::open(Opening { audience, ledger, screen, registry, waiting, leaves, issuance }))
+        Ok(Desk::open(Opening {
+            audience,
+            ledger,
+            screen,
+            registry,
+            waiting,
+            leaves,
+            issuance,
+            events: restored.events,
+            newest_payment: restored.newest_payment,
+            newest_transfer: restored.newest_transfer,
+        }))
     })
 }
 
@@ -268,9 +281,16 @@ fn set_up(
         }
     };
     enrol_operator(dir, desk, &archive, operator, now, entropy)?;
+    save(books, desk)?;
+    Ok(operator)
+}
+
+/// Stores what has changed, all account rows among it: readers find there what is not in the directory.
+fn save(books: &mut dyn Books, desk: &mut Desk) -> Result<(), StoreError> {
+    desk.save_accounts();
     books.commit(&desk.take_changes())?;
     desk.stored();
-    Ok(operator)
+    Ok(())
 }
 
 fn issuance_order(

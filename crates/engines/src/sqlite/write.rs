@@ -6,7 +6,6 @@ use crate::books::{Books, Opener, StoreError};
 use rusqlite::{Transaction, TransactionBehavior, params};
 use std::sync::Arc;
 use tpw_flow::{Changes, Payment, Rail, stored};
-use tpw_ledger::{Account, HoldChange, TransferRow};
 
 impl Books for Store {
     fn commit(&mut self, changes: &Changes) -> Result<(), StoreError> {
@@ -41,16 +40,15 @@ impl Books for Store {
     }
 
     fn opener(&self) -> Opener {
-        let path = self.path.clone();
-        Arc::new(move || Ok(Box::new(Reader::open(&path)?)))
+        let place = self.place.clone();
+        Arc::new(move || Ok(Box::new(Reader::open(&place)?)))
     }
 }
 
 fn write_all(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
     write_registry(t, changes)?;
-    write_accounts(t, &changes.ledger.saves)?;
-    write_transfers(t, &changes.ledger.transfers)?;
-    write_holds(t, &changes.ledger.holds)?;
+    super::write_ledger::all(t, &changes.ledger)?;
+    write_orders(t, changes)?;
     for (account, owner) in &changes.owners {
         let person = owner.person.map(|p| *p.as_bytes());
         t.prepare_cached("INSERT INTO owner (account, person, label) VALUES (?1, ?2, ?3)")?
@@ -114,92 +112,6 @@ fn write_registry(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()
     Ok(())
 }
 
-fn write_accounts(t: &Transaction<'_>, accounts: &[Account]) -> rusqlite::Result<()> {
-    let mut upsert = t.prepare_cached(
-        "INSERT INTO account (id, asset, kind, frozen, debit_max, balance_max, debits_posted,
-             credits_posted, debits_pending, credits_pending, transfers, last, chain, opened,
-             owner, state)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
-         ON CONFLICT (id) DO UPDATE SET frozen = ?4, debit_max = ?5, balance_max = ?6,
-             debits_posted = ?7, credits_posted = ?8, debits_pending = ?9, credits_pending = ?10,
-             transfers = ?11, last = ?12, chain = ?13, state = ?16",
-    )?;
-    for a in accounts {
-        upsert.execute(params![
-            a.id.as_bytes(),
-            a.asset.to_string(),
-            a.kind.number(),
-            a.frozen.bits(),
-            a.limits.debit_max_per_transfer().map(amount),
-            a.limits.balance_max().map(amount),
-            amount(a.debits_posted),
-            amount(a.credits_posted),
-            amount(a.debits_pending),
-            amount(a.credits_pending),
-            int(a.transfers),
-            int(a.last),
-            a.chain.as_bytes(),
-            time(a.opened),
-            a.owner.map(|person| *person.as_bytes()),
-            a.state.number()
-        ])?;
-    }
-    Ok(())
-}
-
-fn write_transfers(t: &Transaction<'_>, transfers: &[TransferRow]) -> rusqlite::Result<()> {
-    let mut insert = t.prepare_cached(
-        "INSERT INTO transfer (number, id, kind, debit, credit, asset, amount, at, pending,
-             prev_debit, prev_credit, debit_chain, credit_chain, effective, released)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
-    )?;
-    for row in transfers {
-        insert.execute(params![
-            int(row.number),
-            row.id.as_bytes(),
-            row.kind.number(),
-            row.debit.as_bytes(),
-            row.credit.as_bytes(),
-            row.money.asset.to_string(),
-            amount(row.money.amount),
-            time(row.at),
-            row.pending.map(int),
-            int(row.prev_debit),
-            int(row.prev_credit),
-            row.debit_chain.as_bytes(),
-            row.credit_chain.as_bytes(),
-            time(row.effective),
-            amount(row.released)
-        ])?;
-    }
-    Ok(())
-}
-
-fn write_holds(t: &Transaction<'_>, holds: &[HoldChange]) -> rusqlite::Result<()> {
-    for change in holds {
-        match change {
-            HoldChange::Opened(hold) => t
-                .prepare_cached(
-                    "INSERT INTO hold (id, number, debit, credit, asset, amount, expires)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                )?
-                .execute(params![
-                    hold.id.as_bytes(),
-                    int(hold.number),
-                    hold.debit.as_bytes(),
-                    hold.credit.as_bytes(),
-                    hold.money.asset.to_string(),
-                    amount(hold.money.amount),
-                    time(hold.expires)
-                ])?,
-            HoldChange::Resolved { hold, .. } => {
-                t.prepare_cached("DELETE FROM hold WHERE id = ?1")?.execute([hold.as_bytes()])?
-            }
-        };
-    }
-    Ok(())
-}
-
 fn write_payment(t: &Transaction<'_>, payment: &Payment) -> rusqlite::Result<()> {
     let damaged = || rusqlite::Error::InvalidParameterName("a payment not at rest".to_owned());
     let state = stored::to_bytes(payment).ok_or_else(damaged)?;
@@ -230,6 +142,49 @@ fn write_payment(t: &Transaction<'_>, payment: &Payment) -> rusqlite::Result<()>
     if settled {
         t.prepare_cached("DELETE FROM rail WHERE payment = ?1")?
             .execute([intent.payment.as_bytes()])?;
+    }
+    Ok(())
+}
+
+fn write_orders(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
+    for (id, burnt) in &changes.burnt {
+        t.prepare_cached("INSERT INTO burnt (id, why, fingerprint, at) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![
+            id.as_bytes(),
+            burnt.why.number(),
+            burnt.fingerprint.as_bytes(),
+            time(burnt.at)
+        ])?;
+    }
+    for (of, by) in &changes.reversals {
+        t.prepare_cached("INSERT INTO reversal (of, by) VALUES (?1, ?2)")?
+            .execute([int(*of), int(*by)])?;
+    }
+    for batch in &changes.order_batches {
+        t.prepare_cached(
+            "INSERT INTO order_batch (first, count, leaf, key, at, salt)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![
+            int(batch.first),
+            int(batch.count),
+            int(batch.leaf),
+            batch.by.as_bytes(),
+            time(batch.at),
+            batch.salt
+        ])?;
+    }
+    for event in &changes.events {
+        t.prepare_cached(
+            "INSERT INTO event (seq, position, at, kind, subject) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            int(event.seq),
+            int(event.position),
+            time(event.at),
+            event.kind.number(),
+            event.subject
+        ])?;
     }
     Ok(())
 }

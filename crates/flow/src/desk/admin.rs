@@ -1,8 +1,8 @@
 //! The commands about people, devices and accounts.
 
 use super::{
-    Answer, Archive, ArchiveError, CodeGrant, Command, Desk, DeskFault, Device, Frozen, Funding,
-    NewAccountOrder, NewPerson, Outcome, Owner, Person, Rejection,
+    Answer, Archive, ArchiveError, CodeGrant, Command, Desk, DeskFault, Device, EventKind, Frozen,
+    Funding, NewAccountOrder, NewPerson, Outcome, Owner, Person, Rejection,
 };
 use std::collections::hash_map::Entry;
 use tpw_core::{AccountId, Amount, DeviceId, Hash32, Instant, Money, PersonId, TransferId};
@@ -33,6 +33,9 @@ impl Desk {
             Command::RevokeDevice { device } => self.revoke(device, now),
             Command::Fund { account, amount, transfer } => {
                 match self.find_funding(transfer, archive)? {
+                    None if self.use_of(transfer, archive)?.is_some() => {
+                        Err(Rejection::IdInUse { what: "transfer" })
+                    }
                     None => self.fund(account, amount, transfer, now).map(|()| Answer::Done),
                     Some(known) if known == (Funding { account, amount }) => Ok(Answer::Done),
                     Some(_) => Err(Rejection::IdInUse { what: "transfer" }),
@@ -65,7 +68,7 @@ impl Desk {
         for (place, order) in orders.iter().enumerate().filter(|(_, order)| funded(order)) {
             let mut before = orders.iter().take(place).filter(funded);
             let twice = before.any(|other| other.transfer == order.transfer);
-            if twice || self.find_funding(order.transfer, archive)?.is_some() {
+            if twice || self.use_of(order.transfer, archive)?.is_some() {
                 return Ok(Err(Rejection::IdInUse { what: "transfer" }));
             }
         }
@@ -95,6 +98,7 @@ impl Desk {
         }
         let person = Person { id: new.id, name: new.name, added: now };
         self.registry.people.insert(person.id, person.clone());
+        self.tell(EventKind::PersonAdded, *person.id.as_bytes(), now);
         self.changes.people.push(person);
         for order in new.accounts {
             self.open_one(Some(new.id), order, now)?;
@@ -180,9 +184,8 @@ impl Desk {
         let NewAccountOrder { id, asset, kind, label, opening, transfer, limits } = order;
         let new = NewAccount { id, asset, kind, owner: person, limits };
         self.ledger.apply(Operation::Open(new), now)?;
-        let owner = Owner { person, label };
-        self.registry.owners.insert(id, owner.clone());
-        self.changes.owners.push((id, owner));
+        self.tell(EventKind::AccountOpened, *id.as_bytes(), now);
+        self.changes.owners.push((id, Owner { person, label }));
         if kind == AccountKind::Issuance {
             self.issuance.entry(asset).or_insert(id);
         }
@@ -269,6 +272,7 @@ impl Desk {
         }
         let device = Device { id, person, key, enrolled: now, revoked: None };
         self.registry.add_device(device.clone());
+        self.tell(EventKind::DeviceEnrolled, *id.as_bytes(), now);
         self.changes.devices.push(device.clone());
         Ok(device)
     }
@@ -276,21 +280,21 @@ impl Desk {
     fn revoke(&mut self, id: DeviceId, now: Instant) -> Outcome {
         let device = self.registry.devices.get_mut(&id).ok_or(Rejection::UnknownDevice)?;
         device.revoked.get_or_insert(now);
+        let device = device.clone();
         self.changes.devices.push(device.clone());
-        Ok(Answer::Device(device.clone()))
+        self.tell(EventKind::DeviceRevoked, *id.as_bytes(), now);
+        Ok(Answer::Device(device))
     }
 
     fn freeze(&mut self, account: AccountId, frozen: Frozen, now: Instant) -> Outcome {
-        let kind = self.ledger.account(&account).ok_or(Rejection::UnknownAccount)?.kind;
-        if kind == AccountKind::SelfCustodial {
-            return Err(Rejection::SelfCustodial);
-        }
+        self.is_kept_here(&account)?;
         let why = FreezeReason::Operator;
         let operation = match frozen {
             Frozen::Yes => Operation::Freeze { account, why },
             Frozen::No => Operation::Unfreeze { account, why },
         };
         self.ledger.apply(operation, now)?;
+        self.tell(EventKind::AccountChanged, *account.as_bytes(), now);
         Ok(Answer::Done)
     }
 }

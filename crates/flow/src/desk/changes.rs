@@ -1,7 +1,8 @@
 //! What a batch of commands leaves to be stored.
 
 use super::registry::{ChainHead, CodeGrant, Device, Owner, Person};
-use crate::payment::Payment;
+use crate::order::OrderRefusal;
+use crate::payment::{Payment, Status};
 use std::sync::Arc;
 use tpw_core::{
     AccountId, Amount, DeviceId, Hash32, Instant, Money, PaymentId, TransferId, TreeHead,
@@ -82,6 +83,95 @@ pub struct Funding {
     pub amount: Amount,
 }
 
+/// An order that was refused: its id is used up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Burnt {
+    /// Why.
+    pub why: OrderRefusal,
+    /// The hash of the order.
+    pub fingerprint: Hash32,
+    /// When.
+    pub at: Instant,
+}
+
+/// Orders that were carried out by one command, under one entry of the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OrderBatch {
+    /// The place of its entry in the log.
+    pub leaf: u64,
+    /// RFC 7638 thumbprint of the key of whoever gave the orders.
+    pub by: Hash32,
+    /// When.
+    pub at: Instant,
+    /// The number of its first transfer.
+    pub first: u64,
+    /// How many transfers it made.
+    pub count: u64,
+    /// What opens the entry's commitment.
+    pub salt: [u8; 32],
+}
+
+tpw_core::codes! {
+    /// What an event is.
+    EventKind: u8 {
+        /// A payment waits for its payer.
+        PaymentStepUp = 1 "payment.step_up",
+        /// A payment waits for an operator.
+        PaymentHeld = 2 "payment.held",
+        /// A payment was booked, or its partner has confirmed it.
+        PaymentBooked = 3 "payment.booked",
+        /// A payment was taken back.
+        PaymentCompensated = 4 "payment.compensated",
+        /// A payment was refused.
+        PaymentRefused = 5 "payment.refused",
+        /// An account was opened.
+        AccountOpened = 6 "account.opened",
+        /// An account was frozen, unfrozen or closed, or its limits were changed.
+        AccountChanged = 7 "account.changed",
+        /// A balance has crossed a threshold of its watch.
+        AccountCrossed = 8 "account.crossed",
+        /// A device was enrolled.
+        DeviceEnrolled = 9 "device.enrolled",
+        /// A device was revoked.
+        DeviceRevoked = 10 "device.revoked",
+        /// A person was entered.
+        PersonAdded = 11 "person.added",
+        /// An order was refused.
+        OrderRefused = 12 "order.refused",
+        /// An alarm was raised, by this payment.
+        AlarmRaised = 13 "alarm.raised",
+        /// A set of accounts was made, or its members were changed.
+        SetChanged = 14 "account_set.changed",
+    }
+}
+
+impl EventKind {
+    pub(super) const fn of(status: Status) -> Self {
+        match status {
+            Status::StepUp => Self::PaymentStepUp,
+            Status::Held => Self::PaymentHeld,
+            Status::Booked => Self::PaymentBooked,
+            Status::Compensated => Self::PaymentCompensated,
+            Status::Refused => Self::PaymentRefused,
+        }
+    }
+}
+
+/// Something that happened beside the transfers, which are a sequence of their own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EventRow {
+    /// Its number, from 1, without gaps.
+    pub seq: u64,
+    /// The number of the transfer that came next: it says where it stands among them.
+    pub position: u64,
+    /// When.
+    pub at: Instant,
+    /// What.
+    pub kind: EventKind,
+    /// The id of what it happened to.
+    pub subject: [u8; 16],
+}
+
 /// Everything to be stored in one transaction.
 #[derive(Default, Debug)]
 pub struct Changes {
@@ -100,11 +190,19 @@ pub struct Changes {
     /// New leaves, in order.
     pub leaves: Vec<LeafRow>,
     /// Accounts and transfers.
-    pub ledger: tpw_ledger::Changes,
+    pub ledger: Arc<tpw_ledger::Changes>,
     /// Instructions to the clearing partner.
     pub rail: Vec<RailInstruction>,
     /// Money brought in, by the id of its transfer.
     pub fundings: Vec<(TransferId, Funding)>,
     /// Alarms raised.
     pub alarms: Vec<Alarm>,
+    /// Orders that were refused, by their ids.
+    pub burnt: Vec<(TransferId, Burnt)>,
+    /// Transfers that orders reversed, with the numbers of their reversals.
+    pub reversals: Vec<(u64, u64)>,
+    /// Orders that were carried out together.
+    pub order_batches: Vec<OrderBatch>,
+    /// What happened, in order.
+    pub events: Vec<EventRow>,
 }

@@ -4,24 +4,33 @@
 //! The desk is pure: it reads no clock and no disk. What it cannot hold in memory, the payments of the
 //! past, it asks of an [`Archive`].
 
+mod adjust;
 mod admin;
 mod changes;
 mod command;
+mod known;
+mod orders;
 mod pay;
 mod perform;
 mod registry;
 
-pub use changes::{Alarm, AlarmKind, Changes, Funding, LeafRow, RailInstruction};
-pub use command::{
-    Answer, Command, Frozen, NewAccountOrder, NewPerson, Rejection, RejectionClass, Submission,
+pub use changes::{
+    Alarm, AlarmKind, Burnt, Changes, EventKind, EventRow, Funding, LeafRow, OrderBatch,
+    RailInstruction,
 };
+pub use command::{
+    AccountSet, Adjustment, Answer, Command, Frozen, Guards, Look, NewAccountOrder, NewPerson,
+    Rejection, RejectionClass, Submission,
+};
+pub use orders::IdUse;
 pub use registry::{ChainHead, CodeGrant, Device, Owner, Person, Registry};
 
 use crate::payment::{Payment, Status};
+use known::{Known, Sight};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use tpw_core::{AccountId, Asset, Instant, Name, PaymentId, TransferId};
-use tpw_ledger::Ledger;
+use tpw_ledger::{Ledger, TransferRow};
 use tpw_screen::Screen;
 
 /// Why the archive could not answer. Fatal: the writer stops and rebuilds from the store.
@@ -42,6 +51,36 @@ pub trait Archive {
     /// # Errors
     /// [`ArchiveError`] when the store cannot be read.
     fn funding(&self, id: TransferId) -> Result<Option<Funding>, ArchiveError>;
+
+    /// A transfer by its number, as of the last commit.
+    ///
+    /// # Errors
+    /// [`ArchiveError`] when the store cannot be read.
+    fn transfer(&self, number: u64) -> Result<Option<TransferRow>, ArchiveError>;
+
+    /// What a transfer's id was used for, as of the last commit.
+    ///
+    /// # Errors
+    /// [`ArchiveError`] when the store cannot be read.
+    fn transfer_id(&self, id: TransferId) -> Result<Option<IdUse>, ArchiveError>;
+
+    /// An order that was refused, by its id, as of the last commit.
+    ///
+    /// # Errors
+    /// [`ArchiveError`] when the store cannot be read.
+    fn burnt(&self, id: TransferId) -> Result<Option<Burnt>, ArchiveError>;
+
+    /// Whether this transfer was made by an order, as of the last commit.
+    ///
+    /// # Errors
+    /// [`ArchiveError`] when the store cannot be read.
+    fn ordered(&self, number: u64) -> Result<bool, ArchiveError>;
+
+    /// Whether this transfer was reversed by an order, as of the last commit.
+    ///
+    /// # Errors
+    /// [`ArchiveError`] when the store cannot be read.
+    fn reversed(&self, number: u64) -> Result<bool, ArchiveError>;
 }
 
 /// What a desk is opened with, read from the store.
@@ -52,7 +91,7 @@ pub struct Opening {
     pub ledger: Ledger,
     /// Rules, with the feature state replayed.
     pub screen: Screen,
-    /// People, devices, codes, owners, chains.
+    /// People, devices, codes, chains.
     pub registry: Registry,
     /// Payments that wait.
     pub waiting: Vec<Payment>,
@@ -60,6 +99,12 @@ pub struct Opening {
     pub leaves: u64,
     /// The operator's own account of each asset, from which money comes in.
     pub issuance: HashMap<Asset, AccountId>,
+    /// How many events there were.
+    pub events: u64,
+    /// The greatest id of any payment: no younger one was ever used.
+    pub newest_payment: Option<PaymentId>,
+    /// The greatest id of any transfer or refused order.
+    pub newest_transfer: Option<TransferId>,
 }
 
 /// Is told the name of a step each time one was performed: for measuring, by whoever has a clock.
@@ -70,7 +115,16 @@ pub type Watch = Box<dyn FnMut(&'static str) + Send>;
 struct Recent {
     payments: HashMap<PaymentId, Arc<Payment>>,
     fundings: HashMap<TransferId, Funding>,
+    burnt: HashMap<TransferId, Burnt>,
+    /// By the number of the transfer that was reversed.
+    reversals: HashMap<u64, u64>,
+    order_batches: Vec<OrderBatch>,
+    /// What the ledger made, once it was taken.
+    ledger: Arc<tpw_ledger::Changes>,
 }
+
+/// How many ids of payments, and how many of transfers, are held to tell new ones without asking the store: 24 bytes each.
+const IDS_HELD_MAX: usize = 1 << 19;
 
 /// The writer's memory.
 pub struct Desk {
@@ -84,7 +138,12 @@ pub struct Desk {
     recent: Recent,
     /// What was taken and is being stored, oldest first.
     in_flight: VecDeque<Recent>,
+    payment_ids: Known<()>,
+    transfer_ids: Known<IdUse>,
+    /// How many of the ledger's new transfers are among those ids.
+    noted: usize,
     leaves: u64,
+    events: u64,
     issuance: HashMap<Asset, AccountId>,
     changes: Changes,
     watch: Option<Watch>,
@@ -124,7 +183,17 @@ impl Desk {
             deadlines,
             recent: Recent::default(),
             in_flight: VecDeque::new(),
+            payment_ids: Known::after(
+                opening.newest_payment.map(|id| *id.as_bytes()),
+                IDS_HELD_MAX,
+            ),
+            transfer_ids: Known::after(
+                opening.newest_transfer.map(|id| *id.as_bytes()),
+                IDS_HELD_MAX,
+            ),
+            noted: 0,
             leaves: opening.leaves,
+            events: opening.events,
             issuance: opening.issuance,
             changes: Changes::default(),
             watch: None,
@@ -146,8 +215,20 @@ impl Desk {
         now: Instant,
         archive: &dyn Archive,
     ) -> Result<Outcome, DeskFault> {
+        let outcome = self.decide(command, now, archive);
+        self.note_transfers();
+        outcome
+    }
+
+    fn decide(
+        &mut self,
+        command: Command,
+        now: Instant,
+        archive: &dyn Archive,
+    ) -> Result<Outcome, DeskFault> {
         match command {
             Command::Submit(submission) => self.submit(*submission, now, archive),
+            Command::Orders(orders) => self.carry_out(&orders, now, archive),
             Command::StepUp(proof) => self.step_up(&proof, now, archive),
             Command::Release { payment, operator } => self.release(payment, operator, now, archive),
             Command::Reject { payment } => self.reject(payment, now, archive),
@@ -159,6 +240,8 @@ impl Desk {
                 self.recall(payment, crate::Cause::Operator(operator), now, archive)
             }
             Command::Tick => self.tick(now),
+            Command::Adjust(adjustment) => Ok(self.adjust(&adjustment, now)),
+            Command::Look(look) => Ok(self.look(look)),
             registry_command => self.administer(registry_command, now, archive),
         }
     }
@@ -177,10 +260,21 @@ impl Desk {
     /// What has to be stored, in one transaction, before any outcome since the last call is answered. More may be decided and taken
     /// meanwhile; [`Desk::stored`] is to be called when this has become durable.
     pub fn take_changes(&mut self) -> Changes {
-        self.in_flight.push_back(core::mem::take(&mut self.recent));
+        self.noted = 0;
         let mut changes = core::mem::take(&mut self.changes);
-        changes.ledger = self.ledger.take_changes();
+        changes.ledger = Arc::new(self.ledger.take_changes());
+        for crossing in &changes.ledger.crossings {
+            let subject = *crossing.account.as_bytes();
+            changes.events.push(self.event(EventKind::AccountCrossed, subject, crossing.at));
+        }
+        self.recent.ledger = Arc::clone(&changes.ledger);
+        self.in_flight.push_back(core::mem::take(&mut self.recent));
         changes
+    }
+
+    /// Has the next taken changes save every account, so that a start from there is quick.
+    pub fn save_accounts(&mut self) {
+        self.ledger.save_all();
     }
 
     /// What was taken first, of all that was taken and not yet reported here, is durable: the archive has it now.
@@ -199,7 +293,7 @@ impl Desk {
         &self.ledger
     }
 
-    /// People, devices, owners and chains, for reading.
+    /// People, devices and chains, for reading.
     #[must_use]
     pub const fn registry(&self) -> &Registry {
         &self.registry
@@ -221,10 +315,11 @@ impl Desk {
         self.waiting.values()
     }
 
-    /// The earliest instant at which waiting ends for some payment.
+    /// The earliest instant at which waiting ends for some payment or hold.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.deadlines.first().map(|(at, _)| *at)
+        let payment = self.deadlines.first().map(|(at, _)| *at);
+        payment.into_iter().chain(self.ledger.next_expiry()).min()
     }
 
     fn find(
@@ -232,6 +327,9 @@ impl Desk {
         id: PaymentId,
         archive: &dyn Archive,
     ) -> Result<Option<Arc<Payment>>, ArchiveError> {
+        if self.payment_ids.look(id.as_bytes()) == Sight::New {
+            return Ok(None);
+        }
         let recent = self.unstored().find_map(|recent| recent.payments.get(&id));
         match recent.or_else(|| self.waiting.get(&id)) {
             Some(payment) => Ok(Some(Arc::clone(payment))),
@@ -239,9 +337,23 @@ impl Desk {
         }
     }
 
+    fn event(&mut self, kind: EventKind, subject: [u8; 16], at: Instant) -> EventRow {
+        self.events = self.events.saturating_add(1);
+        EventRow { seq: self.events, position: self.ledger.next_number(), at, kind, subject }
+    }
+
+    /// Notes that something happened.
+    fn tell(&mut self, kind: EventKind, subject: [u8; 16], at: Instant) {
+        let event = self.event(kind, subject, at);
+        self.changes.events.push(event);
+    }
+
     /// Keeps a payment that has come to rest: in the changes, and in memory while it waits.
-    fn keep(&mut self, payment: Payment) -> Arc<Payment> {
+    fn keep(&mut self, payment: Payment, now: Instant) -> Arc<Payment> {
         let id = payment.id();
+        if let Some(status) = payment.status() {
+            self.tell(EventKind::of(status), *id.as_bytes(), now);
+        }
         if let Some(at) = self.waiting.remove(&id).and_then(|old| old.deadline()) {
             self.deadlines.remove(&(at, id));
         }
@@ -250,6 +362,7 @@ impl Desk {
             self.waiting.insert(id, Arc::clone(&payment));
             self.deadlines.extend(payment.deadline().map(|at| (at, id)));
         }
+        self.payment_ids.note(*id.as_bytes(), ());
         self.recent.payments.insert(id, Arc::clone(&payment));
         self.changes.payments.push(Arc::clone(&payment));
         payment

@@ -1,6 +1,8 @@
 //! The commands about payments.
 
-use super::{Alarm, AlarmKind, Answer, Archive, Desk, DeskFault, Outcome, Rejection, Submission};
+use super::{
+    Alarm, AlarmKind, Answer, Archive, Desk, DeskFault, EventKind, Outcome, Rejection, Submission,
+};
 use crate::event::{Effect, Event};
 use crate::payment::{Cause, Payment, Rail, Status};
 use crate::step::{self, Asker};
@@ -21,6 +23,9 @@ impl Desk {
     ) -> Result<Outcome, DeskFault> {
         let Submission { statement, seen, salt } = submission;
         let intent = statement.value();
+        if intent.payment.unix_ms() > now.plus(step::SKEW_MAX).unix_ms() {
+            return Ok(Err(Rejection::FromFuture));
+        }
         if let Some(known) = self.find(intent.payment, archive)? {
             return Ok(repeated(&known, &statement));
         }
@@ -29,7 +34,7 @@ impl Desk {
         let asker = Asker {
             audience: &self.audience,
             device,
-            owner: self.registry.owners.get(&intent.payer).and_then(|owner| owner.person),
+            owner: self.ledger.account(&intent.payer).and_then(|account| account.owner),
             head: self.registry.head(intent.device, intent.payer),
         };
         if let Err(rejection) = step::check(intent, seen, &asker, now) {
@@ -41,7 +46,7 @@ impl Desk {
         self.advance_chain(&statement);
         let (payment, effects) = step::accept(&statement, salt);
         let payment = self.drive(payment, effects, now)?;
-        Ok(Ok(Answer::Payment(self.keep(payment))))
+        Ok(Ok(Answer::Payment(self.keep(payment, now))))
     }
 
     /// A refused intent uses up its number too, so the chain grows before anything is decided.
@@ -60,6 +65,7 @@ impl Desk {
             payment: intent.payment,
             head: intent.seen,
         });
+        self.tell(EventKind::AlarmRaised, *intent.payment.as_bytes(), now);
     }
 
     pub(super) fn step_up(
@@ -184,7 +190,7 @@ impl Desk {
         }
     }
 
-    /// Ends everything whose time for waiting is over.
+    /// Ends everything whose time for waiting is over, payments and holds.
     pub(super) fn tick(&mut self, now: Instant) -> Result<Outcome, DeskFault> {
         let mut ended = 0_u64;
         while let Some((at, id)) = self.deadlines.first().copied() {
@@ -196,6 +202,9 @@ impl Desk {
             self.continue_with(&payment, Event::TimedOut, now)?;
             ended = ended.saturating_add(1);
         }
+        // Holds of orders; a payment's own hold was voided above.
+        let expired = self.ledger.expire(now).len();
+        ended = ended.saturating_add(u64::try_from(expired).unwrap_or(u64::MAX));
         Ok(Ok(Answer::Ended(ended)))
     }
 
@@ -224,7 +233,7 @@ impl Desk {
     ) -> Result<Answer, DeskFault> {
         let (payment, effects) = step::step(payment.clone(), event, now)?;
         let payment = self.drive(payment, effects, now)?;
-        Ok(Answer::Payment(self.keep(payment)))
+        Ok(Answer::Payment(self.keep(payment, now)))
     }
 }
 

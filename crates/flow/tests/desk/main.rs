@@ -5,6 +5,8 @@
 //! operator; each other module is one theme.
 
 #[cfg(test)]
+mod orders;
+#[cfg(test)]
 mod receipts;
 #[cfg(test)]
 mod refusals;

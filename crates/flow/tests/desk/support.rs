@@ -9,10 +9,11 @@ use tpw_core::{
 };
 use tpw_crypto::{Algorithm, FixedEntropy, PublicKey, Signer, SlotName, SoftwareSlots, sha256};
 use tpw_flow::{
-    Answer, Archive, ArchiveError, Changes, Command, Desk, NewAccountOrder, NewPerson, Opening,
-    Outcome, Payment, Registry, Rejection, Seen, Status, Submission, stored,
+    Answer, Archive, ArchiveError, Burnt, Changes, Command, Desk, IdUse, NewAccountOrder,
+    NewPerson, Opening, OrderBatch, Outcome, Payment, Registry, Rejection, Seen, Status,
+    Submission, stored,
 };
-use tpw_ledger::{AccountKind, Ledger, Limits};
+use tpw_ledger::{AccountKind, Ledger, Limits, TransferRow};
 use tpw_proof::{Leaf, Unverified, Verified, sign};
 use tpw_screen::{Rules, Screen};
 
@@ -99,22 +100,48 @@ pub(crate) fn hash(text: &str) -> Hash32 {
     Hash32::new(sha256(text.as_bytes()))
 }
 
-/// Past payments as stored bytes: what the desk forgets must be readable again.
+/// Past payments as stored bytes, and the rows of everything else: what the desk forgets must be readable again.
 #[derive(Default)]
-pub(crate) struct Books(
-    RefCell<HashMap<PaymentId, Vec<u8>>>,
-    RefCell<HashMap<TransferId, tpw_flow::Funding>>,
-);
+pub(crate) struct Books {
+    payments: RefCell<HashMap<PaymentId, Vec<u8>>>,
+    fundings: RefCell<HashMap<TransferId, tpw_flow::Funding>>,
+    transfers: RefCell<Vec<TransferRow>>,
+    burnt: RefCell<HashMap<TransferId, Burnt>>,
+    batches: RefCell<Vec<OrderBatch>>,
+    reversals: RefCell<HashMap<u64, u64>>,
+}
 
 impl Archive for Books {
     fn payment(&self, id: PaymentId) -> Result<Option<Payment>, ArchiveError> {
-        let rows = self.0.borrow();
+        let rows = self.payments.borrow();
         let payment = rows.get(&id).map(|bytes| stored::from_bytes(bytes));
         payment.transpose().map_err(|error| ArchiveError(error.to_string()))
     }
 
     fn funding(&self, id: TransferId) -> Result<Option<tpw_flow::Funding>, ArchiveError> {
-        Ok(self.1.borrow().get(&id).copied())
+        Ok(self.fundings.borrow().get(&id).copied())
+    }
+
+    fn transfer(&self, number: u64) -> Result<Option<TransferRow>, ArchiveError> {
+        Ok(self.transfers.borrow().iter().find(|row| row.number == number).copied())
+    }
+
+    fn transfer_id(&self, id: TransferId) -> Result<Option<IdUse>, ArchiveError> {
+        let rows = self.transfers.borrow();
+        let number = rows.iter().find(|row| row.id == id).map(|row| IdUse::Transfer(row.number));
+        Ok(number.or(self.burnt.borrow().contains_key(&id).then_some(IdUse::Burnt)))
+    }
+
+    fn burnt(&self, id: TransferId) -> Result<Option<Burnt>, ArchiveError> {
+        Ok(self.burnt.borrow().get(&id).copied())
+    }
+
+    fn ordered(&self, number: u64) -> Result<bool, ArchiveError> {
+        Ok(self.batches.borrow().iter().any(|batch| batch.contains(number)))
+    }
+
+    fn reversed(&self, number: u64) -> Result<bool, ArchiveError> {
+        Ok(self.reversals.borrow().contains_key(&number))
     }
 }
 
@@ -135,7 +162,6 @@ struct Snapshot {
     people: usize,
     devices: HashMap<DeviceId, tpw_flow::Device>,
     codes: HashMap<Hash32, tpw_flow::CodeGrant>,
-    owners: HashMap<AccountId, tpw_flow::Owner>,
     waiting: Vec<Arc<Payment>>,
     leaves: u64,
     deadline: Option<Instant>,
@@ -172,7 +198,10 @@ impl Bench {
             registry: Registry::default(),
             waiting: Vec::new(),
             leaves: 0,
+            events: 0,
             issuance: HashMap::new(),
+            newest_payment: None,
+            newest_transfer: None,
         };
         let (desk, books) = (Desk::open(opening), Books::default());
         let mut bench = Self { desk, books, leaves: Vec::new(), slots, now: at(0), ids: 0 };
@@ -211,6 +240,11 @@ impl Bench {
         self.must(Command::OpenAccount { person, order });
     }
 
+    /// Opens an account of the operator's own.
+    pub(crate) fn open_own(&mut self, order: NewAccountOrder) {
+        self.open(None, order);
+    }
+
     pub(crate) fn enrol(&mut self, code: &str, id: u8, slot_name: &str) {
         let key = self.key(slot_name);
         self.must(Command::Enrol { code: hash(code), device: device(id), key });
@@ -226,9 +260,13 @@ impl Bench {
         let changes = self.desk.take_changes();
         for payment in &changes.payments {
             let bytes = stored::to_bytes(payment).unwrap();
-            self.books.0.borrow_mut().insert(payment.id(), bytes);
+            self.books.payments.borrow_mut().insert(payment.id(), bytes);
         }
-        self.books.1.borrow_mut().extend(changes.fundings.iter().copied());
+        self.books.fundings.borrow_mut().extend(changes.fundings.iter().copied());
+        self.books.transfers.borrow_mut().extend(&changes.ledger.transfers);
+        self.books.burnt.borrow_mut().extend(changes.burnt.iter().copied());
+        self.books.batches.borrow_mut().extend(&changes.order_batches);
+        self.books.reversals.borrow_mut().extend(changes.reversals.iter().copied());
         self.desk.stored();
         for row in &changes.leaves {
             assert_eq!(row.index, self.leaves.len() as u64, "leaves come in order");
@@ -241,7 +279,11 @@ impl Bench {
     fn check_sums(&self) {
         let ledger = self.desk.ledger();
         assert!(ledger.totals().unwrap().iter().all(tpw_ledger::AssetTotal::is_balanced));
-        assert_eq!(ledger.holds().count(), self.desk.waiting().count(), "a hold without a payment");
+        let of_persons = |hold: &&tpw_ledger::HoldRow| {
+            ledger.kind(&hold.debit).is_some_and(|kind| !kind.is_operators())
+        };
+        let held = ledger.holds().filter(of_persons).count();
+        assert_eq!(held, self.desk.waiting().count(), "a hold without a payment");
     }
 
     pub(crate) fn must(&mut self, command: Command) -> Answer {
@@ -256,7 +298,6 @@ impl Bench {
             people: registry.people.len(),
             devices: registry.devices.clone(),
             codes: registry.codes.clone(),
-            owners: registry.owners.clone(),
             waiting: self.desk.waiting().cloned().collect(),
             leaves: self.desk.leaves(),
             deadline: self.desk.next_deadline(),
@@ -365,6 +406,11 @@ impl Bench {
         Command::StepUp(Box::new(proof.verify(&self.key(slot_name)).unwrap()))
     }
 
+    /// Lets minutes pass.
+    pub(crate) fn later(&mut self, minutes: u64) {
+        self.now = self.now.plus(tpw_core::Span::from_secs(60 * minutes));
+    }
+
     pub(crate) fn balance(&self, n: u8) -> String {
         self.desk.ledger().account(&account(n)).unwrap().balance().to_string()
     }
@@ -374,11 +420,11 @@ impl Bench {
     }
 
     pub(crate) fn stored(&self, id: PaymentId) -> Vec<u8> {
-        self.books.0.borrow().get(&id).cloned().unwrap()
+        self.books.payments.borrow().get(&id).cloned().unwrap()
     }
 
     pub(crate) fn forget(&self, id: PaymentId) {
-        self.books.0.borrow_mut().insert(id, vec![0]);
+        self.books.payments.borrow_mut().insert(id, vec![0]);
     }
 }
 

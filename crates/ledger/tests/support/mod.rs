@@ -1,15 +1,20 @@
 //! What the test files share: ids, money, and a store that keeps what a real store would.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use std::collections::BTreeMap;
-use tpw_core::{AccountId, Amount, Asset, Instant, Money, TransferId};
+use std::collections::{BTreeMap, BTreeSet};
+use tpw_core::{AccountId, AccountSetId, Amount, Asset, Instant, Money, TransferId};
 use tpw_ledger::{
-    Account, AccountKind, Changes, HoldChange, HoldRow, Ledger, LedgerError, Limits, NewAccount,
-    Operation, TransferRequest, TransferRow,
+    Account, AccountKind, Changes, HoldChange, HoldRow, Ledger, LedgerError, Limits, Mark,
+    Membership, MembershipChange, NewAccount, Operation, Restoring, SetRow, TransferRequest,
+    TransferRow, VelocityRow, WatchRow,
 };
 
 pub(crate) fn account(n: u8) -> AccountId {
     AccountId::from_bytes([n; 16])
+}
+
+pub(crate) fn set(n: u8) -> AccountSetId {
+    AccountSetId::from_bytes([n; 16])
 }
 
 pub(crate) fn transfer(n: u64) -> TransferId {
@@ -75,7 +80,14 @@ pub(crate) fn rebuild(
     transfers: &[TransferRow],
     holds: &[HoldRow],
 ) -> Result<Ledger, LedgerError> {
-    let mut restoring = Ledger::restoring(accounts.iter().copied())?;
+    replay(Ledger::restoring(accounts.iter().copied())?, transfers, holds)
+}
+
+fn replay(
+    mut restoring: Restoring,
+    transfers: &[TransferRow],
+    holds: &[HoldRow],
+) -> Result<Ledger, LedgerError> {
     let from = restoring.replay_from();
     for row in transfers.iter().filter(|row| row.number >= from) {
         restoring.replay(row)?;
@@ -91,6 +103,11 @@ pub(crate) struct Store {
     accounts: BTreeMap<AccountId, Account>,
     pub(crate) transfers: Vec<TransferRow>,
     holds: BTreeMap<TransferId, HoldRow>,
+    pub(crate) marks: Vec<Mark>,
+    velocities: BTreeMap<(AccountId, u8), VelocityRow>,
+    sets: Vec<SetRow>,
+    memberships: BTreeSet<Membership>,
+    watches: BTreeMap<AccountId, WatchRow>,
 }
 
 impl Store {
@@ -101,6 +118,17 @@ impl Store {
             }
         }
         self.transfers.extend(changes.transfers);
+        self.marks.extend(changes.marks);
+        let velocities = changes.velocities.into_iter();
+        self.velocities.extend(velocities.map(|row| ((row.account, row.place), row)));
+        self.sets.extend(changes.sets);
+        for change in changes.memberships {
+            match change {
+                MembershipChange::Joined(row) => assert!(self.memberships.insert(row)),
+                MembershipChange::Left(row) => assert!(self.memberships.remove(&row)),
+            }
+        }
+        self.watches.extend(changes.watches.into_iter().map(|row| (row.account, row)));
         for change in changes.holds {
             match change {
                 HoldChange::Opened(hold) => assert!(self.holds.insert(hold.id, hold).is_none()),
@@ -121,7 +149,21 @@ impl Store {
     }
 
     pub(crate) fn rebuild(&self) -> Result<Ledger, LedgerError> {
-        rebuild(&self.accounts(), &self.transfers, &self.holds())
+        let mut restoring = Ledger::restoring(self.accounts().into_iter())?;
+        restoring.velocities(self.velocities.values().copied())?;
+        restoring.watches(self.watches.values().copied())?;
+        restoring.sets(self.sets.iter().copied(), self.memberships.iter().copied())?;
+        replay(restoring, &self.transfers, &self.holds())
+    }
+
+    /// Demands that no stored account row lacks a transfer that is more than `window` numbers old.
+    pub(crate) fn demand_fresh(&self, window: u64) {
+        let next = self.transfers.last().map_or(0, |row| row.number) + 1;
+        for row in self.transfers.iter().filter(|row| next - row.number > window) {
+            for id in [row.debit, row.credit] {
+                assert!(self.accounts[&id].last >= row.number, "{id} lacks {}", row.number);
+            }
+        }
     }
 
     /// The transfers of one account, in order.

@@ -60,7 +60,9 @@ fn check_postings(record: &Record, intent: &Intent) -> Result<(), ProofError> {
     let (from, to) = match record.kind {
         RecordKind::Payment => (intent.payer, intent.payee),
         RecordKind::Compensation => (intent.payee, intent.payer),
-        RecordKind::Genesis => return Err(wrong("a genesis entry books nothing")),
+        RecordKind::Genesis | RecordKind::Orders => {
+            return Err(wrong("an entry of this kind is about no payment"));
+        }
     };
     let moves = |p: &&Posting| p.debit == from && p.credit == to;
     let (main, rest): (Vec<&Posting>, Vec<&Posting>) = record.postings.iter().partition(moves);
