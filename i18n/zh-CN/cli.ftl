@@ -64,6 +64,7 @@ arg-key = 密钥文件：证书的密钥，或运营方的密钥
 arg-audience = 运营方的名称：付款是签给它的
 arg-rules = TOML 格式的审核规则，代替内置规则
 arg-rate-limit = 单个地址或设备每秒最多的请求数
+arg-store = 把账簿存放在该地址的 PostgreSQL 中，而不是数据目录里
 arg-wallet = 钱包文件夹；默认在 XDG 数据目录下
 arg-passphrase-file = 首行为口令的文件；- 表示标准输入
 arg-algorithm = 设备的签名算法

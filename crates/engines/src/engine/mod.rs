@@ -14,7 +14,7 @@ mod timing;
 mod writer;
 
 pub use accounts::{Change, Past, Place};
-pub use config::{Config, EngineError, PayError};
+pub use config::{Config, EngineError, PayError, StoreConfig};
 pub use directory::AccountView;
 pub use metrics::Metrics;
 pub use pay::{Paid, Repeated};

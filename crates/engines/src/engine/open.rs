@@ -5,12 +5,13 @@ use super::directory::Directory;
 use super::keys::{FolderUse, Keys, open_slots};
 use super::metrics::Meter;
 use super::writer::{Building, Queue, Rebuild, Writer};
-use super::{Config, Engine, EngineError, Readers, Running, rail};
+use super::{Config, Engine, EngineError, Readers, Running, StoreConfig, rail};
 use crate::books::{Books, BooksReader, Restored, StoreError};
 use crate::clock::Clock;
 use crate::entropy::OsEntropy;
 use crate::files::{self, FolderLock};
-use crate::log_store::{LeafSender, LogConfig, LogStore, Sequencer};
+use crate::log_store::{LeafSender, LogConfig, LogStore, Sequencer, SharedHeads};
+use crate::postgres;
 use crate::sqlite::Store;
 use crossbeam_channel::bounded;
 use std::path::{Path, PathBuf};
@@ -48,8 +49,7 @@ impl Engine {
         files::create_private_folder(dir)?;
         let lock = FolderLock::take(dir)?;
         let (mut entropy, now) = (OsEntropy, clock.now());
-        refuse_lost_books(dir)?;
-        let mut books: Box<dyn Books> = Box::new(Store::open(&dir.join("books.db"))?);
+        let (mut books, heads) = open_books(dir, &config.store)?;
         claim_folder(&mut *books, &config.audience)?;
         let audience = config.audience.as_str();
         let folder_use = folder_use(&*books)?;
@@ -58,13 +58,15 @@ impl Engine {
         let rules = Rules::from_toml(rules)?;
         let rebuild = rebuild_with(config.audience.clone(), rules, Arc::clone(&clock));
         let mut desk = rebuild(&*books.reader()?)?;
-        refuse_lost_log(dir, desk.leaves())?;
+        if heads.is_none() {
+            refuse_lost_log(dir, desk.leaves())?;
+        }
         let operator = set_up(dir, &config, &mut *books, &mut desk, now, &mut entropy)?;
 
         let source = books.reader()?;
         let log_config = log_config(&config, &keys)?;
         let trust = trust(&config, &keys, &log_config)?;
-        let log_store = LogStore::open(&dir.join("log"), log_config, &source, now)?;
+        let log_store = LogStore::open_sharing(&dir.join("log"), log_config, &source, now, heads)?;
         let (epoch, handed) = (log_store.epoch(), log_store.size());
         let sequencer =
             Sequencer::start(log_store, Arc::clone(&clock), CHECKPOINT_INTERVAL, config.queue)?;
@@ -154,6 +156,24 @@ type Thread = std::thread::JoinHandle<()>;
 
 fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<Thread, EngineError> {
     std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(EngineError::Thread)
+}
+
+/// The books, and the log's checkpoints if they are kept beside them.
+type Opened = (Box<dyn Books>, Option<Box<dyn SharedHeads>>);
+
+fn open_books(dir: &Path, store: &StoreConfig) -> Result<Opened, EngineError> {
+    match store {
+        StoreConfig::Sqlite => {
+            refuse_lost_books(dir)?;
+            Ok((Box::new(Store::open(&dir.join("books.db"))?), None))
+        }
+        StoreConfig::Postgres(address) => {
+            let address = postgres::Address::parse(address).map_err(StoreError::from)?;
+            let books = postgres::Store::open(address)?;
+            let heads = Box::new(books.heads());
+            Ok((Box::new(books), Some(heads)))
+        }
+    }
 }
 
 /// A folder with keys had books: new, empty ones beside them would hide the loss, and their write-ahead log

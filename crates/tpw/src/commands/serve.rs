@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tpw_core::Name;
 use tpw_engines::clock::Clock;
 use tpw_engines::files::{self, Access, Durability};
-use tpw_engines::{Config, Engine};
+use tpw_engines::{Config, Engine, StoreConfig};
 use tpw_server::{Bound, Limits, Records, ServeOptions, Tls, development_certificate_path};
 
 /// A server of this process.
@@ -91,6 +91,9 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
         let text = String::from_utf8(bytes);
         config.rules_toml =
             Some(text.map_err(|_odd| Failure::usage("not-text").arg("path", path.display()))?);
+    }
+    if let Some(address) = &args.store {
+        config.store = StoreConfig::Postgres(address.clone());
     }
     // With `--json` every line of stdout is JSON; otherwise records are words.
     let records = if context.say.is_json() { Records::Json } else { Records::Words };
