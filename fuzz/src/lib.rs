@@ -4,6 +4,7 @@ mod access;
 mod books;
 mod device;
 mod evidence;
+mod partner;
 mod script;
 mod world;
 
@@ -54,6 +55,8 @@ targets! {
     books::transfer_row, transfer_row_seeds;
     books::screen_rules, screen_rules_seeds;
     books::words, words_seeds;
+    partner::partner_camt, partner_camt_seeds;
+    partner::partner_csv, partner_csv_seeds;
     script::script, script_seeds;
 }
 

@@ -83,7 +83,11 @@ pub(crate) fn say(outcome: &Outcome) -> String {
         Ok(Answer::Payment(payment)) => text_of(payment),
         Ok(Answer::Repeated(payment)) => format!("repeated/{}", text_of(payment)),
         Ok(Answer::Ended(count)) => format!("ended/{count}"),
-        Ok(Answer::Ordered(outcomes)) => format!("ordered/{outcomes:?}"),
+        Ok(
+            answer @ (Answer::Ordered(_) | Answer::Guards(_) | Answer::Set(_) | Answer::Totals(_)),
+        ) => {
+            format!("{answer:?}")
+        }
         Err(rejection) => format!("rejected/{}", rejection.code()),
     }
 }

@@ -4,6 +4,7 @@ use crate::keys::AUDIENCE;
 use crate::{Checked, Defect, broken, ensure};
 use std::collections::{BTreeMap, HashMap};
 use tpw_core::{AccountId, Asset, Instant, Intent, Name, PaymentId, Span, TransferId};
+use tpw_engines::books::Restored;
 use tpw_flow::{
     Archive, ArchiveError, Burnt, Changes, Desk, Funding, IdUse, LeafRow, Opening, OrderBatch,
     Payment, RailInstruction, Registry, Status, stored,
@@ -147,7 +148,6 @@ impl Store {
         registry.people.extend(changes.people.iter().map(|p| (p.id, p.clone())));
         changes.devices.iter().for_each(|device| registry.add_device(device.clone()));
         registry.codes.extend(changes.codes.iter().copied());
-        registry.owners.extend(changes.owners.iter().cloned());
         if self.defect != Some(Defect::StoreDropsChains) {
             let chains = changes.chains.iter();
             registry
@@ -201,8 +201,8 @@ impl Store {
         self.ids.iter().map(read).collect()
     }
 
-    /// What the writer starts from: the way of the real store, row by row.
-    pub(crate) fn restore(&self, rules: &Rules, now: Instant) -> Checked<Desk> {
+    /// Everything that the writer keeps in memory: the way of the real store, row by row.
+    pub(crate) fn whole(&self) -> Checked<Restored> {
         let last = self.transfers.last().map_or(0, |row| row.number);
         let mut restoring = Ledger::restoring(self.accounts.iter().copied()).map_err(broken)?;
         let from = restoring.replay_from();
@@ -210,12 +210,28 @@ impl Store {
             restoring.replay(row).map_err(broken)?;
         }
         let ledger = restoring.finish(self.holds.values().copied(), last).map_err(broken)?;
-        let screen = self.remember(rules, &ledger, now);
         let waits =
             |(_, row): &(_, &Row)| matches!(row.status, Some(Status::StepUp | Status::Held));
         let rows = self.rows().filter(waits);
         let waiting = rows.map(|(_, row)| stored::from_bytes(&row.bytes).map_err(broken));
         let waiting = waiting.collect::<Checked<Vec<_>>>()?;
+        let registry = copy(&self.registry);
+        Ok(Restored {
+            ledger,
+            registry,
+            waiting,
+            leaves: self.leaf_count(),
+            events: self.events,
+            newest_payment: self.payments.keys().max().copied(),
+            newest_transfer: self.transfer_ids.keys().chain(self.burnt.keys()).max().copied(),
+        })
+    }
+
+    /// What the writer starts from, given what was found in the store.
+    pub(crate) fn desk(&self, found: Restored, rules: &Rules, now: Instant) -> Checked<Desk> {
+        let Restored { ledger, registry, waiting, leaves, .. } = found;
+        let Restored { events, newest_payment, newest_transfer, .. } = found;
+        let screen = self.remember(rules, &ledger, now);
         let issuance: HashMap<Asset, AccountId> = ledger
             .accounts()
             .filter(|account| account.kind == AccountKind::Issuance)
@@ -225,13 +241,13 @@ impl Store {
             audience: Name::new(AUDIENCE).map_err(broken)?,
             ledger,
             screen,
-            registry: copy(&self.registry),
+            registry,
             waiting,
-            leaves: self.leaf_count(),
-            events: self.events,
+            leaves,
+            events,
             issuance,
-            newest_payment: self.payments.keys().max().copied(),
-            newest_transfer: self.transfer_ids.keys().chain(self.burnt.keys()).max().copied(),
+            newest_payment,
+            newest_transfer,
         }))
     }
 
@@ -270,7 +286,6 @@ fn copy(registry: &Registry) -> Registry {
         people: registry.people.clone(),
         devices: registry.devices.clone(),
         codes: registry.codes.clone(),
-        owners: registry.owners.clone(),
         chains: registry.chains.clone(),
         by_jwk: registry.by_jwk.clone(),
         by_cose: registry.by_cose.clone(),

@@ -7,6 +7,7 @@
 
 mod demo;
 mod fuzz;
+mod servers;
 mod setup;
 mod shell;
 mod suite;
@@ -14,6 +15,7 @@ mod tidy;
 
 use std::process::ExitCode;
 
+use servers::failover::{Kind, drill};
 use shell::{Failure, Workplace};
 
 const USAGE: &str = "\
@@ -25,6 +27,8 @@ usage: cargo xtask COMMAND
   openapi                           write the API description anew
   demo-output                       put the demo's output into the READMEs
   fuzz [SECONDS] [--only NAME]      each fuzz target for that long (60)
+  postgres start|stop               a PostgreSQL for tests that are run by hand
+  drill failover [--loopback]       kill and cut off database servers under load
   setup                             install what the tests need
 ";
 
@@ -50,18 +54,27 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["openapi"] => openapi(&place),
         ["demo-output"] => demo::refresh(&place),
         ["fuzz", rest @ ..] => fuzz::command(&place, rest),
+        ["postgres", word] => servers::postgres::command(&place, word),
+        ["drill", "failover"] => drill(&place, None),
+        ["drill", "failover", "--loopback"] => drill(&place, Some(Kind::Loopback)),
+        ["drill", "failover", "--namespaces"] => drill(&place, Some(Kind::Namespaces)),
         ["setup"] => setup::all(&place).map(|_tools| ()),
         _ => Err(Failure::new(format!("unknown command `{}`\n{USAGE}", words.join(" ")))),
     }
 }
 
-/// Builds the product and the program that knows the benchmarks, and hands it name and options.
+/// Builds the product and the program that knows the benchmark, and hands it the options.
 fn bench(place: &Workplace, name: &str, options: &[&str]) -> Result<(), Failure> {
-    let build =
-        ["build", "--release", "--quiet", "--locked", "--package", "tpw", "--package", "replay"];
-    place.cargo(build).pass()?;
-    let replay = place.target().join("release").join("replay");
-    place.call(replay).words(&["bench", name]).words(options).pass()
+    let package = if name == "ledger" { "bench-ledger" } else { "replay" };
+    let build = ["build", "--release", "--quiet", "--locked", "--package", "tpw", "--package"];
+    place.cargo(build).word(package).pass()?;
+    let program = place.call(place.target().join("release").join(package));
+    if name == "ledger" {
+        // Below the target folder: on a real disk, which a folder for temporary files may not be.
+        let work = place.target().join("bench");
+        return program.word("--work").word(work).words(options).pass();
+    }
+    program.words(&["bench", name]).words(options).pass()
 }
 
 /// Writes `openapi/DATE.json` from the wire types: the server's own test of its freshness does it when told to.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::shell::{self, Failure, Workplace};
+use crate::shell::{self, Call, Failure, Workplace};
 
 /// Packages of the second verifier, pinned. Beside the code that installs them, so that they change together.
 const PYTHON_PACKAGES: &str = include_str!("../python-requirements.txt");
@@ -41,7 +41,7 @@ pub(crate) fn nightly(place: &Workplace) -> bool {
     answers(place, "rustup", &["run", "nightly", "rustc", "--version"])
 }
 
-fn answers(place: &Workplace, program: &str, words: &[&str]) -> bool {
+pub(crate) fn answers(place: &Workplace, program: &str, words: &[&str]) -> bool {
     place.call(program).words(words).quiet().is_ok_and(|finished| finished.success)
 }
 
@@ -55,21 +55,26 @@ fn components(place: &Workplace) -> Result<(), Failure> {
 }
 
 /// Debian's packages, as root or through `sudo`.
-fn system_packages(place: &Workplace, names: &[&str]) -> Result<(), Failure> {
+pub(crate) fn system_packages(place: &Workplace, names: &[&str]) -> Result<(), Failure> {
     let list = names.join(" ");
     if !answers(place, "apt-get", &["--version"]) {
         return Err(Failure::new(format!(
             "the tests need `{list}`, and this system has no apt-get; install it by hand"
         )));
     }
-    let root = place.call("id").word("-u").read()?.trim() == "0";
     let apt = |words: &[&str]| {
-        let call = if root { place.call("apt-get") } else { place.call("sudo").word("apt-get") };
+        let call = as_root(place, "apt-get")?;
         call.env("DEBIAN_FRONTEND", "noninteractive").words(words).pass()
     };
     println!("installing {list}");
     apt(&["update", "-qq"])?;
     apt(&[&["install", "-y", "-qq", "--no-install-recommends"], names].concat())
+}
+
+/// A call of a program as root, through `sudo` where this is another account.
+pub(crate) fn as_root(place: &Workplace, program: &str) -> Result<Call, Failure> {
+    let root = place.call("id").word("-u").read()?.trim() == "0";
+    Ok(if root { place.call(program) } else { place.call("sudo").word(program) })
 }
 
 /// A virtual environment under the target folder. It is made anew when the pinned packages change.

@@ -25,6 +25,7 @@ impl fmt::Display for Failure {
 }
 
 /// The repository and the folder that takes what is built.
+#[derive(Clone)]
 pub(crate) struct Workplace {
     root: PathBuf,
     target: PathBuf,
@@ -115,6 +116,31 @@ impl Call {
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
+    }
+
+    /// Starts it on its own; what it says goes to the file `log`.
+    pub(crate) fn background(mut self, log: &Path) -> Result<Child, Failure> {
+        let name = self.name();
+        let file = || {
+            let opened = fs::OpenOptions::new().create(true).append(true).open(log);
+            opened.map_err(|error| {
+                Failure::new(format!("`{}` cannot be written: {error}", log.display()))
+            })
+        };
+        self.command.stdout(file()?).stderr(file()?);
+        self.start(&name)
+    }
+
+    /// Starts it on its own, to be fed and heard through pipes; what it complains of goes to the file `log`.
+    pub(crate) fn piped(mut self, log: &Path) -> Result<Child, Failure> {
+        self.command.stdin(Stdio::piped());
+        let name = self.name();
+        let opened = fs::OpenOptions::new().create(true).append(true).open(log);
+        let opened = opened.map_err(|error| {
+            Failure::new(format!("`{}` cannot be written: {error}", log.display()))
+        })?;
+        self.command.stdout(Stdio::piped()).stderr(opened);
+        self.start(&name)
     }
 
     fn name(&self) -> String {

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::servers::postgres::ForTests;
 use crate::setup::{self, Tools};
 use crate::shell::{self, Call, Failure, Workplace};
 use crate::{demo, fuzz, tidy};
@@ -99,7 +100,15 @@ pub(crate) fn test(place: &Workplace, at: Where) -> Result<(), Failure> {
         let call = place.cargo(["clippy", "--quiet", "--workspace", "--all-targets", "--locked"]);
         passed(call.words(&["--", "-D", "warnings"]).pass())
     });
-    report.step("tests", || tests(place, &tools));
+    let mut postgres = None;
+    report.step("PostgreSQL for the tests", || {
+        postgres = Some(ForTests::find(place)?);
+        Ok(Outcome::Passed)
+    });
+    report.step("tests", || tests(place, &tools, postgres.as_ref()));
+    if let Some(server) = postgres {
+        server.stop(place);
+    }
     report.step("tests of the fuzz targets", || {
         let call =
             place.cargo(["test", "--quiet", "--locked", "--manifest-path", "fuzz/Cargo.toml"]);
@@ -132,9 +141,17 @@ fn format(place: &Workplace) -> Result<(), Failure> {
 }
 
 /// Some tests call `python3`: they get the one with the second verifier's packages.
-fn tests(place: &Workplace, tools: &Tools) -> Result<Outcome, Failure> {
+fn tests(
+    place: &Workplace,
+    tools: &Tools,
+    postgres: Option<&ForTests>,
+) -> Result<Outcome, Failure> {
     let call = place.cargo(["test", "--quiet", "--workspace", "--locked", "--no-fail-fast"]);
-    counted_call(call.env("PATH", shell::path_before(&tools.python)))
+    let call = call.env("PATH", shell::path_before(&tools.python));
+    counted_call(match postgres {
+        Some(server) => server.tell(call),
+        None => call,
+    })
 }
 
 /// Runs `cargo test` and counts what it ran.

@@ -66,6 +66,9 @@ pub struct Server {
     /// Its address, https://…
     #[arg(long)]
     pub server: String,
+    /// Where to connect to instead, host:port; several for servers that stand in for each other.
+    #[arg(long, value_delimiter = ',')]
+    pub connect: Vec<String>,
     /// The certificates to trust, PEM.
     #[arg(long)]
     pub ca: PathBuf,

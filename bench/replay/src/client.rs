@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::fmt;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -23,6 +24,8 @@ use tpw_access::url::HttpUrl;
 
 /// The longest that one attempt may take; the server ends its own work earlier.
 const ATTEMPT_TIME_MAX: Duration = Duration::from_secs(15);
+/// The longest wait for one address: a machine that is cut off does not refuse.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(3);
 /// The largest answer that is read, in bytes.
 const ANSWER_LEN_MAX: usize = 16 << 20;
 /// How often a request is sent before it is given up: about a minute of a server that is away.
@@ -124,11 +127,14 @@ impl Reply {
 
 type Sender = SendRequest<Full<Bytes>>;
 
-/// A client of one server.
+/// A client of one operator, who may have several servers of which one is at work.
 pub struct Client {
     base: HttpUrl,
     host: String,
-    port: u16,
+    /// Where to connect to: `host:port`, in the order in which they are tried.
+    addresses: Vec<String>,
+    /// The last one that worked, as a place in `addresses`.
+    chosen: AtomicUsize,
     tls: TlsConnector,
     idle: Mutex<Vec<Sender>>,
 }
@@ -145,13 +151,30 @@ impl Client {
     /// # Errors
     /// [`ReplayError::Option`], [`ReplayError::Io`].
     pub fn new(address: &str, ca: &Path) -> Result<Self, ReplayError> {
+        Self::with_addresses(address, ca, &[])
+    }
+
+    /// The same, but it connects to these addresses, `host:port`, instead of the one that the server's name stands for.
+    ///
+    /// # Errors
+    /// [`ReplayError::Option`], [`ReplayError::Io`].
+    pub fn with_addresses(
+        address: &str,
+        ca: &Path,
+        addresses: &[String],
+    ) -> Result<Self, ReplayError> {
         let odd = |why: String| ReplayError::Option { option: "--server", why };
         let base = HttpUrl::parse(address).map_err(|error| odd(error.to_string()))?;
         let uri: Uri = base.origin().parse().map_err(|_| odd("no address".to_owned()))?;
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
         let port = uri.port_u16().unwrap_or(443);
+        let addresses = match addresses {
+            [] => vec![format!("{}:{port}", uri.host().unwrap_or_default())],
+            given => given.to_vec(),
+        };
         let tls = TlsConnector::from(Arc::new(tls_config(ca)?));
-        Ok(Self { base, host, port, tls, idle: Mutex::new(Vec::new()) })
+        let (chosen, idle) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+        Ok(Self { base, host, addresses, chosen, tls, idle })
     }
 
     /// Scheme, host and port.
@@ -170,6 +193,9 @@ impl Client {
             let wait = match self.once(call).await? {
                 Ok(reply) if matches!(reply.status, 429 | 503) => {
                     why = reply.beginning();
+                    if reply.status == 503 {
+                        self.look_elsewhere();
+                    }
                     reply.retry_after
                 }
                 Ok(reply) => return Ok(Reply { attempts: attempt, ..reply }),
@@ -223,8 +249,14 @@ impl Client {
     /// Sends a request once, without more.
     pub(crate) async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Reply, String> {
         let work = self.exchange_now(request);
-        let timed = tokio::time::timeout(ATTEMPT_TIME_MAX, work).await;
-        timed.map_err(|_elapsed| "no answer in time".to_owned())?
+        match tokio::time::timeout(ATTEMPT_TIME_MAX, work).await {
+            Ok(done) => done,
+            Err(_elapsed) => {
+                // The server may be cut off, and its other connections as dead as this one.
+                self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                Err("no answer in time".to_owned())
+            }
+        }
     }
 
     async fn exchange_now(&self, request: Request<Full<Bytes>>) -> Result<Reply, String> {
@@ -251,8 +283,7 @@ impl Client {
     }
 
     async fn connect(&self) -> Result<Sender, String> {
-        let tcp = TcpStream::connect((self.host.as_str(), self.port)).await;
-        let tcp = tcp.map_err(|error| error.to_string())?;
+        let tcp = self.connect_tcp().await?;
         // Small requests one after the other: waiting to fill a packet only delays them.
         tcp.set_nodelay(true).map_err(|error| error.to_string())?;
         let name = ServerName::try_from(self.host.clone()).map_err(|error| error.to_string())?;
@@ -262,6 +293,38 @@ impl Client {
         // The sender tells of every failure; the connection has nothing to add.
         tokio::spawn(async move { connection.await.ok() });
         Ok(sender)
+    }
+}
+
+impl Client {
+    /// The next connection is made to the next address: this server says that it is not at work.
+    fn look_elsewhere(&self) {
+        if self.addresses.len() > 1 {
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            let next = self.chosen.load(Ordering::Relaxed).wrapping_add(1);
+            let next = next.checked_rem(self.addresses.len()).unwrap_or(0);
+            self.chosen.store(next, Ordering::Relaxed);
+        }
+    }
+
+    /// To one of the addresses that answers, beginning with the one that did so last.
+    async fn connect_tcp(&self) -> Result<TcpStream, String> {
+        let mut why = "there is no address".to_owned();
+        let first = self.chosen.load(Ordering::Relaxed);
+        let places = (0..self.addresses.len()).cycle().skip(first).take(self.addresses.len());
+        for place in places {
+            let Some(address) = self.addresses.get(place) else { continue };
+            let connected = TcpStream::connect(address);
+            match tokio::time::timeout(CONNECT_TIME_MAX, connected).await {
+                Ok(Ok(tcp)) => {
+                    self.chosen.store(place, Ordering::Relaxed);
+                    return Ok(tcp);
+                }
+                Ok(Err(error)) => why = format!("{address}: {error}"),
+                Err(_elapsed) => why = format!("{address}: no connection in time"),
+            }
+        }
+        Err(why)
     }
 }
 

@@ -71,7 +71,7 @@ fn asset(text: &str) -> Result<Asset, ReplayError> {
 }
 
 fn connect(server: &Server) -> Result<(Arc<Client>, Arc<Actor>), ReplayError> {
-    let client = Client::new(&server.server, &server.ca)?;
+    let client = Client::with_addresses(&server.server, &server.ca, &server.connect)?;
     Ok((Arc::new(client), Arc::new(Actor::operator(&server.operator_key)?)))
 }
 

@@ -5,12 +5,12 @@
 
 use crate::log_store::{LeafSource, LogError};
 use std::sync::Arc;
-use tpw_core::{AccountId, DeviceId, Instant, Money, PaymentId, TransferId};
+use tpw_core::{AccountId, DeviceId, Instant, Money, PaymentId, PersonId, TransferId};
 use tpw_flow::{
-    Alarm, Archive, ArchiveError, Burnt, Changes, EventRow, Funding, IdUse, Payment,
+    Alarm, Archive, ArchiveError, Burnt, Changes, EventRow, Funding, IdUse, Owner, Payment,
     RailInstruction, Registry,
 };
-use tpw_ledger::{Ledger, TransferRow};
+use tpw_ledger::{Account, Crossing, Ledger, Mark, TransferRow};
 use tpw_proof::leaf::Leaf;
 
 /// Why the store did not do what it was asked.
@@ -26,6 +26,9 @@ pub enum StoreError {
         /// What SQLite says.
         source: rusqlite::Error,
     },
+    /// A PostgreSQL server cannot be reached, refuses, or is written by somebody else.
+    #[error(transparent)]
+    Postgres(#[from] crate::postgres::PostgresError),
     /// A row holds something that no version of this program writes.
     #[error("the database holds a damaged {what}; run the integrity check and restore a backup")]
     Damaged {
@@ -66,7 +69,7 @@ pub enum StoreError {
 pub struct Restored {
     /// Accounts and holds, checked against each other.
     pub ledger: Ledger,
-    /// People, devices, codes, owners, chains.
+    /// People, devices, codes, chains.
     pub registry: Registry,
     /// Payments that wait.
     pub waiting: Vec<Payment>,
@@ -155,6 +158,24 @@ pub trait BooksReader: Send {
         from: Instant,
         each: &mut dyn FnMut(Past),
     ) -> Result<(), StoreError>;
+
+    /// An account as of its stored row, which may lack its newest transfers.
+    fn account(&self, id: AccountId) -> Result<Option<Account>, StoreError>;
+
+    /// Whose an account is, and what it is called.
+    fn owner(&self, id: AccountId) -> Result<Option<Owner>, StoreError>;
+
+    /// A person's accounts, oldest first.
+    fn accounts_of(&self, person: PersonId) -> Result<Vec<AccountId>, StoreError>;
+
+    /// An account's oldest mark that was booked after `at`.
+    fn mark_after(&self, id: AccountId, at: Instant) -> Result<Option<Mark>, StoreError>;
+
+    /// The numbers of an account's transfers with a value date up to `effective` that lies before their booking.
+    fn backdated(&self, id: AccountId, effective: Instant) -> Result<Vec<u64>, StoreError>;
+
+    /// At most `most` crossings of thresholds with a place above `after`, oldest first, with their places.
+    fn crossings(&self, after: u64, most: usize) -> Result<Vec<(u64, Crossing)>, StoreError>;
 
     /// A payment by its id.
     fn payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError>;

@@ -7,11 +7,12 @@ mod engine;
 pub mod entropy;
 pub mod files;
 pub mod log_store;
+pub mod postgres;
 #[cfg(test)]
 pub(crate) mod scratch;
 pub mod sqlite;
 
 pub use engine::{
-    AccountView, Config, Engine, EngineError, Health, Metrics, Paid, Part, PayError, Repeated,
-    Timings,
+    AccountView, Change, Config, Engine, EngineError, Health, Metrics, Paid, Part, Past, PayError,
+    Place, Repeated, Timings,
 };

@@ -224,7 +224,8 @@ fn waiting_payments_end_when_their_time_is_over_also_across_a_restart() {
     drop(engine);
     let engine = open_at(dir.path(), clock.clone()).unwrap();
     assert_eq!(engine.waiting().len(), 1);
-    let available = |e: &Engine| e.account(&ann.account).unwrap().account.available().magnitude();
+    let available =
+        |e: &Engine| e.account(&ann.account).unwrap().unwrap().account.available().magnitude();
     assert_eq!(available(&engine).minor(), 300_000, "the money is on hold");
     clock.advance(Span::from_secs(8 * 24 * 3600));
     runtime().block_on(async {
@@ -255,7 +256,10 @@ fn a_restart_keeps_everything() {
             .unwrap();
         (ann, bob)
     });
-    let view = |e: &Engine| (e.account(&ann.account), e.account(&bob.account), e.totals().unwrap());
+    let view = |e: &Engine| {
+        let account = |id| e.account(&id).unwrap();
+        (account(ann.account), account(bob.account), totals(e))
+    };
     let (trust, before) = (engine.trust_json(), view(&engine));
     let waiting: Vec<_> = engine.waiting().iter().map(|p| p.id()).collect();
     assert_eq!(waiting.len(), 2);
@@ -285,7 +289,7 @@ fn a_restart_keeps_everything() {
     for account in [ann.account, bob.account] {
         let mut rows = engine.statement(account, None, 1_000).unwrap();
         rows.reverse();
-        let closing = engine.account(&account).unwrap().account.point();
+        let closing = engine.account(&account).unwrap().unwrap().account.point();
         verify_statement(&rows, &account, &StatementPoint::START, &closing).unwrap();
         rows.remove(1);
         assert!(verify_statement(&rows, &account, &StatementPoint::START, &closing).is_err());

@@ -5,7 +5,7 @@
 
 use tpw_core::codec::Writer;
 use tpw_core::{Amount, Hash32, Instant, TransferId};
-use tpw_ledger::{LedgerError, TransferKind, TransferRequest, TransferRow};
+use tpw_ledger::{Condition, LedgerError, TransferKind, TransferRequest, TransferRow};
 
 /// What is ordered. Its id is the id of its transfer, or of the first of several: the same order under the same id again does nothing.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -51,12 +51,14 @@ pub enum Order {
 pub struct Ordered {
     /// The order.
     pub order: Order,
+    /// Judged on the balances after it; if one does not hold, nothing has happened.
+    pub conditions: Vec<Condition>,
 }
 
 impl From<Order> for Ordered {
     /// Without conditions.
     fn from(order: Order) -> Self {
-        Self { order }
+        Self { order, conditions: Vec::new() }
     }
 }
 
@@ -180,6 +182,12 @@ tpw_core::codes! {
         AlreadyReversed = 24 "already_reversed",
         /// The debited account is a person's: only that person's device can pay from it.
         PersonsAccount = 25 "persons_account",
+        /// A hold has no value date: its post counts from its booking.
+        EffectiveHold = 26 "effective_hold",
+        /// Too many conditions.
+        ConditionCount = 27 "condition_count",
+        /// A condition names an account that does not exist.
+        UnknownAccount = 28 "unknown_account",
     }
 }
 
@@ -196,6 +204,16 @@ impl OrderRefusal {
             LedgerError::ZeroAmount => Self::ZeroAmount,
             LedgerError::PayerFrozen => Self::DebitFrozen,
             LedgerError::PayeeFrozen => Self::CreditFrozen,
+            LedgerError::PayerClosed => Self::DebitClosed,
+            LedgerError::PayeeClosed => Self::CreditClosed,
+            LedgerError::EffectiveAfterBooking => Self::EffectiveInFuture,
+            LedgerError::EffectiveHold => Self::EffectiveHold,
+            LedgerError::ConditionFailed { .. } => Self::ConditionFailed,
+            LedgerError::ConditionCount(_) => Self::ConditionCount,
+            LedgerError::UnknownAccount(_) => Self::UnknownAccount,
+            LedgerError::VelocityAmount { .. } | LedgerError::VelocityTimes { .. } => {
+                Self::VelocityExceeded
+            }
             LedgerError::InsufficientFunds { .. } => Self::InsufficientFunds,
             LedgerError::LimitExceeded { .. } => Self::LimitExceeded,
             LedgerError::Overflow => Self::Overflow,

@@ -84,6 +84,31 @@ impl fmt::Display for Balance {
     }
 }
 
+/// Why a text is no balance.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("`{0}` is no balance: expected decimal digits, with a `-` before them below zero")]
+pub struct ParseBalanceError(String);
+
+impl core::str::FromStr for Balance {
+    type Err = ParseBalanceError;
+
+    /// Reads exactly what [`fmt::Display`] writes: no plus sign, no leading zeros, no negative zero.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || ParseBalanceError(text.chars().take(64).collect());
+        let (negative, digits) = match text.strip_prefix('-') {
+            Some(digits) => (true, digits),
+            None => (false, text),
+        };
+        let magnitude: Amount = digits.parse().map_err(|_| wrong())?;
+        let balance = Self { negative, magnitude };
+        if balance.to_string() == text && !(negative && magnitude.is_zero()) {
+            Ok(balance)
+        } else {
+            Err(wrong())
+        }
+    }
+}
+
 impl fmt::Debug for Balance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

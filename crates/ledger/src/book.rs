@@ -286,15 +286,7 @@ impl Ledger {
         let accounts = self.views(&touched, Flag::Touched);
         touched.clear();
         self.touched = touched; // with its capacity
-        while let Some((first, place)) = self.unsaved.front().copied()
-            && self.next_number.saturating_sub(first) > self.save_window
-        {
-            self.unsaved.pop_front();
-            if let Some(slot) = self.slots.get_mut(place) {
-                slot.set(Flag::Unsaved, false);
-            }
-            self.save(place);
-        }
+        self.save_older_than(self.save_window);
         let saving = core::mem::take(&mut self.saving);
         // The next batch is likely to be as long as this one.
         let room = Vec::with_capacity(self.new_transfers.len().min(ROOM_MAX));
@@ -309,6 +301,29 @@ impl Ledger {
             memberships: core::mem::take(&mut self.new_memberships),
             watches: core::mem::take(&mut self.new_watches),
             crossings: core::mem::take(&mut self.new_crossings),
+        }
+    }
+
+    /// Has the next take save every account that its stored row lacks something of, so that a start
+    /// from there replays nothing.
+    pub fn save_all(&mut self) {
+        self.save_older_than(0);
+    }
+
+    /// The accounts that their stored rows lack something of, with their present values.
+    pub fn unsaved(&self) -> impl Iterator<Item = Account> {
+        self.unsaved.iter().filter_map(|(_first, place)| self.account_at(*place))
+    }
+
+    fn save_older_than(&mut self, window: u64) {
+        while let Some((first, place)) = self.unsaved.front().copied()
+            && self.next_number.saturating_sub(first) > window
+        {
+            self.unsaved.pop_front();
+            if let Some(slot) = self.slots.get_mut(place) {
+                slot.set(Flag::Unsaved, false);
+            }
+            self.save(place);
         }
     }
 

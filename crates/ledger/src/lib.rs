@@ -14,6 +14,7 @@ mod hold;
 mod index;
 mod keyed;
 mod pace;
+pub mod reconcile;
 mod restore;
 mod sets;
 mod slot;
@@ -23,7 +24,7 @@ mod watch;
 
 pub use account::{Account, AccountKind, AccountState, FreezeReason, Frozen, Limits, NewAccount};
 pub use apply::{Applied, Operation, Original, Reversal};
-pub use balance::Balance;
+pub use balance::{Balance, ParseBalanceError};
 pub use book::{AssetTotal, Changes, Ledger, totals};
 pub use condition::{Comparison, Condition, Measure};
 pub use error::{LedgerError, Limit};

@@ -158,15 +158,7 @@ impl Flow {
     /// # Errors
     /// [`ReplayError`].
     pub async fn run(&self, work: &Path) -> Result<Report, ReplayError> {
-        let rules = work.join("rules.toml");
-        std::fs::write(&rules, RULES).map_err(ReplayError::io("write", &rules))?;
-        let server = Server::start(&self.tpw, &work.join("data"), Some(&rules))?;
-        let (client, payers) = self.enrol(&server, work).await?;
-        let setting = run::setting(&client, None).await?;
-        let watch = Watch::new(&client, setting.seen);
-        let load = Load { client, payers, audience: setting.audience, watch };
-        // The first seconds fill caches and open connections; they count for nobody.
-        load.closed(64, self.part.min(Duration::from_secs(3))).await?;
+        let Stage { server, load } = self.set_up(work).await?;
         let mut rounds = Vec::new();
         for number in 1..=self.rounds {
             let round = self.round(&load, &server, work).await?;
@@ -177,6 +169,23 @@ impl Flow {
         drop(load);
         server.stop()?;
         Ok(self.report(rounds, server_rss_mib))
+    }
+
+    /// Starts a server, enrols the payers and lets it get warm.
+    ///
+    /// # Errors
+    /// [`ReplayError`].
+    pub async fn set_up(&self, work: &Path) -> Result<Stage, ReplayError> {
+        let rules = work.join("rules.toml");
+        std::fs::write(&rules, RULES).map_err(ReplayError::io("write", &rules))?;
+        let server = Server::start(&self.tpw, &work.join("data"), Some(&rules))?;
+        let (client, payers) = self.enrol(&server, work).await?;
+        let setting = run::setting(&client, None).await?;
+        let watch = Watch::new(&client, setting.seen);
+        let load = Load { client, payers, audience: setting.audience, watch };
+        // The first seconds fill caches and open connections; they count for nobody.
+        load.closed(64, self.part.min(Duration::from_secs(3))).await?;
+        Ok(Stage { server, load })
     }
 
     async fn enrol(
@@ -242,6 +251,25 @@ impl Flow {
         };
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Report { rate: self.rate, cores, server_rss_mib, rounds, medians, ratios }
+    }
+}
+
+/// A server with people who pay, ready for load.
+#[derive(Debug)]
+pub struct Stage {
+    /// The server.
+    pub server: Server,
+    /// Who pays.
+    pub load: Load,
+}
+
+impl Stage {
+    /// Keeps `connections` payments under way for `time`.
+    ///
+    /// # Errors
+    /// [`ReplayError`].
+    pub async fn closed(&self, connections: usize, time: Duration) -> Result<Part, ReplayError> {
+        part_of(&self.server, async { self.load.closed(connections, time).await }).await
     }
 }
 

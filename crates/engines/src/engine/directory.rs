@@ -15,16 +15,14 @@ pub struct AccountView {
     pub owner: Owner,
 }
 
-/// The committed state, by key.
+/// The committed state, by key. Of accounts only those are here whose stored rows are not up to date.
 #[derive(Default)]
 pub(super) struct Directory {
     pub(super) people: HashMap<PersonId, Person>,
     pub(super) devices: HashMap<DeviceId, Device>,
     pub(super) by_jwk: HashMap<Hash32, DeviceId>,
     pub(super) by_cose: HashMap<Hash32, DeviceId>,
-    pub(super) accounts: HashMap<AccountId, Account>,
-    pub(super) owners: HashMap<AccountId, Owner>,
-    pub(super) of_person: HashMap<PersonId, Vec<AccountId>>,
+    pub(super) moving: HashMap<AccountId, Account>,
     pub(super) chains: HashMap<(DeviceId, AccountId), ChainHead>,
     pub(super) waiting: BTreeMap<PaymentId, Arc<Payment>>,
 }
@@ -36,11 +34,7 @@ impl Directory {
         let registry = desk.registry();
         registry.people.values().for_each(|p| directory.add_person(p));
         registry.devices.values().for_each(|d| directory.add_device(d));
-        for (account, owner) in &registry.owners {
-            directory.add_owner(*account, owner);
-        }
-        directory.of_person.values_mut().for_each(|accounts| accounts.sort());
-        directory.accounts = desk.ledger().accounts().map(|a| (a.id, a)).collect();
+        directory.moving = desk.ledger().unsaved().map(|account| (account.id, account)).collect();
         directory.chains.clone_from(&registry.chains);
         directory.waiting = desk.waiting().map(|p| (p.id(), Arc::clone(p))).collect();
         directory
@@ -50,10 +44,10 @@ impl Directory {
     pub(super) fn absorb(&mut self, changes: &Changes) {
         changes.people.iter().for_each(|p| self.add_person(p));
         changes.devices.iter().for_each(|d| self.add_device(d));
-        for (account, owner) in &changes.owners {
-            self.add_owner(*account, owner);
+        self.moving.extend(changes.ledger.accounts.iter().map(|a| (a.id, *a)));
+        for saved in &changes.ledger.saves {
+            self.moving.remove(&saved.id);
         }
-        self.accounts.extend(changes.ledger.accounts.iter().map(|a| (a.id, *a)));
         self.chains.extend(changes.chains.iter().map(|(d, a, head)| ((*d, *a), *head)));
         for payment in &changes.payments {
             match payment.status() {
@@ -75,17 +69,5 @@ impl Directory {
         self.by_jwk.insert(Hash32::new(device.key.jwk_thumbprint()), device.id);
         self.by_cose.insert(Hash32::new(device.key.cose_key_thumbprint()), device.id);
         self.devices.insert(device.id, device.clone());
-    }
-
-    fn add_owner(&mut self, account: AccountId, owner: &Owner) {
-        if let Some(person) = owner.person {
-            self.of_person.entry(person).or_default().push(account);
-        }
-        self.owners.insert(account, owner.clone());
-    }
-
-    pub(super) fn view(&self, id: &AccountId) -> Option<AccountView> {
-        let (account, owner) = (self.accounts.get(id)?, self.owners.get(id)?);
-        Some(AccountView { account: *account, owner: owner.clone() })
     }
 }

@@ -1,5 +1,6 @@
 //! One operator, running: data folder, writer, log, clock, behind one facade.
 
+mod accounts;
 mod committer;
 mod config;
 mod directory;
@@ -12,6 +13,7 @@ mod read;
 mod timing;
 mod writer;
 
+pub use accounts::{Change, Past, Place};
 pub use config::{Config, EngineError, PayError};
 pub use directory::AccountView;
 pub use metrics::Metrics;

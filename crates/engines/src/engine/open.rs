@@ -6,7 +6,7 @@ use super::keys::{FolderUse, Keys, open_slots};
 use super::metrics::Meter;
 use super::writer::{Building, Queue, Rebuild, Writer};
 use super::{Config, Engine, EngineError, Readers, Running, rail};
-use crate::books::{Books, BooksReader, Restored};
+use crate::books::{Books, BooksReader, Restored, StoreError};
 use crate::clock::Clock;
 use crate::entropy::OsEntropy;
 use crate::files::{self, FolderLock};
@@ -280,9 +280,16 @@ fn set_up(
         }
     };
     enrol_operator(dir, desk, &archive, operator, now, entropy)?;
+    save(books, desk)?;
+    Ok(operator)
+}
+
+/// Stores what has changed, all account rows among it: readers find there what is not in the directory.
+fn save(books: &mut dyn Books, desk: &mut Desk) -> Result<(), StoreError> {
+    desk.save_accounts();
     books.commit(&desk.take_changes())?;
     desk.stored();
-    Ok(operator)
+    Ok(())
 }
 
 fn issuance_order(

@@ -1,6 +1,5 @@
 //! Reading: the committed state from memory, the past from the books.
 
-use super::directory::AccountView;
 use super::{Engine, EngineError, Metrics};
 use crate::clock::JUMP_MAX_MS;
 use crate::entropy::OsEntropy;
@@ -9,7 +8,6 @@ use std::sync::atomic::Ordering;
 use tpw_core::{AccountId, DeviceId, Hash32, PaymentId, PersonId};
 use tpw_crypto::Entropy;
 use tpw_flow::{Alarm, ChainHead, Device, Payment, Person, RailInstruction};
-use tpw_ledger::{AssetTotal, LedgerError, TransferRow};
 use tpw_proof::timestamp::{ClockState, serial};
 
 /// How one part of the engine is.
@@ -68,20 +66,6 @@ impl Engine {
         Ok(self.readers.with(|reader| reader.rail_open())?)
     }
 
-    /// An account and its owner.
-    #[must_use]
-    pub fn account(&self, id: &AccountId) -> Option<AccountView> {
-        self.directory().view(id)
-    }
-
-    /// A person's accounts, oldest first.
-    #[must_use]
-    pub fn accounts_of(&self, person: PersonId) -> Vec<AccountView> {
-        let directory = self.directory();
-        let ids = directory.of_person.get(&person).map_or(&[][..], Vec::as_slice);
-        ids.iter().filter_map(|id| directory.view(id)).collect()
-    }
-
     /// A person.
     #[must_use]
     pub fn person(&self, id: &PersonId) -> Option<Person> {
@@ -112,43 +96,6 @@ impl Engine {
     #[must_use]
     pub fn chain_head(&self, device: DeviceId, account: AccountId) -> ChainHead {
         self.directory().chains.get(&(device, account)).copied().unwrap_or(ChainHead::START)
-    }
-
-    /// An account's transfers, newest first, at most `most`: from the newest, or from number `from` on
-    /// downwards, which must be one of the account's.
-    ///
-    /// # Errors
-    /// [`EngineError::Store`] when the books cannot be read.
-    pub fn statement(
-        &self,
-        account: AccountId,
-        from: Option<u64>,
-        most: usize,
-    ) -> Result<Vec<TransferRow>, EngineError> {
-        let newest = self.directory().accounts.get(&account).map_or(0, |account| account.last);
-        let mut number = from.unwrap_or(newest);
-        let mut rows = Vec::new();
-        while number != 0 && rows.len() < most {
-            let row = self.readers.with(|reader| reader.transfer(number))?;
-            let Some(row) = row else { break };
-            number = if row.debit == account {
-                row.prev_debit
-            } else if row.credit == account {
-                row.prev_credit
-            } else {
-                break;
-            };
-            rows.push(row);
-        }
-        Ok(rows)
-    }
-
-    /// Turnover of each asset; their sums are zero.
-    ///
-    /// # Errors
-    /// [`LedgerError`] when a sum does not fit, which no ledger comes to.
-    pub fn totals(&self) -> Result<Vec<AssetTotal>, LedgerError> {
-        tpw_ledger::totals(self.directory().accounts.values())
     }
 
     /// Answers an RFC 3161 request with a time-stamp or the reason why there is none.

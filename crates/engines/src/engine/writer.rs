@@ -115,8 +115,12 @@ impl Writer {
                 }
             };
         }
-        // What was decided is still stored and answered.
-        let _finished = self.settle();
+        // What was decided is still stored and answered; then the account rows, so that the next start is quick.
+        if self.settle().is_ok() && self.desk.ledger().unsaved().next().is_some() {
+            self.desk.save_accounts();
+            self.building.ticked = true;
+            let _finished = self.settle();
+        }
         let _ended = self.jobs.send(Job::Stop);
     }
 

@@ -1,16 +1,21 @@
 //! Reading the books: whole at start, by key afterwards.
 
 use super::row::{Columns, int, time};
-use super::{error, open_for_reading};
+use super::{Place, error, open_for_reading};
 use crate::books::{BooksReader, Past, Restored, StoreError};
-use rusqlite::{Connection, OptionalExtension, Params};
-use std::path::{Path, PathBuf};
-use tpw_core::{Instant, PaymentId, TransferId};
+use rusqlite::{Connection, OptionalExtension, Params, params};
+use std::path::PathBuf;
+use tpw_core::{AccountId, Instant, PaymentId, PersonId, TransferId};
 use tpw_flow::{
-    Alarm, Burnt, ChainHead, EventRow, Funding, IdUse, Payment, RailInstruction, Registry, stored,
+    Alarm, Burnt, ChainHead, EventRow, Funding, IdUse, Owner, Payment, RailInstruction, Registry,
+    stored,
 };
-use tpw_ledger::{Ledger, TransferRow};
+use tpw_ledger::{Account, Crossing, Ledger, Mark, TransferRow};
 use tpw_proof::leaf::Leaf;
+
+const ACCOUNT: &str =
+    "id, asset, kind, owner, state, frozen, debit_max, balance_max, debits_posted,
+     credits_posted, debits_pending, credits_pending, transfers, last, chain, opened";
 
 /// A connection that only reads.
 pub struct Reader {
@@ -19,8 +24,8 @@ pub struct Reader {
 }
 
 impl Reader {
-    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
-        Ok(Self { connection: open_for_reading(path)?, path: path.to_owned() })
+    pub(crate) fn open(place: &Place) -> Result<Self, StoreError> {
+        Ok(Self { connection: open_for_reading(place)?, path: place.path.clone() })
     }
 
     fn all<T>(
@@ -62,6 +67,34 @@ impl Reader {
         u64::try_from(value).map_err(|_| StoreError::Damaged { what: "count" })
     }
 
+    fn ledger(&self) -> Result<Ledger, StoreError> {
+        let sql = format!("SELECT {ACCOUNT} FROM account ORDER BY place");
+        let accounts = self.all(&sql, [], "account", |c| c.account())?;
+        let holds = "SELECT id, number, debit, credit, asset, amount, expires FROM hold
+                     ORDER BY number";
+        let holds = self.all(holds, [], "hold", |c| c.hold())?;
+        let velocities =
+            "SELECT account, place, window, amount_max, count_max, since, amount, count
+                          FROM velocity";
+        let velocities = self.all(velocities, [], "velocity limit", |c| c.velocity())?;
+        let watches = "SELECT account, tier, below, above, action FROM watch";
+        let watches = self.all(watches, [], "watch", |c| c.watch())?;
+        let sets = "SELECT id, asset, opened FROM account_set ORDER BY place";
+        let sets = self.all(sets, [], "account set", |c| c.set())?;
+        let members = "SELECT parent, kind, member FROM membership";
+        let members = self.all(members, [], "membership", |c| c.membership())?;
+        let last = self.count("SELECT coalesce(max(number), 0) FROM transfer")?;
+        let damaged = |_| StoreError::Damaged { what: "ledger" };
+        let mut restoring = Ledger::restoring(accounts.into_iter()).map_err(damaged)?;
+        restoring.velocities(velocities.into_iter()).map_err(damaged)?;
+        restoring.watches(watches.into_iter()).map_err(damaged)?;
+        restoring.sets(sets.into_iter(), members.into_iter()).map_err(damaged)?;
+        self.each_transfer_from(restoring.replay_from(), |row| {
+            restoring.replay(&row).map_err(damaged)
+        })?;
+        restoring.finish(holds.into_iter(), last).map_err(damaged)
+    }
+
     fn greatest(&self, sql: &str) -> Result<Option<[u8; 16]>, StoreError> {
         self.connection.query_row(sql, [], |row| row.get(0)).map_err(error(&self.path))
     }
@@ -80,8 +113,6 @@ impl Reader {
         devices.into_iter().for_each(|device| registry.add_device(device));
         let codes = "SELECT hash, person, expires, used_by FROM code";
         registry.codes = self.all(codes, [], "code", |c| c.code())?.into_iter().collect();
-        let owners = "SELECT account, person, label FROM owner";
-        registry.owners = self.all(owners, [], "owner", |c| c.owner())?.into_iter().collect();
         let chains = "SELECT device, account, sequence, hash FROM chain";
         let chains = self.all(chains, [], "chain", |c| {
             let key = (c.device_id()?, c.account_id()?);
@@ -107,28 +138,8 @@ impl BooksReader for Reader {
     }
 
     fn restore(&self) -> Result<Restored, StoreError> {
-        let accounts = self.all(
-            "SELECT id, asset, kind, owner, state, frozen, debit_max, balance_max, debits_posted,
-                 credits_posted, debits_pending, credits_pending, transfers, last, chain, opened
-             FROM account ORDER BY place",
-            [],
-            "account",
-            |c| c.account(),
-        )?;
-        let holds = self.all(
-            "SELECT id, number, debit, credit, asset, amount, expires FROM hold ORDER BY number",
-            [],
-            "hold",
-            |c| c.hold(),
-        )?;
-        let last = self.count("SELECT coalesce(max(number), 0) FROM transfer")?;
-        let damaged = |_| StoreError::Damaged { what: "ledger" };
-        let mut restoring = Ledger::restoring(accounts.into_iter()).map_err(damaged)?;
-        self.each_transfer_from(restoring.replay_from(), |row| {
-            restoring.replay(&row).map_err(damaged)
-        })?;
-        let ledger = restoring.finish(holds.into_iter(), last).map_err(damaged)?;
-        let leaves = self.count("SELECT coalesce(max(idx) + 1, 0) FROM leaf")?;
+        let ledger = self.ledger()?;
+        let leaves = self.leaf_count()?;
         if leaves != self.count("SELECT count(*) FROM leaf")? {
             return Err(StoreError::Damaged { what: "leaf" });
         }
@@ -259,6 +270,42 @@ impl BooksReader for Reader {
         let sql = "SELECT seq, position, at, kind, subject FROM event
                    WHERE seq > ?1 ORDER BY seq LIMIT ?2";
         self.all(sql, [int(after), most], "event", |c| c.event())
+    }
+
+    fn account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
+        let sql = format!("SELECT {ACCOUNT} FROM account WHERE id = ?1");
+        Ok(self.all(&sql, [id.as_bytes()], "account", |c| c.account())?.into_iter().next())
+    }
+
+    fn owner(&self, id: AccountId) -> Result<Option<Owner>, StoreError> {
+        let sql = "SELECT person, label FROM owner WHERE account = ?1";
+        Ok(self.all(sql, [id.as_bytes()], "owner", |c| c.owner())?.into_iter().next())
+    }
+
+    fn accounts_of(&self, person: PersonId) -> Result<Vec<AccountId>, StoreError> {
+        let sql = "SELECT owner.account FROM owner JOIN account ON account.id = owner.account
+                   WHERE owner.person = ?1 ORDER BY account.place";
+        self.all(sql, [person.as_bytes()], "owner", |c| c.account_id())
+    }
+
+    fn mark_after(&self, id: AccountId, at: Instant) -> Result<Option<Mark>, StoreError> {
+        let sql = "SELECT account, number, transfers, at, debits_posted, credits_posted,
+                       debits_pending, credits_pending
+                   FROM mark WHERE account = ?1 AND at > ?2 ORDER BY at, number LIMIT 1";
+        let marks = self.all(sql, params![id.as_bytes(), time(at)], "mark", |c| c.mark())?;
+        Ok(marks.into_iter().next())
+    }
+
+    fn backdated(&self, id: AccountId, effective: Instant) -> Result<Vec<u64>, StoreError> {
+        let sql = "SELECT number FROM backdated WHERE account = ?1 AND effective <= ?2";
+        self.all(sql, params![id.as_bytes(), time(effective)], "backdated transfer", |c| c.uint())
+    }
+
+    fn crossings(&self, after: u64, most: usize) -> Result<Vec<(u64, Crossing)>, StoreError> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let sql = "SELECT place, account, number, tier, edge, threshold, balance, at, action
+                   FROM crossing WHERE place > ?1 ORDER BY place LIMIT ?2";
+        self.all(sql, [int(after), most], "crossing", |c| c.crossing())
     }
 }
 

@@ -3,8 +3,8 @@
 use crate::books::StoreError;
 use rusqlite::Row;
 use tpw_core::{
-    AccountId, Amount, Asset, DeviceId, Hash32, Instant, Money, Name, PaymentId, PersonId,
-    TransferId,
+    AccountId, AccountSetId, Amount, Asset, DeviceId, Hash32, Instant, Money, Name, PaymentId,
+    PersonId, Span, TransferId,
 };
 use tpw_crypto::{Algorithm, PublicKey};
 use tpw_flow::{
@@ -12,7 +12,8 @@ use tpw_flow::{
     RailInstruction,
 };
 use tpw_ledger::{
-    Account, AccountKind, AccountState, Frozen, HoldRow, Limits, TransferKind, TransferRow,
+    Account, AccountKind, AccountState, Crossing, Edge, Frozen, HoldRow, Limits, Mark, Member,
+    Membership, SetRow, Tier, TransferKind, TransferRow, VelocityRow, WatchAction, WatchRow,
 };
 
 /// A number for a column: SQLite's integers are signed. Numbers and times stay far below the limit.
@@ -184,9 +185,80 @@ impl<'a> Columns<'a> {
         Ok((hash, CodeGrant { person, expires, used_by: used_by.transpose()? }))
     }
 
-    pub(super) fn owner(&mut self) -> Read<(AccountId, Owner)> {
-        let (account, person) = (self.account_id()?, self.maybe_person()?);
-        Ok((account, Owner { person, label: self.name()? }))
+    pub(super) fn owner(&mut self) -> Read<Owner> {
+        Ok(Owner { person: self.maybe_person()?, label: self.name()? })
+    }
+
+    pub(super) fn mark(&mut self) -> Read<Mark> {
+        Ok(Mark {
+            account: self.account_id()?,
+            number: self.uint()?,
+            transfers: self.uint()?,
+            at: self.time()?,
+            debits_posted: self.amount()?,
+            credits_posted: self.amount()?,
+            debits_pending: self.amount()?,
+            credits_pending: self.amount()?,
+        })
+    }
+
+    pub(super) fn velocity(&mut self) -> Read<VelocityRow> {
+        Ok(VelocityRow {
+            account: self.account_id()?,
+            place: self.small()?,
+            window: Span::from_ms(self.uint()?),
+            amount_max: self.maybe_amount()?,
+            count_max: self.maybe_uint()?,
+            since: self.time()?,
+            amount: self.amount()?,
+            count: self.uint()?,
+        })
+    }
+
+    pub(super) fn set(&mut self) -> Read<SetRow> {
+        let id = AccountSetId::from_bytes(self.fixed()?);
+        Ok(SetRow { id, asset: self.asset()?, opened: self.time()? })
+    }
+
+    pub(super) fn membership(&mut self) -> Read<Membership> {
+        let set = AccountSetId::from_bytes(self.fixed()?);
+        let (kind, member) = (self.uint()?, self.fixed()?);
+        let member = match kind {
+            1 => Member::Account(AccountId::from_bytes(member)),
+            2 => Member::Set(AccountSetId::from_bytes(member)),
+            _ => return Err(self.damaged()),
+        };
+        Ok(Membership { set, member })
+    }
+
+    pub(super) fn watch(&mut self) -> Read<WatchRow> {
+        Ok(WatchRow {
+            account: self.account_id()?,
+            tier: self.tier()?,
+            below: self.maybe_amount()?,
+            above: self.maybe_amount()?,
+            action: self.action()?,
+        })
+    }
+
+    fn tier(&mut self) -> Read<Tier> {
+        let number = self.small()?;
+        self.checked(Tier::from_number(number))
+    }
+
+    fn action(&mut self) -> Read<WatchAction> {
+        let number = self.small()?;
+        self.checked(WatchAction::from_number(number))
+    }
+
+    pub(super) fn crossing(&mut self) -> Read<(u64, Crossing)> {
+        let (place, account, number) = (self.uint()?, self.account_id()?, self.uint()?);
+        let (tier, edge) = (self.tier()?, self.small()?);
+        let (edge, threshold) = (self.checked(Edge::from_number(edge))?, self.amount()?);
+        let balance = self.text()?;
+        let balance = self.checked(balance.parse().ok())?;
+        let (at, action) = (self.time()?, self.action()?);
+        Ok((place, Crossing { account, tier, edge, threshold, balance, number, at, action }))
     }
 
     pub(super) fn account(&mut self) -> Read<Account> {

@@ -54,6 +54,7 @@ CREATE TABLE owner (
     person  BLOB REFERENCES person (id),
     label   TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX owner_person ON owner (person, account) WHERE person IS NOT NULL;
 
 CREATE TABLE chain (
     device   BLOB NOT NULL,
@@ -176,7 +177,7 @@ CREATE TABLE mark (
     credits_posted  BLOB NOT NULL CHECK (length(credits_posted) = 16),
     debits_pending  BLOB NOT NULL CHECK (length(debits_pending) = 16),
     credits_pending BLOB NOT NULL CHECK (length(credits_pending) = 16),
-    PRIMARY KEY (account, number)
+    PRIMARY KEY (account, at, number)
 ) STRICT, WITHOUT ROWID;
 
 -- Transfers with a value date before their booking: few, and looked for by that date.
@@ -199,11 +200,13 @@ CREATE TABLE velocity (
     PRIMARY KEY (account, place)
 ) STRICT, WITHOUT ROWID;
 
+-- `place` keeps the order in which sets were made.
 CREATE TABLE account_set (
-    id     BLOB PRIMARY KEY CHECK (length(id) = 16),
+    place  INTEGER PRIMARY KEY,
+    id     BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
     asset  TEXT NOT NULL,
     opened INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- `kind` is 1 for an account and 2 for a set.
 CREATE TABLE membership (
@@ -222,6 +225,7 @@ CREATE TABLE watch (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE crossing (
+    place     INTEGER PRIMARY KEY,
     account   BLOB NOT NULL CHECK (length(account) = 16),
     number    INTEGER NOT NULL,
     tier      INTEGER NOT NULL,
@@ -229,9 +233,8 @@ CREATE TABLE crossing (
     threshold BLOB NOT NULL CHECK (length(threshold) = 16),
     balance   TEXT NOT NULL,
     at        INTEGER NOT NULL,
-    action    INTEGER NOT NULL,
-    PRIMARY KEY (number, account, edge)
-) STRICT, WITHOUT ROWID;
+    action    INTEGER NOT NULL
+) STRICT;
 
 -- What happened beside the transfers, in order. `position` is the number of the transfer that came next.
 CREATE TABLE event (

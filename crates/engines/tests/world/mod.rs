@@ -209,16 +209,22 @@ pub fn demand_receipt(engine: &Engine, paid: &Paid) {
     assert_eq!(proved.intent, *paid.payment.intake().intent());
 }
 
+/// The sums of all accounts, asked for from anywhere, also from within a runtime.
+pub fn totals(engine: &Engine) -> Vec<tpw_ledger::AssetTotal> {
+    let ask = || runtime().block_on(engine.totals()).unwrap();
+    std::thread::scope(|scope| scope.spawn(ask).join()).unwrap()
+}
+
 /// Demands that debits and credits of every asset are the same.
 pub fn demand_balanced(engine: &Engine) {
-    for total in engine.totals().unwrap() {
+    for total in totals(engine) {
         assert_eq!(total.debits_posted, total.credits_posted, "{:?}", total.asset);
         assert_eq!(total.debits_pending, total.credits_pending, "{:?}", total.asset);
     }
 }
 
 pub fn balance(engine: &Engine, account: AccountId) -> u128 {
-    let balance = engine.account(&account).unwrap().account.balance();
+    let balance = engine.account(&account).unwrap().unwrap().account.balance();
     assert!(!balance.is_negative());
     balance.magnitude().minor()
 }

@@ -185,9 +185,7 @@ impl Desk {
         let new = NewAccount { id, asset, kind, owner: person, limits };
         self.ledger.apply(Operation::Open(new), now)?;
         self.tell(EventKind::AccountOpened, *id.as_bytes(), now);
-        let owner = Owner { person, label };
-        self.registry.owners.insert(id, owner.clone());
-        self.changes.owners.push((id, owner));
+        self.changes.owners.push((id, Owner { person, label }));
         if kind == AccountKind::Issuance {
             self.issuance.entry(asset).or_insert(id);
         }
@@ -289,10 +287,7 @@ impl Desk {
     }
 
     fn freeze(&mut self, account: AccountId, frozen: Frozen, now: Instant) -> Outcome {
-        let kind = self.ledger.account(&account).ok_or(Rejection::UnknownAccount)?.kind;
-        if kind == AccountKind::SelfCustodial {
-            return Err(Rejection::SelfCustodial);
-        }
+        self.is_kept_here(&account)?;
         let why = FreezeReason::Operator;
         let operation = match frozen {
             Frozen::Yes => Operation::Freeze { account, why },

@@ -6,11 +6,14 @@ use crate::payment::Payment;
 use crate::step::Seen;
 use std::sync::Arc;
 use tpw_core::{
-    AccountId, Amount, Asset, DeviceId, Hash32, Instant, Intent, Name, PaymentId, PersonId,
-    StepUpProof, TransferId,
+    AccountId, AccountSetId, Amount, Asset, DeviceId, Hash32, Instant, Intent, Name, PaymentId,
+    PersonId, StepUpProof, TransferId,
 };
 use tpw_crypto::PublicKey;
-use tpw_ledger::{AccountKind, LedgerError, Limits};
+use tpw_ledger::{
+    AccountKind, AssetTotal, FreezeReason, LedgerError, Limits, Member, Membership, SetBalance,
+    Velocity, VelocityRow, Watch,
+};
 use tpw_proof::statement::Verified;
 
 /// An account to be opened.
@@ -116,6 +119,10 @@ pub enum Command {
         /// Frozen afterwards or not.
         frozen: Frozen,
     },
+    /// Change what an account may do, or which accounts belong together.
+    Adjust(Adjustment),
+    /// Tell something of the state; it is answered when all that was decided before is durable.
+    Look(Look),
     /// Take a payment.
     Submit(Box<Submission>),
     /// Carry out orders of the operator.
@@ -155,6 +162,91 @@ pub enum Command {
     Tick,
 }
 
+/// A change of what an account may do, or of which accounts belong together. Sums do not change by it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Adjustment {
+    /// Freeze an account for a reason.
+    Freeze {
+        /// Which.
+        account: AccountId,
+        /// Why.
+        why: FreezeReason,
+    },
+    /// Lift one reason for which an account is frozen.
+    Unfreeze {
+        /// Which.
+        account: AccountId,
+        /// Which reason.
+        why: FreezeReason,
+    },
+    /// Close an empty account for ever.
+    Close {
+        /// Which.
+        account: AccountId,
+    },
+    /// Replace an account's limits.
+    SetLimits {
+        /// Which.
+        account: AccountId,
+        /// The new ones.
+        limits: Limits,
+    },
+    /// Replace an account's velocity limits.
+    SetVelocities {
+        /// Which.
+        account: AccountId,
+        /// The new ones; none to lift all.
+        velocities: Vec<Velocity>,
+    },
+    /// Watch an account's balance, in place of how it was watched before.
+    SetWatch {
+        /// Which.
+        account: AccountId,
+        /// How; `None` to stop.
+        watch: Option<Watch>,
+    },
+    /// Make a set of accounts.
+    OpenSet {
+        /// The id.
+        id: AccountSetId,
+        /// What its members hold.
+        asset: Asset,
+    },
+    /// Add an account or a set to a set.
+    Join(Membership),
+    /// Remove an account or a set from a set.
+    Leave(Membership),
+}
+
+/// What can be asked of the state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Look {
+    /// An account's velocity limits and watch.
+    Guards(AccountId),
+    /// A set with its sums and members.
+    Set(AccountSetId),
+    /// The sums of all accounts.
+    Totals,
+}
+
+/// What guards an account beside its limits.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Guards {
+    /// Velocity limits with what was used of them.
+    pub velocities: Vec<VelocityRow>,
+    /// How its balance is watched.
+    pub watch: Option<Watch>,
+}
+
+/// A set with its sums and members.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AccountSet {
+    /// Sums over all accounts in it and in the sets in it.
+    pub balance: SetBalance,
+    /// Its own members.
+    pub members: Vec<Member>,
+}
+
 impl Command {
     /// How many things are asked for in it: what bounds a batch.
     #[must_use]
@@ -190,6 +282,12 @@ pub enum Answer {
     Ended(u64),
     /// What became of each order, in the order in which they were given.
     Ordered(Vec<OrderOutcome>),
+    /// What guards an account; `None` without the account.
+    Guards(Option<Guards>),
+    /// A set; `None` if there is none.
+    Set(Option<AccountSet>),
+    /// The sums of all accounts, one for each asset.
+    Totals(Vec<AssetTotal>),
 }
 
 /// What a client should do about a rejection.

@@ -4,6 +4,7 @@
 //! The desk is pure: it reads no clock and no disk. What it cannot hold in memory, the payments of the
 //! past, it asks of an [`Archive`].
 
+mod adjust;
 mod admin;
 mod changes;
 mod command;
@@ -18,7 +19,8 @@ pub use changes::{
     RailInstruction,
 };
 pub use command::{
-    Answer, Command, Frozen, NewAccountOrder, NewPerson, Rejection, RejectionClass, Submission,
+    AccountSet, Adjustment, Answer, Command, Frozen, Guards, Look, NewAccountOrder, NewPerson,
+    Rejection, RejectionClass, Submission,
 };
 pub use orders::IdUse;
 pub use registry::{ChainHead, CodeGrant, Device, Owner, Person, Registry};
@@ -89,7 +91,7 @@ pub struct Opening {
     pub ledger: Ledger,
     /// Rules, with the feature state replayed.
     pub screen: Screen,
-    /// People, devices, codes, owners, chains.
+    /// People, devices, codes, chains.
     pub registry: Registry,
     /// Payments that wait.
     pub waiting: Vec<Payment>,
@@ -238,6 +240,8 @@ impl Desk {
                 self.recall(payment, crate::Cause::Operator(operator), now, archive)
             }
             Command::Tick => self.tick(now),
+            Command::Adjust(adjustment) => Ok(self.adjust(&adjustment, now)),
+            Command::Look(look) => Ok(self.look(look)),
             registry_command => self.administer(registry_command, now, archive),
         }
     }
@@ -268,6 +272,11 @@ impl Desk {
         changes
     }
 
+    /// Has the next taken changes save every account, so that a start from there is quick.
+    pub fn save_accounts(&mut self) {
+        self.ledger.save_all();
+    }
+
     /// What was taken first, of all that was taken and not yet reported here, is durable: the archive has it now.
     pub fn stored(&mut self) {
         self.in_flight.pop_front();
@@ -284,7 +293,7 @@ impl Desk {
         &self.ledger
     }
 
-    /// People, devices, owners and chains, for reading.
+    /// People, devices and chains, for reading.
     #[must_use]
     pub const fn registry(&self) -> &Registry {
         &self.registry

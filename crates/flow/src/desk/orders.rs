@@ -71,7 +71,7 @@ impl Desk {
             return Ok(OrderOutcome::Rejected(OrderRejection::FromFuture(id)));
         }
         if let Some(known) = self.use_of(id, archive)? {
-            return Ok(self.again(order, id, known, archive)?);
+            return self.again(order, id, known, archive);
         }
         for leg in order.later_ids() {
             if made_after(leg, now.plus(SKEW_MAX)) {
@@ -128,7 +128,7 @@ impl Desk {
                 Operation::Reverse(&reversal)
             }
         };
-        let applied = self.ledger.apply(operation, now)?;
+        let applied = self.ledger.apply_if(operation, &ordered.conditions, now)?;
         if let (Order::Reverse { of, .. }, Some(posting)) =
             (&ordered.order, applied.postings.first())
         {

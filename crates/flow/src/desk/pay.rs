@@ -34,7 +34,7 @@ impl Desk {
         let asker = Asker {
             audience: &self.audience,
             device,
-            owner: self.registry.owners.get(&intent.payer).and_then(|owner| owner.person),
+            owner: self.ledger.account(&intent.payer).and_then(|account| account.owner),
             head: self.registry.head(intent.device, intent.payer),
         };
         if let Err(rejection) = step::check(intent, seen, &asker, now) {

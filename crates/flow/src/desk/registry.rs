@@ -73,8 +73,6 @@ pub struct Registry {
     pub devices: HashMap<DeviceId, Device>,
     /// By the hash of the code.
     pub codes: HashMap<Hash32, CodeGrant>,
-    /// By account.
-    pub owners: HashMap<AccountId, Owner>,
     /// By device and account.
     pub chains: HashMap<(DeviceId, AccountId), ChainHead>,
     /// Which device has which key, by RFC 7638 thumbprint: as DPoP names keys.

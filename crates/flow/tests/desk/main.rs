@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 mod orders;
+#[cfg(test)]
 mod receipts;
 #[cfg(test)]
 mod refusals;

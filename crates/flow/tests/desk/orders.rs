@@ -89,7 +89,8 @@ fn an_order_is_done_once() {
 fn a_repetition_is_recognised_while_the_first_is_being_stored() {
     let mut bench = bench();
     let order = Order::Transfer(leg(id(&bench, 1), FLOAT, FEES, 100));
-    let first = bench.desk.apply(orders(&[order.clone()]), bench.now, &bench.books).unwrap();
+    let first =
+        bench.desk.apply(orders(std::slice::from_ref(&order)), bench.now, &bench.books).unwrap();
     let _in_flight = bench.desk.take_changes();
     let again = bench.desk.apply(orders(&[order]), bench.now, &bench.books).unwrap();
     let (Ok(Answer::Ordered(first)), Ok(Answer::Ordered(again))) = (first, again) else { panic!() };

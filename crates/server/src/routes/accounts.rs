@@ -30,7 +30,7 @@ type Reply = Result<Response<Body>, Problem>;
 fn known(app: &App, caller: &Caller, id: &str) -> Result<AccountView, Problem> {
     let unknown = || Problem::new(Code::UnknownAccount);
     let id: AccountId = body::id(id)?;
-    let view = app.engine.account(&id).ok_or_else(unknown)?;
+    let view = app.engine.account(&id)?.ok_or_else(unknown)?;
     caller.may_know(Action::ReadAccount, view.owner.person, Code::UnknownAccount)?;
     Ok(view)
 }
@@ -45,7 +45,7 @@ pub(super) async fn list(
     let person: PersonId = query.value("person")?.unwrap_or_else(|| caller.session.person());
     caller.may_know(Action::ReadAccount, Some(person), Code::UnknownPerson)?;
     let now = app.engine.now();
-    let items = app.engine.accounts_of(person);
+    let items = app.engine.accounts_of(person)?;
     let items = items.iter().map(|account| view::account(account, now)).collect();
     Ok(json(StatusCode::OK, &AccountList { items }))
 }
@@ -89,7 +89,7 @@ pub(super) async fn open(
         Ok(_) => StatusCode::CREATED,
         Err(error) => {
             // The same account once more changes nothing.
-            let there = app.engine.account(&id).is_some_and(|view| {
+            let there = app.engine.account(&id)?.is_some_and(|view| {
                 request.account.id.is_some()
                     && view.owner.person == person
                     && view.owner.label == order.label
@@ -102,7 +102,7 @@ pub(super) async fn open(
             StatusCode::OK
         }
     };
-    let view = app.engine.account(&id).ok_or_else(|| Problem::new(Code::UnknownAccount))?;
+    let view = app.engine.account(&id)?.ok_or_else(|| Problem::new(Code::UnknownAccount))?;
     Ok(json(status, &view::account(&view, app.engine.now())))
 }
 
@@ -143,7 +143,7 @@ pub(super) async fn act(
         _ => Command::Freeze { account, frozen: Frozen::No },
     };
     app.engine.command(command).await?;
-    let view = app.engine.account(&account).ok_or_else(|| Problem::new(Code::UnknownAccount))?;
+    let view = app.engine.account(&account)?.ok_or_else(|| Problem::new(Code::UnknownAccount))?;
     Ok(json(StatusCode::OK, &view::account(&view, app.engine.now())))
 }
 

@@ -67,7 +67,7 @@ fn throttled(wait: Throttled) -> Problem {
 
 fn enrolled(app: &App, device: &Device) -> Result<Enrolled, Problem> {
     let now = app.engine.now();
-    let accounts = app.engine.accounts_of(device.person);
+    let accounts = app.engine.accounts_of(device.person)?;
     let trust = serde_json::from_str(&app.engine.trust_json());
     let newest = app.engine.log().newest();
     let head = newest.map_or(TreeHead { size: 0, root: empty_root() }, |newest| newest.head);

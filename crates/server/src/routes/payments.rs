@@ -146,13 +146,13 @@ pub(super) async fn act(
     }
     let payment = find(&app, id).await?;
     let intent = payment.intake().intent();
-    let owner_of = |account| app.engine.account(account).and_then(|view| view.owner.person);
+    let owner_of = |account| app.engine.holder_of(account);
     match action {
         // Nobody decides in their own favour.
-        Action::DecideHold => caller.may(action, owner_of(&intent.payer))?,
+        Action::DecideHold => caller.may(action, owner_of(&intent.payer)?)?,
         Action::Reverse => {
             // A payee at a clearing partner has no owner: the ledger decides whether it can be undone.
-            if let Some(payee) = owner_of(&intent.payee) {
+            if let Some(payee) = owner_of(&intent.payee)? {
                 caller.may(action, Some(payee))?;
             }
         }
@@ -220,11 +220,12 @@ async fn find(app: &Arc<App>, id: PaymentId) -> Result<Arc<Payment>, Problem> {
 async fn known(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Arc<Payment>, Problem> {
     let payment = find(app, body::id(id)?).await?;
     let intent = payment.intake().intent();
-    let owner = |account| app.engine.account(account).and_then(|view| view.owner.person);
+    let owner = |account| app.engine.holder_of(account);
     let may = |person: Option<PersonId>| {
         caller.may_know(Action::ReadPayment, person, Code::UnknownPayment)
     };
-    may(owner(&intent.payer)).or_else(|_| may(owner(&intent.payee)))?;
+    let (payer, payee) = (owner(&intent.payer)?, owner(&intent.payee)?);
+    may(payer).or_else(|_| may(payee))?;
     Ok(payment)
 }
 

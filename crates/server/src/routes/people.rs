@@ -113,17 +113,22 @@ impl Prepared {
 
     /// Whether this very person is there already, with accounts of the same ids, assets, kinds and labels. What
     /// came in on opening is not compared: the ledger's account knows sums only.
-    fn is_there(&self, engine: &Engine) -> bool {
-        let same_name = engine.person(&self.person.id).is_some_and(|p| p.name == self.person.name);
-        let same_account = |order: &NewAccountOrder| {
-            engine.account(&order.id).is_some_and(|view| {
+    fn is_there(&self, engine: &Engine) -> Result<bool, Problem> {
+        if engine.person(&self.person.id).is_none_or(|p| p.name != self.person.name) {
+            return Ok(false);
+        }
+        for order in &self.person.accounts {
+            let same = engine.account(&order.id)?.is_some_and(|view| {
                 view.owner.person == Some(self.person.id)
                     && view.owner.label == order.label
                     && view.account.asset == order.asset
                     && view.account.kind == order.kind
-            })
-        };
-        same_name && self.person.accounts.iter().all(same_account)
+            });
+            if !same {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// For a repeated request: the code that was asked for, made anew, because the first was shown once.
@@ -145,7 +150,7 @@ pub(super) async fn add(
     let prepared = prepare(&new, app.engine.now())?;
     match app.engine.command(Command::AddPerson(prepared.person.clone())).await {
         Ok(_) => Ok(json(StatusCode::CREATED, &prepared.added())),
-        Err(error) if is_taken(&error) && prepared.is_there(&app.engine) => {
+        Err(error) if is_taken(&error) && prepared.is_there(&app.engine)? => {
             if let Some(again) = prepared.code_again() {
                 app.engine.command(again).await?;
             }
@@ -184,7 +189,9 @@ pub(super) async fn add_batch(
             Err(problem) => rejected(&problem, caller.language),
             Ok(item) => match outcomes.next() {
                 Some(Ok(_)) => PersonOutcome::Created(item.added()),
-                Some(Err(Rejection::IdInUse { what: "person" })) if item.is_there(&app.engine) => {
+                Some(Err(Rejection::IdInUse { what: "person" }))
+                    if item.is_there(&app.engine)? =>
+                {
                     codes.extend(item.code_again());
                     PersonOutcome::Exists(item.added())
                 }
@@ -242,7 +249,7 @@ pub(super) async fn read(
             id: Text(id),
             name: person.name.as_str().to_owned(),
             added: Text(person.added),
-            accounts: engine.accounts_of(id).iter().map(|view| Text(view.account.id)).collect(),
+            accounts: engine.accounts_of(id)?.iter().map(|view| Text(view.account.id)).collect(),
             devices: devices.iter().map(view::device).collect(),
         })
     });

@@ -76,11 +76,11 @@ async fn a_batch_of_people_is_repeatable() {
     let path = "/v1/people:batch";
     let first = server.call(&operator, "POST", path, Some(&batch)).await;
     assert_json_snapshot!("batch_first", first.shown());
-    let totals = server.engine.totals().unwrap();
+    let totals = server.engine.totals().await.unwrap();
     batch["people"][1]["name"] = "somebody else".into();
     let second = server.call(&operator, "POST", path, Some(&batch)).await;
     assert_json_snapshot!("batch_again", second.shown());
-    assert_eq!(server.engine.totals().unwrap(), totals, "a repeat brings no money in");
+    assert_eq!(server.engine.totals().await.unwrap(), totals, "a repeat brings no money in");
     // The code of the second answer works.
     let code = second.json()["items"][0]["code"].as_str().unwrap().to_owned();
     assert_eq!(server.enrol_with(&Actor::new(), &code).await.status, 201);

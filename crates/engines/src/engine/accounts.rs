@@ -1,0 +1,254 @@
+//! Reading accounts: as they are, as they were, and what happened to them.
+
+use super::directory::AccountView;
+use super::{Engine, EngineError, PayError};
+use crate::books::{BooksReader, StoreError};
+use tpw_core::{AccountId, AccountSetId, Instant, PersonId};
+use tpw_flow::{AccountSet, Answer, Command, EventRow, Guards, Look};
+use tpw_ledger::{
+    Account, AssetTotal, Balance, Counters, Crossing, HistoryError, TransferRow, balance_at,
+    value_balance_at,
+};
+
+/// A place in the sequence of all that happens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Place {
+    /// The number of the last transfer before it; 0 at the beginning.
+    pub transfer: u64,
+    /// The number of the last event before it; 0 at the beginning.
+    pub event: u64,
+}
+
+/// One of the things that happen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// Money moved or was held.
+    Transfer(TransferRow),
+    /// Something else.
+    Event(EventRow),
+}
+
+/// What an account had at a time of the past.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Past {
+    /// Its counters after the newest transfer booked by then.
+    pub booked: Counters,
+    /// The posted balance by value date: of all that counts from then or before, whenever it was booked.
+    pub by_value: Balance,
+}
+
+impl Engine {
+    /// An account and its owner.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] when the books cannot be read.
+    pub fn account(&self, id: &AccountId) -> Result<Option<AccountView>, EngineError> {
+        Ok(self.readers.with(|reader| self.view(reader, *id))?)
+    }
+
+    /// Whose an account is; none for the operator's own and for an account that does not exist.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] when the books cannot be read.
+    pub fn holder_of(&self, id: &AccountId) -> Result<Option<PersonId>, EngineError> {
+        let account = self.readers.with(|reader| self.present(reader, *id))?;
+        Ok(account.and_then(|account| account.owner))
+    }
+
+    /// A person's accounts, oldest first.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] when the books cannot be read.
+    pub fn accounts_of(&self, person: PersonId) -> Result<Vec<AccountView>, EngineError> {
+        Ok(self.readers.with(|reader| {
+            let ids = reader.accounts_of(person)?;
+            let views = ids.into_iter().map(|id| self.view(reader, id));
+            views.filter_map(Result::transpose).collect()
+        })?)
+    }
+
+    fn view(
+        &self,
+        reader: &dyn BooksReader,
+        id: AccountId,
+    ) -> Result<Option<AccountView>, StoreError> {
+        let Some(account) = self.present(reader, id)? else { return Ok(None) };
+        let owner = reader.owner(id)?.ok_or(StoreError::Damaged { what: "owner" })?;
+        Ok(Some(AccountView { account, owner }))
+    }
+
+    /// An account as of the last commit: from memory if its row is not up to date.
+    fn present(
+        &self,
+        reader: &dyn BooksReader,
+        id: AccountId,
+    ) -> Result<Option<Account>, StoreError> {
+        let moving = || self.directory().moving.get(&id).copied();
+        if let Some(account) = moving() {
+            return Ok(Some(account));
+        }
+        let stored = reader.account(id)?;
+        // It may have begun to move since the first look, or have been saved in between.
+        Ok(moving().or(stored))
+    }
+
+    /// An account's transfers, newest first, at most `most`: from the newest, or from number `from` on
+    /// downwards, which must be one of the account's.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] when the books cannot be read.
+    pub fn statement(
+        &self,
+        account: AccountId,
+        from: Option<u64>,
+        most: usize,
+    ) -> Result<Vec<TransferRow>, EngineError> {
+        Ok(self.readers.with(|reader| {
+            let newest = match from {
+                Some(number) => number,
+                None => self.present(reader, account)?.map_or(0, |account| account.last),
+            };
+            walk_back(reader, account, newest, most)
+        })?)
+    }
+
+    /// What an account had at a time of the past. Reads at most [`tpw_ledger::Mark::EVERY`] transfers, and
+    /// those that were booked later for an earlier date.
+    ///
+    /// # Errors
+    /// [`EngineError`] when the books cannot be read or contradict themselves.
+    pub fn past(&self, account: AccountId, at: Instant) -> Result<Option<Past>, EngineError> {
+        let found = self.readers.with(|reader| {
+            let Some(present) = self.present(reader, account)? else { return Ok(None) };
+            let mark = reader.mark_after(account, at)?;
+            let from = mark.map_or_else(|| present.counters(), |mark| mark.counters());
+            let booked = match balance_at(from, at, |number| reader.transfer(number)) {
+                Ok(booked) => booked,
+                Err(HistoryError::Read(error)) => return Err(error),
+                Err(_) => return Err(StoreError::Damaged { what: "transfer" }),
+            };
+            let mut later = Vec::new();
+            for number in reader.backdated(account, at)? {
+                later.extend(reader.transfer(number)?);
+            }
+            let by_value = value_balance_at(&booked, at, &later);
+            let by_value = by_value.ok_or(StoreError::Damaged { what: "transfer" })?;
+            Ok(Some(Past { booked, by_value }))
+        });
+        Ok(found?)
+    }
+
+    /// What happened after a place, in order, at most `most`, each with the place after it. Nothing is left out and nothing
+    /// comes twice.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] when the books cannot be read.
+    pub fn changes(&self, after: Place, most: usize) -> Result<Vec<(Place, Change)>, EngineError> {
+        let (transfers, events) = self.readers.with(|reader| {
+            // Events first: what is committed between the two reads then lacks no event that stands before a transfer.
+            let events = reader.events(after.event, most)?;
+            Ok((reader.transfers(after.transfer, most)?, events))
+        })?;
+        Ok(merge(after, &transfers, &events, most))
+    }
+
+    /// Crossings of thresholds with a place above `after`, oldest first.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] when the books cannot be read.
+    pub fn crossings(&self, after: u64, most: usize) -> Result<Vec<(u64, Crossing)>, EngineError> {
+        Ok(self.readers.with(|reader| reader.crossings(after, most))?)
+    }
+
+    /// An account's velocity limits and watch.
+    ///
+    /// # Errors
+    /// [`PayError`] when the writer cannot answer.
+    pub async fn guards(&self, account: AccountId) -> Result<Option<Guards>, PayError> {
+        match self.command(Command::Look(Look::Guards(account))).await? {
+            Answer::Guards(guards) => Ok(guards),
+            _ => Err(no_answer()),
+        }
+    }
+
+    /// A set of accounts with its sums.
+    ///
+    /// # Errors
+    /// [`PayError`] when the writer cannot answer.
+    pub async fn account_set(&self, id: AccountSetId) -> Result<Option<AccountSet>, PayError> {
+        match self.command(Command::Look(Look::Set(id))).await? {
+            Answer::Set(set) => Ok(set),
+            _ => Err(no_answer()),
+        }
+    }
+
+    /// Turnover of each asset; their sums are zero.
+    ///
+    /// # Errors
+    /// [`PayError`] when the writer cannot answer.
+    pub async fn totals(&self) -> Result<Vec<AssetTotal>, PayError> {
+        match self.command(Command::Look(Look::Totals)).await? {
+            Answer::Totals(totals) => Ok(totals),
+            _ => Err(no_answer()),
+        }
+    }
+}
+
+fn no_answer() -> PayError {
+    PayError::Stopped("the writer gave no answer".to_owned())
+}
+
+fn walk_back(
+    reader: &dyn BooksReader,
+    account: AccountId,
+    newest: u64,
+    most: usize,
+) -> Result<Vec<TransferRow>, StoreError> {
+    let (mut number, mut rows) = (newest, Vec::new());
+    while number != 0 && rows.len() < most {
+        let Some(row) = reader.transfer(number)? else { break };
+        number = if row.debit == account {
+            row.prev_debit
+        } else if row.credit == account {
+            row.prev_credit
+        } else {
+            break;
+        };
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+/// An event stands before the transfer that came next when it happened.
+fn merge(
+    after: Place,
+    transfers: &[TransferRow],
+    events: &[EventRow],
+    most: usize,
+) -> Vec<(Place, Change)> {
+    let (mut place, mut merged) = (after, Vec::new());
+    let (mut transfers, mut events) = (transfers.iter().peekable(), events.iter().peekable());
+    while merged.len() < most {
+        let event_is_next = match (events.peek(), transfers.peek()) {
+            (Some(event), Some(transfer)) => event.position <= transfer.number,
+            // The transfers before it may be committed and not be read: they come with the next page.
+            (Some(event), None) => event.position <= place.transfer.saturating_add(1),
+            (None, Some(_)) => false,
+            (None, None) => break,
+        };
+        let change = if event_is_next {
+            events.next().map(|event| {
+                place.event = event.seq;
+                Change::Event(*event)
+            })
+        } else {
+            transfers.next().map(|row| {
+                place.transfer = row.number;
+                Change::Transfer(*row)
+            })
+        };
+        let Some(change) = change else { break };
+        merged.push((place, change));
+    }
+    merged
+}
