@@ -12,11 +12,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tokio_postgres::Row;
-use tpw_core::{Instant, PaymentId, TransferId};
+use tpw_core::{AccountId, Instant, PaymentId, PersonId, TransferId};
 use tpw_flow::{
-    Alarm, Burnt, ChainHead, EventRow, Funding, IdUse, Payment, RailInstruction, Registry, stored,
+    Alarm, Burnt, ChainHead, EventRow, Funding, IdUse, Owner, Payment, RailInstruction, Registry,
+    stored,
 };
-use tpw_ledger::{Ledger, TransferRow};
+use tpw_ledger::{Account, Crossing, Ledger, Mark, TransferRow};
 use tpw_proof::leaf::Leaf;
 
 /// A little more than the server's own limit for a reader's statement.
@@ -29,6 +30,18 @@ macro_rules! transfers_where {
             "SELECT number, id, kind, debit, credit, asset, amount, at, effective, pending,
                  prev_debit, prev_credit, debit_chain, credit_chain, released
              FROM transfer WHERE ",
+            $condition
+        )
+    };
+}
+
+/// The columns of accounts, of those for which a condition holds.
+macro_rules! accounts_where {
+    ($condition:literal) => {
+        concat!(
+            "SELECT id, asset, kind, owner, state, frozen, debit_max, balance_max, debits_posted,
+                 credits_posted, debits_pending, credits_pending, transfers, last, chain, opened
+             FROM account WHERE ",
             $condition
         )
     };
@@ -201,10 +214,7 @@ fn restored(link: &Link) -> Result<Restored, StoreError> {
 
 fn ledger(link: &Link) -> Result<Ledger, StoreError> {
     let damaged = |_| StoreError::Damaged { what: "ledger" };
-    let accounts = "SELECT id, asset, kind, owner, state, frozen, debit_max, balance_max,
-                        debits_posted, credits_posted, debits_pending, credits_pending, transfers,
-                        last, chain, opened
-                    FROM account ORDER BY place";
+    let accounts = accounts_where!("true ORDER BY place");
     let accounts = collect(link, accounts, &[], "account", |c| c.account())?;
     let holds = "SELECT id, number, debit, credit, asset, amount, expires
                  FROM hold ORDER BY number";
@@ -240,8 +250,6 @@ fn registry(link: &Link) -> Result<Registry, StoreError> {
     devices.into_iter().for_each(|device| registry.add_device(device));
     let codes = "SELECT hash, person, expires, used_by FROM code";
     registry.codes = collect(link, codes, &[], "code", |c| c.code())?.into_iter().collect();
-    let owners = "SELECT account, person, label FROM owner";
-    registry.owners = collect(link, owners, &[], "owner", |c| c.owner())?.into_iter().collect();
     let chains = "SELECT device, account, sequence, hash FROM chain";
     let chains = collect(link, chains, &[], "chain", |c| {
         let key = (c.device_id()?, c.account_id()?);
@@ -368,6 +376,45 @@ impl BooksReader for Reader {
         let sql = "SELECT seq, position, at, kind, subject FROM event
                    WHERE seq > $1 ORDER BY seq LIMIT $2";
         self.all(sql, &[&int(after), &limit(most)], "event", |c| c.event())
+    }
+
+    fn account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
+        let sql = accounts_where!("id = $1");
+        let found = self.all(sql, &[&Id(*id.as_bytes())], "account", |c| c.account())?;
+        Ok(found.into_iter().next())
+    }
+
+    fn owner(&self, id: AccountId) -> Result<Option<Owner>, StoreError> {
+        let sql = "SELECT person, label FROM owner WHERE account = $1";
+        let found = self.all(sql, &[&Id(*id.as_bytes())], "owner", |c| c.owner())?;
+        Ok(found.into_iter().next())
+    }
+
+    fn accounts_of(&self, person: PersonId) -> Result<Vec<AccountId>, StoreError> {
+        let sql = "SELECT owner.account FROM owner JOIN account ON account.id = owner.account
+                   WHERE owner.person = $1 ORDER BY account.place";
+        self.all(sql, &[&Id(*person.as_bytes())], "owner", |c| c.account_id())
+    }
+
+    fn mark_after(&self, id: AccountId, at: Instant) -> Result<Option<Mark>, StoreError> {
+        let sql = "SELECT account, number, transfers, at, debits_posted, credits_posted,
+                       debits_pending, credits_pending
+                   FROM mark WHERE account = $1 AND at > $2 ORDER BY at, number LIMIT 1";
+        let found = self.all(sql, &[&Id(*id.as_bytes()), &Time(at)], "mark", |c| c.mark())?;
+        Ok(found.into_iter().next())
+    }
+
+    fn backdated(&self, id: AccountId, effective: Instant) -> Result<Vec<u64>, StoreError> {
+        let sql = "SELECT number FROM backdated WHERE account = $1 AND effective <= $2
+                   ORDER BY effective, number";
+        let key: [Parameter<'_>; 2] = [&Id(*id.as_bytes()), &Time(effective)];
+        self.all(sql, &key, "backdated transfer", |c| c.uint())
+    }
+
+    fn crossings(&self, after: u64, most: usize) -> Result<Vec<(u64, Crossing)>, StoreError> {
+        let sql = "SELECT place, account, number, tier, edge, threshold, balance, at, action
+                   FROM crossing WHERE place > $1 ORDER BY place LIMIT $2";
+        self.all(sql, &[&int(after), &limit(most)], "crossing", |c| c.crossing())
     }
 
     fn leaf_count(&self) -> Result<u64, StoreError> {

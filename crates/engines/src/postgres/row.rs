@@ -16,8 +16,8 @@ use tpw_flow::{
     RailInstruction,
 };
 use tpw_ledger::{
-    Account, AccountKind, AccountState, Frozen, HoldRow, Limits, Member, Membership, SetRow, Tier,
-    TransferKind, TransferRow, VelocityRow, WatchAction, WatchRow,
+    Account, AccountKind, AccountState, Crossing, Edge, Frozen, HoldRow, Limits, Mark, Member,
+    Membership, SetRow, Tier, TransferKind, TransferRow, VelocityRow, WatchAction, WatchRow,
 };
 
 /// The 16 bytes of a `uuid`.
@@ -232,10 +232,9 @@ impl<'a> Columns<'a> {
         Ok((hash, CodeGrant { person, expires, used_by }))
     }
 
-    pub(super) fn owner(&mut self) -> Read<(AccountId, Owner)> {
-        let account = self.account_id()?;
+    pub(super) fn owner(&mut self) -> Read<Owner> {
         let person = self.maybe_id()?.map(PersonId::from_bytes);
-        Ok((account, Owner { person, label: self.name()? }))
+        Ok(Owner { person, label: self.name()? })
     }
 
     pub(super) fn account(&mut self) -> Read<Account> {
@@ -304,6 +303,39 @@ impl<'a> Columns<'a> {
         })
     }
 
+    pub(super) fn mark(&mut self) -> Read<Mark> {
+        Ok(Mark {
+            account: self.account_id()?,
+            number: self.uint()?,
+            transfers: self.uint()?,
+            at: self.time()?,
+            debits_posted: self.amount()?,
+            credits_posted: self.amount()?,
+            debits_pending: self.amount()?,
+            credits_pending: self.amount()?,
+        })
+    }
+
+    fn tier(&mut self) -> Read<Tier> {
+        let tier = self.small()?;
+        self.checked(Tier::from_number(tier))
+    }
+
+    fn action(&mut self) -> Read<WatchAction> {
+        let action = self.small()?;
+        self.checked(WatchAction::from_number(action))
+    }
+
+    pub(super) fn crossing(&mut self) -> Read<(u64, Crossing)> {
+        let (place, account, number) = (self.uint()?, self.account_id()?, self.uint()?);
+        let (tier, edge) = (self.tier()?, self.small()?);
+        let (edge, threshold) = (self.checked(Edge::from_number(edge))?, self.amount()?);
+        let balance = self.text()?;
+        let balance = self.checked(balance.parse().ok())?;
+        let (at, action) = (self.time()?, self.action()?);
+        Ok((place, Crossing { account, tier, edge, threshold, balance, number, at, action }))
+    }
+
     pub(super) fn velocity(&mut self) -> Read<VelocityRow> {
         Ok(VelocityRow {
             account: self.account_id()?,
@@ -318,12 +350,9 @@ impl<'a> Columns<'a> {
     }
 
     pub(super) fn watch(&mut self) -> Read<WatchRow> {
-        let (account, tier) = (self.account_id()?, self.small()?);
-        let tier = self.checked(Tier::from_number(tier))?;
+        let (account, tier) = (self.account_id()?, self.tier()?);
         let (below, above) = (self.maybe_amount()?, self.maybe_amount()?);
-        let action = self.small()?;
-        let action = self.checked(WatchAction::from_number(action))?;
-        Ok(WatchRow { account, tier, below, above, action })
+        Ok(WatchRow { account, tier, below, above, action: self.action()? })
     }
 
     pub(super) fn set(&mut self) -> Read<SetRow> {

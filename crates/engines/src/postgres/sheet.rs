@@ -350,3 +350,97 @@ pub(super) fn amount(bytes: &[u8]) -> Option<Amount> {
     let value = value.checked_mul(10_000_u128.checked_pow(missing)?)?;
     (words.next().is_none()).then(|| Amount::from_minor(value))
 }
+
+#[cfg(test)]
+mod tests {
+    //! Goal: amounts and times survive the binary form exactly, and other values are no amounts. Method: borders of
+    //! digits and words, random values, hand-made bytes as PostgreSQL documents them.
+
+    use super::*;
+    use proptest::prelude::*;
+
+    const TABLE: Table =
+        Table { name: "t", columns: &[("a", Kind::Numeric), ("b", Kind::Int8)], conflict: "" };
+
+    /// The bytes of one cell, without its length.
+    fn bytes_of(value: u128) -> Vec<u8> {
+        let mut cells = Cells::in_arrays(&TABLE, 1);
+        cells.begin(&TABLE);
+        cells.amount(Amount::from_minor(value));
+        let Buffers::Columns(columns, _) = cells.buffers else { panic!("columns") };
+        let body = columns[0].get(20..).unwrap();
+        let (length, body) = body.split_at(4);
+        assert_eq!(usize::try_from(i32::from_be_bytes(length.try_into().unwrap())), Ok(body.len()));
+        body.to_vec()
+    }
+
+    #[test]
+    fn amounts_at_the_borders() {
+        let mut values = vec![0, 1, u128::MAX, u128::from(u64::MAX), u128::from(u64::MAX) + 1];
+        for power in 0..39 {
+            let value = 10_u128.pow(power);
+            values.extend([value - 1, value, value + 1, value.saturating_mul(3)]);
+        }
+        for value in values {
+            assert_eq!(amount(&bytes_of(value)), Some(Amount::from_minor(value)), "{value}");
+        }
+        // 1,0000,0000: PostgreSQL leaves the zeros at the end away.
+        let short = [0, 1, 0, 2, 0, 0, 0, 0, 0, 1];
+        assert_eq!(amount(&short), Some(Amount::from_minor(100_000_000)));
+        assert_eq!(bytes_of(12_345), [0, 2, 0, 1, 0, 0, 0, 0, 0, 1, 9, 41]);
+    }
+
+    #[test]
+    fn what_is_no_amount() {
+        let cases: [&[u8]; 10] = [
+            &[],
+            &[0],
+            &[0, 1, 0, 0, 0, 0],
+            &[0, 1, 0, 0, 0x40, 0, 0, 0, 0, 1],    // below zero
+            &[0, 0, 0, 0, 0xc0, 0, 0, 0],          // not a number
+            &[0, 1, 0, 0, 0, 0, 0, 2, 0, 1],       // with digits behind the point
+            &[0, 1, 0xff, 0xff, 0, 0, 0, 0, 0, 1], // a fraction
+            &[0, 2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1], // a digit behind the point
+            &[0, 1, 0, 10, 0, 0, 0, 0, 0, 1],      // 10^40
+            &[0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1], // a digit too many
+        ];
+        for bytes in cases {
+            assert_eq!(amount(bytes), None, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn times_at_the_borders() {
+        for ms in [0, 1, 946_684_799_999, 946_684_800_000, 1_790_000_000_123] {
+            let at = Instant::from_unix_ms(ms).unwrap();
+            assert_eq!(instant(micros(at)), Some(at));
+        }
+        assert_eq!(instant(micros(Instant::MAX)), Some(Instant::MAX));
+        for none in [i64::MIN, i64::MAX, 1, -946_684_800_001_000, micros(Instant::MAX) + 1_000] {
+            assert_eq!(instant(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn statements_name_every_column_once() {
+        assert_eq!(TABLE.copy_sql(), "COPY t (a, b) FROM STDIN (FORMAT binary)");
+        let insert = "INSERT INTO t (a, b) SELECT * FROM unnest($1::numeric[], $2::int8[]) ";
+        assert_eq!(TABLE.insert_sql(), insert);
+        let remove = "DELETE FROM t t USING unnest($1::numeric[], $2::int8[]) AS r (a, b) \
+                      WHERE t.a = r.a AND t.b = r.b";
+        assert_eq!(TABLE.remove_sql(), remove);
+    }
+
+    proptest! {
+        #[test]
+        fn any_amount_comes_back(value: u128, shift in 0_u32..128) {
+            let value = value >> shift;
+            prop_assert_eq!(amount(&bytes_of(value)), Some(Amount::from_minor(value)));
+        }
+
+        #[test]
+        fn bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+            let _read = amount(&bytes);
+        }
+    }
+}

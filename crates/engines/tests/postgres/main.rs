@@ -14,6 +14,8 @@ mod desk;
 #[cfg(test)]
 mod fence;
 #[cfg(test)]
+mod live;
+#[cfg(test)]
 mod log;
 #[cfg(test)]
 mod same;
@@ -21,3 +23,5 @@ mod same;
 mod server;
 #[cfg(test)]
 mod settings;
+#[cfg(test)]
+mod tls;

@@ -1,14 +1,15 @@
 //! The same changes give the same books, whichever store keeps them.
 
 use super::desk::*;
+use super::live::{FEES, live};
 use super::server::Database;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use tpw_core::{AccountId, Amount, Money, Refusal, TransferId};
+use tpw_core::{AccountId, Amount, Money, TransferId};
 use tpw_engines::books::{Books, BooksReader, Past, Restored};
 use tpw_engines::{postgres, sqlite};
-use tpw_flow::{Changes, Command, Frozen, Registry, Seen, Status};
+use tpw_flow::{Changes, IdUse, Registry};
 use tpw_ledger::{AccountKind, Ledger, Limits, NewAccount, Operation, TransferRequest};
 
 /// Both kinds of books, which are given the same.
@@ -34,14 +35,18 @@ impl Twins {
         assert_eq!(left.ledger, right.ledger);
         demand_same_registry(&left.registry, &right.registry);
         assert_eq!(left.waiting, right.waiting);
-        assert_eq!(left.leaves, right.leaves);
+        assert_eq!((left.leaves, left.events), (right.leaves, right.events));
+        assert_eq!(left.newest_payment, right.newest_payment);
+        assert_eq!(left.newest_transfer, right.newest_transfer);
+        assert_eq!(left.ledger.audit_root(), right.ledger.audit_root());
         for at in 0..left.leaves {
             let leaves = (one.leaves(at, 7).unwrap(), other.leaves(at, 7).unwrap());
             assert_eq!(leaves.0, leaves.1, "leaves from {at}");
         }
-        for number in 0..=left.ledger.next_number() {
-            assert_eq!(one.transfer(number).unwrap(), other.transfer(number).unwrap());
-        }
+        assert_eq!(one.transfers(3, 70).unwrap(), other.transfers(3, 70).unwrap());
+        assert_eq!(one.events(2, 300).unwrap(), other.events(2, 300).unwrap());
+        assert_eq!(one.crossings(0, 9).unwrap(), other.crossings(0, 9).unwrap());
+        demand_same_by_key(&*one, &*other, &left.ledger);
         assert_eq!(one.rail_open().unwrap(), other.rail_open().unwrap());
         assert_eq!(one.alarms(0, 100).unwrap(), other.alarms(0, 100).unwrap());
         let past = |reader: &dyn BooksReader, from| -> Vec<Past> {
@@ -56,11 +61,35 @@ impl Twins {
     }
 }
 
+fn demand_same_by_key(one: &dyn BooksReader, other: &dyn BooksReader, ledger: &Ledger) {
+    for number in 0..=ledger.next_number() {
+        let row = one.transfer(number).unwrap();
+        assert_eq!(other.transfer(number).unwrap(), row);
+        assert_eq!(one.ordered(number).unwrap(), other.ordered(number).unwrap());
+        assert_eq!(one.reversed(number).unwrap(), other.reversed(number).unwrap());
+        if let Some(id) = row.map(|row| row.id) {
+            assert_eq!(one.transfer_id(id).unwrap(), other.transfer_id(id).unwrap());
+        }
+    }
+    for account in ledger.accounts() {
+        let id = account.id;
+        assert_eq!(one.account(id).unwrap(), other.account(id).unwrap());
+        assert_eq!(one.owner(id).unwrap(), other.owner(id).unwrap());
+        let past = [at(0), at(30), at(100_000)];
+        for at in past {
+            assert_eq!(one.mark_after(id, at).unwrap(), other.mark_after(id, at).unwrap());
+            assert_eq!(one.backdated(id, at).unwrap(), other.backdated(id, at).unwrap());
+        }
+    }
+    for n in 0..9 {
+        assert_eq!(one.accounts_of(person(n)).unwrap(), other.accounts_of(person(n)).unwrap());
+    }
+}
+
 fn demand_same_registry(left: &Registry, right: &Registry) {
     assert_eq!(left.people, right.people);
     assert_eq!(left.devices, right.devices);
     assert_eq!(left.codes, right.codes);
-    assert_eq!(left.owners, right.owners);
     assert_eq!(left.chains, right.chains);
     assert_eq!((&left.by_jwk, &left.by_cose), (&right.by_jwk, &right.by_cose));
 }
@@ -74,38 +103,6 @@ fn bench(database: &Database, folder: &tempfile::TempDir) -> (Bench, Rc<RefCell<
     let keeper = Rc::clone(&twins);
     let bench = Bench::kept_by(Box::new(move |changes| keeper.borrow_mut().commit(changes)));
     (bench, twins)
-}
-
-/// Payments in every state, with holds, freezes, refusals, reversals, alarms and money brought in.
-fn live(bench: &mut Bench) {
-    for n in 0..40 {
-        bench.now = at(n);
-        bench.pay(ALICE, BOB, 100 + u128::from(n), Status::Booked);
-    }
-    let waits = bench.pay(ALICE, BOB, STEP_UP, Status::StepUp);
-    let held = bench.pay(ALICE, BOB, HOLD, Status::Held);
-    bench.pay(ALICE, BOB_SELF, HOLD, Status::Held);
-    let command = bench.step_up(&bench.proof(&waits, "alice"), "alice");
-    bench.must(command);
-    bench.must(Command::Reject { payment: held.id() });
-    let intent = bench.intent(ALICE, BOB_SMALL, 2_000);
-    assert_eq!(bench.refused(&intent), Refusal::AccountLimit);
-    let partner = bench.pay(ALICE, PARTNER, 77, Status::Booked);
-    bench.pay(ALICE, PARTNER, 78, Status::Booked);
-    bench.must(Command::RailConfirm { payment: partner.id() });
-    let returned = bench.pay(ALICE, PARTNER, 79, Status::Booked);
-    bench.must(Command::RailReturn { payment: returned.id() });
-    bench.must(Command::Freeze { account: account(BOB_CNY), frozen: Frozen::Yes });
-    let (account, transfer) = (account(BOB), TransferId::new(1_763_806_000_000, [99; 10]));
-    bench.must(Command::Fund { account, amount: cents(123), transfer });
-    bench.must(Command::IssueCode { person: person(1), code: hash("second"), expires: at(9_999) });
-    bench.enrol("second", 3, "alice2");
-    bench.must(Command::RevokeDevice { device: device(3) });
-    let mut intent = bench.intent(ALICE, BOB, 5);
-    intent.seen = tpw_core::TreeHead { size: 3, root: hash("another log") };
-    let signed = bench.signed(&intent, "alice");
-    let (outcome, changes) = bench.apply(submit(signed, Seen::Contradicted));
-    assert!(outcome.is_err() && !changes.alarms.is_empty());
 }
 
 #[test]
@@ -129,6 +126,13 @@ fn what_was_stored_comes_back_the_same() {
         assert_eq!((funding.account, funding.amount), (account(BOB), cents(123)));
         assert_eq!(reader.funding(TransferId::new(1, [1; 10])).unwrap(), None);
         assert_eq!(reader.meta("nothing").unwrap(), None);
+        assert_eq!(reader.accounts_of(person(1)).unwrap(), [account(ALICE), account(ALICE_CNY)]);
+        assert_eq!(reader.crossings(0, 9).unwrap().len(), 1);
+        assert_eq!(reader.backdated(account(FEES), at(1)).unwrap().len(), 1);
+        assert_eq!(reader.backdated(account(FEES), at(2)).unwrap().len(), 2);
+        let burnt = TransferId::new(bench.now.unix_ms(), [9; 10]);
+        assert_eq!(reader.transfer_id(burnt).unwrap(), Some(IdUse::Burnt));
+        assert!(reader.burnt(burnt).unwrap().is_some());
     }
 }
 

@@ -38,8 +38,10 @@ fn a_server_that_does_not_sync_is_refused() {
     let database = Database::with("ENCODING 'UTF8'", None);
     for name in ["fsync", "full_page_writes"] {
         set(name, "off");
-        let message = database.refusal().to_string();
+        let error = Store::open(database.address()).err();
         set(name, "on");
+        run("postgres", &format!("ALTER SYSTEM RESET {name}"));
+        let message = error.expect("it was opened").to_string();
         assert!(message.contains(&format!("`{name} = off`")), "{message}");
         assert!(message.contains("payments may be lost"), "{message}");
     }
@@ -48,15 +50,12 @@ fn a_server_that_does_not_sync_is_refused() {
 }
 
 /// Changes a setting of the whole server, and waits until it is in force.
-fn set(name: &str, value: &str) {
+pub(crate) fn set(name: &str, value: &str) {
     run("postgres", &format!("ALTER SYSTEM SET {name} = {value}"));
     run("postgres", "SELECT pg_reload_conf()");
     let begun = Instant::now();
     while run("postgres", &format!("SHOW {name}")) != [value] {
         assert!(begun.elapsed() < Duration::from_secs(10), "{name} does not change");
-    }
-    if value == "on" {
-        run("postgres", &format!("ALTER SYSTEM RESET {name}"));
     }
 }
 
