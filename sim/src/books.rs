@@ -187,6 +187,9 @@ impl OnDisk {
         };
         let power_cut = cuts && self.disk.has_struck();
         self.disk.arm(None);
+        if stored.is_ok() {
+            self.disk.leave_free(None);
+        }
         Ended { stored, power_cut }
     }
 

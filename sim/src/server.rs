@@ -337,6 +337,7 @@ impl Server {
     /// The state in memory is in doubt: everything comes back from the store.
     pub(crate) fn rebuild(&mut self, now: Instant) -> Checked {
         self.flight = None;
+        self.now = self.now.max(self.store.newest_time());
         self.desk = self.restored(now)?;
         self.hand_over();
         Ok(())

@@ -24,6 +24,7 @@ pub(crate) struct Store {
     order_batches: Vec<OrderBatch>,
     reversals: HashMap<u64, u64>,
     events: u64,
+    newest_event: Option<Instant>,
     fundings: HashMap<TransferId, Funding>,
     holds: BTreeMap<u64, HoldRow>,
     pub(crate) registry: Registry,
@@ -88,6 +89,7 @@ impl Store {
             order_batches: Vec::new(),
             reversals: HashMap::new(),
             events: 0,
+            newest_event: None,
             fundings: HashMap::new(),
             holds: BTreeMap::new(),
             registry: Registry::default(),
@@ -114,6 +116,7 @@ impl Store {
         self.reversals.extend(changes.reversals.iter().copied());
         for event in &changes.events {
             self.events = self.events.saturating_add(1);
+            self.newest_event = Some(event.at);
             ensure(event.seq == self.events, || format!("event {} is out of order", event.seq))?;
         }
         self.write_ledger(&changes.ledger, tenth)?;
@@ -189,6 +192,11 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// The newest time in the books: a start goes on from there.
+    pub(crate) fn newest_time(&self) -> Option<Instant> {
+        self.transfers.last().map(|row| row.at).max(self.newest_event)
     }
 
     pub(crate) fn leaf_count(&self) -> u64 {

@@ -3,7 +3,7 @@
 use super::LogError;
 use super::edges::{Edges, Growth};
 use super::folder::LogFolder;
-use super::heads::{Heads, SignedHead};
+use super::heads::{Heads, SharedHeads, SignedHead};
 use super::syncer::Syncer;
 use super::view::LogView;
 use crate::entropy::OsEntropy;
@@ -117,16 +117,32 @@ impl LogStore {
         source: &dyn LeafSource,
         now: Instant,
     ) -> Result<Self, LogError> {
+        Self::open_sharing(folder, config, source, now, None)
+    }
+
+    /// As [`LogStore::open`], with the checkpoints in a store that other machines share: whoever opens the log next
+    /// continues it in a folder of its own.
+    ///
+    /// # Errors
+    /// As [`LogStore::open`].
+    pub fn open_sharing(
+        folder: &Path,
+        config: LogConfig,
+        source: &dyn LeafSource,
+        now: Instant,
+        shared: Option<Box<dyn SharedHeads>>,
+    ) -> Result<Self, LogError> {
         files::create_private_folder(folder)?;
         let lock = FolderLock::take(folder)?;
         config.authority.check(config.signer.as_ref(), now).map_err(|e| stamping(&e))?;
         let database = folder.join("log.db");
-        let heads = Heads::open(&database)?;
+        let again = shared.as_ref().map(|shared| shared.again());
+        let heads = Heads::open(&database)?.sharing(shared);
         let newest = heads.newest()?.map(Arc::new);
         let synced = heads.synced()?;
         let epoch = heads.next_epoch()?;
         let folder = LogFolder::new(folder.to_owned());
-        let view = LogView::new(folder.clone(), Heads::open_to_read(&database)?);
+        let view = LogView::new(folder.clone(), Heads::open_to_read(&database)?.sharing(again));
         let syncer = Syncer::start(synced).map_err(LogError::Thread)?;
         let mut store = Self {
             config,
