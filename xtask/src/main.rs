@@ -28,6 +28,7 @@ usage: cargo xtask COMMAND
   fuzz [SECONDS] [--only NAME]      each fuzz target for that long (60)
   postgres start|stop               a PostgreSQL for tests that are run by hand
   drill failover [--short]          kill and cut off database servers under load
+  drill kills [COUNT]               kill the engine at random instants under load (500)
   setup                             install what the tests need
 ";
 
@@ -54,6 +55,8 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["demo-output"] => demo::refresh(&place),
         ["fuzz", rest @ ..] => fuzz::command(&place, rest),
         ["postgres", word] => servers::postgres::command(&place, word),
+        ["drill", "kills"] => servers::kills(&place, "500"),
+        ["drill", "kills", count] => servers::kills(&place, count),
         ["drill", "failover", options @ ..] => servers::failover::command(&place, options),
         ["setup"] => setup::all(&place).map(|_tools| ()),
         _ => Err(Failure::new(format!("unknown command `{}`\n{USAGE}", words.join(" ")))),
