@@ -1,6 +1,5 @@
 //! The checkers that look at the whole state: beside memory, store, log and model.
 
-use crate::chance::Chance;
 use crate::keys::Keys;
 use crate::log::Tiles;
 use crate::model::{Model, Standing, standing_of};
@@ -15,6 +14,7 @@ use tpw_ledger::{Account, AccountKind, StatementPoint, TransferKind, verify_stat
 use tpw_proof::bundle::{Parts, assemble};
 use tpw_proof::{judge, tile};
 use tpw_screen::Facts;
+use tpw_sim_disk::Chance;
 
 /// After each batch: sums, balances, holds and chains are the model's.
 pub(crate) fn books(desk: &Desk, model: &Model) -> Checked {

@@ -1,7 +1,6 @@
 //! A device: it stores what it signs before it sends, sends again until it knows, and goes on after a
 //! rejection where its chain really stands.
 
-use crate::chance::Chance;
 use crate::keys::{AUDIENCE, Keys};
 use crate::network::{Answer, Packet, Said};
 use crate::{Checked, broken};
@@ -13,6 +12,7 @@ use tpw_core::{
 use tpw_crypto::sha256;
 use tpw_flow::{ChainHead, Status};
 use tpw_proof::sign;
+use tpw_sim_disk::Chance;
 
 /// How long a device waits for an answer.
 const PATIENCE: Span = Span::from_secs(2);

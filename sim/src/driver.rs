@@ -1,13 +1,12 @@
 //! One run: chance chooses what happens next, and after everything that became durable the checkers look.
 
-use crate::chance::Chance;
 use crate::client::{Client, Wish, is_final};
 use crate::keys::{DEVICES, Keys};
 use crate::model::{Model, Standing, say, standing_of};
 use crate::network::{Network, Packet, Said};
-use crate::server::{Done, Fault, Server};
+use crate::server::{Done, Fault, Pace, Server};
 use crate::trace::Trace;
-use crate::{Checked, Defect, SimError, audit, broken, ensure, operator};
+use crate::{Checked, Defect, SimError, StoreKind, Tally, audit, broken, ensure, operator};
 use std::collections::{BTreeMap, BTreeSet};
 use tpw_core::{
     AccountId, Amount, Asset, DeviceId, Hash32, Instant, Money, Name, PaymentId, PersonId, Purpose,
@@ -17,6 +16,7 @@ use tpw_flow::{Answer, Command, NewAccountOrder, NewPerson, Outcome};
 use tpw_ledger::{AccountKind, Limits};
 use tpw_proof::sign;
 use tpw_screen::Rules;
+use tpw_sim_disk::Chance;
 
 /// When each run begins: 2025-11-22.
 const BEGIN_MS: u64 = 1_763_806_500_000;
@@ -32,10 +32,23 @@ pub struct Setup {
     pub seed: u64,
     /// How many steps, before the calm end.
     pub steps: u64,
+    /// What the books are kept in.
+    pub store: StoreKind,
+    /// How many moments of each commit are tried with a power cut, about.
+    pub moments: u64,
     /// A defect to plant.
     pub defect: Option<Defect>,
     /// Whether the report has the lines of the trace.
     pub keep_trace: bool,
+}
+
+impl Setup {
+    /// A short run of a seed on rows in memory.
+    #[must_use]
+    pub const fn of(seed: u64) -> Self {
+        let store = StoreKind::Rows;
+        Self { seed, steps: 300, store, moments: 0, defect: None, keep_trace: false }
+    }
 }
 
 /// What a run has seen.
@@ -49,8 +62,10 @@ pub struct Report {
     pub outcomes: BTreeMap<String, u64>,
     /// How many checkpoints were published.
     pub checkpoints: u64,
-    /// How many crashes and failed commits there were.
+    /// How many crashes and failed commits there were in the run itself.
     pub faults: u64,
+    /// What was tried with the disk.
+    pub disk: Tally,
 }
 
 struct World<'k> {
@@ -58,6 +73,8 @@ struct World<'k> {
     setup: Setup,
     chance: Chance,
     now: Instant,
+    /// How far the server's clock is behind.
+    behind: Span,
     server: Server,
     model: Model,
     network: Network,
@@ -77,7 +94,11 @@ struct World<'k> {
 /// [`SimError`] when a checker finds something wrong, with the command that repeats the run.
 pub fn run(keys: &Keys, setup: Setup) -> Result<Report, SimError> {
     let Setup { seed, steps, .. } = setup;
-    let fail = |step: u64, what: String| SimError { seed, steps, step, what };
+    let more = match setup.store {
+        StoreKind::Rows => String::new(),
+        kind => format!(" --store {} --moments {}", kind.name(), setup.moments),
+    };
+    let fail = |step: u64, what: String| SimError { seed, steps, more: more.clone(), step, what };
     let mut world = World::new(keys, setup).map_err(|what| fail(0, what))?;
     for step in 1..=steps {
         world.step().map_err(|what| fail(step, what))?;
@@ -88,6 +109,7 @@ pub fn run(keys: &Keys, setup: Setup) -> Result<Report, SimError> {
         outcomes: world.outcomes,
         checkpoints: u64::try_from(world.server.log.published.len()).unwrap_or(u64::MAX),
         faults: world.faults,
+        disk: world.server.disk.as_ref().map(|disk| disk.tally).unwrap_or_default(),
         lines: world.trace.into_lines(),
     })
 }
@@ -101,7 +123,8 @@ impl<'k> World<'k> {
             setup,
             chance: Chance::new(setup.seed),
             now,
-            server: Server::new(rules, now, setup.defect)?,
+            behind: Span::from_secs(0),
+            server: Server::new(rules, now, &setup)?,
             model: Model::default(),
             network: Network::default(),
             clients: Vec::new(),
@@ -162,7 +185,7 @@ impl<'k> World<'k> {
             self.server.order(Command::AddPerson(new));
             self.enrol(number, person, own)?;
         }
-        self.turn(Fault::None)
+        self.turn(Fault::None, Pace::Settled)
     }
 
     /// A device for a person, with a code.
@@ -191,7 +214,8 @@ impl<'k> World<'k> {
             }
             63..=86 => {
                 let fault = self.fault();
-                self.turn(fault)?;
+                let pace = if self.chance.one_in(2) { Pace::Settled } else { Pace::Pipelined };
+                self.turn(fault, pace)?;
             }
             87..=94 => self.publish()?,
             95 => {
@@ -199,20 +223,37 @@ impl<'k> World<'k> {
                 self.now = self.now.plus(Span::from_secs(self.chance.below(most_s)));
             }
             96 => self.replace_device()?,
-            97 => self.crash()?,
+            97 => match self.chance.below(3) {
+                0 => self.server.tidy(self.clock())?,
+                1 => self.set_clock(),
+                _ => self.crash()?,
+            },
             _ => self.look()?,
         }
         self.deliver()
     }
 
     fn fault(&mut self) -> Fault {
+        let on_disk = self.setup.store == StoreKind::Sqlite;
         match self.chance.below(40) {
+            0..=9 if on_disk => Fault::Disk,
             0 => Fault::CommitFails,
             1 => Fault::CommitUnknown,
-            2 => Fault::CrashBefore,
-            3 => Fault::CrashAfter,
+            2 | 10 => Fault::CrashBefore,
+            3 | 11 => Fault::CrashAfter,
             _ => Fault::None,
         }
+    }
+
+    /// The server's clock, which somebody may have set back.
+    fn clock(&self) -> Instant {
+        self.now.minus(self.behind)
+    }
+
+    fn set_clock(&mut self) {
+        let most_s = if self.chance.one_in(4) { 7_200 } else { 30 };
+        self.behind = Span::from_secs(self.chance.below(most_s));
+        self.trace.note(format!("{} the clock is set back {:?}", self.now, self.behind));
     }
 
     fn wish(&mut self, from: AccountId, asset: Asset) -> Option<Wish> {
@@ -291,29 +332,31 @@ impl<'k> World<'k> {
             self.server.order(Command::RevokeDevice { device });
             self.enrol(number, person, own)?;
             // Enrolling is repeated by people until it is done; here it is done at once.
-            self.turn(Fault::None)?;
+            self.turn(Fault::None, Pace::Settled)?;
         }
         Ok(())
     }
 
-    fn turn(&mut self, fault: Fault) -> Checked {
+    fn turn(&mut self, fault: Fault, pace: Pace) -> Checked {
         if fault != Fault::None {
             self.faults = self.faults.saturating_add(1);
             self.trace.note(format!("{} {fault:?}", self.now));
         }
-        let done = self.server.turn(self.now, fault)?;
+        let done = self.server.turn(self.clock(), fault, pace)?;
         for one in &done {
             self.compare(one)?;
         }
-        audit::books(&self.server.desk, &self.model)?;
+        if self.server.is_settled() {
+            audit::books(&self.server.desk, &self.model)?;
+        }
         let (raised, expected) = (self.server.alarms, self.model.alarms);
         ensure(raised == expected, || format!("{raised} alarms instead of {expected}"))?;
         self.answer()
     }
 
-    fn compare(&mut self, Done { command, outcome }: &Done) -> Checked {
+    fn compare(&mut self, Done { command, outcome, at }: &Done) -> Checked {
         let found = say(outcome);
-        let expected = self.model.expect(command, outcome, self.now);
+        let expected = self.model.expect(command, outcome, *at);
         self.trace.note(format!(
             "{} {found} {}",
             self.now,
@@ -348,7 +391,7 @@ impl<'k> World<'k> {
     fn crash(&mut self) -> Checked {
         self.faults = self.faults.saturating_add(1);
         self.trace.note(format!("{} crash", self.now));
-        self.server.crash(self.now)?;
+        self.server.crash(self.clock())?;
         audit::books(&self.server.desk, &self.model)
     }
 
@@ -356,6 +399,9 @@ impl<'k> World<'k> {
         let Some(device) = self.chance.pick(&self.clients).map(|client| client.device) else {
             return Ok(());
         };
+        if !self.server.is_settled() {
+            return Ok(());
+        }
         audit::restart(&mut self.server, &self.accounts, device, self.now, &mut self.chance)
     }
 
@@ -409,11 +455,12 @@ impl<'k> World<'k> {
     /// The faults stop: every device must learn what became of everything, and all must belong together.
     fn end(&mut self) -> Checked {
         self.network.calm = true;
+        self.behind = Span::from_secs(0);
         for _ in 0..CALM_ROUNDS {
             self.now = self.now.plus(Span::from_secs(5));
             self.resume()?;
             self.deliver()?;
-            self.turn(Fault::None)?;
+            self.turn(Fault::None, Pace::Settled)?;
             let before = self.server.log.size();
             if self.server.publish(self.keys, self.now, &mut self.chance)? {
                 audit::receipts(&self.server, self.keys, before, self.setup.defect)?;
@@ -428,7 +475,7 @@ impl<'k> World<'k> {
         ensure(open == 0, || format!("{open} payments never got a final answer"))?;
         // Nobody comes any more: what still waits must end, and let go of its hold.
         self.now = self.now.plus(Span::from_secs(73 * 3600));
-        self.turn(Fault::None)?;
+        self.turn(Fault::None, Pace::Settled)?;
         let holds = self.server.desk.ledger().holds().count();
         ensure(holds == 0, || format!("{holds} holds are left over"))?;
         for (id, standing) in &self.told {
@@ -440,6 +487,9 @@ impl<'k> World<'k> {
         }
         audit::books(&self.server.desk, &self.model)?;
         audit::rows(&self.server, &self.model)?;
+        if let Some(disk) = &self.server.disk {
+            disk.check_all(&self.server.store)?;
+        }
         self.look()
     }
 }

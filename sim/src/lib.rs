@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod audit;
-mod chance;
+mod books;
 mod client;
 mod driver;
 mod keys;
@@ -13,23 +13,56 @@ mod server;
 mod store;
 mod trace;
 
+pub use books::Tally;
 pub use driver::{Report, Setup, run};
 pub use keys::Keys;
 
 /// What went wrong in a run, with what is needed to see it again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "seed {seed}, step {step}: {what}; repeat it with `cargo run --release -p tpw-sim -- --seed {seed} --steps {steps}`"
+    "seed {seed}, step {step}: {what}; repeat it with `cargo run --release -p tpw-sim -- --seed {seed} --steps {steps}{more}`"
 )]
 pub struct SimError {
     /// The seed of the run.
     pub seed: u64,
     /// How many steps it was to have.
     pub steps: u64,
+    /// The other words of the command.
+    pub more: String,
     /// The step at which a checker spoke.
     pub step: u64,
     /// What it said.
     pub what: String,
+}
+
+/// What the server keeps its books in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum StoreKind {
+    /// Rows in memory: quick.
+    #[default]
+    Rows,
+    /// The product's SQLite store on a simulated disk.
+    Sqlite,
+}
+
+impl StoreKind {
+    /// Its name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rows => "rows",
+            Self::Sqlite => "sqlite",
+        }
+    }
+}
+
+impl core::str::FromStr for StoreKind {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = [Self::Rows, Self::Sqlite].into_iter().find(|kind| kind.name() == name);
+        found.ok_or_else(|| name.to_owned())
+    }
 }
 
 /// A defect planted on purpose, to prove that the checkers see it.
@@ -57,11 +90,17 @@ pub enum Defect {
     WrongSalt,
     /// Answers never reach anybody.
     NeverAnswers,
+    /// The disk never syncs, and says that it does.
+    DiskLies,
+    /// The store does not sync its commits.
+    CommitsUnsynced,
+    /// The store keeps a batch in two transactions.
+    BatchInTwo,
 }
 
 impl Defect {
     /// Every defect.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::StoreDropsTransfer,
         Self::StoreDropsChains,
         Self::StoreKeepsHolds,
@@ -73,7 +112,19 @@ impl Defect {
         Self::LogDropsLeaf,
         Self::WrongSalt,
         Self::NeverAnswers,
+        Self::DiskLies,
+        Self::CommitsUnsynced,
+        Self::BatchInTwo,
     ];
+
+    /// The store in which it can be.
+    #[must_use]
+    pub const fn store(self) -> StoreKind {
+        match self {
+            Self::DiskLies | Self::CommitsUnsynced | Self::BatchInTwo => StoreKind::Sqlite,
+            _ => StoreKind::Rows,
+        }
+    }
 }
 
 /// What a checker says: nothing, or what is wrong.

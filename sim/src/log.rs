@@ -1,6 +1,5 @@
 //! The virtual log: what was published survives a crash; what was only staged does not.
 
-use crate::chance::Chance;
 use crate::keys::Keys;
 use crate::{Checked, Defect, broken, ensure};
 use tpw_core::{Hash32, Instant, TreeHead};
@@ -8,6 +7,7 @@ use tpw_proof::tile::{self, TileReader};
 use tpw_proof::timestamp::serial;
 use tpw_proof::tree::{root_of, verify_consistency};
 use tpw_proof::{Checkpoint, Frontier, Leaf, ProofError, RootSignature, SignedCheckpoint};
+use tpw_sim_disk::Chance;
 
 /// A published tree head with all that signs it.
 pub(crate) struct Published {

@@ -143,6 +143,9 @@ impl Model {
             let repeated = || format!("repeated/{}", known.standing.text());
             return if same { Ok(repeated()) } else { Err("exists_with_different") };
         }
+        if intent.payment.unix_ms() > now.unix_ms().saturating_add(60_000) {
+            return Err("from_future");
+        }
         self.accept(intent, seen, now)?;
         let intent_hash = statement.payload_hash();
         self.chains.insert((intent.device, intent.payer), (intent.sequence, intent_hash));

@@ -1,9 +1,9 @@
 //! The network: it drops, repeats, delays and thereby reorders.
 
-use crate::chance::Chance;
 use std::collections::BTreeMap;
 use tpw_core::{Hash32, Instant, PaymentId, Span, TreeHead};
 use tpw_flow::ChainHead;
+use tpw_sim_disk::Chance;
 
 /// What devices send and get.
 #[derive(Clone)]

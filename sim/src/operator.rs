@@ -1,9 +1,9 @@
 //! What an operator does: sensible things most of the time, and the wrong thing at the wrong time as well.
 
-use crate::chance::Chance;
 use crate::model::{Model, Standing};
 use tpw_core::{AccountId, Amount, Hash32, Instant, PaymentId, TransferId};
 use tpw_flow::{Command, Frozen};
+use tpw_sim_disk::Chance;
 
 /// Some command about something that exists.
 pub(crate) fn command(

@@ -4,6 +4,7 @@ use crate::keys::AUDIENCE;
 use crate::{Checked, Defect, broken, ensure};
 use std::collections::{BTreeMap, HashMap};
 use tpw_core::{AccountId, Asset, Instant, Intent, Name, PaymentId, Span, TransferId};
+use tpw_engines::books::Restored;
 use tpw_flow::{
     Archive, ArchiveError, Burnt, Changes, Desk, Funding, IdUse, LeafRow, Opening, OrderBatch,
     Payment, RailInstruction, Registry, Status, stored,
@@ -23,6 +24,7 @@ pub(crate) struct Store {
     order_batches: Vec<OrderBatch>,
     reversals: HashMap<u64, u64>,
     events: u64,
+    newest_event: Option<Instant>,
     fundings: HashMap<TransferId, Funding>,
     holds: BTreeMap<u64, HoldRow>,
     pub(crate) registry: Registry,
@@ -87,6 +89,7 @@ impl Store {
             order_batches: Vec::new(),
             reversals: HashMap::new(),
             events: 0,
+            newest_event: None,
             fundings: HashMap::new(),
             holds: BTreeMap::new(),
             registry: Registry::default(),
@@ -113,6 +116,7 @@ impl Store {
         self.reversals.extend(changes.reversals.iter().copied());
         for event in &changes.events {
             self.events = self.events.saturating_add(1);
+            self.newest_event = Some(event.at);
             ensure(event.seq == self.events, || format!("event {} is out of order", event.seq))?;
         }
         self.write_ledger(&changes.ledger, tenth)?;
@@ -190,6 +194,11 @@ impl Store {
         Ok(())
     }
 
+    /// The newest time in the books: a start goes on from there.
+    pub(crate) fn newest_time(&self) -> Option<Instant> {
+        self.transfers.last().map(|row| row.at).max(self.newest_event)
+    }
+
     pub(crate) fn leaf_count(&self) -> u64 {
         u64::try_from(self.leaves.len()).unwrap_or(u64::MAX)
     }
@@ -200,8 +209,8 @@ impl Store {
         self.ids.iter().map(read).collect()
     }
 
-    /// What the writer starts from: the way of the real store, row by row.
-    pub(crate) fn restore(&self, rules: &Rules, now: Instant) -> Checked<Desk> {
+    /// Everything that the writer keeps in memory: the way of the real store, row by row.
+    pub(crate) fn whole(&self) -> Checked<Restored> {
         let last = self.transfers.last().map_or(0, |row| row.number);
         let mut restoring = Ledger::restoring(self.accounts.iter().copied()).map_err(broken)?;
         let from = restoring.replay_from();
@@ -209,12 +218,28 @@ impl Store {
             restoring.replay(row).map_err(broken)?;
         }
         let ledger = restoring.finish(self.holds.values().copied(), last).map_err(broken)?;
-        let screen = self.remember(rules, &ledger, now);
         let waits =
             |(_, row): &(_, &Row)| matches!(row.status, Some(Status::StepUp | Status::Held));
         let rows = self.rows().filter(waits);
         let waiting = rows.map(|(_, row)| stored::from_bytes(&row.bytes).map_err(broken));
         let waiting = waiting.collect::<Checked<Vec<_>>>()?;
+        let registry = copy(&self.registry);
+        Ok(Restored {
+            ledger,
+            registry,
+            waiting,
+            leaves: self.leaf_count(),
+            events: self.events,
+            newest_payment: self.payments.keys().max().copied(),
+            newest_transfer: self.transfer_ids.keys().chain(self.burnt.keys()).max().copied(),
+        })
+    }
+
+    /// What the writer starts from, given what was found in the store.
+    pub(crate) fn desk(&self, found: Restored, rules: &Rules, now: Instant) -> Checked<Desk> {
+        let Restored { ledger, registry, waiting, leaves, .. } = found;
+        let Restored { events, newest_payment, newest_transfer, .. } = found;
+        let screen = self.remember(rules, &ledger, now);
         let issuance: HashMap<Asset, AccountId> = ledger
             .accounts()
             .filter(|account| account.kind == AccountKind::Issuance)
@@ -224,13 +249,13 @@ impl Store {
             audience: Name::new(AUDIENCE).map_err(broken)?,
             ledger,
             screen,
-            registry: copy(&self.registry),
+            registry,
             waiting,
-            leaves: self.leaf_count(),
-            events: self.events,
+            leaves,
+            events,
             issuance,
-            newest_payment: self.payments.keys().max().copied(),
-            newest_transfer: self.transfer_ids.keys().chain(self.burnt.keys()).max().copied(),
+            newest_payment,
+            newest_transfer,
         }))
     }
 

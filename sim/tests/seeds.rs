@@ -12,7 +12,7 @@ static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys::new().unwrap());
 
 #[cfg(test)]
 fn one(seed: u64, steps: u64) -> Report {
-    let setup = Setup { seed, steps, defect: None, keep_trace: false };
+    let setup = Setup { steps, ..Setup::of(seed) };
     run(&KEYS, setup).unwrap_or_else(|error| panic!("{error}"))
 }
 

@@ -92,13 +92,13 @@ struct Tally {
 }
 
 impl Subject {
-    /// Opens the folder `dir` with this store.
+    /// Opens the folder `dir`.
     ///
     /// # Errors
     /// [`BenchError::Engine`].
-    pub fn open(dir: &Path) -> Result<Self, BenchError> {
+    pub fn open(dir: &Path, config: Config) -> Result<Self, BenchError> {
         Ok(Self {
-            engine: start(dir)?,
+            engine: start(dir, config)?,
             asset: asset()?,
             gained: Vec::new(),
             answers: HashMap::new(),
@@ -110,12 +110,12 @@ impl Subject {
     ///
     /// # Errors
     /// [`BenchError::Engine`].
-    pub fn restarted(self, dir: &Path) -> Result<(Self, Duration), BenchError> {
+    pub fn restarted(self, dir: &Path, config: Config) -> Result<(Self, Duration), BenchError> {
         let Self { engine, asset, gained, answers, server_cpu_s } = self;
         engine.close();
         drop(engine);
         let began = Stopwatch::now();
-        let engine = start(dir)?;
+        let engine = start(dir, config)?;
         Ok((Self { engine, asset, gained, answers, server_cpu_s }, began.elapsed()))
     }
 
@@ -298,15 +298,15 @@ impl Subject {
     ///
     /// # Errors
     /// [`BenchError::Check`] with what differs.
-    pub fn check(&self) -> Result<(), BenchError> {
-        for total in self.engine.totals()? {
+    pub async fn check(&self) -> Result<(), BenchError> {
+        for total in self.engine.totals().await? {
             if !total.is_balanced() {
                 return Err(BenchError::Check(format!("debits differ from credits: {total:?}")));
             }
         }
         for (place, gained) in self.gained.iter().enumerate() {
             let id = account_id(count(place));
-            let view = self.engine.account(&id);
+            let view = self.engine.account(&id)?;
             let view = view.ok_or_else(|| BenchError::Check(format!("`{id}` is gone")))?;
             let account = view.account;
             let posted = |amount: Amount| i128::try_from(amount.minor()).unwrap_or(i128::MAX);
@@ -331,9 +331,17 @@ impl Subject {
     }
 }
 
-fn start(dir: &Path) -> Result<Arc<Engine>, BenchError> {
+/// An operator as it comes, with its books in SQLite.
+///
+/// # Errors
+/// Never: its name is one.
+pub fn config() -> Result<Config, BenchError> {
     let name = Name::new("bench").map_err(|error| BenchError::Check(error.to_string()))?;
-    Ok(Engine::open(dir, Config::new(name), Arc::new(SystemClock::new()))?)
+    Ok(Config::new(name))
+}
+
+fn start(dir: &Path, config: Config) -> Result<Arc<Engine>, BenchError> {
+    Ok(Engine::open(dir, config, Arc::new(SystemClock::new()))?)
 }
 
 /// Puts orders into the engine's queue now and waits for their answer elsewhere. A task that only waits for its turn to
@@ -368,11 +376,11 @@ mod tests {
     const PLAN: Plan = Plan { orders: 5_000, batch: 500, in_flight: 2 };
 
     async fn ran(folder: &Path) -> (Subject, Workload) {
-        let mut subject = Subject::open(folder).unwrap();
+        let mut subject = Subject::open(folder, config().unwrap()).unwrap();
         subject.open_accounts(ACCOUNTS).await.unwrap();
         let mut work = Workload::new(9, Shape::Uniform, ACCOUNTS);
         subject.run(&mut work, PLAN).await.unwrap();
-        subject.check().unwrap();
+        subject.check().await.unwrap();
         (subject, work)
     }
 
@@ -381,10 +389,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (mut subject, _work) = ran(folder.path()).await;
         subject.gained[7] += 1;
-        assert!(matches!(subject.check(), Err(BenchError::Check(_))));
+        assert!(matches!(subject.check().await, Err(BenchError::Check(_))));
         subject.gained[7] -= 1;
         subject.gained.push(0);
-        assert!(matches!(subject.check(), Err(BenchError::Check(_))), "an account that is gone");
+        assert!(
+            matches!(subject.check().await, Err(BenchError::Check(_))),
+            "an account that is gone"
+        );
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -18,6 +18,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("tpw-engines", 3),
     ("tpw-server", 4),
     ("tpw", 5),
+    ("tpw-sim-disk", 5),
     ("tpw-sim", 6),
     ("replay", 6),
     ("bench-ledger", 7),

@@ -91,6 +91,7 @@ impl Engine {
             directory,
             meter,
             log: sequencer.view(),
+            frames: super::pay::Frames::default(),
             log_healthy: sequencer.sender(),
             running: Mutex::new(Some(Running { writer, committer, sequencer })),
             readers,
@@ -124,11 +125,13 @@ impl Beginning {
         let stopwatch = super::timing::Stopwatch::default();
         stopwatch.watch(&mut desk);
         let open = books.opener();
+        let archive = open()?;
+        let building = Building::since(newest_time(&*archive, &desk)?);
         let writer = Writer {
             queue: received,
             jobs,
             stored: said,
-            archive: open()?,
+            archive,
             open,
             desk,
             rebuild,
@@ -136,7 +139,7 @@ impl Beginning {
             directory: Arc::clone(&directory),
             meter: Arc::clone(&meter),
             stopwatch,
-            building: Building::default(),
+            building,
         };
         let (tail, state) = (Tail::ended(), State::Sound);
         let committer =
@@ -189,6 +192,14 @@ fn claim_folder(books: &mut dyn Books, audience: &Name) -> Result<(), EngineErro
             wanted: audience.as_str().to_owned(),
         }),
     }
+}
+
+/// The newest time in the books. The desk's time goes on from there even if the clock was set back meanwhile: else a payment would be
+/// booked before it was received, and a repeated one would look as if it came from the future.
+fn newest_time(reader: &dyn BooksReader, desk: &Desk) -> Result<Option<Instant>, EngineError> {
+    let transfer = reader.transfer(desk.ledger().next_number().saturating_sub(1))?;
+    let event = reader.events(desk.events().saturating_sub(1), 1)?;
+    Ok(transfer.map(|row| row.at).max(event.last().map(|row| row.at)))
 }
 
 fn rebuild_with(audience: Name, rules: Rules, clock: Arc<dyn Clock>) -> Rebuild {

@@ -92,6 +92,13 @@ pub(super) struct Building {
     now: Option<tpw_core::Instant>,
 }
 
+impl Building {
+    /// Nothing yet, and the desk's time is not before this.
+    pub(super) fn since(now: Option<tpw_core::Instant>) -> Self {
+        Self { now, ..Self::default() }
+    }
+}
+
 /// The state in memory is no longer to be trusted; with what the callers are told.
 struct InDoubt(String);
 

@@ -17,10 +17,41 @@ use std::time::Duration;
 
 const FORMAT: i64 = 3;
 
+/// How many pages of 4 KiB the write-ahead log may have before a commit moves them into the database.
+const WAL_PAGES: u32 = 4_000;
+
+/// Where the books lie, and what they are reached through.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// The database file.
+    pub path: PathBuf,
+    /// The name of a registered SQLite VFS, its layer over the operating system; `None` is SQLite's own. A
+    /// simulation puts a faulty disk here.
+    pub vfs: Option<String>,
+    /// How many pages the write-ahead log may have before a commit moves them into the database.
+    pub wal_pages: u32,
+}
+
+impl From<&Path> for Place {
+    fn from(path: &Path) -> Self {
+        Self { path: path.to_owned(), vfs: None, wal_pages: WAL_PAGES }
+    }
+}
+
+impl Place {
+    fn connect(&self, flags: OpenFlags) -> rusqlite::Result<Connection> {
+        match &self.vfs {
+            Some(vfs) => Connection::open_with_flags_and_vfs(&self.path, flags, vfs.as_str()),
+            None => Connection::open_with_flags(&self.path, flags),
+        }
+    }
+}
+
 /// The books of one operator, open for writing.
 pub struct Store {
     connection: Connection,
     path: PathBuf,
+    place: Place,
 }
 
 fn corrupt(path: &Path, what: &str) -> StoreError {
@@ -43,8 +74,17 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the file cannot be used, is damaged or is of a newer format.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let mut connection = Connection::open(path).map_err(error(path))?;
-        prepare(&connection).map_err(error(path))?;
+        Self::open_at(Place::from(path))
+    }
+
+    /// The same at a place that says more than a path.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_at(place: Place) -> Result<Self, StoreError> {
+        let path = place.path.as_path();
+        let mut connection = place.connect(OpenFlags::default()).map_err(error(path))?;
+        prepare(&connection, place.wal_pages).map_err(error(path))?;
         let check: String = connection
             .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
             .map_err(error(path))?;
@@ -71,24 +111,25 @@ impl Store {
             change.pragma_update(None, "user_version", FORMAT).map_err(error(path))?;
             change.commit().map_err(error(path))?;
         }
-        Ok(Self { connection, path: path.to_owned() })
+        Ok(Self { connection, path: path.to_owned(), place })
     }
 }
 
-fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+fn prepare(connection: &Connection, wal_pages: u32) -> rusqlite::Result<()> {
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
     connection.pragma_update(None, "cache_size", -65_536)?; // KiB
-    connection.pragma_update(None, "wal_autocheckpoint", 4_000)?; // pages of 4 KiB
+    connection.pragma_update(None, "wal_autocheckpoint", wal_pages)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())
 }
 
-fn open_for_reading(path: &Path) -> Result<Connection, StoreError> {
+fn open_for_reading(place: &Place) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(error(path))?;
+    let path = place.path.as_path();
+    let connection = place.connect(flags).map_err(error(path))?;
     connection.busy_timeout(Duration::from_secs(5)).map_err(error(path))?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)

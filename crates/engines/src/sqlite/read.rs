@@ -1,10 +1,10 @@
 //! Reading the books: whole at start, by key afterwards.
 
 use super::row::{Columns, int, time};
-use super::{error, open_for_reading};
+use super::{Place, error, open_for_reading};
 use crate::books::{BooksReader, Past, Restored, StoreError};
 use rusqlite::{Connection, OptionalExtension, Params, params};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use tpw_core::{AccountId, Instant, PaymentId, PersonId, TransferId};
 use tpw_flow::{
     Alarm, Burnt, ChainHead, EventRow, Funding, IdUse, Owner, Payment, RailInstruction, Registry,
@@ -24,8 +24,8 @@ pub struct Reader {
 }
 
 impl Reader {
-    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
-        Ok(Self { connection: open_for_reading(path)?, path: path.to_owned() })
+    pub(crate) fn open(place: &Place) -> Result<Self, StoreError> {
+        Ok(Self { connection: open_for_reading(place)?, path: place.path.clone() })
     }
 
     fn all<T>(

@@ -40,8 +40,8 @@ impl Books for Store {
     }
 
     fn opener(&self) -> Opener {
-        let path = self.path.clone();
-        Arc::new(move || Ok(Box::new(Reader::open(&path)?)))
+        let place = self.place.clone();
+        Arc::new(move || Ok(Box::new(Reader::open(&place)?)))
     }
 }
 

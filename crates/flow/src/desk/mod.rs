@@ -287,6 +287,12 @@ impl Desk {
         core::iter::once(&self.recent).chain(self.in_flight.iter().rev())
     }
 
+    /// How many events there were.
+    #[must_use]
+    pub const fn events(&self) -> u64 {
+        self.events
+    }
+
     /// The ledger's accounts and totals, for reading.
     #[must_use]
     pub const fn ledger(&self) -> &Ledger {

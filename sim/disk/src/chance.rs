@@ -1,14 +1,18 @@
 //! The one source of everything that varies in a run.
 
 /// SplitMix64 (Steele, Lea and Flood, 2014): small, quick, and the same everywhere.
-pub(crate) struct Chance(u64);
+#[derive(Default)]
+pub struct Chance(u64);
 
 impl Chance {
-    pub(crate) const fn new(seed: u64) -> Self {
+    /// The source that follows from a seed.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub(crate) const fn next(&mut self) -> u64 {
+    /// The next 64 bits.
+    pub const fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -17,7 +21,7 @@ impl Chance {
     }
 
     /// From 0 to `bound - 1`; 0 when the bound is 0.
-    pub(crate) const fn below(&mut self, bound: u64) -> u64 {
+    pub const fn below(&mut self, bound: u64) -> u64 {
         let drawn = self.next();
         match drawn.checked_rem(bound) {
             Some(value) => value,
@@ -25,21 +29,25 @@ impl Chance {
         }
     }
 
-    pub(crate) const fn one_in(&mut self, bound: u64) -> bool {
+    /// True once in `bound` times.
+    pub const fn one_in(&mut self, bound: u64) -> bool {
         self.below(bound) == 0
     }
 
-    pub(crate) fn index(&mut self, length: usize) -> usize {
+    /// An index into something so long; 0 when it is empty.
+    pub fn index(&mut self, length: usize) -> usize {
         let length = u64::try_from(length).unwrap_or(u64::MAX);
         usize::try_from(self.below(length)).unwrap_or(0)
     }
 
-    pub(crate) fn pick<'t, T>(&mut self, items: &'t [T]) -> Option<&'t T> {
+    /// One of them, if there is any.
+    pub fn pick<'t, T>(&mut self, items: &'t [T]) -> Option<&'t T> {
         let index = self.index(items.len());
         items.get(index)
     }
 
-    pub(crate) fn bytes<const N: usize>(&mut self) -> [u8; N] {
+    /// So many bytes.
+    pub fn bytes<const N: usize>(&mut self) -> [u8; N] {
         let mut bytes = [0_u8; N];
         for chunk in bytes.chunks_mut(8) {
             for (slot, byte) in chunk.iter_mut().zip(self.next().to_be_bytes()) {

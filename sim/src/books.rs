@@ -1,0 +1,406 @@
+//! The product's own store on a simulated disk, and what must be found there whatever happens to it.
+
+use crate::store::Store;
+use crate::{Checked, Defect, broken, ensure};
+use std::sync::Arc;
+use tpw_core::{PaymentId, TransferId};
+use tpw_engines::books::{Books, BooksReader, Restored, StoreError};
+use tpw_engines::sqlite;
+use tpw_flow::{Archive, ArchiveError, Burnt, Changes, Funding, IdUse, Payment};
+use tpw_ledger::TransferRow;
+use tpw_sim_disk::{Chance, Disk, Fuse, Trouble};
+
+/// Within so many calls a trouble strikes during a commit or not at all.
+const CALLS: u64 = 60;
+
+/// The store while it is open.
+struct Open {
+    reader: Box<dyn BooksReader>,
+    books: Box<dyn Books>,
+}
+
+impl Open {
+    fn at(disk: &Disk, wal_pages: u32) -> Result<Self, StoreError> {
+        let vfs = Some(Disk::VFS.to_owned());
+        let place = sqlite::Place { path: disk.path("books.db"), vfs, wal_pages };
+        let books: Box<dyn Books> = Box::new(sqlite::Store::open_at(place)?);
+        Ok(Self { reader: books.reader()?, books })
+    }
+}
+
+/// What the disk does during a commit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Strike {
+    Fuse(Fuse),
+    /// So many bytes are left.
+    Full(u64),
+}
+
+/// How a commit ended.
+pub(crate) struct Ended {
+    /// Whether the store says that it has the batch.
+    pub(crate) stored: Result<(), StoreError>,
+    /// The power is gone, perhaps just after the store said so.
+    pub(crate) power_cut: bool,
+}
+
+/// What was tried, and how it ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Tally {
+    /// Power cuts after which the store was opened again and compared.
+    pub crashes: u64,
+    /// Calls that failed, and disks that were full, in a commit.
+    pub errors: u64,
+    /// Single bits that were wrong, at rest or in a read.
+    pub bits: u64,
+    /// Those that changed nothing of what a start finds.
+    pub bits_harmless: u64,
+    /// Those after which the store does not open.
+    pub bits_noticed: u64,
+    /// Those that cut off the end of the write-ahead log, so that a start finds an earlier state.
+    pub bits_cut: u64,
+}
+
+impl Tally {
+    /// Adds what another run has seen.
+    pub fn add(&mut self, other: &Self) {
+        self.crashes = self.crashes.saturating_add(other.crashes);
+        self.errors = self.errors.saturating_add(other.errors);
+        self.bits = self.bits.saturating_add(other.bits);
+        self.bits_harmless = self.bits_harmless.saturating_add(other.bits_harmless);
+        self.bits_noticed = self.bits_noticed.saturating_add(other.bits_noticed);
+        self.bits_cut = self.bits_cut.saturating_add(other.bits_cut);
+    }
+}
+
+impl core::fmt::Display for Tally {
+    fn fmt(&self, to: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { crashes, errors, bits, bits_harmless, bits_noticed, bits_cut } = self;
+        write!(
+            to,
+            "{crashes} crashes, {errors} failed commits, {bits} wrong bits ({bits_harmless} harmless, {bits_noticed} noticed, {bits_cut} with an earlier state)"
+        )
+    }
+}
+
+/// The store on its disk.
+pub(crate) struct OnDisk {
+    disk: Disk,
+    wal_pages: u32,
+    open: Option<Open>,
+    /// Apart from the run's own, so that a run's commands do not depend on what its disk does.
+    chance: Chance,
+    moments: u64,
+    defect: Option<Defect>,
+    pub(crate) tally: Tally,
+}
+
+fn in_archive(error: StoreError) -> ArchiveError {
+    ArchiveError(error.to_string())
+}
+
+impl Archive for OnDisk {
+    fn payment(&self, id: PaymentId) -> Result<Option<Payment>, ArchiveError> {
+        self.reader()?.payment(id).map_err(in_archive)
+    }
+
+    fn funding(&self, id: TransferId) -> Result<Option<Funding>, ArchiveError> {
+        self.reader()?.funding(id).map_err(in_archive)
+    }
+
+    fn transfer(&self, number: u64) -> Result<Option<TransferRow>, ArchiveError> {
+        self.reader()?.transfer(number).map_err(in_archive)
+    }
+
+    fn transfer_id(&self, id: TransferId) -> Result<Option<IdUse>, ArchiveError> {
+        self.reader()?.transfer_id(id).map_err(in_archive)
+    }
+
+    fn burnt(&self, id: TransferId) -> Result<Option<Burnt>, ArchiveError> {
+        self.reader()?.burnt(id).map_err(in_archive)
+    }
+
+    fn ordered(&self, number: u64) -> Result<bool, ArchiveError> {
+        self.reader()?.ordered(number).map_err(in_archive)
+    }
+
+    fn reversed(&self, number: u64) -> Result<bool, ArchiveError> {
+        self.reader()?.reversed(number).map_err(in_archive)
+    }
+}
+
+impl OnDisk {
+    pub(crate) fn new(seed: u64, moments: u64, defect: Option<Defect>) -> Checked<Self> {
+        let mut chance = Chance::new(seed ^ 0x6469_736B);
+        let wal_pages = *chance.pick(&[4, 16, 64, 4_000]).unwrap_or(&64);
+        let (disk, tally) = (Disk::default(), Tally::default());
+        let mut fresh = Self { disk, wal_pages, open: None, chance, moments, defect, tally };
+        fresh.reopen()?;
+        match defect {
+            Some(Defect::DiskLies) => fresh.disk.lie_about_syncs_of(""),
+            Some(Defect::CommitsUnsynced) => fresh.disk.lie_about_syncs_of("-wal"),
+            _ => {}
+        }
+        Ok(fresh)
+    }
+
+    fn reader(&self) -> Result<&dyn BooksReader, ArchiveError> {
+        let closed = || ArchiveError("the store is closed".to_owned());
+        self.open.as_ref().map(|open| &*open.reader).ok_or_else(closed)
+    }
+
+    pub(crate) fn restored(&self) -> Checked<Restored> {
+        self.reader().map_err(broken)?.restore().map_err(broken)
+    }
+
+    /// A trouble for one of the next commits.
+    pub(crate) fn strike(&mut self) -> Strike {
+        let calls = self.chance.below(CALLS);
+        match self.chance.below(8) {
+            0 => Strike::Full(self.chance.below(20_000)),
+            1 | 2 => Strike::Fuse(Fuse { calls, trouble: Trouble::Error }),
+            _ => Strike::Fuse(Fuse { calls, trouble: Trouble::PowerCut }),
+        }
+    }
+
+    /// Stores a batch while the disk does what it is told to, or is watched.
+    pub(crate) fn commit(
+        &mut self,
+        changes: &Changes,
+        strike: Option<Strike>,
+        watched: bool,
+    ) -> Ended {
+        if watched && self.moments > 0 {
+            self.disk.record();
+        }
+        match strike {
+            Some(Strike::Fuse(fuse)) => self.disk.arm(Some(fuse)),
+            Some(Strike::Full(bytes)) => self.disk.leave_free(Some(bytes)),
+            None => {}
+        }
+        let split = self.defect == Some(Defect::BatchInTwo);
+        let cuts = matches!(strike, Some(Strike::Fuse(Fuse { trouble: Trouble::PowerCut, .. })));
+        let stored = match &mut self.open {
+            Some(open) if split => in_two(&mut *open.books, changes),
+            Some(open) => open.books.commit(changes),
+            None => Err(StoreError::Damaged { what: "store that is closed" }),
+        };
+        let power_cut = cuts && self.disk.has_struck();
+        self.disk.arm(None);
+        if stored.is_ok() {
+            self.disk.leave_free(None);
+        }
+        Ended { stored, power_cut }
+    }
+
+    /// As the writer comes back in the same process: when the store takes writes again.
+    pub(crate) fn come_back(&mut self) -> Checked {
+        self.tally.errors = self.tally.errors.saturating_add(1);
+        let Some(open) = &mut self.open else { return Err("the store is closed".to_owned()) };
+        // While the trouble lasts it may say no.
+        let _maybe = open.books.probe();
+        self.disk.leave_free(None);
+        open.books.probe().map_err(broken)?;
+        open.reader = open.books.reader().map_err(broken)?;
+        Ok(())
+    }
+
+    /// Puts the store in order, perhaps with a trouble; answers whether the machine still runs.
+    pub(crate) fn tidy(&mut self) -> bool {
+        if self.chance.one_in(2) {
+            let calls = self.chance.below(CALLS);
+            self.disk.arm(Some(Fuse { calls, trouble: Trouble::PowerCut }));
+        }
+        // A store that cannot be put in order stays as it is.
+        let _result = self.open.as_mut().map(|open| open.books.tidy());
+        self.disk.arm(None);
+        self.open.as_ref().is_some_and(|open| open.reader.leaf_count().is_ok())
+    }
+
+    /// The machine stops and starts again, perhaps several times before it is up.
+    pub(crate) fn crash(&mut self) -> Checked {
+        if !self.chance.one_in(4) {
+            // The power goes at once; else what is open ends as in a clean stop, and then it goes.
+            self.disk.arm(Some(Fuse { calls: 0, trouble: Trouble::PowerCut }));
+        }
+        self.open = None;
+        self.fall();
+        while self.chance.one_in(4) {
+            let calls = self.chance.below(CALLS);
+            self.disk.arm(Some(Fuse { calls, trouble: Trouble::PowerCut }));
+            drop(Open::at(&self.disk, self.wal_pages));
+            self.fall();
+        }
+        self.reopen()
+    }
+
+    fn fall(&mut self) {
+        self.disk.crash(&mut self.chance);
+        self.tally.crashes = self.tally.crashes.saturating_add(1);
+    }
+
+    fn reopen(&mut self) -> Checked {
+        self.open = None;
+        self.open = Some(Open::at(&self.disk, self.wal_pages).map_err(broken)?);
+        Ok(())
+    }
+
+    /// Cuts the power at moments of the commit that was watched, on copies of the disk: before it, or after it, and
+    /// after it as soon as the caller knows.
+    pub(crate) fn moments(&mut self, before: &Restored, after: &Restored) -> Checked {
+        if self.moments == 0 {
+            return Ok(());
+        }
+        let mut replay = self.disk.recorded();
+        let count = u64::try_from(replay.left()).unwrap_or(u64::MAX).saturating_add(1);
+        loop {
+            // The last moment always: the caller knows.
+            let is_last = replay.left() == 0;
+            if is_last || self.chance.below(count) < self.moments {
+                let crashed = replay.crashed(&mut self.chance);
+                let allowed: &[&Restored] = if is_last { &[after] } else { &[before, after] };
+                self.one_moment(&crashed, allowed)
+                    .map_err(|what| format!("{what}, {} changes before the end", replay.left()))?;
+            }
+            if !replay.step() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn one_moment(&mut self, disk: &Disk, allowed: &[&Restored]) -> Checked {
+        self.tally.crashes = self.tally.crashes.saturating_add(1);
+        if self.chance.one_in(8) {
+            // Again, while the store recovers.
+            let calls = self.chance.below(CALLS);
+            disk.arm(Some(Fuse { calls, trouble: Trouble::PowerCut }));
+            drop(Open::at(disk, self.wal_pages));
+            disk.crash(&mut self.chance);
+            self.tally.crashes = self.tally.crashes.saturating_add(1);
+        }
+        let found = Open::at(disk, self.wal_pages).and_then(|open| open.reader.restore());
+        one_of(&found.map_err(broken)?, allowed)
+    }
+
+    /// Whether a batch whose outcome is unknown is on the disk, when `rows` does not have it.
+    pub(crate) fn has(&self, changes: &Changes, rows: &Store, alarms: u64) -> Checked<bool> {
+        if differs(&self.restored()?, &rows.whole()?).is_some() {
+            return Ok(true);
+        }
+        let reader = self.reader().map_err(broken)?;
+        for payment in &changes.payments {
+            let known = rows.payment(payment.id()).map_err(broken)?;
+            if reader.payment(payment.id()).map_err(broken)? != known {
+                return Ok(true);
+            }
+        }
+        let found = reader.alarms(0, usize::MAX).map_err(broken)?.len();
+        Ok(u64::try_from(found).ok() != Some(alarms))
+    }
+
+    /// What `rows` has is what a restart finds; nothing else of a batch is there.
+    pub(crate) fn check(&self, rows: &Store, changes: &Changes) -> Checked {
+        one_of(&self.restored()?, &[&rows.whole()?])?;
+        self.check_batch(rows, changes)
+    }
+
+    /// What a batch wrote is there, or none of it, row by row.
+    fn check_batch(&self, rows: &Store, changes: &Changes) -> Checked {
+        let reader = self.reader().map_err(broken)?;
+        for payment in &changes.payments {
+            let id = payment.id();
+            let found = reader.payment(id).map_err(broken)?;
+            let known = rows.payment(id).map_err(broken)?;
+            ensure(found == known, || format!("{id} is another on the disk"))?;
+        }
+        for row in &changes.ledger.transfers {
+            let found = reader.transfer(row.number).map_err(broken)?;
+            let known = rows.transfer(row.number).map_err(broken)?;
+            ensure(found == known, || format!("transfer {} is another on the disk", row.number))?;
+        }
+        for (id, _) in &changes.fundings {
+            let found = reader.funding(*id).map_err(broken)?;
+            let known = rows.funding(*id).map_err(broken)?;
+            ensure(found == known, || format!("the funding {id} is another on the disk"))?;
+        }
+        Ok(())
+    }
+
+    /// Everything, row by row.
+    pub(crate) fn check_all(&self, rows: &Store) -> Checked {
+        let reader = self.reader().map_err(broken)?;
+        for payment in rows.all()? {
+            let found = reader.payment(payment.id()).map_err(broken)?;
+            ensure(found.as_ref() == Some(&payment), || {
+                format!("{} is another on the disk", payment.id())
+            })?;
+        }
+        for row in &rows.transfers {
+            let found = reader.transfer(row.number).map_err(broken)?;
+            let same = found.as_ref() == Some(row);
+            ensure(same, || format!("transfer {} is another on the disk", row.number))?;
+        }
+        let leaves = reader.leaves(0, usize::MAX).map_err(broken)?;
+        let same = leaves.iter().eq(rows.leaves.iter().map(|row| &row.leaf));
+        ensure(same, || "the leaves are others on the disk".to_owned())
+    }
+}
+
+/// A planted defect: the batch is stored in two transactions.
+fn in_two(books: &mut dyn Books, changes: &Changes) -> Result<(), StoreError> {
+    books.commit(&Changes { ledger: Arc::clone(&changes.ledger), ..Changes::default() })?;
+    books.commit(&Changes {
+        people: changes.people.clone(),
+        devices: changes.devices.clone(),
+        codes: changes.codes.clone(),
+        owners: changes.owners.clone(),
+        chains: changes.chains.clone(),
+        payments: changes.payments.clone(),
+        leaves: changes.leaves.clone(),
+        ledger: Arc::default(),
+        rail: changes.rail.clone(),
+        fundings: changes.fundings.clone(),
+        alarms: changes.alarms.clone(),
+        burnt: changes.burnt.clone(),
+        reversals: changes.reversals.clone(),
+        order_batches: changes.order_batches.clone(),
+        events: changes.events.clone(),
+    })
+}
+
+fn one_of(found: &Restored, allowed: &[&Restored]) -> Checked {
+    let mut what = String::new();
+    for wanted in allowed {
+        match differs(found, wanted) {
+            None => return Ok(()),
+            Some(part) => what = format!("{what} {part}"),
+        }
+    }
+    Err(format!("after a crash the store holds a mixture or another state: differs in{what}"))
+}
+
+/// In what two states differ.
+pub(crate) fn differs(found: &Restored, wanted: &Restored) -> Option<&'static str> {
+    let by_id = |state: &Restored| {
+        let mut waiting: Vec<Payment> = state.waiting.clone();
+        waiting.sort_by_key(Payment::id);
+        waiting
+    };
+    let (a, b) = (&found.registry, &wanted.registry);
+    let registry = a.people == b.people
+        && a.devices == b.devices
+        && a.codes == b.codes
+        && a.chains == b.chains
+        && a.by_cose == b.by_cose
+        && a.by_jwk == b.by_jwk;
+    match () {
+        () if found.ledger != wanted.ledger => Some("the ledger"),
+        () if found.leaves != wanted.leaves => Some("the leaves"),
+        () if found.events != wanted.events => Some("the events"),
+        () if found.newest_payment != wanted.newest_payment => Some("the newest payment"),
+        () if found.newest_transfer != wanted.newest_transfer => Some("the newest transfer"),
+        () if !registry => Some("the registry"),
+        () if by_id(found) != by_id(wanted) => Some("the waiting payments"),
+        () => None,
+    }
+}
