@@ -17,6 +17,7 @@ fn mirror(statement: &PartnerStatement) -> LedgerExtract {
         asset: statement.asset,
         opening: Balance::ZERO,
         closing: Balance::ZERO,
+        knows_payments: false,
         lines: Vec::new(),
     };
     for (number, line) in (1..).zip(statement.lines.iter().step_by(2)) {

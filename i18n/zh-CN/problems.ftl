@@ -96,3 +96,7 @@ problem-self_custodial = 只有持有人可以操作
     .detail = 该账户由持有人自行保管：只有持有人可以动用或停用其中的资金。
 problem-ledger_refused = 账本拒绝
     .detail = 账本不允许此转账或变更；reason 字段说明原因。
+problem-bad_partner_statement = 合作方对账单无法使用
+    .detail = 未能与账本对账：{ $why }。
+problem-unknown_account_set = 没有这个账户组
+    .detail = 没有此标识的账户组。请先建立。

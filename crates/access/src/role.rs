@@ -106,6 +106,8 @@ actions! {
     Unfreeze "unfreeze" OperatorOther;
     /// Change an account's limits (its holder).
     SetLimits "set_limits" OperatorOther;
+    /// Close an account for ever (its holder).
+    CloseAccount "close_account" OperatorOther;
     /// Credit an account from outside (its holder).
     Fund "fund" OperatorOther;
     /// Release or reject a held payment (its payer).
@@ -122,6 +124,14 @@ actions! {
     ReadAlarms "read_alarms" OperatorAlone;
     /// Report what an outside rail did with a transfer.
     ReportRail "report_rail" OperatorAlone;
+    /// Order transfers between accounts that are nobody's.
+    Order "order" OperatorAlone;
+    /// Read all that happens.
+    ReadChanges "read_changes" OperatorAlone;
+    /// Make, change and read sets of accounts.
+    ManageSets "manage_sets" OperatorAlone;
+    /// Set a partner's statement against the ledger.
+    Reconcile "reconcile" OperatorAlone;
 }
 
 /// The session's role does not allow the action on this owner's things.
@@ -185,6 +195,7 @@ mod tests {
         (Action::Freeze, "--- yy-"),
         (Action::Unfreeze, "--- -y-"),
         (Action::SetLimits, "--- -y-"),
+        (Action::CloseAccount, "--- -y-"),
         (Action::Fund, "--- -y-"),
         (Action::DecideHold, "--- -y-"),
         (Action::Reverse, "--- -y-"),
@@ -193,6 +204,10 @@ mod tests {
         (Action::ReadHolds, "--- yyy"),
         (Action::ReadAlarms, "--- yyy"),
         (Action::ReportRail, "--- yyy"),
+        (Action::Order, "--- yyy"),
+        (Action::ReadChanges, "--- yyy"),
+        (Action::ManageSets, "--- yyy"),
+        (Action::Reconcile, "--- yyy"),
     ];
 
     #[test]

@@ -20,4 +20,4 @@ pub use payment::{
     Accepted, Booked, Cause, Cleared, Compensated, Entry, Intake, Payment, Rail, Refused,
     Reversing, Screened, Settled, Stamped, Status, Waiting,
 };
-pub use step::{Seen, Step, StepError, step};
+pub use step::{Seen, Step, StepError, step, timeless_transfers};

@@ -1,7 +1,7 @@
 //! What every handler shares.
 
 use crate::limits::{Limits, RateLimits};
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 use crate::telemetry::HttpMeter;
 use crate::text::Language;
 use axum::extract::FromRequestParts;
@@ -10,7 +10,7 @@ use axum::http::request::Parts;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tpw_access::{HttpUrl, ReplayCache, Throttle};
 use tpw_crypto::{CryptoError, Entropy, PublicKey};
 use tpw_engines::Engine;
@@ -28,6 +28,7 @@ pub(crate) struct App {
     pub(crate) limits: Limits,
     pub(crate) rates: RateLimits,
     pub(crate) in_flight: Semaphore,
+    batches: Semaphore,
     pub(crate) meter: HttpMeter,
     /// Used proofs of enrolled devices: strangers cannot fill it.
     replays: Mutex<ReplayCache>,
@@ -60,6 +61,7 @@ impl App {
             token_key,
             rates: RateLimits::new(&limits),
             in_flight: Semaphore::new(limits.requests),
+            batches: Semaphore::new(limits.batches),
             limits,
             meter,
             replays: Mutex::new(ReplayCache::new(ReplayCache::CAPACITY, now)),
@@ -84,6 +86,11 @@ impl App {
         let known =
             asked.and_then(|asked| self.origins.iter().find(|o| o.origin() == asked.origin()));
         known.or_else(|| self.origins.first())
+    }
+
+    /// A place among the few large requests that are carried out at once; without one, the caller is to come back.
+    pub(crate) fn batch_turn(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        self.batches.try_acquire().map_err(|_full| Problem::new(Code::Busy))
     }
 
     pub(crate) fn replays(&self) -> MutexGuard<'_, ReplayCache> {

@@ -6,6 +6,7 @@ use tpw_access::{DpopError, JoseError, ReplayError, TokenError};
 use tpw_core::CodecError;
 use tpw_flow::{Rejection, RejectionClass};
 use tpw_ledger::LedgerError;
+use tpw_ledger::reconcile::ReconcileError;
 use tpw_proof::ProofError;
 
 /// What is wrong with a member or a header.
@@ -15,7 +16,7 @@ pub enum ValueFault {
     Name,
     /// A caller opens no account of this kind here.
     AccountKind,
-    /// An account at a clearing partner has an owner, or another one has none.
+    /// An account at a clearing partner or of the operator has an owner, or another one has none.
     Owner,
     /// The amount is zero.
     Zero,
@@ -25,6 +26,8 @@ pub enum ValueFault {
     Count(usize),
     /// It is no transfer's id.
     TransferId,
+    /// It is none of the codes that are known.
+    Code,
 }
 
 impl ValueFault {
@@ -37,6 +40,7 @@ impl ValueFault {
             Self::TooMany(_) => "too_many",
             Self::Count(_) => "count",
             Self::TransferId => "transfer_id",
+            Self::Code => "code",
         }
     }
 }
@@ -54,6 +58,10 @@ pub enum QueryFault {
     ReceiptKind,
     /// It is no page of this statement.
     Page,
+    /// It is no place in the sequence of changes.
+    Cursor,
+    /// It is not there.
+    Missing,
     /// It has not the form of its kind; what the kind says of it.
     Form(String),
 }
@@ -66,6 +74,8 @@ impl QueryFault {
             Self::Range(_) => "range",
             Self::ReceiptKind => "receipt_kind",
             Self::Page => "page",
+            Self::Cursor => "cursor",
+            Self::Missing => "missing",
             Self::Form(_) => "form",
         }
     }
@@ -138,7 +148,7 @@ impl From<Rejection> for Problem {
     }
 }
 
-/// The ledger's refusals that an operator can meet; the others are those of payments, which have codes of their own.
+/// The ledger's refusals that an operator can meet; the others are those of payments and orders, which have codes of their own.
 fn of_ledger(problem: Problem, error: &LedgerError) -> Problem {
     let key = match error {
         LedgerError::AccountExists(_) => "account_exists",
@@ -149,6 +159,9 @@ fn of_ledger(problem: Problem, error: &LedgerError) -> Problem {
         LedgerError::ZeroAmount => "zero_amount",
         LedgerError::PayerFrozen => "payer_frozen",
         LedgerError::PayeeFrozen => "payee_frozen",
+        LedgerError::PayerClosed | LedgerError::PayeeClosed | LedgerError::AccountClosed(_) => {
+            "account_closed"
+        }
         LedgerError::InsufficientFunds { available, needed } => {
             let problem = problem.because("insufficient_funds");
             return problem.with("needed", needed).with("available", available);
@@ -156,12 +169,36 @@ fn of_ledger(problem: Problem, error: &LedgerError) -> Problem {
         LedgerError::LimitExceeded { max, .. } => {
             return problem.because("limit_exceeded").with("most", max);
         }
+        LedgerError::BalanceNotZero { balance } => {
+            return problem.because("balance_not_zero").with("balance", balance);
+        }
         LedgerError::Overflow => "overflow",
         LedgerError::AlreadyFrozen => "already_frozen",
         LedgerError::NotFrozen => "not_frozen",
+        LedgerError::HoldsOpen => "holds_open",
+        LedgerError::VelocityCount(_) => "velocity_count",
+        LedgerError::VelocityWindow => "velocity_window",
+        LedgerError::VelocityUnlimited => "velocity_unlimited",
+        LedgerError::WatchEmpty => "watch_empty",
+        LedgerError::WatchThresholds => "watch_thresholds",
+        LedgerError::NotWatched => "not_watched",
+        LedgerError::SetExists(_) => "set_exists",
+        LedgerError::UnknownSet(_) => "unknown_set",
+        LedgerError::SetAssetMismatch => "set_asset",
+        LedgerError::SetCycle => "set_cycle",
+        LedgerError::SetTooDeep => "set_too_deep",
+        LedgerError::AlreadyMember => "already_member",
+        LedgerError::NotMember => "not_member",
         other => return problem.because("other").with("why", other),
     };
     problem.because(key)
+}
+
+impl From<ReconcileError> for Problem {
+    fn from(error: ReconcileError) -> Self {
+        let problem = Self::new(Code::BadPartnerStatement).reason(error.code());
+        problem.with("why", error)
+    }
 }
 
 impl From<ProofError> for Problem {

@@ -44,6 +44,10 @@ pub struct Limits {
     pub body_bytes: usize,
     /// The largest body of a batch of people, in bytes.
     pub batch_bytes: usize,
+    /// The largest body of a batch of payments or orders, in bytes.
+    pub orders_bytes: usize,
+    /// The largest statement of a partner, in bytes.
+    pub partner_bytes: usize,
     /// The largest time-stamp request, in bytes.
     pub tsa_bytes: usize,
     /// The largest head of a request (line and fields), in bytes.
@@ -61,6 +65,8 @@ pub struct Limits {
     pub drain_time: Duration,
     /// Requests at once.
     pub requests: usize,
+    /// Batches and reconciliations at once.
+    pub batches: usize,
     /// Connections at once.
     pub connections: usize,
     /// All requests of one address.
@@ -80,6 +86,8 @@ impl Limits {
         Self {
             body_bytes: 16 * 1024,
             batch_bytes: 1024 * 1024,
+            orders_bytes: 16 * 1024 * 1024,
+            partner_bytes: 16 * 1024 * 1024,
             tsa_bytes: 4 * 1024,
             head_bytes: 16 * 1024,
             head_time: Duration::from_secs(10),
@@ -88,6 +96,7 @@ impl Limits {
             handshake_time: Duration::from_secs(5),
             drain_time: Duration::from_secs(10),
             requests: 8_192,
+            batches: 4,
             connections: 4_096,
             per_address: Rate::new(5_000, 10_000),
             per_device: Rate::new(100, 1_000),

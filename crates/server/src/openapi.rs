@@ -15,28 +15,50 @@ pub const VERSION: &str = "2026-11-22";
 #[derive(OpenApi)]
 #[openapi(components(schemas(
     wire::Account,
+    wire::AccountGuards,
     wire::AccountKind,
+    wire::AccountLimits,
     wire::AccountList,
+    wire::AccountSet,
     wire::Alarm,
     wire::AlarmList,
     wire::Approval,
     wire::Cause,
     wire::ChainHead,
+    wire::Change,
+    wire::ChangeList,
     wire::Checkpoint,
     wire::Compensation,
+    wire::Condition,
+    wire::Crossing,
+    wire::CrossingList,
     wire::Decision,
     wire::Device,
     wire::Enrol,
     wire::Enrolled,
+    wire::Freeze,
     wire::Fund,
     wire::Health,
     wire::IssuedCode,
+    wire::LedgerLine,
+    wire::Leg,
     wire::NewAccount,
+    wire::NewAccountSet,
     wire::NewPerson,
     wire::OpenAccount,
+    wire::Order,
+    wire::OrderBatch,
+    wire::OrderOutcome,
+    wire::OrderOutcomes,
+    wire::Ordered,
+    wire::PartnerLine,
+    wire::PastBalance,
     wire::Pay,
     wire::Payment,
+    wire::PaymentBatch,
     wire::PaymentList,
+    wire::PaymentOutcome,
+    wire::PaymentOutcomes,
     wire::PaymentStatus,
     wire::PeopleAdded,
     wire::PeopleBatch,
@@ -49,6 +71,11 @@ pub const VERSION: &str = "2026-11-22";
     wire::RailList,
     wire::RailState,
     wire::Reason,
+    wire::ReconciledLines,
+    wire::ReconciledTotal,
+    wire::Reconciliation,
+    wire::ReconciliationList,
+    wire::ReconciliationProof,
     wire::Refusal,
     wire::Retry,
     wire::Statement,
@@ -57,7 +84,11 @@ pub const VERSION: &str = "2026-11-22";
     wire::Token,
     wire::Transfer,
     wire::TreeHead,
+    wire::VelocityLimit,
+    wire::VelocityLimits,
+    wire::VelocityUse,
     wire::Verdict,
+    wire::Watch,
 )))]
 struct Schemas;
 
@@ -123,11 +154,22 @@ operations! {
     Delete "/v1/devices/{id}" "devices" "revoke_device" Holder (None) => 200 Json("Device"), [] "Revoke a device.";
     Post "/v1/tokens" "devices" "issue_token" Device (None) => 200 Json("Token"), [] "Get an access token for an enrolled device.";
     Get "/v1/accounts" "accounts" "list_accounts" Holder (None) => 200 Json("AccountList"), [("person", "whose; an operator may name anybody")] "List accounts.";
-    Post "/v1/accounts" "accounts" "open_account" Operator (Some("OpenAccount")) => 201 Json("Account"), [] "Open an account for a person, or at a clearing partner.";
+    Post "/v1/accounts" "accounts" "open_account" Operator (Some("OpenAccount")) => 201 Json("Account"), [] "Open an account for a person, at a clearing partner, or of the operator's own.";
     Get "/v1/accounts/{id}" "accounts" "read_account" Holder (None) => 200 Json("Account"), [] "Read an account with its balance.";
     Post "/v1/accounts/{id}:fund" "accounts" "fund_account" Operator (Some("Fund")) => 200 Json("Account"), [] "Bring money in. The same amount under the same key again moves nothing; another one answers 409.";
-    Post "/v1/accounts/{id}:freeze" "accounts" "freeze_account" Operator (None) => 200 Json("Account"), [] "Freeze an account.";
-    Post "/v1/accounts/{id}:unfreeze" "accounts" "unfreeze_account" Operator (None) => 200 Json("Account"), [] "Lift the operator's freeze.";
+    Post "/v1/accounts/{id}:freeze" "accounts" "freeze_account" Operator (Some("Freeze")) => 200 Json("Account"), [] "Freeze an account; each reason is lifted by itself. The body may be left out.";
+    Post "/v1/accounts/{id}:unfreeze" "accounts" "unfreeze_account" Operator (Some("Freeze")) => 200 Json("Account"), [] "Lift one reason of a freeze, the operator's own if none is named. The body may be left out.";
+    Post "/v1/accounts/{id}:close" "accounts" "close_account" Operator (None) => 200 Json("Account"), [] "Close an empty account for ever.";
+    Get "/v1/accounts/{id}/balance" "accounts" "read_balance" Holder (None) => 200 Json("PastBalance"), [("at", "a time of the past; now when absent")] "Read what an account had at a time, by booking and by value date.";
+    Get "/v1/accounts/{id}/guards" "accounts" "read_guards" Holder (None) => 200 Json("AccountGuards"), [] "Read an account's limits, velocity limits and watch.";
+    Put "/v1/accounts/{id}/limits" "accounts" "set_limits" Operator (Some("AccountLimits")) => 200 Json("AccountGuards"), [] "Replace an account's limits.";
+    Put "/v1/accounts/{id}/velocities" "accounts" "set_velocities" Operator (Some("VelocityLimits")) => 200 Json("AccountGuards"), [] "Replace an account's velocity limits.";
+    Put "/v1/accounts/{id}/watch" "accounts" "watch_account" Operator (Some("Watch")) => 200 Json("AccountGuards"), [] "Watch an account's balance.";
+    Delete "/v1/accounts/{id}/watch" "accounts" "unwatch_account" Operator (None) => 200 Json("AccountGuards"), [] "Watch it no longer.";
+    Get "/v1/account_sets/{id}" "accounts" "read_account_set" Operator (None) => 200 Json("AccountSet"), [] "Read a set of accounts with the sums of all that belong to it.";
+    Put "/v1/account_sets/{id}" "accounts" "make_account_set" Operator (Some("NewAccountSet")) => 201 Json("AccountSet"), [] "Make a set of accounts. The same set once more answers 200.";
+    Put "/v1/account_sets/{id}/members/{member}" "accounts" "join_account_set" Operator (None) => 200 Json("AccountSet"), [] "Add an account or a set to a set.";
+    Delete "/v1/account_sets/{id}/members/{member}" "accounts" "leave_account_set" Operator (None) => 200 Json("AccountSet"), [] "Remove a member from a set.";
     Get "/v1/accounts/{id}/statement" "accounts" "read_statement" Holder (None) => 200 Json("Statement"), [("limit", "1 to 250"), ("page_token", "of the page before")] "Read a statement whose chain proves it complete; the newest page first.";
     Get "/v1/accounts/{id}/chain" "accounts" "read_chain" Holder (None) => 200 Json("ChainHead"), [("device", "the caller's own when absent")] "Read how far a device's signature chain on the account has come.";
     Post "/v1/payments" "payments" "pay" Signer (Some("Pay")) => 201 Json("Payment"), [] "Make a payment. A repeat answers 200 with the stored outcome; a refused payment answers 403 and one that waits for step-up 401, each with the payment in the problem. With the receipt's media type in `Accept` a booked payment answers with the receipt file alone.";
@@ -139,6 +181,11 @@ operations! {
     Post "/v1/payments/{id}:recall" "operations" "recall_payment" Operator (None) => 200 Json("Payment"), [] "Undo a booked payment.";
     Post "/v1/payments/{id}:rail-confirm" "operations" "confirm_rail" Operator (None) => 200 Json("Payment"), [] "The clearing partner confirmed it.";
     Post "/v1/payments/{id}:rail-return" "operations" "return_rail" Operator (None) => 200 Json("Payment"), [] "The clearing partner returned it.";
+    Post "/v1/payments:batch" "payments" "pay_batch" Anyone (Some("PaymentBatch")) => 200 Json("PaymentOutcomes"), [] "Make up to 8190 payments, each on its own and in this order; each signed intent is its own proof and its own key. Receipts are fetched afterwards.";
+    Post "/v1/transfers:batch" "operations" "order_transfers" Operator (Some("OrderBatch")) => 200 Json("OrderOutcomes"), [] "Carry out up to 8190 orders, each on its own. The same order under the same id again does nothing.";
+    Get "/v1/changes" "operations" "list_changes" Operator (None) => 200 Json("ChangeList"), [("after", "the cursor of the last change seen; the beginning when absent"), ("limit", "1 to 1000")] "Read all that happened, in order: nothing is left out and nothing comes twice.";
+    Get "/v1/crossings" "operations" "list_crossings" Operator (None) => 200 Json("CrossingList"), [("after", "the place of the last crossing seen"), ("limit", "1 to 250")] "Read when watched balances crossed a threshold.";
+    Post "/v1/reconciliations" "operations" "reconcile" Operator (None) => 200 Json("ReconciliationList"), [("account", "the account here; needed"), ("partner_account", "the account there, if the file has several"), ("from", "the first day of a CSV file"), ("to", "its last day"), ("window_days", "0 to 31; 2 when absent"), ("zone", "where the partner's day begins, such as +08:00; UTC when absent"), ("sides", "`same` or `mirrored`; by the account's kind when absent"), ("show", "`open` (default) or `all`")] "Set a partner's statement, camt.053 or CSV, against the ledger. It changes nothing.";
     Get "/v1/holds" "operations" "list_holds" Operator (None) => 200 Json("PaymentList"), [] "List payments that wait.";
     Get "/v1/rail" "operations" "list_rail" Operator (None) => 200 Json("RailList"), [] "List open instructions to clearing partners.";
     Get "/v1/alarms" "operations" "list_alarms" Operator (None) => 200 Json("AlarmList"), [("after", "the number of the last alarm seen"), ("limit", "1 to 250")] "List alarms.";
@@ -206,6 +253,15 @@ fn body_of(operation: &Operation) -> Option<utoipa::openapi::request_body::Reque
     if operation.id == "stamp" {
         let content = ContentBuilder::new().schema(Some(text_schema())).build();
         return Some(body.content("application/timestamp-query", content).build());
+    }
+    if operation.id == "reconcile" {
+        let content = || ContentBuilder::new().schema(Some(text_schema())).build();
+        return Some(
+            body.content("application/xml", content()).content("text/csv", content()).build(),
+        );
+    }
+    if operation.takes == Some("Freeze") {
+        body = body.required(Some(Required::False));
     }
     let json = ContentBuilder::new().schema(Some(schema_ref(operation.takes?))).build();
     body = body.content("application/json", json);

@@ -143,6 +143,10 @@ problems! {
     UnknownAsset "unknown_asset" UNPROCESSABLE_ENTITY Never;
     /// Only its holder can.
     SelfCustodial "self_custodial" FORBIDDEN Never;
+    /// The file is no statement of a partner that can be set against the account.
+    BadPartnerStatement "bad_partner_statement" UNPROCESSABLE_ENTITY Never;
+    /// No such set of accounts.
+    UnknownAccountSet "unknown_account_set" NOT_FOUND Never;
     /// The ledger says no.
     LedgerRefused "ledger_refused" UNPROCESSABLE_ENTITY Never;
 }

@@ -61,15 +61,17 @@ fn thousandths(weight: f32) -> u16 {
     (weight * 1000.0) as u16
 }
 
-const ENGLISH: [&str; 4] = [
+const ENGLISH: [&str; 5] = [
     include_str!("../../../i18n/en/details.ftl"),
+    include_str!("../../../i18n/en/orders.ftl"),
     include_str!("../../../i18n/en/problems.ftl"),
     include_str!("../../../i18n/en/reasons.ftl"),
     include_str!("../../../i18n/en/refusals.ftl"),
 ];
 
-const CHINESE: [&str; 4] = [
+const CHINESE: [&str; 5] = [
     include_str!("../../../i18n/zh-CN/details.ftl"),
+    include_str!("../../../i18n/zh-CN/orders.ftl"),
     include_str!("../../../i18n/zh-CN/problems.ftl"),
     include_str!("../../../i18n/zh-CN/reasons.ftl"),
     include_str!("../../../i18n/zh-CN/refusals.ftl"),
@@ -135,6 +137,12 @@ pub fn refusal(language: Language, code: Refusal) -> String {
     say(language, &format!("refusal-{code}"), None, &[]).unwrap_or_else(|| code.code().to_owned())
 }
 
+/// Why an order was refused or rejected, in words; the code itself for want of them.
+#[must_use]
+pub(crate) fn order(language: Language, code: &str, args: &[(&'static str, String)]) -> String {
+    say(language, &format!("order-{code}"), None, args).unwrap_or_else(|| code.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,6 +171,12 @@ mod tests {
             }
             for code in Refusal::ALL {
                 assert_ne!(refusal(language, *code), code.code());
+            }
+            for code in tpw_flow::OrderRefusal::ALL {
+                assert_ne!(order(language, code.code(), &[]), code.code());
+            }
+            for code in ["exists_with_different", "leg_id_used", "from_future"] {
+                assert_ne!(order(language, code, &[]), code);
             }
         }
     }

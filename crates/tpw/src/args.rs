@@ -253,6 +253,130 @@ pub(crate) enum OpsCommand {
         #[arg(long, default_value_t = 0)]
         after: u64,
     },
+    Reconcile(Reconcile),
+    Transfers {
+        #[arg(value_name = "FILE")]
+        orders: PathBuf,
+    },
+    Changes {
+        #[arg(long = "since", value_name = "CURSOR")]
+        since: Option<String>,
+        #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        limit: u16,
+    },
+    Crossings {
+        #[arg(long = "after", value_name = "AFTER", default_value_t = 0)]
+        crossing: u64,
+    },
+    Balance {
+        #[arg(value_name = "ACCOUNT")]
+        account: String,
+        #[arg(long, value_name = "TIME")]
+        at: Option<String>,
+    },
+    Close {
+        #[arg(value_name = "ACCOUNT")]
+        account: String,
+    },
+    Limits(LimitArgs),
+    Watch(WatchArgs),
+    #[command(subcommand)]
+    Set(AccountSets),
+}
+
+/// A partner's statement and how to read it.
+#[derive(Args)]
+pub(crate) struct Reconcile {
+    #[arg(value_name = "FILE")]
+    pub(crate) statement: PathBuf,
+    #[arg(long = "account", value_name = "ACCOUNT")]
+    pub(crate) ours: String,
+    #[arg(long, value_name = "ACCOUNT")]
+    pub(crate) partner_account: Option<String>,
+    #[arg(long = "from", value_name = "DAY", requires = "last_day")]
+    pub(crate) first_day: Option<String>,
+    #[arg(long = "to", value_name = "DAY", requires = "first_day")]
+    pub(crate) last_day: Option<String>,
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u8).range(0..=31))]
+    pub(crate) window: Option<u8>,
+    #[arg(long, value_name = "OFFSET", allow_hyphen_values = true)]
+    pub(crate) zone: Option<String>,
+    #[arg(long, value_enum)]
+    pub(crate) sides: Option<Sides>,
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+/// How a partner counts.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Sides {
+    Same,
+    Mirrored,
+}
+
+/// Limits of an account; without one, they are shown.
+#[derive(Args)]
+pub(crate) struct LimitArgs {
+    #[arg(value_name = "ACCOUNT")]
+    pub(crate) account: String,
+    #[arg(long, value_name = "AMOUNT")]
+    pub(crate) debit_max: Option<String>,
+    #[arg(long, value_name = "AMOUNT")]
+    pub(crate) balance_max: Option<String>,
+    #[arg(long = "velocity", value_name = "TIME:AMOUNT[:COUNT]")]
+    pub(crate) velocities: Vec<String>,
+    #[arg(long, conflicts_with_all = ["debit_max", "balance_max", "velocities"])]
+    pub(crate) lift: bool,
+}
+
+/// A watch of an account; without one, it is shown.
+#[derive(Args)]
+pub(crate) struct WatchArgs {
+    #[arg(value_name = "ACCOUNT")]
+    pub(crate) account: String,
+    #[arg(long, value_enum, default_value = "hot")]
+    pub(crate) tier: WatchTier,
+    #[arg(long, value_name = "AMOUNT")]
+    pub(crate) below: Option<String>,
+    #[arg(long, value_name = "AMOUNT")]
+    pub(crate) above: Option<String>,
+    #[arg(long)]
+    pub(crate) freeze: bool,
+    #[arg(long, conflicts_with_all = ["below", "above", "freeze"])]
+    pub(crate) stop: bool,
+}
+
+/// How a watched wallet is kept.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub(crate) enum WatchTier {
+    Hot,
+    Cold,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum AccountSets {
+    Make {
+        #[arg(value_name = "ASSET")]
+        asset: String,
+        #[arg(long = "set", value_name = "SET")]
+        set: Option<String>,
+    },
+    Show {
+        #[arg(value_name = "SET")]
+        set: String,
+    },
+    Join {
+        #[arg(value_name = "SET")]
+        set: String,
+        #[arg(value_name = "MEMBER")]
+        member: String,
+    },
+    Leave {
+        #[arg(value_name = "SET")]
+        set: String,
+        #[arg(value_name = "MEMBER")]
+        member: String,
+    },
 }
 
 #[derive(Subcommand)]

@@ -104,6 +104,18 @@ const CODES: &[Codes] = &[
         key: |code| format!("refusal-{code}"),
     },
     Codes {
+        source: "crates/flow/src/order.rs",
+        behind: "\n    OrderRefusal: u8 {",
+        texts: "orders.ftl",
+        key: |code| format!("order-{code}"),
+    },
+    Codes {
+        source: "crates/ledger/src/reconcile/outcome.rs",
+        behind: "\n    OutcomeKind: u8 {",
+        texts: "cli.ftl",
+        key: |code| format!("reconcile-{}", code.replace('_', "-")),
+    },
+    Codes {
         source: "crates/server/src/problem.rs",
         behind: "\nproblems! {",
         texts: "problems.ftl",

@@ -70,10 +70,39 @@ impl Engine {
     /// # Errors
     /// As [`Engine::pay`].
     pub async fn submit(&self, statement: Verified<Intent>) -> Result<Paid, PayError> {
+        self.decide(self.submission(statement)?).await
+    }
+
+    /// Takes payments whose signatures were checked, in their order, in one commit. Their receipts can be read when it answers.
+    ///
+    /// # Errors
+    /// [`PayError`] for all of them; what became of each is in the answer.
+    pub async fn submit_all(
+        &self,
+        statements: Vec<Verified<Intent>>,
+    ) -> Result<Vec<Result<(Arc<Payment>, Repeated), Rejection>>, PayError> {
+        let mut commands = Vec::with_capacity(statements.len());
+        for statement in statements {
+            commands.push(self.submission(statement)?);
+        }
+        if commands.is_empty() {
+            return Ok(Vec::new());
+        }
+        let outcomes = self.send(commands, When::Proven).await?.outcomes.into_iter();
+        let taken = outcomes.map(|outcome| match outcome {
+            Ok(Answer::Payment(payment)) => Ok(Ok((payment, Repeated::No))),
+            Ok(Answer::Repeated(payment)) => Ok(Ok((payment, Repeated::Yes))),
+            Err(rejection) => Ok(Err(rejection)),
+            Ok(_) => Err(PayError::Stopped("the writer gave no payment".to_owned())),
+        });
+        taken.collect()
+    }
+
+    fn submission(&self, statement: Verified<Intent>) -> Result<Command, PayError> {
         let seen = self.seen(statement.value().seen)?;
         let mut salt = [0_u8; 32];
         OsEntropy.fill(&mut salt).map_err(|error| PayError::Stopped(error.to_string()))?;
-        self.decide(Command::Submit(Box::new(Submission { statement, seen, salt }))).await
+        Ok(Command::Submit(Box::new(Submission { statement, seen, salt })))
     }
 
     /// Takes a fresh signature for a payment that waits for one.

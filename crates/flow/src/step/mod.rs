@@ -113,6 +113,10 @@ pub(crate) enum TransferStep {
 /// The id of a transfer follows from the payment and the step, so that doing it again is the same
 /// transfer.
 pub(crate) fn transfer_id(payment: PaymentId, step: TransferStep, now: Instant) -> TransferId {
+    TransferId::new(now.unix_ms(), own_bytes(payment, step))
+}
+
+fn own_bytes(payment: PaymentId, step: TransferStep) -> [u8; 10] {
     let name: &[u8] = match step {
         TransferStep::Hold => b"hold",
         TransferStep::Settle => b"settle",
@@ -124,7 +128,15 @@ pub(crate) fn transfer_id(payment: PaymentId, step: TransferStep, now: Instant) 
     for (slot, byte) in random.iter_mut().zip(digest) {
         *slot = byte;
     }
-    TransferId::new(now.unix_ms(), random)
+    random
+}
+
+/// The transfers that can move a payment's money, as their ids would be had they been made at the beginning of 1970: all but the time in
+/// them follows from the payment. Whoever has a transfer can tell by it whether it belongs to a payment, without a search.
+#[must_use]
+pub fn timeless_transfers(payment: PaymentId) -> [TransferId; 2] {
+    [TransferStep::Settle, TransferStep::Reverse]
+        .map(|step| TransferId::new(0, own_bytes(payment, step)))
 }
 
 /// The salt of the compensation's entry, from the payment's own.

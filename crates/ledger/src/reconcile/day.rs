@@ -23,6 +23,21 @@ impl Day {
         Self(u32::try_from(local.div_euclid(DAY_MS)).unwrap_or(u32::MAX))
     }
 
+    /// The first instant of the day on the partner's calendar, at least 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub fn start(self, zone: Zone) -> Instant {
+        let shift = u64::from(zone.0.unsigned_abs()).saturating_mul(60_000);
+        let ms = u64::from(self.0).saturating_mul(DAY_MS);
+        let ms = if zone.0 < 0 { ms.saturating_add(shift) } else { ms.saturating_sub(shift) };
+        Instant::from_unix_ms(ms).unwrap_or(Instant::MAX)
+    }
+
+    /// The day so many days before it, at least 1970-01-01.
+    #[must_use]
+    pub const fn earlier(self, days: u32) -> Self {
+        Self(self.0.saturating_sub(days))
+    }
+
     /// How many days lie between the two.
     #[must_use]
     pub const fn distance(self, other: Self) -> u32 {
@@ -195,6 +210,8 @@ mod tests {
         assert_eq!(in_zone("Z"), "2026-11-22");
         assert_eq!(in_zone("+08:00"), "2026-11-23");
         assert_eq!(in_zone("-12:00"), "2026-11-22");
+        let start = "2026-11-23".parse::<Day>().unwrap().start("+08:00".parse().unwrap());
+        assert_eq!(start.to_string(), "2026-11-22T16:00:00.000Z");
         for bad in ["", "8", "+8:00", "+15:00", "-12:01", "+08:60", "08:00"] {
             assert!(bad.parse::<Zone>().is_err(), "{bad}");
         }

@@ -1,7 +1,9 @@
 //! The two sides of a reconciliation: the partner's statement and the ledger's extract.
 
+use super::reference::{Key, of_partner};
 use super::{Day, Period};
 use crate::{Balance, Side, TransferRow};
+use std::collections::BTreeSet;
 use tpw_core::{AccountId, Amount, Asset, Instant, PaymentId, TransferId};
 
 /// The most lines of one side.
@@ -118,6 +120,16 @@ pub struct PartnerStatement {
     pub lines: Vec<PartnerLine>,
 }
 
+impl PartnerStatement {
+    /// Every id that a line names: of payments, of transfers, or of the partner's own. Whoever attaches payments to the ledger's lines
+    /// looks for them among these.
+    #[must_use]
+    pub fn ids(&self) -> BTreeSet<[u8; 16]> {
+        let keys = self.lines.iter().flat_map(of_partner);
+        keys.filter_map(|key| if let Key::Id(id) = key { Some(id) } else { None }).collect()
+    }
+}
+
 /// A transfer of the ledger that moved money on the account.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LedgerLine {
@@ -161,6 +173,9 @@ pub struct LedgerExtract {
     pub opening: Balance,
     /// The posted balance after the period.
     pub closing: Balance,
+    /// Whether the payment was looked up for every line. Then a partner's line that names a payment is matched with that payment's
+    /// transfer or with none.
+    pub knows_payments: bool,
     /// All transfers of the period by number, and those of some days around it, which the partner may have booked in
     /// the period.
     pub lines: Vec<LedgerLine>,

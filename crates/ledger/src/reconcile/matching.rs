@@ -112,21 +112,21 @@ pub fn reconcile<'l>(
 ) -> Result<Reconciliation<'l>, ReconcileError> {
     check(ledger, partner, terms)?;
     let mut free = sides(ledger, partner, terms);
-    let by_names = terms.window_days;
+    let window = terms.window_days;
     let mut found = Vec::new();
-    // Where the ledger knows payments, a line that names one is that one or none.
-    let payments = ledger.lines.iter().any(|line| line.payment.is_some());
+    // Where the payments are known, a line that names one is that one or none.
+    let payments = ledger.knows_payments;
     let (booked, announced): (Vec<_>, Vec<_>) =
         free.theirs.into_iter().partition(|theirs| theirs.line.status == LineStatus::Booked);
     free.theirs = booked;
-    let mut free = by_reference(free, Strength::Ids, by_names, &mut found);
+    let mut free = by_reference(free, Strength::Ids, window, &mut found);
     let (named, unnamed): (Vec<_>, Vec<_>) =
         free.theirs.into_iter().partition(|theirs| payments && names_a_payment(theirs.line));
     free.theirs = unnamed;
-    let mut free = by_reference(free, Strength::Texts, by_names, &mut found);
+    let mut free = by_reference(free, Strength::Texts, window, &mut found);
     let mut outcomes = Vec::new();
-    free.ours = pending(free.ours, announced, by_names, &mut outcomes);
-    let mut free = by_day(free, terms.window_days, &mut found);
+    free.ours = pending(free.ours, announced, window, &mut outcomes);
+    let mut free = by_day(free, window, &mut found);
     free.theirs.extend(named);
     outcomes.extend(found.into_iter().map(outcome));
     outcomes.extend(free.theirs.iter().map(|theirs| {

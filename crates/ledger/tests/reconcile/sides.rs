@@ -107,7 +107,7 @@ pub(crate) fn ledger(opening: i64, lines: Vec<LedgerLine>) -> LedgerExtract {
     let inside = lines.iter().filter(|line| period().contains(Day::of(line.at, Zone::UTC)));
     let sum: i64 = inside.map(|line| value(line.side, line.amount)).sum();
     let (opening, closing) = (signed(opening), signed(opening + sum));
-    LedgerExtract { asset: usd(), opening, closing, lines }
+    LedgerExtract { asset: usd(), opening, closing, knows_payments: true, lines }
 }
 
 /// A partner's side that adds up.

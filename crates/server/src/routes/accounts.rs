@@ -1,7 +1,7 @@
 //! Accounts, their balances, statements and signature chains.
 
 use super::payments::IDEMPOTENCY_KEY;
-use super::{json, no_such_action, off_thread, people};
+use super::{guards, json, no_such_action, off_thread, people};
 use crate::app::App;
 use crate::body::{self, Query};
 use crate::fault::{QueryFault, ValueFault};
@@ -18,8 +18,8 @@ use std::sync::Arc;
 use tpw_access::Action;
 use tpw_core::{AccountId, Amount, DeviceId, Hash32, PersonId, TransferId};
 use tpw_engines::{AccountView, Engine};
-use tpw_flow::{Command, Frozen};
-use tpw_ledger::{AccountKind, Balance, Side, StatementPoint, TransferRow};
+use tpw_flow::{Adjustment, Command, Frozen};
+use tpw_ledger::{AccountKind, Balance, FreezeReason, Side, StatementPoint, TransferRow};
 
 /// The most transfers of one page of a statement.
 const PAGE_MAX: usize = 250;
@@ -27,7 +27,7 @@ const PAGE_MAX: usize = 250;
 type Reply = Result<Response<Body>, Problem>;
 
 /// An account that the caller may know.
-fn known(app: &App, caller: &Caller, id: &str) -> Result<AccountView, Problem> {
+pub(super) fn known(app: &App, caller: &Caller, id: &str) -> Result<AccountView, Problem> {
     let unknown = || Problem::new(Code::UnknownAccount);
     let id: AccountId = body::id(id)?;
     let view = app.engine.account(&id)?.ok_or_else(unknown)?;
@@ -73,7 +73,8 @@ pub(super) async fn open(
     let request: OpenAccount = body::json(&headers, body, app.small_body()).await?;
     let person = request.person.map(|Text(person)| person);
     let order = people::order(&request.account, "/account", app.engine.now())?;
-    if (order.kind == AccountKind::External) != person.is_none() {
+    let ownerless = matches!(order.kind, AccountKind::External | AccountKind::Operating);
+    if ownerless != person.is_none() {
         return Err(Problem::bad_value("/person", ValueFault::Owner));
     }
     if person.is_some() {
@@ -106,7 +107,7 @@ pub(super) async fn open(
     Ok(json(status, &view::account(&view, app.engine.now())))
 }
 
-/// `POST /v1/accounts/{id}:fund`, `:freeze`, `:unfreeze`
+/// `POST /v1/accounts/{id}:fund`, `:freeze`, `:unfreeze`, `:close`
 pub(super) async fn act(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -119,15 +120,10 @@ pub(super) async fn act(
         "fund" => Action::Fund,
         "freeze" => Action::Freeze,
         "unfreeze" => Action::Unfreeze,
+        "close" => Action::CloseAccount,
         _ => return Err(Problem::new(Code::NotFound)),
     };
-    if !caller.is_operator() {
-        return Err(Problem::new(Code::Forbidden));
-    }
-    let view = known(&app, &caller, id)?;
-    if view.owner.person.is_some() {
-        caller.may(action, view.owner.person)?;
-    }
+    let view = guards::changeable(&app, &caller, id, action)?;
     let account = view.account.id;
     let command = match action {
         Action::Fund => {
@@ -139,8 +135,15 @@ pub(super) async fn act(
             }
             Command::Fund { account, amount, transfer }
         }
-        Action::Freeze => Command::Freeze { account, frozen: Frozen::Yes },
-        _ => Command::Freeze { account, frozen: Frozen::No },
+        Action::CloseAccount => Command::Adjust(Adjustment::Close { account }),
+        Action::Freeze => match guards::freeze_reason(&app, &headers, body).await? {
+            FreezeReason::Operator => Command::Freeze { account, frozen: Frozen::Yes },
+            why => Command::Adjust(Adjustment::Freeze { account, why }),
+        },
+        _ => match guards::freeze_reason(&app, &headers, body).await? {
+            FreezeReason::Operator => Command::Freeze { account, frozen: Frozen::No },
+            why => Command::Adjust(Adjustment::Unfreeze { account, why }),
+        },
     };
     app.engine.command(command).await?;
     let view = app.engine.account(&account)?.ok_or_else(|| Problem::new(Code::UnknownAccount))?;

@@ -1,12 +1,16 @@
 //! The routes, one file per noun.
 
 mod accounts;
+mod changes;
 mod devices;
 mod evidence;
+mod guards;
 mod health;
 mod ops;
+mod orders;
 mod payments;
 mod people;
+mod reconcile;
 
 use crate::app::App;
 use crate::body::BodyLimit;
@@ -16,13 +20,13 @@ use axum::body::Body;
 use axum::http::header::{ALLOW, CONTENT_TYPE};
 use axum::http::{HeaderValue, Response, StatusCode};
 use axum::response::IntoResponse;
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 use serde::Serialize;
 use std::sync::Arc;
 use tpw_engines::Engine;
 
 /// Every path of the router, as it is written there: for counting, and for the check of the OpenAPI document.
-pub(crate) const PATHS: [&str; 26] = [
+pub(crate) const PATHS: [&str; 38] = [
     "/v1/people",
     "/v1/people:batch",
     "/v1/people/{id}",
@@ -34,6 +38,18 @@ pub(crate) const PATHS: [&str; 26] = [
     "/v1/accounts/{id}",
     "/v1/accounts/{id}/statement",
     "/v1/accounts/{id}/chain",
+    "/v1/account_sets/{id}",
+    "/v1/account_sets/{id}/members/{member}",
+    "/v1/accounts/{id}/balance",
+    "/v1/accounts/{id}/guards",
+    "/v1/accounts/{id}/limits",
+    "/v1/accounts/{id}/velocities",
+    "/v1/accounts/{id}/watch",
+    "/v1/payments:batch",
+    "/v1/transfers:batch",
+    "/v1/changes",
+    "/v1/crossings",
+    "/v1/reconciliations",
     "/v1/payments",
     "/v1/payments/{id}",
     "/v1/payments/{id}/receipt",
@@ -65,6 +81,18 @@ pub(crate) fn all() -> Router<Arc<App>> {
         .route("/v1/accounts/{id}", get(accounts::read).post(accounts::act))
         .route("/v1/accounts/{id}/statement", get(accounts::statement))
         .route("/v1/accounts/{id}/chain", get(accounts::chain))
+        .route("/v1/accounts/{id}/balance", get(guards::balance))
+        .route("/v1/accounts/{id}/guards", get(guards::read))
+        .route("/v1/accounts/{id}/limits", put(guards::limits))
+        .route("/v1/accounts/{id}/velocities", put(guards::velocities))
+        .route("/v1/accounts/{id}/watch", put(guards::watch).delete(guards::unwatch))
+        .route("/v1/account_sets/{id}", get(guards::read_set).put(guards::open_set))
+        .route("/v1/account_sets/{id}/members/{member}", put(guards::join).delete(guards::leave))
+        .route("/v1/payments:batch", post(orders::payments))
+        .route("/v1/transfers:batch", post(orders::transfers))
+        .route("/v1/changes", get(changes::list))
+        .route("/v1/crossings", get(changes::crossings))
+        .route("/v1/reconciliations", post(reconcile::run))
         .route("/v1/payments", post(payments::pay))
         .route("/v1/payments/{id}", get(payments::read).post(payments::act))
         .route("/v1/payments/{id}/receipt", get(payments::receipt))

@@ -82,7 +82,7 @@ fn prepare(new: &NewPerson, now: Instant) -> Result<Prepared, Problem> {
     let mut accounts = Vec::with_capacity(new.accounts.len());
     for (place, account) in new.accounts.iter().enumerate() {
         let order = order(account, &format!("/accounts/{place}"), now)?;
-        if order.kind == AccountKind::External {
+        if matches!(order.kind, AccountKind::External | AccountKind::Operating) {
             let field = format!("/accounts/{place}/kind");
             return Err(Problem::bad_value(&field, ValueFault::Owner));
         }

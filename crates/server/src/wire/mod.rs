@@ -4,19 +4,32 @@
 //! Money is a decimal string of minor units beside its asset; ids are typed text; times are RFC 3339 in UTC.
 
 mod accounts;
+mod changes;
 mod evidence;
+mod guards;
 mod ops;
+mod orders;
 mod payments;
 mod people;
 mod problem;
+mod reconcile;
 mod text;
 
 pub use accounts::{
     Account, AccountKind, AccountList, ChainHead, Fund, NewAccount, OpenAccount, Statement,
     StatementPoint, Transfer,
 };
+pub use changes::{Change, ChangeList};
 pub use evidence::{Checkpoint, Health, TreeHead};
+pub use guards::{
+    AccountGuards, AccountLimits, AccountSet, Crossing, CrossingList, Freeze, NewAccountSet,
+    PastBalance, VelocityLimit, VelocityLimits, VelocityUse, Watch,
+};
 pub use ops::{Alarm, AlarmList, RailInstruction, RailList};
+pub use orders::{
+    Condition, Leg, Order, OrderBatch, OrderOutcome, OrderOutcomes, Ordered, PaymentBatch,
+    PaymentOutcome, PaymentOutcomes,
+};
 pub use payments::{
     Approval, Cause, Compensation, Decision, Pay, Payment, PaymentList, PaymentStatus, Posting,
     RailState, Reason, Refusal, StepUp, Verdict,
@@ -26,4 +39,8 @@ pub use people::{
     PersonOutcome, Token,
 };
 pub use problem::{Problem, Retry};
+pub use reconcile::{
+    LedgerLine, PartnerLine, ReconciledLines, ReconciledTotal, Reconciliation, ReconciliationList,
+    ReconciliationProof,
+};
 pub use text::{Base64Url, Text};

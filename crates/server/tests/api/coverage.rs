@@ -20,6 +20,22 @@ const SNAPSHOTS: &[(&str, &str)] = &[
     ("fund_account", "account_funded"),
     ("freeze_account", "account_frozen"),
     ("unfreeze_account", "account_unfrozen"),
+    ("close_account", "account_closed"),
+    ("read_balance", "past_balance"),
+    ("read_guards", "guards"),
+    ("set_limits", "limits_set"),
+    ("set_velocities", "velocities_set"),
+    ("watch_account", "watch_set"),
+    ("unwatch_account", "watch_lifted"),
+    ("read_account_set", "account_set"),
+    ("make_account_set", "account_set_made"),
+    ("join_account_set", "account_set_joined"),
+    ("leave_account_set", "account_set_left"),
+    ("pay_batch", "payments_batch"),
+    ("order_transfers", "orders_done"),
+    ("list_changes", "changes"),
+    ("list_crossings", "crossings"),
+    ("reconcile", "reconciliation"),
     ("read_statement", "statement"),
     ("read_chain", "chain_head"),
     ("pay", "payment_booked"),
@@ -61,7 +77,7 @@ fn operations() -> BTreeMap<String, String> {
 
 fn snapshot(name: &str) -> Option<Value> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api/snapshots");
-    let text = ["answers", "refusals"].into_iter().find_map(|part| {
+    let text = ["answers", "ledger", "refusals"].into_iter().find_map(|part| {
         std::fs::read_to_string(folder.join(format!("api__{part}__{name}.snap"))).ok()
     })?;
     let (_head, body) = text.strip_prefix("---\n")?.split_once("\n---\n")?;

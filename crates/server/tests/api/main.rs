@@ -8,6 +8,8 @@ mod answers;
 #[cfg(test)]
 mod coverage;
 #[cfg(test)]
+mod ledger;
+#[cfg(test)]
 mod problems;
 #[cfg(test)]
 mod records;

@@ -4,9 +4,10 @@
 use insta::assert_json_snapshot;
 use serde_json::{Map, Value};
 use tpw_access::{DpopError, JoseError, ReplayError, TokenError};
-use tpw_core::{AccountId, Amount, CodecError};
+use tpw_core::{AccountId, AccountSetId, Amount, CodecError};
 use tpw_crypto::CryptoError;
 use tpw_flow::Rejection;
+use tpw_ledger::reconcile::ReconcileError;
 use tpw_ledger::{Balance, LedgerError, Limit};
 use tpw_proof::ProofError;
 use tpw_server::{Code, Language, Problem, QueryFault, ValueFault};
@@ -49,6 +50,7 @@ fn sample(code: Code) -> Problem {
         Code::UnknownAsset => Rejection::UnknownAsset("ABC/2".parse().unwrap()).into(),
         Code::SelfCustodial => Rejection::SelfCustodial.into(),
         Code::LedgerRefused => Rejection::Ledger(LedgerError::NotFrozen).into(),
+        Code::BadPartnerStatement => ReconcileError::ColumnMissing("amount").into(),
         Code::KeyMissing
         | Code::KeyMismatch
         | Code::Unauthenticated
@@ -60,6 +62,7 @@ fn sample(code: Code) -> Problem {
         | Code::Timeout
         | Code::Stopped
         | Code::Refused
+        | Code::UnknownAccountSet
         | Code::StepUpRequired => Problem::new(code),
     }
 }
@@ -91,6 +94,7 @@ fn every_code_in_chinese() {
 
 fn ledger_errors() -> Vec<LedgerError> {
     let account = AccountId::from_bytes([7; 16]);
+    let set = AccountSetId::from_bytes([8; 16]);
     let (max, needed) = (Amount::from_minor(1_000), Amount::from_minor(50));
     vec![
         LedgerError::AccountExists(account),
@@ -106,6 +110,22 @@ fn ledger_errors() -> Vec<LedgerError> {
         LedgerError::Overflow,
         LedgerError::AlreadyFrozen,
         LedgerError::NotFrozen,
+        LedgerError::AccountClosed(account),
+        LedgerError::BalanceNotZero { balance: Balance::between(max, needed) },
+        LedgerError::HoldsOpen,
+        LedgerError::VelocityCount(5),
+        LedgerError::VelocityWindow,
+        LedgerError::VelocityUnlimited,
+        LedgerError::WatchEmpty,
+        LedgerError::WatchThresholds,
+        LedgerError::NotWatched,
+        LedgerError::SetExists(set),
+        LedgerError::UnknownSet(set),
+        LedgerError::SetAssetMismatch,
+        LedgerError::SetCycle,
+        LedgerError::SetTooDeep,
+        LedgerError::AlreadyMember,
+        LedgerError::NotMember,
     ]
 }
 
@@ -164,14 +184,16 @@ fn token_errors() -> Vec<TokenError> {
 }
 
 fn precise() -> Vec<Problem> {
-    use ValueFault::{AccountKind, Count, Name, Owner, TooMany, TransferId, Zero};
-    let values = [Name, AccountKind, Owner, Zero, TooMany(16), Count(500), TransferId];
+    use ValueFault::{AccountKind, Code, Count, Name, Owner, TooMany, TransferId, Zero};
+    let values = [Name, AccountKind, Owner, Zero, TooMany(16), Count(500), TransferId, Code];
     let queries = [
         QueryFault::Unknown,
         QueryFault::Twice,
         QueryFault::Range(250),
         QueryFault::ReceiptKind,
         QueryFault::Page,
+        QueryFault::Cursor,
+        QueryFault::Missing,
     ];
     let mut all: Vec<Problem> = vec![Problem::broken_off()];
     all.extend(queries.iter().map(|fault| Problem::bad_query("limit", fault)));

@@ -119,6 +119,8 @@ fn redact(value: Value) -> Value {
                     | "checkpoint"
                     | "page_token"
                     | "next_page"
+                    | "cursor"
+                    | "next"
                     | "compensation_receipt" => "[opaque]".into(),
                     "trust" => "[trust]".into(),
                     "checkpoint_age_ms" => "[ms]".into(),
@@ -147,7 +149,7 @@ fn redact_text(text: &str) -> String {
 }
 
 fn redact_word(word: &str) -> String {
-    for kind in ["pay", "acc", "per", "dev", "trf", "req"] {
+    for kind in ["pay", "acc", "per", "dev", "trf", "req", "set"] {
         let tail = word.strip_prefix(kind).and_then(|tail| tail.strip_prefix('_'));
         if let Some(tail) = tail.filter(|tail| tail.len() >= 18) {
             return format!("[{kind}]{}", tail.get(26..).unwrap_or(""));
@@ -462,6 +464,18 @@ impl Server {
             audience: self.engine.audience().clone(),
             purpose: Purpose::new("lunch").unwrap(),
         }
+    }
+
+    /// The intent that follows another of the same device, which need not have been sent.
+    pub(crate) fn intent_after(
+        &self,
+        from: &Actor,
+        before: &Signed,
+        to: AccountId,
+        minor: u128,
+    ) -> Intent {
+        let (sequence, previous) = (before.intent.sequence + 1, before.hash);
+        Intent { sequence, previous, ..self.intent(from, to, minor) }
     }
 
     pub(crate) fn sign(&self, from: &Actor, intent: Intent) -> Signed {

@@ -111,6 +111,18 @@ impl Answer {
     }
 }
 
+/// What a request carries.
+struct Payload {
+    media_type: &'static str,
+    bytes: Bytes,
+}
+
+impl Payload {
+    fn json(value: &Value) -> Self {
+        Self { media_type: "application/json", bytes: Bytes::from(value.to_string()) }
+    }
+}
+
 /// How a request shows whose it is.
 #[derive(Clone, Copy)]
 enum Proof<'k> {
@@ -196,7 +208,32 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn post(&self, keys: &Keys, path: &str, body: &Value) -> Result<Answer, ClientError> {
-        self.request(&Method::POST, path, Some(body), Proof::Token(keys)).await?.checked()
+        let body = Payload::json(body);
+        self.request(&Method::POST, path, Some(&body), Proof::Token(keys)).await?.checked()
+    }
+
+    /// Sets something as the owner of `keys`. Setting it again changes nothing.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn put(&self, keys: &Keys, path: &str, body: &Value) -> Result<Answer, ClientError> {
+        let body = Payload::json(body);
+        self.request(&Method::PUT, path, Some(&body), Proof::Token(keys)).await?.checked()
+    }
+
+    /// Sends a file as it is, as the owner of `keys`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn post_file(
+        &self,
+        keys: &Keys,
+        path: &str,
+        media_type: &'static str,
+        bytes: Vec<u8>,
+    ) -> Result<Answer, ClientError> {
+        let body = Payload { media_type, bytes: Bytes::from(bytes) };
+        self.request(&Method::POST, path, Some(&body), Proof::Token(keys)).await?.checked()
     }
 
     /// Changes something as the owner of `keys`, under an id that makes it happen once however often it is sent.
@@ -210,8 +247,8 @@ impl Client {
         body: &Value,
         key: &str,
     ) -> Result<Answer, ClientError> {
-        let proof = Proof::Token(keys);
-        self.send(&Method::POST, path, Some(body), proof, Some(key)).await?.checked()
+        let (body, proof) = (Payload::json(body), Proof::Token(keys));
+        self.send(&Method::POST, path, Some(&body), proof, Some(key)).await?.checked()
     }
 
     /// Removes something as the owner of `keys`.
@@ -228,7 +265,7 @@ impl Client {
     /// [`ClientError`].
     pub async fn enrol(&self, keys: &Keys, code: &EnrolmentCode) -> Result<Enrolled, ClientError> {
         let text = code.reveal();
-        let body = json!({ "code": text.as_str() });
+        let body = Payload::json(&json!({ "code": text.as_str() }));
         let digits = Zeroizing::new(text.replace('-', ""));
         let proof = Proof::Code(keys, &digits);
         let answer = self.request(&Method::POST, "/v1/devices", Some(&body), proof).await?;
@@ -242,7 +279,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`] when there is no answer.
     pub async fn pay(&self, payment: PaymentId, statement: &[u8]) -> Result<Answer, ClientError> {
-        let body = json!({ "statement": URL_SAFE_NO_PAD.encode(statement) });
+        let body = Payload::json(&json!({ "statement": URL_SAFE_NO_PAD.encode(statement) }));
         let key = payment.to_string();
         self.send(&Method::POST, "/v1/payments", Some(&body), Proof::None, Some(&key)).await
     }
@@ -252,7 +289,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`] when there is no answer.
     pub async fn step_up(&self, payment: PaymentId, proof: &[u8]) -> Result<Answer, ClientError> {
-        let body = json!({ "proof": URL_SAFE_NO_PAD.encode(proof) });
+        let body = Payload::json(&json!({ "proof": URL_SAFE_NO_PAD.encode(proof) }));
         let path = format!("/v1/payments/{payment}:step-up");
         // It is its own proof of possession too, and the same bytes again change nothing.
         let key = payment.to_string();
@@ -284,7 +321,7 @@ impl Client {
         &self,
         method: &Method,
         path: &str,
-        body: Option<&Value>,
+        body: Option<&Payload>,
         proof: Proof<'_>,
     ) -> Result<Answer, ClientError> {
         self.send(method, path, body, proof, None).await
@@ -296,11 +333,11 @@ impl Client {
         &self,
         method: &Method,
         path: &str,
-        body: Option<&Value>,
+        body: Option<&Payload>,
         proof: Proof<'_>,
         key: Option<&str>,
     ) -> Result<Answer, ClientError> {
-        let repeatable = *method == Method::GET || key.is_some();
+        let repeatable = *method == Method::GET || *method == Method::PUT || key.is_some();
         let mut pause = PAUSE_FIRST;
         for attempt in 1..=ATTEMPTS {
             let last = attempt == ATTEMPTS;
@@ -320,7 +357,7 @@ impl Client {
         &self,
         method: &Method,
         path: &str,
-        body: Option<&Value>,
+        body: Option<&Payload>,
         proof: Proof<'_>,
         key: Option<&str>,
     ) -> Result<Answer, ClientError> {
@@ -350,8 +387,8 @@ impl Client {
         }
         let bytes = match body {
             Some(body) => {
-                request = request.header(header::CONTENT_TYPE, "application/json");
-                Bytes::from(body.to_string())
+                request = request.header(header::CONTENT_TYPE, body.media_type);
+                body.bytes.clone()
             }
             None => Bytes::new(),
         };

@@ -1,5 +1,7 @@
 //! `tpw ops`: the operator's tools. They go through the same door as everybody, with the operator's own device key.
 
+mod ledger;
+
 use super::wallet::{client, units};
 use super::{Context, Outcome, show};
 use crate::args::{Account, DeviceOps, Holds, Operator, Ops, OpsCommand, PaymentOps, Person, Rail};
@@ -55,6 +57,18 @@ pub(super) async fn run(context: &Context, args: &Ops) -> Outcome {
         OpsCommand::Payment(PaymentOps::Show { payment }) => counter.show_payment(payment).await,
         OpsCommand::Device(DeviceOps::Revoke { device }) => counter.revoke(device).await,
         OpsCommand::Alarms { after } => counter.alarms(*after).await,
+        OpsCommand::Reconcile(args) => counter.reconcile(args).await,
+        OpsCommand::Transfers { orders } => counter.transfers(orders).await,
+        OpsCommand::Changes { since, limit } => counter.changes(since.as_deref(), *limit).await,
+        OpsCommand::Crossings { crossing } => counter.crossings(*crossing).await,
+        OpsCommand::Balance { account, at } => counter.balance(account, at.as_deref()).await,
+        OpsCommand::Close { account } => {
+            let closed = counter.act(account, "close").await?;
+            counter.tell_account(&closed)
+        }
+        OpsCommand::Limits(args) => counter.limits(args).await,
+        OpsCommand::Watch(args) => counter.watch(args).await,
+        OpsCommand::Set(command) => counter.set(command).await,
     }
 }
 

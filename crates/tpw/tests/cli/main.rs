@@ -10,6 +10,8 @@ mod batch;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod ledger;
+#[cfg(test)]
 mod story;
 #[cfg(test)]
 mod support;

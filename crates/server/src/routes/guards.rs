@@ -1,0 +1,280 @@
+//! What an account may do, how it is watched, what it had in the past, and sets of accounts.
+
+use super::accounts::known;
+use super::{json, off_thread};
+use crate::app::App;
+use crate::body::{self, Query};
+use crate::fault::ValueFault;
+use crate::gate::Caller;
+use crate::problem::{Code, Problem};
+use crate::wire::{
+    AccountGuards, AccountLimits, AccountSet, Freeze, NewAccountSet, PastBalance, Text,
+    VelocityLimit, VelocityLimits, VelocityUse, Watch,
+};
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, Response, StatusCode};
+use std::sync::Arc;
+use tpw_access::Action;
+use tpw_core::{AccountId, AccountSetId, Instant, Span};
+use tpw_engines::{AccountView, PayError};
+use tpw_flow::{Adjustment, Command};
+use tpw_ledger::{FreezeReason, Limits, Member, Membership, Tier, Velocity, WatchAction};
+
+type Reply = Result<Response<Body>, Problem>;
+
+/// An account that the caller may change in this way.
+pub(super) fn changeable(
+    app: &App,
+    caller: &Caller,
+    id: &str,
+    action: Action,
+) -> Result<AccountView, Problem> {
+    if !caller.is_operator() {
+        return Err(Problem::new(Code::Forbidden));
+    }
+    let view = known(app, caller, id)?;
+    if view.owner.person.is_some() {
+        caller.may(action, view.owner.person)?;
+    }
+    Ok(view)
+}
+
+async fn adjust(app: &App, adjustment: Adjustment) -> Result<(), PayError> {
+    app.engine.command(Command::Adjust(adjustment)).await.map(|_done| ())
+}
+
+/// The reason in the body of a freeze, if there is a body.
+pub(super) async fn freeze_reason(
+    app: &App,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<FreezeReason, Problem> {
+    let bytes = body::read(headers, body, app.small_body()).await?;
+    let reason = if bytes.is_empty() { None } else { body::parse::<Freeze>(&bytes)?.reason };
+    let Some(reason) = reason else { return Ok(FreezeReason::Operator) };
+    let unknown = || Problem::bad_value("/reason", ValueFault::Code);
+    FreezeReason::from_code(&reason).ok_or_else(unknown)
+}
+
+/// `GET /v1/accounts/{id}/balance?at=`
+pub(super) async fn balance(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Reply {
+    let query = Query::parse(query.as_deref(), &["at"])?;
+    let at: Instant = query.value("at")?.unwrap_or_else(|| app.engine.now());
+    let account = known(&app, &caller, &id)?.account.id;
+    let past = off_thread(&app, move |engine| Ok(engine.past(account, at)?)).await?;
+    let past = past.ok_or_else(|| Problem::new(Code::UnknownAccount))?;
+    let balance = PastBalance {
+        account: Text(account),
+        at: Text(at),
+        posted: Text(past.booked.balance()),
+        available: Text(past.booked.available()),
+        by_value: Text(past.by_value),
+        transfers: past.booked.transfers,
+        as_of_transfer: past.booked.number,
+    };
+    Ok(json(StatusCode::OK, &balance))
+}
+
+/// `GET /v1/accounts/{id}/guards`
+pub(super) async fn read(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Reply {
+    let view = known(&app, &caller, &id)?;
+    guarded(&app, &view).await
+}
+
+async fn guarded(app: &App, view: &AccountView) -> Reply {
+    let id = view.account.id;
+    let unknown = || Problem::new(Code::UnknownAccount);
+    let guards = app.engine.guards(id).await?.ok_or_else(unknown)?;
+    let velocities = guards.velocities.iter().map(|row| VelocityUse {
+        limit: VelocityLimit {
+            window_s: row.window.as_ms().div_euclid(1000),
+            amount_max: row.amount_max.map(Text),
+            count_max: row.count_max,
+        },
+        since: Text(row.since),
+        amount: Text(row.amount),
+        count: row.count,
+    });
+    // The limits may just have been changed.
+    let limits = app.engine.account(&id)?.map_or(view.account.limits, |view| view.account.limits);
+    let guards = AccountGuards {
+        account: Text(id),
+        limits: AccountLimits {
+            debit_max: limits.debit_max_per_transfer().map(Text),
+            balance_max: limits.balance_max().map(Text),
+        },
+        velocities: velocities.collect(),
+        watch: guards.watch.map(|watch| Watch {
+            tier: watch.tier.code().to_owned(),
+            below: watch.below.map(Text),
+            above: watch.above.map(Text),
+            action: watch.action.code().to_owned(),
+        }),
+    };
+    Ok(json(StatusCode::OK, &guards))
+}
+
+/// `PUT /v1/accounts/{id}/limits`
+pub(super) async fn limits(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Reply {
+    let view = changeable(&app, &caller, &id, Action::SetLimits)?;
+    let wanted: AccountLimits = body::json(&headers, body, app.small_body()).await?;
+    let limits = Limits::NONE
+        .with_debit_max_per_transfer(wanted.debit_max.map(|Text(max)| max))
+        .with_balance_max(wanted.balance_max.map(|Text(max)| max));
+    adjust(&app, Adjustment::SetLimits { account: view.account.id, limits }).await?;
+    guarded(&app, &view).await
+}
+
+/// `PUT /v1/accounts/{id}/velocities`
+pub(super) async fn velocities(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Reply {
+    let view = changeable(&app, &caller, &id, Action::SetLimits)?;
+    let wanted: VelocityLimits = body::json(&headers, body, app.small_body()).await?;
+    let velocities = wanted.limits.iter().map(|limit| Velocity {
+        window: Span::from_secs(limit.window_s),
+        amount_max: limit.amount_max.map(|Text(max)| max),
+        count_max: limit.count_max,
+    });
+    let (account, velocities) = (view.account.id, velocities.collect());
+    adjust(&app, Adjustment::SetVelocities { account, velocities }).await?;
+    guarded(&app, &view).await
+}
+
+/// `PUT /v1/accounts/{id}/watch`
+pub(super) async fn watch(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Reply {
+    let view = changeable(&app, &caller, &id, Action::SetLimits)?;
+    let wanted: Watch = body::json(&headers, body, app.small_body()).await?;
+    let unknown = |field| Problem::bad_value(field, ValueFault::Code);
+    let watch = tpw_ledger::Watch {
+        tier: Tier::from_code(&wanted.tier).ok_or_else(|| unknown("/tier"))?,
+        below: wanted.below.map(|Text(amount)| amount),
+        above: wanted.above.map(|Text(amount)| amount),
+        action: WatchAction::from_code(&wanted.action).ok_or_else(|| unknown("/action"))?,
+    };
+    let account = view.account.id;
+    adjust(&app, Adjustment::SetWatch { account, watch: Some(watch) }).await?;
+    guarded(&app, &view).await
+}
+
+/// `DELETE /v1/accounts/{id}/watch`
+pub(super) async fn unwatch(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Reply {
+    let view = changeable(&app, &caller, &id, Action::SetLimits)?;
+    adjust(&app, Adjustment::SetWatch { account: view.account.id, watch: None }).await?;
+    guarded(&app, &view).await
+}
+
+async fn set_view(app: &App, id: AccountSetId) -> Result<Option<AccountSet>, Problem> {
+    let Some(set) = app.engine.account_set(id).await? else { return Ok(None) };
+    let members = set.members.iter().map(|member| match member {
+        Member::Account(account) => account.to_string(),
+        Member::Set(set) => set.to_string(),
+    });
+    Ok(Some(AccountSet {
+        id: Text(id),
+        asset: Text(set.balance.row.asset),
+        opened: Text(set.balance.row.opened),
+        accounts: set.balance.accounts,
+        posted: Text(set.balance.balance()),
+        available: Text(set.balance.available()),
+        members: members.collect(),
+    }))
+}
+
+async fn answered(app: &App, id: AccountSetId, status: StatusCode) -> Reply {
+    let set = set_view(app, id).await?;
+    let set = set.ok_or_else(|| Problem::new(Code::UnknownAccountSet))?;
+    Ok(json(status, &set))
+}
+
+/// `GET /v1/account_sets/{id}`
+pub(super) async fn read_set(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Reply {
+    caller.may(Action::ManageSets, None)?;
+    answered(&app, body::id(&id)?, StatusCode::OK).await
+}
+
+/// `PUT /v1/account_sets/{id}`: the same set once more changes nothing.
+pub(super) async fn open_set(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Reply {
+    caller.may(Action::ManageSets, None)?;
+    let id: AccountSetId = body::id(&id)?;
+    let NewAccountSet { asset: Text(asset) } = body::json(&headers, body, app.small_body()).await?;
+    match set_view(&app, id).await? {
+        Some(set) if set.asset.0 == asset => return Ok(json(StatusCode::OK, &set)),
+        Some(_) => return Err(Problem::new(Code::IdInUse).field("account set")),
+        None => {}
+    }
+    adjust(&app, Adjustment::OpenSet { id, asset }).await?;
+    answered(&app, id, StatusCode::CREATED).await
+}
+
+fn membership(set: &str, member: &str) -> Result<Membership, Problem> {
+    let set = body::id(set)?;
+    let account = member.parse::<AccountId>().map(Member::Account);
+    let member = account.or_else(|_other| member.parse::<AccountSetId>().map(Member::Set));
+    let member = member.map_err(|_neither| Problem::new(Code::NotFound))?;
+    Ok(Membership { set, member })
+}
+
+/// `PUT /v1/account_sets/{id}/members/{member}`
+pub(super) async fn join(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path((set, member)): Path<(String, String)>,
+) -> Reply {
+    caller.may(Action::ManageSets, None)?;
+    let membership = membership(&set, &member)?;
+    adjust(&app, Adjustment::Join(membership)).await?;
+    answered(&app, membership.set, StatusCode::OK).await
+}
+
+/// `DELETE /v1/account_sets/{id}/members/{member}`
+pub(super) async fn leave(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path((set, member)): Path<(String, String)>,
+) -> Reply {
+    caller.may(Action::ManageSets, None)?;
+    let membership = membership(&set, &member)?;
+    adjust(&app, Adjustment::Leave(membership)).await?;
+    answered(&app, membership.set, StatusCode::OK).await
+}

@@ -1,0 +1,219 @@
+//! Batches: orders of the operator, and payments that an integrator collected.
+
+use super::{json, off_thread};
+use crate::app::App;
+use crate::body::{self, BodyLimit};
+use crate::fault::ValueFault;
+use crate::gate::Caller;
+use crate::problem::{Code, Problem};
+use crate::text::{self, Language};
+use crate::view;
+use crate::wire::{
+    self, OrderBatch, OrderOutcomes, PaymentBatch, PaymentOutcome, PaymentOutcomes, Text,
+};
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, Response, StatusCode};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tpw_access::Action;
+use tpw_core::{AccountId, Hash32, Intent, Money};
+use tpw_engines::Repeated;
+use tpw_flow::{Order, OrderOutcome, Ordered, Payment, Rejection, Status};
+use tpw_ledger::{Comparison, Condition, Measure, TransferRequest};
+use tpw_proof::Verified;
+
+/// The most orders or payments of one request.
+const BATCH_MAX: usize = 8_190;
+
+type Reply = Result<Response<Body>, Problem>;
+
+fn counted(count: usize, field: &str) -> Result<(), Problem> {
+    if (1..=BATCH_MAX).contains(&count) {
+        Ok(())
+    } else {
+        Err(Problem::bad_value(field, ValueFault::Count(BATCH_MAX)))
+    }
+}
+
+fn large_body(app: &App) -> BodyLimit {
+    BodyLimit { bytes: app.limits.orders_bytes, time: app.limits.body_time }
+}
+
+/// `POST /v1/transfers:batch`
+pub(super) async fn transfers(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Body,
+) -> Reply {
+    caller.may(Action::Order, None)?;
+    let _turn = app.batch_turn()?;
+    let batch: OrderBatch = body::json(&headers, body, large_body(&app)).await?;
+    counted(batch.orders.len(), "/orders")?;
+    let orders = batch.orders.iter().enumerate().map(|(place, wire)| ordered(wire, place));
+    let orders = orders.collect::<Result<Vec<_>, _>>()?;
+    not_in_own_favour(&app, &caller, &orders)?;
+    let outcomes = app.engine.order(orders, caller.session.jkt()).await?;
+    let items = outcomes.iter().map(|outcome| order_outcome(outcome, caller.language)).collect();
+    Ok(json(StatusCode::OK, &OrderOutcomes { items }))
+}
+
+/// Nobody orders money onto an account of their own.
+fn not_in_own_favour(app: &App, caller: &Caller, orders: &[Ordered]) -> Result<(), Problem> {
+    let own = app.engine.accounts_of(caller.session.person())?;
+    let own: BTreeSet<AccountId> = own.iter().map(|view| view.account.id).collect();
+    let credits = |ordered: &Ordered| match &ordered.order {
+        Order::Transfer(request) | Order::Hold { request, .. } => own.contains(&request.credit),
+        Order::Linked(legs) => legs.iter().any(|leg| own.contains(&leg.credit)),
+        // These move what an order has moved or held before.
+        Order::Post { .. } | Order::Void { .. } | Order::Reverse { .. } => false,
+    };
+    if orders.iter().any(credits) { Err(Problem::new(Code::Forbidden)) } else { Ok(()) }
+}
+
+fn leg(wire: &wire::Leg) -> TransferRequest {
+    TransferRequest {
+        id: wire.id.0,
+        debit: wire.debit.0,
+        credit: wire.credit.0,
+        money: Money { amount: wire.amount.0, asset: wire.asset.0 },
+        effective: wire.effective.map(|Text(at)| at),
+    }
+}
+
+fn ordered(wire: &wire::Ordered, place: usize) -> Result<Ordered, Problem> {
+    let order = match &wire.order {
+        wire::Order::Transfer { leg: one } => Order::Transfer(leg(one)),
+        wire::Order::Linked { legs } => Order::Linked(legs.iter().map(leg).collect()),
+        wire::Order::Hold { leg: one, expires } => {
+            Order::Hold { request: leg(one), expires: expires.0 }
+        }
+        wire::Order::Post { id, hold, amount } => {
+            Order::Post { hold: hold.0, id: id.0, amount: amount.map(|Text(amount)| amount) }
+        }
+        wire::Order::Void { id, hold } => Order::Void { hold: hold.0, id: id.0 },
+        wire::Order::Reverse { id, of } => Order::Reverse { of: *of, id: id.0 },
+    };
+    if order.id().is_none() {
+        let field = format!("/orders/{place}/order/legs");
+        return Err(Problem::bad_value(&field, ValueFault::Count(tpw_ledger::Ledger::LEGS_MAX)));
+    }
+    let conditions = wire.conditions.iter().enumerate().map(|(number, wire)| {
+        let member = |name| format!("/orders/{place}/conditions/{number}/{name}");
+        let unknown = |name| Problem::bad_value(&member(name), ValueFault::Code);
+        Ok(Condition {
+            account: wire.account.0,
+            on: Measure::from_code(&wire.on).ok_or_else(|| unknown("on"))?,
+            is: Comparison::from_code(&wire.is).ok_or_else(|| unknown("is"))?,
+            than: wire.than.0,
+        })
+    });
+    Ok(Ordered { order, conditions: conditions.collect::<Result<_, Problem>>()? })
+}
+
+fn order_outcome(outcome: &OrderOutcome, language: Language) -> wire::OrderOutcome {
+    let refused = |code: &'static str, repeated| wire::OrderOutcome::Refused {
+        code: code.to_owned(),
+        text: text::order(language, code, &[]),
+        repeated,
+    };
+    match outcome {
+        OrderOutcome::Done { number } => wire::OrderOutcome::Done { number: *number },
+        OrderOutcome::Repeated { number } => wire::OrderOutcome::Repeated { number: *number },
+        OrderOutcome::Refused { why } => refused(why.code(), false),
+        OrderOutcome::RefusedBefore { why } => refused(why.code(), true),
+        OrderOutcome::Rejected(why) => {
+            let field = match why {
+                tpw_flow::OrderRejection::ExistsWithDifferent { field } => *field,
+                _ => "id",
+            };
+            let text = text::order(language, why.code(), &[("field", field.to_owned())]);
+            wire::OrderOutcome::Rejected { code: why.code().to_owned(), text }
+        }
+    }
+}
+
+/// `POST /v1/payments:batch`: each signed intent proves who sends it, and its id is its idempotency key.
+pub(super) async fn payments(
+    State(app): State<Arc<App>>,
+    language: Language,
+    headers: HeaderMap,
+    body: Body,
+) -> Reply {
+    let _turn = app.batch_turn()?;
+    let batch: PaymentBatch = body::json(&headers, body, large_body(&app)).await?;
+    counted(batch.statements.len(), "/statements")?;
+    let checked = off_thread(&app, move |engine| {
+        let checked =
+            batch.statements.into_iter().map(|statement| engine.check_intent(&statement.0));
+        Ok(checked.collect::<Vec<_>>())
+    });
+    let checked: Vec<Result<Verified<Intent>, Problem>> = checked
+        .await?
+        .into_iter()
+        .map(|checked| {
+            let intent = checked?;
+            app.rates.device(Hash32::new(intent.key().jwk_thumbprint()))?;
+            Ok(intent)
+        })
+        .collect();
+    let (mut intents, mut faults) = (Vec::new(), Vec::new());
+    for item in checked {
+        faults.push(match item {
+            Ok(intent) => {
+                intents.push(intent);
+                None
+            }
+            Err(problem) => Some(problem),
+        });
+    }
+    let mut decided = app.engine.submit_all(intents).await?.into_iter();
+    let items = faults.into_iter().map(|fault| match fault {
+        Some(problem) => not_taken(&app, &problem.not_consumed(), language),
+        None => match decided.next() {
+            Some(decided) => payment_outcome(&app, decided, language),
+            None => not_taken(&app, &Problem::new(Code::Internal), language),
+        },
+    });
+    Ok(json(StatusCode::OK, &PaymentOutcomes { items: items.collect() }))
+}
+
+fn not_taken(app: &App, problem: &Problem, language: Language) -> PaymentOutcome {
+    let status = problem.code().status().as_u16();
+    let problem = problem.to_wire(language, app.issuer(), "");
+    PaymentOutcome { status, repeated: false, payment: None, problem: Some(Box::new(problem)) }
+}
+
+/// The answer that the payment would have had alone.
+fn payment_outcome(
+    app: &App,
+    decided: Result<(Arc<Payment>, Repeated), Rejection>,
+    language: Language,
+) -> PaymentOutcome {
+    let (payment, repeated) = match decided {
+        Ok(decided) => decided,
+        Err(rejection) => {
+            return not_taken(app, &Problem::from(rejection).not_consumed(), language);
+        }
+    };
+    let Some(wire) = view::payment(language, &payment) else {
+        let problem = Problem::internal(&"a payment between two states was answered");
+        return not_taken(app, &problem, language);
+    };
+    let repeated = repeated == Repeated::Yes;
+    let problem = match payment.status() {
+        Some(Status::StepUp) => Problem::of_payment(Code::StepUpRequired, None, wire),
+        Some(Status::Refused) => Problem::of_payment(Code::Refused, view::refusal(&payment), wire),
+        _ => {
+            let status = if repeated { StatusCode::OK } else { StatusCode::CREATED }.as_u16();
+            return PaymentOutcome {
+                status,
+                repeated,
+                payment: Some(Box::new(wire)),
+                problem: None,
+            };
+        }
+    };
+    PaymentOutcome { repeated, ..not_taken(app, &problem, language) }
+}

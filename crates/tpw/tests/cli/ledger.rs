@@ -1,0 +1,165 @@
+//! The operator's tools for the ledger, from a shell.
+
+use super::support::{Device, Ran, Server, tpw};
+use serde_json::{Value, json};
+use std::path::Path;
+use tpw_core::TransferId;
+
+struct World {
+    root: tempfile::TempDir,
+    server: Server,
+}
+
+impl World {
+    fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let server = Server::start(&root.path().join("operator"), &[]);
+        Self { root, server }
+    }
+
+    fn ops(&self, words: &[&str]) -> Ran {
+        let mut all = vec!["ops", "--data", self.server.data.as_str()];
+        all.extend_from_slice(words);
+        tpw(&all)
+    }
+
+    fn json(&self, words: &[&str]) -> Value {
+        let mut all = words.to_vec();
+        all.push("--json");
+        self.ops(&all).ends(0).json()
+    }
+
+    fn file(&self, name: &str, text: &str) -> String {
+        let path = self.root.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    fn bank(&self) -> String {
+        let opened = self.json(&["account", "open-external", "USD/2", "bank"]);
+        opened["id"].as_str().unwrap().to_owned()
+    }
+}
+
+fn paid(device: &Device, to: &str, amount: &str) -> String {
+    let paid = device.wallet(&["pay", "main", to, amount, "USD/2", "--json"]).ends(0).json();
+    paid["payment"].as_str().unwrap().to_owned()
+}
+
+fn root(world: &World) -> &Path {
+    world.root.path()
+}
+
+#[test]
+fn a_statement_is_reconciled_and_the_exit_code_says_whether_all_agrees() {
+    let world = World::new();
+    let alice =
+        Device::enrolled(&world.server, root(&world), "Alice", &["USD/2:100.00:label=main"]);
+    let bank = world.bank();
+    let (one, two) = (paid(&alice, &bank, "7.00"), paid(&alice, &bank, "8.00"));
+    let changes = world.json(&["changes", "--limit", "1000"]);
+    let at =
+        changes["items"].as_array().unwrap().last().unwrap()["at"].as_str().unwrap().to_owned();
+    let day = &at[..10];
+    let head = "booking_date,amount,currency,reference";
+    let good =
+        world.file("good.csv", &format!("{head}\n{day},-7.00,USD,{one}\n{day},-8.00,USD,{two}\n"));
+    let ran = world.ops(&["reconcile", &good, "--account", &bank]).ends(0);
+    assert!(
+        ran.stdout.contains("everything agrees") && ran.stdout.contains("matched"),
+        "{}",
+        ran.stdout
+    );
+
+    let bad = world.file("bad.csv", &format!("{head}\n{day},-7.50,USD,{one}\n{day},-1.00,USD,x\n"));
+    let ran = world.ops(&["reconcile", &bad, "--account", &bank, "--lang", "zh-CN"]).ends(4);
+    for word in ["有差异 (金额)", "账本缺失", "合作方缺失", "-7.50"] {
+        assert!(ran.stdout.contains(word), "{word}: {}", ran.stdout);
+    }
+    let json =
+        world.ops(&["reconcile", &bad, "--account", &bank, "--all", "--json"]).ends(4).json();
+    assert_eq!(json["items"][0]["clean"], false);
+    // What is no statement is an error with its cause, not a finding.
+    let odd = world.file("odd.xml", "<Document/>");
+    let ran = world.ops(&["reconcile", &odd, "--account", &bank]).ends(1);
+    assert!(ran.stderr.contains("camt.053"), "{}", ran.stderr);
+    world.ops(&["reconcile", &good, "--account", &bank, "--zone", "a&b"]).ends(2);
+    world.ops(&["reconcile", &good, "--account", "acc_x"]).ends(2);
+}
+
+#[test]
+fn orders_from_a_file_are_carried_out_once() {
+    let world = World::new();
+    let bob = Device::enrolled(&world.server, root(&world), "Bob", &["USD/2:5.00:label=main"]);
+    let changes = world.json(&["changes"]);
+    let funding =
+        changes["items"].as_array().unwrap().iter().find(|item| item["kind"] == "transfer");
+    let issuance = funding.unwrap()["transfer"]["debit"].clone();
+    let id = || {
+        let at = funding.unwrap()["at"].as_str().unwrap().parse::<tpw_core::Instant>().unwrap();
+        TransferId::new(at.unix_ms(), *b"0123456789").to_string()
+    };
+    let order = |amount: &str| {
+        let leg = json!({
+            "id": id(), "debit": issuance, "credit": bob.accounts[0], "amount": amount, "asset": "USD/2",
+        });
+        json!([{ "order": { "kind": "transfer", "leg": leg } }]).to_string()
+    };
+    let file = world.file("orders.json", &order("250"));
+    for outcome in ["done", "repeated"] {
+        let done = world.json(&["transfers", &file]);
+        assert_eq!((&done["outcome"], &done["order"]), (&json!(outcome), &json!(1)));
+        assert_eq!(bob.available(), "750");
+    }
+    let other = world.file("other.json", &order("251"));
+    let ran = world.ops(&["transfers", &other]).ends(3);
+    assert!(ran.stdout.contains("exists_with_different"), "{}", ran.stdout);
+    let odd = world.file("odd.json", "{");
+    world.ops(&["transfers", &odd]).ends(2);
+}
+
+#[test]
+fn limits_watches_sets_and_the_end_of_an_account() {
+    let world = World::new();
+    let alice =
+        Device::enrolled(&world.server, root(&world), "Alice", &["USD/2:100.00:label=main"]);
+    let account = alice.accounts[0].as_str();
+    let set = world.json(&[
+        "limits",
+        account,
+        "--debit-max",
+        "50.00",
+        "--velocity",
+        "24h:80.00:3",
+        "--velocity",
+        "7d::9",
+    ]);
+    assert_eq!(
+        (&set["limits"]["debit_max"], &set["velocities"][1]["limit"]["window_s"]),
+        (&json!("5000"), &json!(604_800))
+    );
+    world.ops(&["limits", account, "--velocity", "1x:1"]).ends(2);
+    alice.wallet(&["pay", "main", &world.bank(), "50.01", "USD/2"]).ends(3);
+    assert_eq!(world.json(&["limits", account, "--lift"])["limits"], json!({}));
+
+    let watch = world.json(&["watch", account, "--below", "60.00", "--freeze"]);
+    assert_eq!(watch["watch"]["action"], "alert_and_freeze");
+    alice.wallet(&["pay", "main", &world.bank(), "45.00", "USD/2"]).ends(0);
+    let crossings = world.json(&["crossings"]);
+    assert_eq!(crossings["items"][0]["balance"], "5500");
+    assert_eq!(world.json(&["watch", account, "--stop"])["watch"], Value::Null);
+    let past = world.json(&["balance", account, "--at", "2001-01-01T00:00:00Z"]);
+    assert_eq!((&past["posted"], &past["transfers"]), (&json!("0"), &json!(0)));
+    assert_eq!(world.json(&["balance", account])["posted"], "5500");
+
+    let made = world.json(&["set", "make", "USD/2"]);
+    let group = made["id"].as_str().unwrap();
+    assert_eq!(world.json(&["set", "join", group, account])["posted"], "5500");
+    assert_eq!(world.json(&["set", "show", group])["members"], json!([account]));
+    assert_eq!(world.json(&["set", "leave", group, account])["posted"], "0");
+
+    world.ops(&["close", account]).ends(1);
+    let empty = world.bank();
+    world.ops(&["close", &empty]).ends(0);
+    world.ops(&["close", &empty]).ends(1);
+}
