@@ -17,6 +17,8 @@ use tpw_proof::{ProofError, TileId, TileReader};
 const TILES_MAX: usize = 384;
 /// Newest heads kept in memory, about 6 KiB each.
 const HEADS_MAX: usize = 256;
+/// Roots kept in memory by the size of their tree: devices name one that they have seen, often an older one.
+const ROOTS_MAX: usize = 16_384;
 
 /// A read-only, shared view of the log. Cheap to clone; safe to use from any thread.
 #[derive(Clone)]
@@ -53,6 +55,7 @@ struct Shared {
     shown: RwLock<Shown>,
     tiles: Mutex<TileCache>,
     heads: Mutex<BTreeMap<u64, Arc<SignedHead>>>,
+    roots: RwLock<HashMap<u64, Hash32>>,
     stored: Mutex<Heads>,
 }
 
@@ -103,6 +106,7 @@ impl LogView {
             shown: RwLock::new(shown),
             tiles: Mutex::default(),
             heads: Mutex::default(),
+            roots: RwLock::default(),
             stored: Mutex::new(stored),
         };
         Self { shared: Arc::new(shared) }
@@ -120,6 +124,7 @@ impl LogView {
             heads.pop_first();
         }
         drop(heads);
+        self.keep_root(head.head.size, head.head.root);
         let nodes = grown(edges, &self.shown().nodes);
         let shown = Shown { head: Some(Arc::clone(head)), edges: Arc::new(edges.clone()), nodes };
         *self.shared.shown.write().unwrap_or_else(PoisonError::into_inner) = shown;
@@ -210,13 +215,28 @@ impl LogView {
     /// # Errors
     /// An error of the store.
     pub fn root_at(&self, size: u64) -> Result<Option<Hash32>, LogError> {
-        if let Some(head) = held(&self.shared.heads).get(&size) {
-            return Ok(Some(head.head.root));
+        let kept = self.shared.roots.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(root) = kept.get(&size) {
+            return Ok(Some(*root));
         }
+        drop(kept);
         if size > self.newest_size() {
             return Ok(None);
         }
-        Ok(held(&self.shared.stored).at(size)?.map(|head| head.head.root))
+        let root = held(&self.shared.stored).at(size)?.map(|head| head.head.root);
+        if let Some(root) = root {
+            self.keep_root(size, root);
+        }
+        Ok(root)
+    }
+
+    /// What was signed at a size never changes: which are forgotten matters to nobody's answer.
+    fn keep_root(&self, size: u64, root: Hash32) {
+        let mut kept = self.shared.roots.write().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= ROOTS_MAX {
+            kept.clear();
+        }
+        kept.insert(size, root);
     }
 
     /// The log's public files by their path below the log's prefix: `checkpoint`, `tile/<L>/<N>[.p/<W>]` and
