@@ -15,7 +15,6 @@ mod tidy;
 
 use std::process::ExitCode;
 
-use servers::failover::{Kind, drill};
 use shell::{Failure, Workplace};
 
 const USAGE: &str = "\
@@ -28,7 +27,7 @@ usage: cargo xtask COMMAND
   demo-output                       put the demo's output into the READMEs
   fuzz [SECONDS] [--only NAME]      each fuzz target for that long (60)
   postgres start|stop               a PostgreSQL for tests that are run by hand
-  drill failover [--loopback]       kill and cut off database servers under load
+  drill failover [--short]          kill and cut off database servers under load
   setup                             install what the tests need
 ";
 
@@ -55,9 +54,7 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["demo-output"] => demo::refresh(&place),
         ["fuzz", rest @ ..] => fuzz::command(&place, rest),
         ["postgres", word] => servers::postgres::command(&place, word),
-        ["drill", "failover"] => drill(&place, None),
-        ["drill", "failover", "--loopback"] => drill(&place, Some(Kind::Loopback)),
-        ["drill", "failover", "--namespaces"] => drill(&place, Some(Kind::Namespaces)),
+        ["drill", "failover", options @ ..] => servers::failover::command(&place, options),
         ["setup"] => setup::all(&place).map(|_tools| ()),
         _ => Err(Failure::new(format!("unknown command `{}`\n{USAGE}", words.join(" ")))),
     }

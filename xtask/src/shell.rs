@@ -118,28 +118,17 @@ impl Call {
         self
     }
 
-    /// Starts it on its own; what it says goes to the file `log`.
-    pub(crate) fn background(mut self, log: &Path) -> Result<Child, Failure> {
+    /// Starts it on its own; what it says is added to the file `output`, what it complains of to the file `log`.
+    pub(crate) fn background(mut self, output: &Path, log: &Path) -> Result<Child, Failure> {
         let name = self.name();
-        let file = || {
-            let opened = fs::OpenOptions::new().create(true).append(true).open(log);
-            opened.map_err(|error| {
-                Failure::new(format!("`{}` cannot be written: {error}", log.display()))
-            })
-        };
-        self.command.stdout(file()?).stderr(file()?);
+        self.command.stdout(added_to(output)?).stderr(added_to(log)?);
         self.start(&name)
     }
 
-    /// Starts it on its own, to be fed and heard through pipes; what it complains of goes to the file `log`.
+    /// Starts it on its own, to be fed and heard through pipes; what it complains of is added to the file `log`.
     pub(crate) fn piped(mut self, log: &Path) -> Result<Child, Failure> {
-        self.command.stdin(Stdio::piped());
         let name = self.name();
-        let opened = fs::OpenOptions::new().create(true).append(true).open(log);
-        let opened = opened.map_err(|error| {
-            Failure::new(format!("`{}` cannot be written: {error}", log.display()))
-        })?;
-        self.command.stdout(Stdio::piped()).stderr(opened);
+        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(added_to(log)?);
         self.start(&name)
     }
 
@@ -205,6 +194,11 @@ impl Call {
         let output = reader.join().unwrap_or_default();
         Ok(Finished { success: status.success(), output, errors: String::new() })
     }
+}
+
+fn added_to(path: &Path) -> Result<fs::File, Failure> {
+    let opened = fs::OpenOptions::new().create(true).append(true).open(path);
+    opened.map_err(|error| Failure::new(format!("`{}` cannot be written: {error}", path.display())))
 }
 
 fn echo(pipe: impl Read) -> String {

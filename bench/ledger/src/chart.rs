@@ -155,7 +155,7 @@ mod tests {
             }
             let Some(end) = rest[at..].find('>') else { return false };
             let tag = &rest[at + 1..at + end];
-            if tag.contains('<') || tag.matches('"').count() % 2 != 0 {
+            if tag.contains('<') || !tag.matches('"').count().is_multiple_of(2) {
                 return false;
             }
             if let Some(name) = tag.strip_prefix('/') {

@@ -3,7 +3,7 @@
 use crate::alone::{ledger_bytes_per_account, memory_bytes};
 use crate::args::Probe;
 use crate::error::BenchError;
-use crate::subject::Subject;
+use crate::subject::{Subject, config};
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -16,7 +16,7 @@ pub async fn answer(probe: &Probe) -> Result<f64, BenchError> {
     match probe {
         Probe::LedgerAccount { accounts } => ledger_bytes_per_account(*accounts),
         Probe::EngineAccount { accounts, folder } => {
-            let mut subject = Subject::open(folder)?;
+            let mut subject = Subject::open(folder, config()?)?;
             let before = memory_bytes();
             subject.open_accounts(*accounts).await?;
             let taken = memory_bytes().saturating_sub(before);
@@ -24,7 +24,7 @@ pub async fn answer(probe: &Probe) -> Result<f64, BenchError> {
             Ok(number(taken) / f64::from((*accounts).max(1)))
         }
         Probe::Start { folder } => {
-            let subject = Subject::open(folder)?;
+            let subject = Subject::open(folder, config()?)?;
             let taken = memory_bytes();
             subject.close();
             Ok(number(taken))

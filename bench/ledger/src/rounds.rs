@@ -6,7 +6,7 @@ use crate::error::BenchError;
 use crate::peers::{self, CLIENTS};
 use crate::probe;
 use crate::report::{Flow, Machine, Memory, Paced, Report, Round, Run};
-use crate::subject::{Plan, Subject};
+use crate::subject::{Plan, Subject, config};
 use crate::workload::{Shape, Workload};
 use replay::bench::{Stage, disk};
 use replay::say::tell;
@@ -81,8 +81,8 @@ impl Size {
             sqlite: 300_000,
             postgres: 120_000,
             single: 500,
-            seconds: 4,
-            seconds_beside: 2,
+            seconds: 3,
+            seconds_beside: 1,
             payers: 300,
             accounts: 100_000,
         }
@@ -157,7 +157,7 @@ impl Bench {
 
     async fn fill_long(&self, orders: usize) -> Result<Long, BenchError> {
         let folder = self.work.join("long");
-        let mut subject = Subject::open(&folder)?;
+        let mut subject = Subject::open(&folder, config()?)?;
         subject.open_accounts(ACCOUNTS).await?;
         let mut work = Workload::new(1, Shape::Uniform, ACCOUNTS);
         let run = subject.run(&mut work, Plan::peak(orders)).await?;
@@ -212,7 +212,7 @@ impl Bench {
 
     async fn sqlite(&self, shape: Shape) -> Result<OnSqlite, BenchError> {
         let folder = self.new_folder()?;
-        let mut subject = Subject::open(folder.path())?;
+        let mut subject = Subject::open(folder.path(), config()?)?;
         subject.open_accounts(ACCOUNTS).await?;
         let mut work = Workload::new(1, shape, ACCOUNTS);
         subject.run(&mut work, Plan::peak(self.size.fill)).await?;
@@ -233,7 +233,7 @@ impl Bench {
             return Ok(None);
         };
         settle_disk();
-        let (mut subject, start) = subject.restarted(&folder)?;
+        let (mut subject, start) = subject.restarted(&folder, config()?)?;
         let run = subject.run(&mut work, Plan::peak(self.size.sqlite)).await?;
         subject.check().await?;
         let rows = rows.saturating_add(run.transfers);
@@ -276,7 +276,7 @@ impl Bench {
     async fn growth(&self, long: Long) -> Result<f64, BenchError> {
         long.subject.close();
         let folder = self.new_folder()?;
-        let mut short = Subject::open(folder.path())?;
+        let mut short = Subject::open(folder.path(), config()?)?;
         short.open_accounts(ACCOUNTS).await?;
         let mut work = Workload::new(1, Shape::Uniform, ACCOUNTS);
         let rows = short.run(&mut work, Plan::peak(self.size.fill)).await?.transfers;

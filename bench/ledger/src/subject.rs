@@ -92,13 +92,13 @@ struct Tally {
 }
 
 impl Subject {
-    /// Opens the folder `dir` with this store.
+    /// Opens the folder `dir`.
     ///
     /// # Errors
     /// [`BenchError::Engine`].
-    pub fn open(dir: &Path) -> Result<Self, BenchError> {
+    pub fn open(dir: &Path, config: Config) -> Result<Self, BenchError> {
         Ok(Self {
-            engine: start(dir)?,
+            engine: start(dir, config)?,
             asset: asset()?,
             gained: Vec::new(),
             answers: HashMap::new(),
@@ -110,12 +110,12 @@ impl Subject {
     ///
     /// # Errors
     /// [`BenchError::Engine`].
-    pub fn restarted(self, dir: &Path) -> Result<(Self, Duration), BenchError> {
+    pub fn restarted(self, dir: &Path, config: Config) -> Result<(Self, Duration), BenchError> {
         let Self { engine, asset, gained, answers, server_cpu_s } = self;
         engine.close();
         drop(engine);
         let began = Stopwatch::now();
-        let engine = start(dir)?;
+        let engine = start(dir, config)?;
         Ok((Self { engine, asset, gained, answers, server_cpu_s }, began.elapsed()))
     }
 
@@ -331,9 +331,17 @@ impl Subject {
     }
 }
 
-fn start(dir: &Path) -> Result<Arc<Engine>, BenchError> {
+/// An operator as it comes, with its books in SQLite.
+///
+/// # Errors
+/// Never: its name is one.
+pub fn config() -> Result<Config, BenchError> {
     let name = Name::new("bench").map_err(|error| BenchError::Check(error.to_string()))?;
-    Ok(Engine::open(dir, Config::new(name), Arc::new(SystemClock::new()))?)
+    Ok(Config::new(name))
+}
+
+fn start(dir: &Path, config: Config) -> Result<Arc<Engine>, BenchError> {
+    Ok(Engine::open(dir, config, Arc::new(SystemClock::new()))?)
 }
 
 /// Puts orders into the engine's queue now and waits for their answer elsewhere. A task that only waits for its turn to
@@ -368,7 +376,7 @@ mod tests {
     const PLAN: Plan = Plan { orders: 5_000, batch: 500, in_flight: 2 };
 
     async fn ran(folder: &Path) -> (Subject, Workload) {
-        let mut subject = Subject::open(folder).unwrap();
+        let mut subject = Subject::open(folder, config().unwrap()).unwrap();
         subject.open_accounts(ACCOUNTS).await.unwrap();
         let mut work = Workload::new(9, Shape::Uniform, ACCOUNTS);
         subject.run(&mut work, PLAN).await.unwrap();

@@ -4,7 +4,7 @@
 //! Method: a real engine with few accounts and few orders, through the same code as the measurement.
 
 use bench_ledger::alone;
-use bench_ledger::subject::{Plan, Subject};
+use bench_ledger::subject::{Plan, Subject, config};
 use bench_ledger::workload::{Shape, Workload};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const ACCOUNTS: u32 = 50;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tiny_round_on_sqlite() {
     let folder = tempfile::tempdir().unwrap();
-    let mut subject = Subject::open(folder.path()).unwrap();
+    let mut subject = Subject::open(folder.path(), config().unwrap()).unwrap();
     subject.open_accounts(ACCOUNTS).await.unwrap();
     let mut work = Workload::new(5, Shape::Uniform, ACCOUNTS);
     let plan = Plan { orders: 20_000, batch: 700, in_flight: 3 };
@@ -21,21 +21,21 @@ async fn a_tiny_round_on_sqlite() {
     assert_eq!(run.orders, 20_000);
     assert!(run.repeats > 100 && run.transfers > 20_000 && run.per_s > 0.0, "{run:?}");
     assert_eq!(run.latency.count, 20_000_usize.div_ceil(700));
-    subject.check().unwrap();
+    subject.check().await.unwrap();
 
     let one = subject.run(&mut work, Plan::one_by_one(30)).await.unwrap();
     assert_eq!((one.orders, one.latency.count), (30, 30));
     let paced = subject.run_paced(&mut work, 20_000.0, Duration::from_millis(900)).await.unwrap();
     assert!((1..=3).contains(&paced.latency.count), "{paced:?}");
-    subject.check().unwrap();
+    subject.check().await.unwrap();
 
-    let (mut subject, took) = subject.restarted(folder.path()).unwrap();
+    let (mut subject, took) = subject.restarted(folder.path(), config().unwrap()).unwrap();
     assert!(took > Duration::ZERO);
-    subject.check().unwrap();
+    subject.check().await.unwrap();
     let mut work = work.with_shape(Shape::Hot);
     let hot = subject.run(&mut work, Plan { orders: 2_000, ..plan }).await.unwrap();
     assert!(hot.repeats > 0, "orders from before the start are repeated after it");
-    subject.check().unwrap();
+    subject.check().await.unwrap();
     subject.close();
 }
 

@@ -27,7 +27,7 @@ const ATTEMPT_TIME_MAX: Duration = Duration::from_secs(15);
 /// The longest wait for one address: a machine that is cut off does not refuse.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(3);
 /// The largest answer that is read, in bytes.
-const ANSWER_LEN_MAX: usize = 16 << 20;
+pub(crate) const ANSWER_LEN_MAX: usize = 16 << 20;
 /// How often a request is sent before it is given up: about a minute of a server that is away.
 const ATTEMPTS_MAX: u32 = 40;
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
@@ -125,6 +125,12 @@ impl Reply {
     }
 }
 
+/// How much is asked of the system at once: an answer with its receipt.
+const READ_LEN: usize = 16 << 10;
+
+/// A connection.
+pub(crate) type Stream = tokio_rustls::client::TlsStream<tokio::io::BufReader<TcpStream>>;
+
 type Sender = SendRequest<Full<Bytes>>;
 
 /// A client of one operator, who may have several servers of which one is at work.
@@ -215,7 +221,7 @@ impl Client {
         let mut request = Request::builder()
             .method(call.method.clone())
             .uri(&call.path)
-            .header(header::HOST, self.base.origin().trim_start_matches("https://"))
+            .header(header::HOST, self.host())
             .header(header::ACCEPT, "application/json");
         if let Some(key) = &call.key {
             request = request.header("Idempotency-Key", key);
@@ -282,12 +288,23 @@ impl Client {
         })
     }
 
-    async fn connect(&self) -> Result<Sender, String> {
+    /// Host and port, as a request names them.
+    pub(crate) fn host(&self) -> &str {
+        self.base.origin().trim_start_matches("https://")
+    }
+
+    /// Opens a connection for whoever speaks HTTP on it.
+    pub(crate) async fn open(&self) -> Result<Stream, String> {
         let tcp = self.connect_tcp().await?;
         // Small requests one after the other: waiting to fill a packet only delays them.
         tcp.set_nodelay(true).map_err(|error| error.to_string())?;
         let name = ServerName::try_from(self.host.clone()).map_err(|error| error.to_string())?;
-        let tls = self.tls.connect(name, tcp).await.map_err(|error| error.to_string())?;
+        let tcp = tokio::io::BufReader::with_capacity(READ_LEN, tcp);
+        self.tls.connect(name, tcp).await.map_err(|error| error.to_string())
+    }
+
+    async fn connect(&self) -> Result<Sender, String> {
+        let tls = self.open().await?;
         let (sender, connection) =
             http1::handshake(TokioIo::new(tls)).await.map_err(|error| error.to_string())?;
         // The sender tells of every failure; the connection has nothing to add.

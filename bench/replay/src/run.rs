@@ -166,6 +166,16 @@ pub async fn setting(client: &Client, state: Option<&State>) -> Result<Setting, 
     Ok(Setting { audience, seen: newest_head(client).await? })
 }
 
+/// The trust file of the server.
+///
+/// # Errors
+/// [`ReplayError`] when there is none.
+pub async fn trust(client: &Client) -> Result<tpw_proof::Trust, ReplayError> {
+    let reply = client.send(&Call::get("/v1/trust", Proof::None)).await?;
+    let text = String::from_utf8_lossy(&reply.body);
+    Ok(tpw_proof::Trust::from_json(&text)?)
+}
+
 /// The newest head, refreshed beside the work until the guard is dropped.
 #[derive(Debug)]
 pub struct Watch {

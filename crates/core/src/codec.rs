@@ -48,7 +48,13 @@ impl Writer {
     /// An empty writer.
     #[must_use]
     pub fn new() -> Self {
-        Self(Encoder::new(Vec::with_capacity(256)))
+        Self::with_room(256)
+    }
+
+    /// An empty writer with room for so many bytes.
+    #[must_use]
+    pub fn with_room(bytes: usize) -> Self {
+        Self(Encoder::new(Vec::with_capacity(bytes)))
     }
 
     /// A map of `pairs` pairs; its keys must be written in ascending order.
@@ -98,6 +104,12 @@ impl Writer {
                 self.bytes(bytes.get(zeros..).unwrap_or(&[]))
             }
         }
+    }
+
+    /// Items that were encoded before.
+    pub fn encoded(&mut self, items: &[u8]) -> &mut Self {
+        self.0.writer_mut().extend_from_slice(items);
+        self
     }
 
     /// The bytes written so far.

@@ -85,13 +85,17 @@ impl PublicKey {
     /// The JWK thumbprint with SHA-256 (RFC 7638), as raw bytes.
     #[must_use]
     pub fn jwk_thumbprint(&self) -> [u8; 32] {
-        sha256(self.jwk_json().as_bytes())
+        self.jwk_thumbprint_or(|| sha256(self.jwk_json().as_bytes()))
     }
 
     /// The COSE Key thumbprint with SHA-256 (RFC 9679): the hash of the deterministic CBOR (RFC 8949 §4.2.1) of the
     /// required members, as raw bytes.
     #[must_use]
     pub fn cose_key_thumbprint(&self) -> [u8; 32] {
+        self.cose_thumbprint_or(|| self.cose_key_hash())
+    }
+
+    fn cose_key_hash(&self) -> [u8; 32] {
         match self.algorithm() {
             // {1: 1 (OKP), -1: 6 (Ed25519), -2: x}
             Algorithm::Ed25519 => {

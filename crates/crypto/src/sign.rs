@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, ED25519, ML_DSA_44, ParsedPublicKey,
@@ -84,6 +84,9 @@ struct Parsed {
     algorithm: Algorithm,
     bytes: Box<[u8]>,
     backend: ParsedPublicKey,
+    /// Asked for with every request of a device, so that they are kept.
+    jwk_thumbprint: OnceLock<[u8; 32]>,
+    cose_thumbprint: OnceLock<[u8; 32]>,
 }
 
 impl PublicKey {
@@ -105,7 +108,13 @@ impl PublicKey {
         }
         let backend = ParsedPublicKey::new(algorithm.backend(), bytes)
             .map_err(|_rejected| CryptoError::BadKey)?;
-        Ok(Self(Arc::new(Parsed { algorithm, bytes: bytes.into(), backend })))
+        Ok(Self(Arc::new(Parsed {
+            algorithm,
+            bytes: bytes.into(),
+            backend,
+            jwk_thumbprint: OnceLock::new(),
+            cose_thumbprint: OnceLock::new(),
+        })))
     }
 
     /// The algorithm.
@@ -118,6 +127,16 @@ impl PublicKey {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0.bytes
+    }
+
+    /// The kept JWK thumbprint, which `make` computes the first time.
+    pub(crate) fn jwk_thumbprint_or(&self, make: impl FnOnce() -> [u8; 32]) -> [u8; 32] {
+        *self.0.jwk_thumbprint.get_or_init(make)
+    }
+
+    /// The kept COSE thumbprint, which `make` computes the first time.
+    pub(crate) fn cose_thumbprint_or(&self, make: impl FnOnce() -> [u8; 32]) -> [u8; 32] {
+        *self.0.cose_thumbprint.get_or_init(make)
     }
 
     /// Verifies `signature` over `message`: Ed25519 strictly (`s` below the order, no small-order `R`), P-256 as

@@ -26,6 +26,9 @@ pub enum StoreError {
         /// What SQLite says.
         source: rusqlite::Error,
     },
+    /// A PostgreSQL server cannot be reached, refuses, or is written by somebody else.
+    #[error(transparent)]
+    Postgres(#[from] crate::postgres::PostgresError),
     /// A row holds something that no version of this program writes.
     #[error("the database holds a damaged {what}; run the integrity check and restore a backup")]
     Damaged {

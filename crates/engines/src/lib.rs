@@ -7,6 +7,7 @@ mod engine;
 pub mod entropy;
 pub mod files;
 pub mod log_store;
+pub mod postgres;
 #[cfg(test)]
 pub(crate) mod scratch;
 pub mod sqlite;

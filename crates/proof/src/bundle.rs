@@ -6,8 +6,9 @@ use crate::error::ProofError;
 use crate::leaf::Leaf;
 use crate::statement::public_key;
 use crate::timestamp::certificate_pem;
-use crate::tlog_proof::TlogProof;
+use crate::tlog_proof::{self, TlogProof};
 use crate::trust::Trust;
+use tpw_core::codec::Writer;
 use tpw_core::{Hash32, Receipt, Record};
 
 /// How to check an exported receipt with stock tools.
@@ -61,6 +62,82 @@ pub fn assemble(parts: &Parts<'_>) -> Receipt {
         record: parts.record.to_bytes(),
     }
 }
+
+/// What the receipts under one checkpoint have in common, written once: most of their bytes. It makes the same files
+/// as [`assemble`], which the tests compare byte by byte.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Frame {
+    size: u64,
+    note: String,
+    root_signature: RootSignature,
+    /// The fields after the COSE receipts and before the record, encoded.
+    middle: Vec<u8>,
+}
+
+/// What is a payment's own in its receipt.
+#[derive(Clone, Copy, Debug)]
+pub struct Own<'a> {
+    /// The payer's statement, as it came.
+    pub statement: &'a [u8],
+    /// The bytes of the operator's record.
+    pub record: &'a [u8],
+    /// What opens the leaf.
+    pub salt: &'a [u8; 32],
+    /// The log entry.
+    pub leaf: &'a Leaf,
+    /// Where it stands.
+    pub index: u64,
+    /// The path to the checkpoint's root.
+    pub path: &'a [Hash32],
+}
+
+impl Frame {
+    /// Of a checkpoint with its COSE signature, its time-stamps and the hash of the trust file in force.
+    #[must_use]
+    pub fn new(
+        checkpoint: &SignedCheckpoint,
+        root_signature: &RootSignature,
+        timestamps: &[Vec<u8>],
+        trust_hash: Hash32,
+    ) -> Self {
+        let mut w = Writer::new();
+        w.uint(6).array(u64::try_from(timestamps.len()).unwrap_or(u64::MAX));
+        timestamps.iter().for_each(|token| {
+            w.bytes(token);
+        });
+        w.uint(7).array(0).uint(8).array(0).uint(9).bytes(trust_hash.as_bytes());
+        Self {
+            size: checkpoint.checkpoint().head.size,
+            note: checkpoint.to_string(),
+            root_signature: root_signature.clone(),
+            middle: w.finish(),
+        }
+    }
+
+    /// The checkpoint's note, as it is published.
+    #[must_use]
+    pub fn note(&self) -> &str {
+        &self.note
+    }
+
+    /// The receipt file of one payment. Only arranges, as [`assemble`] does.
+    #[must_use]
+    pub fn receipt(&self, own: &Own<'_>) -> Vec<u8> {
+        let proof = tlog_proof::text(None, own.index, own.path, &self.note);
+        let cose = self.root_signature.receipt(own.index, self.size, own.path);
+        let parts =
+            [own.statement.len(), proof.len(), cose.len(), self.middle.len(), own.record.len()];
+        let mut w = Writer::with_room(parts.iter().sum::<usize>().saturating_add(OWN_ROOM));
+        w.map(10).uint(1).bytes(own.statement).uint(2).bytes(own.salt);
+        w.uint(3).bytes(own.leaf.as_bytes()).uint(4).text(&proof);
+        w.uint(5).array(1).bytes(&cose).encoded(&self.middle);
+        w.uint(10).bytes(own.record);
+        w.finish()
+    }
+}
+
+/// Salt, leaf, keys and lengths of a receipt need less.
+const OWN_ROOM: usize = 128;
 
 /// The layers of a receipt as loose files, with the trust file they are to be checked by and a guide.
 ///

@@ -66,7 +66,12 @@ pub(crate) struct Cbor(Encoder<Vec<u8>>);
 
 impl Cbor {
     pub(crate) fn new() -> Self {
-        Self(Encoder::new(Vec::new()))
+        Self::with_room(128)
+    }
+
+    /// With room for so many bytes.
+    pub(crate) fn with_room(bytes: usize) -> Self {
+        Self(Encoder::new(Vec::with_capacity(bytes)))
     }
 
     pub(crate) fn write(
@@ -82,7 +87,8 @@ impl Cbor {
 
 /// RFC 9052 §4.4: the bytes that are signed.
 pub(crate) fn to_be_signed(protected: &[u8], payload: &[u8]) -> Vec<u8> {
-    Cbor::new().write(|e| {
+    let parts = [protected.len(), payload.len(), 32];
+    Cbor::with_room(parts.iter().sum()).write(|e| {
         e.array(4)?.str("Signature1")?.bytes(protected)?.bytes(&[])?.bytes(payload)?;
         Ok(())
     })
@@ -104,20 +110,19 @@ pub(crate) const NO_HEADERS: &[u8] = &[0xa0];
 
 impl<'b> Sign1<'b> {
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let mut head = Cbor::new().write(|e| {
+        let payload = self.payload.map_or(0, <[u8]>::len);
+        let parts =
+            [self.protected.len(), self.unprotected.len(), payload, self.signature.len(), 32];
+        Cbor::with_room(parts.iter().sum()).write(|e| {
             e.tag(Tag::new(18))?.array(4)?.bytes(self.protected)?;
-            Ok(())
-        });
-        head.extend_from_slice(self.unprotected);
-        head.extend(Cbor::new().write(|e| {
+            e.writer_mut().extend_from_slice(self.unprotected);
             match self.payload {
                 Some(payload) => e.bytes(payload)?,
                 None => e.null()?,
             };
             e.bytes(self.signature)?;
             Ok(())
-        }));
-        head
+        })
     }
 
     pub(crate) fn parse(

@@ -79,16 +79,33 @@ impl TlogProof {
     }
 }
 
+/// The text of a proof, with the checkpoint as a note.
+pub(crate) fn text(extra: Option<&[u8]>, index: u64, path: &[Hash32], note: &str) -> String {
+    let lines = path.len().saturating_add(4).saturating_mul(LINE_LEN);
+    let mut out = String::with_capacity(lines.saturating_add(note.len()));
+    out.push_str(HEADER);
+    if let Some(extra) = extra {
+        out.push_str("\nextra ");
+        STANDARD.encode_string(extra, &mut out);
+    }
+    out.push_str("\nindex ");
+    out.push_str(&index.to_string());
+    out.push('\n');
+    for hash in path {
+        STANDARD.encode_string(hash.as_bytes(), &mut out);
+        out.push('\n');
+    }
+    out.push('\n');
+    out.push_str(note);
+    out
+}
+
+/// A hash in base64 and the end of its line.
+const LINE_LEN: usize = 45;
+
 impl fmt::Display for TlogProof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{HEADER}")?;
-        if let Some(extra) = &self.extra {
-            writeln!(f, "extra {}", STANDARD.encode(extra))?;
-        }
-        writeln!(f, "index {}", self.index)?;
-        for hash in &self.path {
-            writeln!(f, "{}", STANDARD.encode(hash.as_bytes()))?;
-        }
-        write!(f, "\n{}", self.checkpoint)
+        let note = self.checkpoint.to_string();
+        f.write_str(&text(self.extra.as_deref(), self.index, &self.path, &note))
     }
 }

@@ -12,9 +12,10 @@ use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 use support::{Memory, hash};
 use tpw_core::Hash32;
+use tpw_proof::ProofError;
 use tpw_proof::tile::{
-    BundleId, TileId, bundles_for_growth, consistency_proof, decode_bundle, encode_bundle,
-    inclusion_proof, root, tiles_for_growth,
+    BundleId, TileId, TileNodes, TileReader, bundles_for_growth, consistency_proof, decode_bundle,
+    encode_bundle, inclusion_proof, root, tiles_for_growth,
 };
 use tpw_proof::tree::{
     Frontier, empty_root, leaf_hash, root_of, verify_consistency, verify_inclusion,
@@ -160,6 +161,61 @@ fn bundles_round_trip_and_refuse_what_is_cut_or_too_long() {
 
 fn leaves(count: usize) -> Vec<Hash32> {
     (0..count).map(|n| leaf_hash(&n.to_be_bytes())).collect()
+}
+
+/// Tiles in memory with the roots in them kept, full tiles and the growing one.
+struct Kept(Memory, u64);
+
+impl TileReader for Kept {
+    fn hashes(&self, level: u8, index: u64, width: u16) -> Result<Vec<Hash32>, ProofError> {
+        self.0.hashes(level, index, width)
+    }
+
+    fn node(&self, level: u8, index: u64, height: u32, place: usize) -> Option<Hash32> {
+        let held = self.1.checked_shr(8 * u32::from(level)).unwrap_or(0);
+        let width = held.checked_sub(index * 256)?.min(256);
+        let hashes = self.0.hashes(level, index, u16::try_from(width).unwrap()).ok()?;
+        // In two pieces, as a tile grows.
+        let (before, after) = hashes.split_at(hashes.len() / 3);
+        let mut nodes = TileNodes::of(before);
+        nodes.extend(after);
+        assert_eq!(nodes.hashes(), hashes);
+        nodes.node(height, place)
+    }
+}
+
+#[test]
+fn proofs_from_kept_nodes_are_those_from_the_tiles_alone() {
+    for (size, asked) in
+        [(1_u64, 1_u64), (2, 2), (3, 2), (255, 254), (256, 256), (257, 257), (700, 513), (700, 700)]
+    {
+        let plain = Memory(leaves(usize::try_from(size).unwrap()));
+        let kept = Kept(Memory(plain.0.clone()), size);
+        for index in (0..asked).step_by(7).chain([asked - 1]) {
+            let proof = inclusion_proof(&plain, index, asked);
+            assert_eq!(inclusion_proof(&kept, index, asked), proof, "{index} of {asked}");
+        }
+        for old in [1, asked / 2, asked] {
+            let proof = consistency_proof(&plain, old, asked);
+            assert_eq!(consistency_proof(&kept, old, asked), proof, "{old} to {asked}");
+        }
+        assert_eq!(root(&kept, size), root(&plain, size));
+    }
+}
+
+#[test]
+fn a_tile_has_a_root_for_every_perfect_subtree_and_for_no_other() {
+    let hashes = leaves(200);
+    let nodes = TileNodes::of(&hashes);
+    for height in 0..=8 {
+        let span = 1_usize << height;
+        for place in 0..=256 / span {
+            let part = hashes.get(place * span..(place + 1) * span);
+            assert_eq!(nodes.node(height, place), part.map(root_of), "{height} {place}");
+        }
+    }
+    assert_eq!(nodes.node(9, 0), None);
+    assert_eq!(nodes.node(u32::MAX, usize::MAX), None);
 }
 
 fn flipped(hash: &Hash32, bit: usize) -> Hash32 {

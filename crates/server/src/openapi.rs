@@ -130,7 +130,7 @@ operations! {
     Post "/v1/accounts/{id}:unfreeze" "accounts" "unfreeze_account" Operator (None) => 200 Json("Account"), [] "Lift the operator's freeze.";
     Get "/v1/accounts/{id}/statement" "accounts" "read_statement" Holder (None) => 200 Json("Statement"), [("limit", "1 to 250"), ("page_token", "of the page before")] "Read a statement whose chain proves it complete; the newest page first.";
     Get "/v1/accounts/{id}/chain" "accounts" "read_chain" Holder (None) => 200 Json("ChainHead"), [("device", "the caller's own when absent")] "Read how far a device's signature chain on the account has come.";
-    Post "/v1/payments" "payments" "pay" Signer (Some("Pay")) => 201 Json("Payment"), [] "Make a payment. A repeat answers 200 with the stored outcome; a refused payment answers 403 and one that waits for step-up 401, each with the payment in the problem.";
+    Post "/v1/payments" "payments" "pay" Signer (Some("Pay")) => 201 Json("Payment"), [] "Make a payment. A repeat answers 200 with the stored outcome; a refused payment answers 403 and one that waits for step-up 401, each with the payment in the problem. With the receipt's media type in `Accept` a booked payment answers with the receipt file alone.";
     Get "/v1/payments/{id}" "payments" "read_payment" Holder (None) => 200 Json("Payment"), [] "Read a payment as its payer, its payee or an operator.";
     Get "/v1/payments/{id}/receipt" "payments" "read_receipt" Holder (None) => 200 File("application/vnd.tpw.receipt+cbor"), [("kind", "`payment` (default) or `compensation`")] "Fetch the receipt file.";
     Post "/v1/payments/{id}:step-up" "payments" "step_up" Signer (Some("StepUp")) => 200 Json("Payment"), [] "Let a waiting payment go on with a fresh signature.";
@@ -223,6 +223,11 @@ fn built(operation: &Operation) -> utoipa::openapi::path::Operation {
         Json(name) => good.content("application/json", content(schema_ref(name))),
         AnyJson => good.content("application/json", content(ObjectBuilder::new().into())),
         File(media_type) => good.content(media_type, content(text_schema())),
+    };
+    // `Accept` chooses: the receipt alone, which holds all that the JSON says of a booked payment.
+    let good = match operation.id {
+        "pay" => good.content(tpw_core::Receipt::MEDIA_TYPE, content(text_schema())),
+        _ => good,
     };
     let problem = ResponseBuilder::new()
         .description("not done")

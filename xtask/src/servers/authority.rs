@@ -23,24 +23,32 @@ impl Authority {
         Ok(Self { folder, certificate })
     }
 
-    /// Puts `node.key`, `node.crt` and `ca.crt` for the machine at `address` into the folder `to`.
+    /// Puts `FILE.key`, `FILE.crt` and `ca.crt` for `subject` (`IP:…` or `DNS:…`) into the folder `to`.
     pub(crate) fn certify(
         &self,
         place: &Workplace,
-        address: &str,
+        subject: &str,
+        file: &str,
         to: &Path,
     ) -> Result<(), Failure> {
         shell::folder(to)?;
-        let request = to.join("node.csr");
-        let subject = format!("/CN={address}");
-        let call = place.call("openssl").word("req").words(&KEY).words(&["-subj", &subject]);
-        call.word("-keyout").word(to.join("node.key")).word("-out").word(&request).read()?;
-        let extensions = to.join("node.ext");
-        shell::write(&extensions, &format!("subjectAltName = IP:{address}\n"))?;
+        let request = to.join(file).with_extension("csr");
+        let call = place.call("openssl").word("req").words(&KEY).words(&["-subj", "/CN=drill"]);
+        call.word("-keyout")
+            .word(to.join(file).with_extension("key"))
+            .word("-out")
+            .word(&request)
+            .read()?;
+        let extensions = to.join(file).with_extension("ext");
+        shell::write(&extensions, &format!("subjectAltName = {subject}\n"))?;
         let call = place.call("openssl").words(&["x509", "-req", "-days", "2", "-in"]);
         let call = call.word(&request).word("-CA").word(&self.certificate);
         let call = call.word("-CAkey").word(self.folder.join("ca.key")).word("-CAcreateserial");
-        let call = call.word("-extfile").word(&extensions).word("-out").word(to.join("node.crt"));
+        let call = call
+            .word("-extfile")
+            .word(&extensions)
+            .word("-out")
+            .word(to.join(file).with_extension("crt"));
         call.read()?;
         let copy = |name: &str| place.call("cp").word(&self.certificate).word(to.join(name)).read();
         copy("ca.crt").map(|_output| ())

@@ -33,6 +33,15 @@ pub(crate) struct Machine {
     wired: Option<(String, String)>,
 }
 
+impl Kind {
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::Namespaces => "machines with networks of their own",
+            Self::Loopback => "addresses of loopback",
+        }
+    }
+}
+
 impl<'p> Network<'p> {
     /// Namespaces if the system lets us make them, which takes root, unless loopback is wished for.
     pub(crate) fn new(

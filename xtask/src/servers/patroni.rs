@@ -91,7 +91,7 @@ impl<'p> Cluster<'p> {
         shell::folder(&run)?;
         let data = folder.join("data");
         let tls = folder.join("tls");
-        self.authority.certify(self.place, &machine.address, &tls)?;
+        self.certify(&format!("IP:{}", machine.address), "node", &tls)?;
         let tls = tls.to_string_lossy();
         let account = match self.account {
             Account::Service => "postgres".to_owned(),
@@ -127,7 +127,7 @@ impl<'p> Cluster<'p> {
         let log = node.folder.join("patroni.log");
         let call =
             node.machine.call(place, account, "patroni").word(node.folder.join("patroni.yml"));
-        node.patroni = Some(Running::new(call.background(&log)?, &log));
+        node.patroni = Some(Running::new(call.background(&log, &log)?, &log));
         Ok(())
     }
 
@@ -217,6 +217,11 @@ impl<'p> Cluster<'p> {
         self.nodes.iter().map(|node| node.machine.address.clone()).collect()
     }
 
+    /// Puts a certificate for `subject` and its key into the folder `to`.
+    pub(crate) fn certify(&self, subject: &str, file: &str, to: &Path) -> Result<(), Failure> {
+        self.authority.certify(self.place, subject, file, to)
+    }
+
     /// The certificate by which the nodes are known.
     pub(crate) fn authority(&self) -> &Path {
         &self.authority.certificate
@@ -251,7 +256,7 @@ fn start_etcd(
     account.own(place, &folder)?;
     let log = folder.with_extension("log");
     let call = machine.call(place, account, "etcd").word("--config-file").word(&configuration);
-    Ok(Running::new(call.background(&log)?, &log))
+    Ok(Running::new(call.background(&log, &log)?, &log))
 }
 
 impl Node {

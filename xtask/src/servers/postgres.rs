@@ -39,7 +39,7 @@ impl Throwaway {
             let call = site.account.call(place, site.programs.program("postgres"));
             let call = call.words(&["-D"]).word(&data).words(&["-k"]).word(&folder.path);
             let call = call.words(&["-p", &port.to_string()]);
-            let mut server = Running::new(call.background(&log)?, &log);
+            let mut server = Running::new(call.background(&log, &log)?, &log);
             match site.ready(&folder.path, port, || server.ended()) {
                 Ok(()) => {
                     site.make_role(&folder.path, port)?;

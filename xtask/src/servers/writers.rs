@@ -18,8 +18,8 @@ const START_TIME_MAX: Duration = Duration::from_secs(20);
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(6);
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The table that they write to, and a number once and for all: a repetition finds it there.
-const TABLE: &str = "CREATE TABLE IF NOT EXISTS drill (writer int, number bigint, tries int NOT NULL DEFAULT 1, \
+/// The table that they write to (beside the schema of the books), and a number once and for all: a repetition finds it there.
+const TABLE: &str = "CREATE TABLE IF NOT EXISTS public.drill (writer int, number bigint, tries int NOT NULL DEFAULT 1, \
                      PRIMARY KEY (writer, number))";
 
 /// What all writers share.
@@ -119,7 +119,7 @@ impl Writers {
     /// Compares what was acknowledged with what a node has; returns how many that were.
     pub(crate) fn check(&self, cluster: &Cluster<'_>, at: usize) -> Result<usize, Failure> {
         let acknowledged = self.lock().clone();
-        let query = "SELECT writer, count(*), max(number) FROM drill GROUP BY writer";
+        let query = "SELECT writer, count(*), max(number) FROM public.drill GROUP BY writer";
         let text = cluster.sql(at)?.words(&["-d", ROLE, "-c", query]).read()?;
         let mut rows = [(0_u64, 0_u64); COUNT];
         for line in text.lines() {
@@ -179,7 +179,7 @@ fn work(writer: usize, shared: &Shared, session: &Session) {
             }));
             while !shared.ended.load(Ordering::SeqCst) {
                 let statement = format!(
-                    "INSERT INTO drill VALUES ({writer}, {next}) ON CONFLICT (writer, number) \
+                    "INSERT INTO public.drill AS drill VALUES ({writer}, {next}) ON CONFLICT (writer, number) \
                      DO UPDATE SET tries = drill.tries + 1 RETURNING number;\n"
                 );
                 let sent = to.write_all(statement.as_bytes()).and_then(|()| to.flush());

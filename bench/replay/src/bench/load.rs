@@ -1,4 +1,4 @@
-//! Load on a server: at a fixed rate whatever the server does, or with a fixed number of payments under way.
+//! Load on a server at a fixed rate, whatever the server does; and those who pay.
 
 use crate::actor::Actor;
 use crate::client::Client;
@@ -17,11 +17,13 @@ use tpw_core::{AccountId, Amount, Asset, DeviceId, Hash32, Money, Name};
 const TICK: Duration = Duration::from_millis(1);
 
 /// Someone who pays.
-struct One {
+#[derive(Debug)]
+pub(super) struct One {
     actor: Arc<Actor>,
     device: DeviceId,
     account: AccountId,
-    head: (u64, Hash32),
+    /// The last intent that counted: number and hash.
+    pub(super) head: (u64, Hash32),
 }
 
 /// Everybody who pays, and who of them has nothing under way.
@@ -56,17 +58,34 @@ impl Payers {
     fn take(&self) -> Option<(One, AccountId)> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let one = idle.0.pop_front()?;
+        let payee = self.other_than(&one, &mut idle.1);
+        Some((one, payee))
+    }
+
+    /// All who have nothing under way.
+    pub(super) fn take_all(&self) -> Vec<One> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).0.drain(..).collect()
+    }
+
+    /// Whom somebody pays.
+    pub(super) fn payee_for(&self, one: &One) -> AccountId {
+        self.other_than(one, &mut self.idle.lock().unwrap_or_else(PoisonError::into_inner).1)
+    }
+
+    /// There are at least two accounts: a list of fewer makes no payments.
+    fn other_than(&self, one: &One, dice: &mut Dice) -> AccountId {
         let count = u64::try_from(self.accounts.len()).unwrap_or(0);
         loop {
-            let place = usize::try_from(idle.1.below(count)).ok()?;
-            let payee = *self.accounts.get(place)?;
-            if payee != one.account {
-                return Some((one, payee));
+            let place = usize::try_from(dice.below(count)).unwrap_or(0);
+            match self.accounts.get(place) {
+                Some(payee) if *payee != one.account => return *payee,
+                Some(_same) if count > 1 => {}
+                _ => return one.account,
             }
         }
     }
 
-    fn give(&self, one: One) {
+    pub(super) fn give(&self, one: One) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).0.push_back(one);
     }
 }
@@ -83,7 +102,7 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    fn add(&mut self, booked: bool, took: Duration) {
+    pub(super) fn add(&mut self, booked: bool, took: Duration) {
         if booked { self.times.push(took) } else { self.other = self.other.saturating_add(1) }
     }
 }
@@ -108,10 +127,15 @@ fn joined<T>(
 }
 
 impl Load {
-    fn statement(&self, one: &One, payee: AccountId) -> Result<Statement, ReplayError> {
+    /// The next payment of somebody whose last intent that counts is `head`.
+    pub(super) fn statement_after(
+        &self,
+        one: &One,
+        head: (u64, Hash32),
+        payee: AccountId,
+    ) -> Result<Statement, ReplayError> {
         let setting = Setting { audience: self.audience.clone(), seen: self.watch.seen() };
-        let payer =
-            Payer { actor: &one.actor, device: one.device, account: one.account, head: one.head };
+        let payer = Payer { actor: &one.actor, device: one.device, account: one.account, head };
         let money = Money { amount: Amount::from_minor(1), asset: self.payers.asset };
         pay::sign(0, &payer, payee, money, &setting)
     }
@@ -140,7 +164,8 @@ impl Load {
             while due < time && due <= began.elapsed() {
                 // Nobody free is the server's delay: the payment stays due, and its time runs on.
                 let Some((one, payee)) = self.payers.take() else { break };
-                let (client, statement) = (Arc::clone(&self.client), self.statement(&one, payee)?);
+                let (client, statement) =
+                    (Arc::clone(&self.client), self.statement_after(&one, one.head, payee)?);
                 let since = began.checked_add(due).unwrap_or(began);
                 open.spawn(async move {
                     let told = pay::send(&client, &statement).await?;
@@ -157,33 +182,6 @@ impl Load {
                 let booked = self.note(one, &statement, &told);
                 loaded.add(booked, took);
             }
-        }
-        loaded.wall = began.elapsed();
-        Ok(loaded)
-    }
-
-    /// Keeps `connections` payments under way for `time`.
-    ///
-    /// # Errors
-    /// [`ReplayError`] when the server cannot be reached or gives no sensible answers.
-    pub async fn closed(&self, connections: usize, time: Duration) -> Result<Loaded, ReplayError> {
-        let mut open: JoinSet<Result<(One, Statement, Told, Duration), ReplayError>> =
-            JoinSet::new();
-        let (began, mut loaded) = (Instant::now(), Loaded::default());
-        loop {
-            while open.len() < connections && began.elapsed() < time {
-                let Some((one, payee)) = self.payers.take() else { break };
-                let since = Instant::now();
-                let (client, statement) = (Arc::clone(&self.client), self.statement(&one, payee)?);
-                open.spawn(async move {
-                    let told = pay::send(&client, &statement).await?;
-                    Ok((one, statement, told, since.elapsed()))
-                });
-            }
-            let Some(next) = open.join_next().await else { break };
-            let (one, statement, told, took) = joined(next)?;
-            let booked = self.note(one, &statement, &told);
-            loaded.add(booked, took);
         }
         loaded.wall = began.elapsed();
         Ok(loaded)

@@ -3,6 +3,7 @@
 pub mod disk;
 pub mod load;
 pub mod naive;
+pub mod sprint;
 
 use crate::actor::Actor;
 use crate::client::Client;
@@ -20,7 +21,9 @@ use load::{Load, Payers};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tpw_proof::Trust;
 
 /// The bound on the 99th percentile, in milliseconds: the quality bar of the flow.
 const P99_BAR_MS: f64 = 200.0;
@@ -158,14 +161,15 @@ impl Flow {
     /// # Errors
     /// [`ReplayError`].
     pub async fn run(&self, work: &Path) -> Result<Report, ReplayError> {
-        let Stage { server, load } = self.set_up(work).await?;
+        let stage = self.set_up(work).await?;
         let mut rounds = Vec::new();
         for number in 1..=self.rounds {
-            let round = self.round(&load, &server, work).await?;
+            let round = self.round(&stage, work).await?;
             tell(&line(number, &round));
             rounds.push(round);
         }
-        let server_rss_mib = usage(Some(server.pid())).unwrap_or_default().rss_mib;
+        let server_rss_mib = usage(Some(stage.server.pid())).unwrap_or_default().rss_mib;
+        let Stage { server, load, .. } = stage;
         drop(load);
         server.stop()?;
         Ok(self.report(rounds, server_rss_mib))
@@ -182,10 +186,12 @@ impl Flow {
         let (client, payers) = self.enrol(&server, work).await?;
         let setting = run::setting(&client, None).await?;
         let watch = Watch::new(&client, setting.seen);
+        let trust = run::trust(&client).await?;
         let load = Load { client, payers, audience: setting.audience, watch };
-        // The first seconds fill caches and open connections; they count for nobody.
-        load.closed(64, self.part.min(Duration::from_secs(3))).await?;
-        Ok(Stage { server, load })
+        let stage = Stage { server, load, trust, pace: AtomicU64::new(PACE_FIRST) };
+        // The first seconds fill caches; they count for nobody.
+        stage.closed(64, self.part.min(Duration::from_secs(3))).await?;
+        Ok(stage)
     }
 
     async fn enrol(
@@ -211,16 +217,15 @@ impl Flow {
         Ok((client, Payers::new(&state, &input, devices)))
     }
 
-    async fn round(&self, load: &Load, server: &Server, work: &Path) -> Result<Round, ReplayError> {
+    async fn round(&self, stage: &Stage, work: &Path) -> Result<Round, ReplayError> {
         let disk = disk::measure(&work.join("disk"), 200)?;
         let (naive_path, part) = (work.join("naive.db"), self.part.min(Duration::from_secs(10)));
         let naive = tokio::task::spawn_blocking(move || naive::measure(&naive_path, part)).await;
         let naive = naive.map_err(|error| ReplayError::Check(error.to_string()))??;
-        let open = part_of(server, async { load.open(self.rate, self.part).await }).await?;
+        let open = part_of(&stage.server, stage.load.open(self.rate, self.part)).await?;
         let mut closed = Vec::new();
         for connections in &self.closed {
-            let part =
-                part_of(server, async { load.closed(*connections, self.part).await }).await?;
+            let part = stage.closed(*connections, self.part).await?;
             closed.push(Peak { connections: *connections, part });
         }
         Ok(Round { open, closed, naive, disk })
@@ -254,6 +259,9 @@ impl Flow {
     }
 }
 
+/// Payments a second that the first closed loop is prepared for.
+const PACE_FIRST: u64 = 8_000;
+
 /// A server with people who pay, ready for load.
 #[derive(Debug)]
 pub struct Stage {
@@ -261,6 +269,10 @@ pub struct Stage {
     pub server: Server,
     /// Who pays.
     pub load: Load,
+    /// By which receipts are judged.
+    trust: Trust,
+    /// For so many payments a second the next closed loop is prepared. One that runs out of them ends early.
+    pace: AtomicU64,
 }
 
 impl Stage {
@@ -269,7 +281,33 @@ impl Stage {
     /// # Errors
     /// [`ReplayError`].
     pub async fn closed(&self, connections: usize, time: Duration) -> Result<Part, ReplayError> {
-        part_of(&self.server, async { self.load.closed(connections, time).await }).await
+        let each_ms =
+            u128::from(self.pace.load(Ordering::Relaxed)).saturating_mul(time.as_millis());
+        let count = usize::try_from(each_ms / 1000).unwrap_or(usize::MAX);
+        let sprint = self.load.prepare(connections, count)?;
+        let mut rest = None;
+        let part = part_of(&self.server, async {
+            let mut finished = sprint.run(time).await?;
+            let loaded = core::mem::take(&mut finished.loaded);
+            rest = Some(finished);
+            Ok(loaded)
+        });
+        let part = part.await?;
+        if let Some(finished) = rest {
+            self.load.finish(finished, &self.trust)?;
+        }
+        self.learn(part.per_s);
+        Ok(part)
+    }
+
+    /// Half as many again as were answered, for parts that go better.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a positive count of payments far below the bounds"
+    )]
+    fn learn(&self, per_s: f64) {
+        self.pace.store((per_s * 1.5).max(1_000.0) as u64, Ordering::Relaxed);
     }
 }
 

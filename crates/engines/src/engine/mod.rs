@@ -49,6 +49,7 @@ pub struct Engine {
     directory: Arc<RwLock<Directory>>,
     meter: Arc<Meter>,
     log: LogView,
+    frames: pay::Frames,
     running: Mutex<Option<Running>>,
     readers: Readers,
     /// Makes the serials of time-stamps unique across starts: the log's epoch, raised at every start.

@@ -91,6 +91,7 @@ impl Engine {
             directory,
             meter,
             log: sequencer.view(),
+            frames: super::pay::Frames::default(),
             log_healthy: sequencer.sender(),
             running: Mutex::new(Some(Running { writer, committer, sequencer })),
             readers,

@@ -4,17 +4,19 @@ use super::timing::Timings;
 use super::writer::{Done, Message, When, Work};
 use super::{Engine, EngineError, PayError};
 use crate::entropy::OsEntropy;
+use crate::log_store::SignedHead;
 use crossbeam_channel::TrySendError;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tokio::sync::oneshot;
-use tpw_core::{Hash32, Intent, Record, StepUpProof, TreeHead};
+use tpw_core::{Hash32, Intent, RecordKind, StepUpProof, TreeHead};
 use tpw_crypto::{Entropy, PublicKey};
 use tpw_flow::{
     Answer, Command, Entry, OrderOutcome, Ordered, Orders, Outcome, Payment, Rejection, Seen,
     Submission,
 };
-use tpw_proof::bundle::{Parts, assemble};
+use tpw_proof::bundle::{Frame, Own};
 use tpw_proof::{Leaf, Signed, Unverified, Verified};
 
 /// A payment with the receipts it has.
@@ -189,39 +191,64 @@ impl Engine {
     /// [`PayError::Stopped`] when books or log cannot be read.
     pub fn paid(&self, payment: Arc<Payment>, repeated: Repeated) -> Result<Paid, PayError> {
         let statement = payment.intake().statement();
-        let receipt = payment.booked().map(|booked| self.receipt(statement, booked.entry()));
+        let receipt = |kind, entry| self.receipt(kind, statement, entry);
+        let booked = payment.booked().map(|b| receipt(RecordKind::Payment, b.entry()));
         let compensation = match &*payment {
-            Payment::Compensated(done) => Some(self.receipt(statement, done.entry())),
+            Payment::Compensated(done) => Some(receipt(RecordKind::Compensation, done.entry())),
             _ => None,
         };
         let stopped = |error: EngineError| PayError::Stopped(error.to_string());
-        let receipt = receipt.transpose().map_err(stopped)?;
+        let receipt = booked.transpose().map_err(stopped)?;
         let compensation_receipt = compensation.transpose().map_err(stopped)?;
         let timings = Timings::new();
         Ok(Paid { payment, receipt, compensation_receipt, timings, repeated })
     }
 
     /// The receipt of a log entry under the first checkpoint that covers it.
-    fn receipt(&self, statement: &[u8], entry: &Entry) -> Result<Vec<u8>, EngineError> {
+    fn receipt(
+        &self,
+        kind: RecordKind,
+        statement: &[u8],
+        entry: &Entry,
+    ) -> Result<Vec<u8>, EngineError> {
         let head = self.log.covering(entry.index)?;
         let path = self.log.inclusion(entry.index, head.head.size)?;
-        let record = Record::from_bytes(&entry.record)
-            .map_err(|_| EngineError::Damaged { what: "a record" })?;
         let statement_hash = Hash32::new(tpw_crypto::sha256(statement));
         let record_hash = Hash32::new(tpw_crypto::sha256(&entry.record));
-        let leaf = Leaf::commit(record.kind, &entry.salt, statement_hash, record_hash);
-        let receipt = assemble(&Parts {
+        let leaf = Leaf::commit(kind, &entry.salt, statement_hash, record_hash);
+        Ok(self.frames.of(&head, self.trust_hash).receipt(&Own {
             statement,
-            record: &record,
+            record: &entry.record,
             salt: &entry.salt,
             leaf: &leaf,
             index: entry.index,
             path: &path,
-            checkpoint: &head.checkpoint,
-            root_signature: &head.root_signature,
-            timestamps: core::slice::from_ref(&head.token),
-            trust_hash: self.trust_hash,
-        });
-        Ok(receipt.to_bytes())
+        }))
+    }
+}
+
+/// What the receipts under the newest checkpoints have in common, by the size of the tree.
+#[derive(Default)]
+pub(super) struct Frames(Mutex<BTreeMap<u64, Arc<Frame>>>);
+
+impl Frames {
+    /// Requests of the last few checkpoints are answered at the same time.
+    const KEPT_MAX: usize = 16;
+
+    fn of(&self, head: &SignedHead, trust_hash: Hash32) -> Arc<Frame> {
+        let size = head.head.size;
+        let held = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(frame) = held().get(&size) {
+            return Arc::clone(frame);
+        }
+        let tokens = core::slice::from_ref(&head.token);
+        let frame =
+            Arc::new(Frame::new(&head.checkpoint, &head.root_signature, tokens, trust_hash));
+        let mut kept = held();
+        kept.insert(size, Arc::clone(&frame));
+        while kept.len() > Self::KEPT_MAX {
+            kept.pop_first();
+        }
+        frame
     }
 }

@@ -24,6 +24,9 @@ pub enum LogError {
         #[source]
         cause: rusqlite::Error,
     },
+    /// The shared store of checkpoints failed.
+    #[error("the shared store of checkpoints: {0}")]
+    Shared(#[from] crate::postgres::PostgresError),
     /// A row of `log.db` holds what the log never writes.
     #[error(
         "the checkpoint of size {size} in `log.db` is damaged: {why}; restore the folder `log`"
@@ -167,6 +170,7 @@ impl LogError {
                 | Self::Overtaken
                 | Self::OutcomeUnknown { .. }
                 | Self::OutOfOrder { .. }
+                | Self::Shared(crate::postgres::PostgresError::Fenced)
         )
     }
 

@@ -69,13 +69,8 @@ impl LogFolder {
         Ok(path)
     }
 
-    /// Writes what became full and the partial tiles of the new edge, and removes the partial versions of what became
-    /// full. Returns the paths of the full files.
-    pub(super) fn materialise(
-        &self,
-        growth: &Growth,
-        edges: &Edges,
-    ) -> Result<Vec<PathBuf>, LogError> {
+    /// Writes what became full and removes the partial versions of it. Returns the paths of the full files.
+    pub(super) fn write_full(&self, growth: &Growth) -> Result<Vec<PathBuf>, LogError> {
         let mut full = Vec::new();
         for tile in &growth.tiles {
             let id = TileId { level: tile.level, index: tile.index, width: FULL_WIDTH };
@@ -85,7 +80,6 @@ impl LogFolder {
             let id = BundleId { index: *index, width: FULL_WIDTH };
             full.push(self.write(&id.path(), bytes)?);
         }
-        self.write_edges(edges)?;
         // Only now: until the full file is there, the partial one must be.
         for path in &full {
             let mut name = path.file_name().unwrap_or_default().to_owned();
@@ -95,7 +89,8 @@ impl LogFolder {
         Ok(full)
     }
 
-    fn write_edges(&self, edges: &Edges) -> Result<(), LogError> {
+    /// Writes the partial tiles and the partial bundle of the edge.
+    pub(super) fn write_edges(&self, edges: &Edges) -> Result<(), LogError> {
         for (level, index, hashes) in edges.tiles() {
             let id = TileId { level, index, width: width_of(hashes.len()) };
             self.write(&id.path(), &tile_bytes(hashes))?;

@@ -6,7 +6,7 @@
 use super::LogError;
 use super::edges::{Edges, FULL, full_tiles};
 use super::folder::{LogFolder, tile_bytes, tile_hashes};
-use super::heads::{Heads, SignedHead};
+use super::heads::{Heads, SharedHeads, SignedHead};
 use super::store::LeafSource;
 use crate::files::FolderLock;
 use std::collections::BTreeMap;
@@ -70,6 +70,19 @@ pub fn fsck(
     trust: &Trust,
     source: Option<&dyn LeafSource>,
 ) -> Result<Report, LogError> {
+    fsck_sharing(folder, trust, source, None)
+}
+
+/// As [`fsck`], of a log whose checkpoints are in a store that machines share.
+///
+/// # Errors
+/// As [`fsck`].
+pub fn fsck_sharing(
+    folder: &Path,
+    trust: &Trust,
+    source: Option<&dyn LeafSource>,
+    shared: Option<Box<dyn SharedHeads>>,
+) -> Result<Report, LogError> {
     let _lock = FolderLock::take(folder)?;
     let mut audit = Audit {
         folder: LogFolder::new(folder.to_owned()),
@@ -78,7 +91,7 @@ pub fn fsck(
         report: Report::default(),
         roots: BTreeMap::new(),
     };
-    audit.heads();
+    audit.heads(shared);
     audit.tree();
     audit.strangers();
     Ok(audit.report)
@@ -101,10 +114,11 @@ impl Audit<'_> {
     }
 
     /// Every row of `log.db`, then the published checkpoint against the newest.
-    fn heads(&mut self) {
+    fn heads(&mut self, shared: Option<Box<dyn SharedHeads>>) {
         let mut newest: Option<SignedHead> = None;
         let opened = Heads::open_to_read(&self.folder.path("log.db"));
         let read = opened.and_then(|heads| {
+            let heads = heads.sharing(shared);
             let epoch = heads.epoch()?;
             heads.audit(|size, row| {
                 self.report.checkpoints = self.report.checkpoints.saturating_add(1);

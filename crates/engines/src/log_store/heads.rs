@@ -1,4 +1,5 @@
-//! The store of checkpoints, `log.db`: the one place that says which tree heads were signed.
+//! The store of checkpoints: the one place that says which tree heads were signed. It is `log.db` in the log's folder,
+//! or, where several machines stand by for each other, a store that they share.
 //!
 //! INVARIANT: a row is inserted only after the newest row was compared with what the writer believes it to be, in
 //! the same transaction. So two writers, or one that woke from an old copy, cannot sign two histories.
@@ -36,6 +37,57 @@ impl SignedHead {
     }
 }
 
+/// A store of checkpoints beside the books, which outlives the machine that writes the log.
+pub trait SharedHeads: Send {
+    /// The newest checkpoint.
+    ///
+    /// # Errors
+    /// [`LogError`] when the store cannot be read.
+    fn newest(&self) -> Result<Option<SignedHead>, LogError>;
+
+    /// The checkpoint of exactly this size.
+    ///
+    /// # Errors
+    /// [`LogError`] when the store cannot be read.
+    fn at(&self, size: u64) -> Result<Option<SignedHead>, LogError>;
+
+    /// The first checkpoint over the leaf at `index`.
+    ///
+    /// # Errors
+    /// [`LogError`] when the store cannot be read.
+    fn covering(&self, index: u64) -> Result<Option<SignedHead>, LogError>;
+
+    /// Stores a checkpoint if the newest one is still `expected` and this process may still write.
+    ///
+    /// # Errors
+    /// [`LogError::Overtaken`] when it is not; [`LogError`] when the store stays away.
+    fn advance(&self, expected: Option<TreeHead>, new: &SignedHead) -> Result<(), LogError>;
+
+    /// Counts one more opening of the log, durably, and returns its number, from 1.
+    ///
+    /// # Errors
+    /// [`LogError`] when the store cannot be written.
+    fn next_epoch(&self) -> Result<u64, LogError>;
+
+    /// The number of times the log was opened.
+    ///
+    /// # Errors
+    /// [`LogError`] when the store cannot be read.
+    fn epoch(&self) -> Result<u64, LogError>;
+
+    /// Every checkpoint in the order of size, whether it can be read or not.
+    ///
+    /// # Errors
+    /// [`LogError`] when the store cannot be read.
+    fn audit(
+        &self,
+        each: &mut dyn FnMut(u64, Result<SignedHead, LogError>),
+    ) -> Result<(), LogError>;
+
+    /// Another handle on the same store, for another thread.
+    fn again(&self) -> Box<dyn SharedHeads>;
+}
+
 /// The persisted counters, by their names in the table `counter`.
 #[derive(Clone, Copy)]
 enum Counter {
@@ -58,6 +110,8 @@ impl Counter {
 pub(super) struct Heads {
     path: PathBuf,
     connection: Connection,
+    /// Where the checkpoints are, if not here. How much of the folder is synced is always noted here.
+    shared: Option<Box<dyn SharedHeads>>,
 }
 
 const SCHEMA: &str = "
@@ -90,7 +144,7 @@ impl Heads {
         // FULL syncs the journal at every commit: what was answered survives a power failure.
         connection.pragma_update(None, "synchronous", "full").map_err(error("set the syncing"))?;
         connection.execute_batch(SCHEMA).map_err(error("make the tables"))?;
-        Ok(Self { path: path.to_owned(), connection })
+        Ok(Self { path: path.to_owned(), connection, shared: None })
     }
 
     /// Opens a store that is there, to read only.
@@ -100,7 +154,12 @@ impl Heads {
             Connection::open_with_flags(path, flags).map_err(LogError::database("open"))?;
         let limit = Duration::from_secs(2);
         connection.busy_timeout(limit).map_err(LogError::database("set the time limit"))?;
-        Ok(Self { path: path.to_owned(), connection })
+        Ok(Self { path: path.to_owned(), connection, shared: None })
+    }
+
+    /// Has the checkpoints kept in a shared store, and here only what is about this machine's files.
+    pub(super) fn sharing(self, shared: Option<Box<dyn SharedHeads>>) -> Self {
+        Self { shared, ..self }
     }
 
     fn one(
@@ -120,17 +179,26 @@ impl Heads {
 
     /// The newest checkpoint.
     pub(super) fn newest(&self) -> Result<Option<SignedHead>, LogError> {
-        self.one("read the newest checkpoint", "size >= ?1 ORDER BY size DESC", 0)
+        match &self.shared {
+            Some(shared) => shared.newest(),
+            None => self.one("read the newest checkpoint", "size >= ?1 ORDER BY size DESC", 0),
+        }
     }
 
     /// The checkpoint of exactly this size.
     pub(super) fn at(&self, size: u64) -> Result<Option<SignedHead>, LogError> {
-        self.one("read a checkpoint", "size = ?1", size)
+        match &self.shared {
+            Some(shared) => shared.at(size),
+            None => self.one("read a checkpoint", "size = ?1", size),
+        }
     }
 
     /// The first checkpoint over the leaf at `index`.
     pub(super) fn covering(&self, index: u64) -> Result<Option<SignedHead>, LogError> {
-        self.one("read a covering checkpoint", "size > ?1 ORDER BY size", index)
+        match &self.shared {
+            Some(shared) => shared.covering(index),
+            None => self.one("read a covering checkpoint", "size > ?1 ORDER BY size", index),
+        }
     }
 
     /// Stores a checkpoint if the newest one is still `expected`, together with how much is synced.
@@ -142,6 +210,10 @@ impl Heads {
         new: &SignedHead,
         synced: u64,
     ) -> Result<(), LogError> {
+        if let Some(shared) = &self.shared {
+            shared.advance(expected, new)?;
+            return self.set_synced(synced);
+        }
         let error = LogError::database;
         fault::point(&self.path).map_err(|cause| {
             let path = self.path.clone();
@@ -208,11 +280,17 @@ impl Heads {
 
     /// The number of times the log was opened.
     pub(super) fn epoch(&self) -> Result<u64, LogError> {
-        self.counter(Counter::Epoch)
+        match &self.shared {
+            Some(shared) => shared.epoch(),
+            None => self.counter(Counter::Epoch),
+        }
     }
 
     /// Counts one more opening, durably, and returns its number, from 1.
     pub(super) fn next_epoch(&self) -> Result<u64, LogError> {
+        if let Some(shared) = &self.shared {
+            return shared.next_epoch();
+        }
         let next = self.epoch()?.saturating_add(1);
         set(&self.connection, Counter::Epoch, next)?;
         Ok(next)
@@ -224,14 +302,11 @@ impl Heads {
         mut each: impl FnMut(u64, Result<SignedHead, LogError>),
     ) -> Result<Vec<String>, LogError> {
         let error = LogError::database;
-        let sql = format!("SELECT {COLUMNS} FROM checkpoint ORDER BY size");
-        let mut found = self.connection.prepare(&sql).map_err(error("read the checkpoints"))?;
-        let mut rows = found.query([]).map_err(error("read the checkpoints"))?;
-        while let Some(row) = rows.next().map_err(error("read the checkpoints"))? {
-            let raw = RawRow::read(row).map_err(error("read a checkpoint"))?;
-            each(u64::try_from(raw.size).unwrap_or(0), raw.parse());
+        if let Some(shared) = &self.shared {
+            shared.audit(&mut each)?;
+        } else {
+            self.audit_rows(&mut each)?;
         }
-        drop(rows);
         let mut check =
             self.connection.prepare("PRAGMA integrity_check(20)").map_err(error("check"))?;
         let said = check
@@ -239,6 +314,21 @@ impl Heads {
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
             .map_err(error("check the file"))?;
         Ok(said.into_iter().filter(|line| line != "ok").collect())
+    }
+
+    fn audit_rows(
+        &self,
+        each: &mut dyn FnMut(u64, Result<SignedHead, LogError>),
+    ) -> Result<(), LogError> {
+        let error = LogError::database;
+        let sql = format!("SELECT {COLUMNS} FROM checkpoint ORDER BY size");
+        let mut found = self.connection.prepare(&sql).map_err(error("read the checkpoints"))?;
+        let mut rows = found.query([]).map_err(error("read the checkpoints"))?;
+        while let Some(row) = rows.next().map_err(error("read the checkpoints"))? {
+            let raw = RawRow::read(row).map_err(error("read a checkpoint"))?;
+            each(u64::try_from(raw.size).unwrap_or(0), raw.parse());
+        }
+        Ok(())
     }
 }
 
@@ -253,14 +343,14 @@ fn set(connection: &Connection, counter: Counter, value: u64) -> Result<(), LogE
 }
 
 /// A row as it is stored, its meaning unchecked.
-struct RawRow {
-    size: i64,
-    previous_size: i64,
-    root: Vec<u8>,
-    note: String,
-    root_signature: Vec<u8>,
-    token: Vec<u8>,
-    issued_ms: i64,
+pub(crate) struct RawRow {
+    pub(crate) size: i64,
+    pub(crate) previous_size: i64,
+    pub(crate) root: Vec<u8>,
+    pub(crate) note: String,
+    pub(crate) root_signature: Vec<u8>,
+    pub(crate) token: Vec<u8>,
+    pub(crate) issued_ms: i64,
 }
 
 impl RawRow {
@@ -276,7 +366,8 @@ impl RawRow {
         })
     }
 
-    fn parse(self) -> Result<SignedHead, LogError> {
+    /// The checkpoint, if the row is one that the log writes.
+    pub(crate) fn parse(self) -> Result<SignedHead, LogError> {
         let size = u64::try_from(self.size).unwrap_or(0);
         let damaged = |why| LogError::DamagedRow { size, why };
         let root = Hash32::from_slice(&self.root).ok_or(damaged("the root"))?;

@@ -18,8 +18,9 @@ mod tests;
 mod view;
 
 pub use error::LogError;
-pub use fsck::{Finding, Report, fsck};
-pub use heads::SignedHead;
+pub use fsck::{Finding, Report, fsck, fsck_sharing};
+pub(crate) use heads::RawRow;
+pub use heads::{SharedHeads, SignedHead};
 pub use sequencer::{Answer, Batch, LeafSender, Sequencer, Stopped};
 pub use store::{BATCH_MAX, LeafSource, LogConfig, LogStore};
 pub use view::LogView;

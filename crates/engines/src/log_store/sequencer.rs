@@ -10,6 +10,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tpw_proof::Leaf;
 
+/// The files of the newest checkpoint are written at most this often: readers are answered from memory.
+const PUBLISH_INTERVAL: Duration = Duration::from_millis(100);
+
 /// What a batch is answered with: the first checkpoint over all of its leaves, or why there is none.
 pub type Answer = Result<Arc<SignedHead>, Arc<LogError>>;
 
@@ -110,8 +113,9 @@ impl Sequencer {
         let view = store.view();
         let sender = LeafSender { queue, healthy: Arc::clone(&healthy) };
         let stopped = Stopped { checkpoints: 0, leaves: 0 };
-        let carried = None;
-        let mut run = Run { store, clock, interval_min, received, healthy, carried, stopped };
+        let (carried, published) = (None, Instant::now());
+        let mut run =
+            Run { store, clock, interval_min, received, healthy, carried, published, stopped };
         let thread = std::thread::Builder::new()
             .name("log-sequencer".to_owned())
             .spawn(move || {
@@ -173,6 +177,8 @@ struct Run {
     healthy: Arc<AtomicBool>,
     /// The batch that did not fit the checkpoint before.
     carried: Option<Batch>,
+    /// When the files were written.
+    published: Instant,
     stopped: Stopped,
 }
 
@@ -196,6 +202,9 @@ impl Run {
             let begun = Instant::now();
             earliest = begun.checked_add(self.interval_min).unwrap_or(begun);
             self.checkpoint(batches);
+            if self.publish_wait().is_some_and(|wait| wait.is_zero()) {
+                self.publish();
+            }
         }
         self.healthy.store(false, Ordering::Release);
     }
@@ -208,11 +217,19 @@ impl Run {
             batches.push(batch);
         }
         loop {
-            let message = if batches.is_empty() {
-                self.received.recv().map_err(|_gone| RecvTimeoutError::Disconnected)
-            } else {
+            let message = if !batches.is_empty() {
                 let left = earliest.saturating_duration_since(Instant::now());
                 self.received.recv_timeout(left)
+            } else if let Some(wait) = self.publish_wait() {
+                match self.received.recv_timeout(wait) {
+                    Err(RecvTimeoutError::Timeout) => {
+                        self.publish();
+                        continue;
+                    }
+                    other => other,
+                }
+            } else {
+                self.received.recv().map_err(|_gone| RecvTimeoutError::Disconnected)
             };
             let batch = match message {
                 Ok(Message::Batch(batch)) => batch,
@@ -225,6 +242,21 @@ impl Run {
                 return Queue::Open;
             }
             batches.push(batch);
+        }
+    }
+
+    /// How long until files are to be written; `None` when they are those of the newest checkpoint, or never will be.
+    fn publish_wait(&self) -> Option<Duration> {
+        let wanted = self.store.is_behind() && self.healthy.load(Ordering::Acquire);
+        wanted.then(|| PUBLISH_INTERVAL.saturating_sub(self.published.elapsed()))
+    }
+
+    fn publish(&mut self) {
+        self.published = Instant::now();
+        if let Err(error) = self.store.publish()
+            && self.healthy.swap(false, Ordering::AcqRel)
+        {
+            tracing::error!(%error, fatal = error.is_fatal(), "the log has stopped");
         }
     }
 

@@ -3,7 +3,7 @@
 use super::LogError;
 use super::edges::{Edges, Growth};
 use super::folder::LogFolder;
-use super::heads::{Heads, SignedHead};
+use super::heads::{Heads, SharedHeads, SignedHead};
 use super::syncer::Syncer;
 use super::view::LogView;
 use crate::entropy::OsEntropy;
@@ -83,6 +83,7 @@ pub struct LogStore {
     newest: Option<Arc<SignedHead>>,
     view: LogView,
     syncer: Syncer,
+    files: Files,
     health: Health,
     _lock: FolderLock,
 }
@@ -91,6 +92,13 @@ pub struct LogStore {
 enum Health {
     Sound,
     Poisoned,
+}
+
+/// Whether the partial tiles and the published checkpoint on the disk are those of the newest checkpoint.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Files {
+    Current,
+    Behind,
 }
 
 impl LogStore {
@@ -109,16 +117,32 @@ impl LogStore {
         source: &dyn LeafSource,
         now: Instant,
     ) -> Result<Self, LogError> {
+        Self::open_sharing(folder, config, source, now, None)
+    }
+
+    /// As [`LogStore::open`], with the checkpoints in a store that other machines share: whoever opens the log next
+    /// continues it in a folder of its own.
+    ///
+    /// # Errors
+    /// As [`LogStore::open`].
+    pub fn open_sharing(
+        folder: &Path,
+        config: LogConfig,
+        source: &dyn LeafSource,
+        now: Instant,
+        shared: Option<Box<dyn SharedHeads>>,
+    ) -> Result<Self, LogError> {
         files::create_private_folder(folder)?;
         let lock = FolderLock::take(folder)?;
         config.authority.check(config.signer.as_ref(), now).map_err(|e| stamping(&e))?;
         let database = folder.join("log.db");
-        let heads = Heads::open(&database)?;
+        let again = shared.as_ref().map(|shared| shared.again());
+        let heads = Heads::open(&database)?.sharing(shared);
         let newest = heads.newest()?.map(Arc::new);
         let synced = heads.synced()?;
         let epoch = heads.next_epoch()?;
         let folder = LogFolder::new(folder.to_owned());
-        let view = LogView::new(folder.clone(), Heads::open_to_read(&database)?);
+        let view = LogView::new(folder.clone(), Heads::open_to_read(&database)?.sharing(again));
         let syncer = Syncer::start(synced).map_err(LogError::Thread)?;
         let mut store = Self {
             config,
@@ -130,6 +154,7 @@ impl LogStore {
             newest,
             view,
             syncer,
+            files: Files::Current,
             health: Health::Sound,
             _lock: lock,
         };
@@ -174,7 +199,7 @@ impl LogStore {
             let leaves = read(source, self.edges.size(), held)?;
             self.append_and_checkpoint(&leaves, now)?;
         }
-        Ok(())
+        self.publish()
     }
 
     /// A checkpoint that the world has seen must be one that `log.db` knows.
@@ -255,17 +280,18 @@ impl LogStore {
         while self.edges.size() < signed.size {
             let leaves = read(source, self.edges.size(), signed.size)?;
             let growth = self.edges.grow(&leaves);
-            full.extend(self.folder.materialise(&growth, &self.edges)?);
+            full.extend(self.folder.write_full(&growth)?);
             self.view.remember(&growth.tiles);
         }
-        self.folder.materialise(&Growth::default(), &self.edges)?;
+        self.folder.write_edges(&self.edges)?;
         self.frontier = frontier;
         self.check_roots(&self.edges, &self.frontier, &Growth::default())?;
         self.syncer.take(full, signed.size);
         Ok(None)
     }
 
-    /// Appends leaves and answers the checkpoint over them, which is then stored, served and published.
+    /// Appends leaves and answers the checkpoint over them, which is then stored and served. The files that change with
+    /// every checkpoint wait for [`LogStore::publish`].
     ///
     /// The leaves must be durable in the ledger, from index [`LogStore::size`] on.
     ///
@@ -311,13 +337,42 @@ impl LogStore {
         let expected = self.newest.as_ref().map(|newest| newest.head);
         self.heads.advance(expected, &signed, self.syncer.synced())?;
         // From here on the checkpoint is true whatever happens; what follows can be made again.
-        let full = self.folder.materialise(&growth, &edges)?;
-        self.folder.publish(&signed.checkpoint.to_string())?;
+        self.files = Files::Behind;
+        let full = self.folder.write_full(&growth)?;
         self.view.remember(&growth.tiles);
         self.view.show(&signed, &edges);
         self.syncer.take(full, head.size);
         (self.edges, self.frontier, self.newest) = (edges, frontier, Some(Arc::clone(&signed)));
         Ok(signed)
+    }
+
+    /// Whether [`LogStore::publish`] has something to write.
+    #[must_use]
+    pub const fn is_behind(&self) -> bool {
+        matches!(self.files, Files::Behind)
+    }
+
+    /// Writes the partial tiles and the checkpoint file, if they are behind. Whoever asks this server is answered from
+    /// memory: the files are for those who copy or serve the folder, and cost more than a checkpoint itself.
+    ///
+    /// # Errors
+    /// A file error, which stops this store as one of an advance does.
+    pub fn publish(&mut self) -> Result<(), LogError> {
+        if self.health == Health::Poisoned {
+            return Err(LogError::Poisoned);
+        }
+        let Some(newest) = self.newest.clone().filter(|_newest| self.is_behind()) else {
+            return Ok(());
+        };
+        let written = self
+            .folder
+            .write_edges(&self.edges)
+            .and_then(|()| self.folder.publish(&newest.checkpoint.to_string()));
+        match written {
+            Ok(()) => self.files = Files::Current,
+            Err(_) => self.health = Health::Poisoned,
+        }
+        written
     }
 
     /// INVARIANT: nothing is signed unless two computations that share no step agree.
@@ -359,9 +414,11 @@ impl LogStore {
     /// Syncs the files and lets the folder go. Dropping the store is as safe; the next opening then does more work.
     ///
     /// # Errors
-    /// An error of `log.db`.
+    /// An error of `log.db`, or of the files that are still to be written.
     pub fn close(mut self) -> Result<(), LogError> {
+        let published = if self.health == Health::Sound { self.publish() } else { Ok(()) };
         let synced = self.syncer.finish(self.edges.size());
+        published?;
         match self.health {
             Health::Sound => {
                 self.heads.set_synced(synced)?;

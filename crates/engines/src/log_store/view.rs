@@ -10,13 +10,15 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tpw_core::Hash32;
-use tpw_proof::tile::{self, BundleId};
+use tpw_proof::tile::{self, BundleId, TileNodes};
 use tpw_proof::{ProofError, TileId, TileReader};
 
-/// Full tiles kept in memory, 8 KiB each.
+/// Full tiles kept in memory, 16 KiB each with the roots in them.
 const TILES_MAX: usize = 384;
 /// Newest heads kept in memory, about 6 KiB each.
 const HEADS_MAX: usize = 256;
+/// Roots kept in memory by the size of their tree: devices name one that they have seen, often an older one.
+const ROOTS_MAX: usize = 16_384;
 
 /// A read-only, shared view of the log. Cheap to clone; safe to use from any thread.
 #[derive(Clone)]
@@ -29,6 +31,23 @@ pub struct LogView {
 struct Shown {
     head: Option<Arc<SignedHead>>,
     edges: Arc<Edges>,
+    /// The unfinished tile of each level with the roots in it, for proofs: level and index of the tile, nodes.
+    nodes: Arc<[(TileKey, Arc<TileNodes>)]>,
+}
+
+/// Level and index of a tile.
+type TileKey = (u8, u64);
+
+/// The unfinished tiles with the roots in them, made from what `before` had: a tile only grows at its end.
+fn grown(edges: &Edges, before: &[(TileKey, Arc<TileNodes>)]) -> Arc<[(TileKey, Arc<TileNodes>)]> {
+    let of = |(level, index, hashes): (u8, u64, &[Hash32])| {
+        let key = (level, index);
+        let old = before.iter().find(|(old, _)| *old == key).map(|(_, nodes)| nodes);
+        let mut nodes = old.map_or_else(TileNodes::default, |nodes| TileNodes::clone(nodes));
+        nodes.extend(hashes.get(nodes.hashes().len()..).unwrap_or_default());
+        (key, Arc::new(nodes))
+    };
+    edges.tiles().map(of).collect()
 }
 
 struct Shared {
@@ -36,30 +55,31 @@ struct Shared {
     shown: RwLock<Shown>,
     tiles: Mutex<TileCache>,
     heads: Mutex<BTreeMap<u64, Arc<SignedHead>>>,
+    roots: RwLock<HashMap<u64, Hash32>>,
     stored: Mutex<Heads>,
 }
 
 /// Recently used full tiles.
 #[derive(Default)]
 struct TileCache {
-    tiles: HashMap<(u8, u64), Cached>,
+    tiles: HashMap<TileKey, Cached>,
     clock: u64,
 }
 
 struct Cached {
-    hashes: Arc<[Hash32]>,
+    nodes: Arc<TileNodes>,
     used: u64,
 }
 
 impl TileCache {
-    fn get(&mut self, key: (u8, u64)) -> Option<Arc<[Hash32]>> {
+    fn get(&mut self, key: TileKey) -> Option<Arc<TileNodes>> {
         self.clock = self.clock.saturating_add(1);
         let cached = self.tiles.get_mut(&key)?;
         cached.used = self.clock;
-        Some(Arc::clone(&cached.hashes))
+        Some(Arc::clone(&cached.nodes))
     }
 
-    fn put(&mut self, key: (u8, u64), hashes: Arc<[Hash32]>) {
+    fn put(&mut self, key: TileKey, nodes: Arc<TileNodes>) {
         self.clock = self.clock.saturating_add(1);
         if self.tiles.len() >= TILES_MAX && !self.tiles.contains_key(&key) {
             let oldest =
@@ -68,7 +88,7 @@ impl TileCache {
                 self.tiles.remove(&oldest);
             }
         }
-        self.tiles.insert(key, Cached { hashes, used: self.clock });
+        self.tiles.insert(key, Cached { nodes, used: self.clock });
     }
 }
 
@@ -79,12 +99,14 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl LogView {
     pub(super) fn new(folder: LogFolder, stored: Heads) -> Self {
-        let shown = Shown { head: None, edges: Arc::new(Edges::default()) };
+        let nodes = Arc::default();
+        let shown = Shown { head: None, edges: Arc::new(Edges::default()), nodes };
         let shared = Shared {
             folder,
             shown: RwLock::new(shown),
             tiles: Mutex::default(),
             heads: Mutex::default(),
+            roots: RwLock::default(),
             stored: Mutex::new(stored),
         };
         Self { shared: Arc::new(shared) }
@@ -102,15 +124,17 @@ impl LogView {
             heads.pop_first();
         }
         drop(heads);
-        let shown = Shown { head: Some(Arc::clone(head)), edges: Arc::new(edges.clone()) };
+        self.keep_root(head.head.size, head.head.root);
+        let nodes = grown(edges, &self.shown().nodes);
+        let shown = Shown { head: Some(Arc::clone(head)), edges: Arc::new(edges.clone()), nodes };
         *self.shared.shown.write().unwrap_or_else(PoisonError::into_inner) = shown;
     }
 
     /// Keeps new full tiles in memory: proofs for recent leaves will ask for them.
     pub(super) fn remember(&self, full: &[FullTile]) {
-        let mut tiles = held(&self.shared.tiles);
         for tile in full.iter().rev().take(TILES_MAX / 2).rev() {
-            tiles.put((tile.level, tile.index), Arc::clone(&tile.hashes));
+            let nodes = Arc::new(TileNodes::of(&tile.hashes));
+            held(&self.shared.tiles).put((tile.level, tile.index), nodes);
         }
     }
 
@@ -143,16 +167,16 @@ impl LogView {
     fn prove<T>(
         &self,
         size: u64,
-        make: impl FnOnce(&Reader<'_>) -> Result<T, ProofError>,
+        make: impl FnOnce(&ProofReader<'_>) -> Result<T, ProofError>,
     ) -> Result<T, LogError> {
         let shown = self.shown();
         if size > shown.edges.size() {
             return Err(LogError::NotYet { wanted: size, size: shown.edges.size() });
         }
-        let reader =
-            Reader { view: self, edges: &shown.edges, fresh: &[], failure: RefCell::new(None) };
+        let edges = Reader::new(self, &shown.edges, &[]);
+        let reader = ProofReader { edges, nodes: RefCell::new(shown.nodes.to_vec()) };
         let made = make(&reader);
-        match reader.failure.into_inner() {
+        match reader.edges.failure.into_inner() {
             Some(failure) => Err(failure),
             None => Ok(made?),
         }
@@ -160,7 +184,7 @@ impl LogView {
 
     /// The root of a tree that is not shown yet, from its edges and the tiles that became full with it.
     pub(super) fn root_of(&self, edges: &Edges, fresh: &[FullTile]) -> Result<Hash32, LogError> {
-        let reader = Reader { view: self, edges, fresh, failure: RefCell::new(None) };
+        let reader = Reader::new(self, edges, fresh);
         let root = tile::root(&reader, edges.size());
         match reader.failure.into_inner() {
             Some(failure) => Err(failure),
@@ -191,13 +215,28 @@ impl LogView {
     /// # Errors
     /// An error of the store.
     pub fn root_at(&self, size: u64) -> Result<Option<Hash32>, LogError> {
-        if let Some(head) = held(&self.shared.heads).get(&size) {
-            return Ok(Some(head.head.root));
+        let kept = self.shared.roots.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(root) = kept.get(&size) {
+            return Ok(Some(*root));
         }
+        drop(kept);
         if size > self.newest_size() {
             return Ok(None);
         }
-        Ok(held(&self.shared.stored).at(size)?.map(|head| head.head.root))
+        let root = held(&self.shared.stored).at(size)?.map(|head| head.head.root);
+        if let Some(root) = root {
+            self.keep_root(size, root);
+        }
+        Ok(root)
+    }
+
+    /// What was signed at a size never changes: which are forgotten matters to nobody's answer.
+    fn keep_root(&self, size: u64, root: Hash32) {
+        let mut kept = self.shared.roots.write().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= ROOTS_MAX {
+            kept.clear();
+        }
+        kept.insert(size, root);
     }
 
     /// The log's public files by their path below the log's prefix: `checkpoint`, `tile/<L>/<N>[.p/<W>]` and
@@ -259,16 +298,19 @@ impl LogView {
         if let Some(tile) = fresh.iter().find(|tile| (tile.level, tile.index) == key) {
             return Ok(first(&tile.hashes));
         }
+        Ok(self.full(key)?.and_then(|nodes| first(nodes.hashes())))
+    }
+
+    /// A full tile with the roots in it, from memory or else from its file.
+    fn full(&self, key: TileKey) -> Result<Option<Arc<TileNodes>>, LogError> {
         let cached = held(&self.shared.tiles).get(key);
-        if let Some(hashes) = cached {
-            return Ok(first(&hashes));
+        if cached.is_some() {
+            return Ok(cached);
         }
-        let Some(hashes) = self.shared.folder.full_tile(id.level, id.index)? else {
-            return Ok(None);
-        };
-        let hashes: Arc<[Hash32]> = hashes.into();
-        held(&self.shared.tiles).put(key, Arc::clone(&hashes));
-        Ok(first(&hashes))
+        let Some(hashes) = self.shared.folder.full_tile(key.0, key.1)? else { return Ok(None) };
+        let nodes = Arc::new(TileNodes::of(&hashes));
+        held(&self.shared.tiles).put(key, Arc::clone(&nodes));
+        Ok(Some(nodes))
     }
 }
 
@@ -278,6 +320,39 @@ struct Reader<'v> {
     edges: &'v Edges,
     fresh: &'v [FullTile],
     failure: RefCell<Option<LogError>>,
+}
+
+impl<'v> Reader<'v> {
+    fn new(view: &'v LogView, edges: &'v Edges, fresh: &'v [FullTile]) -> Self {
+        Self { view, edges, fresh, failure: RefCell::new(None) }
+    }
+}
+
+/// Beside the tiles it knows the roots in them. Only proofs are made with it: what is signed is hashed from the tiles
+/// alone.
+struct ProofReader<'v> {
+    edges: Reader<'v>,
+    /// The tiles met so far, so that each is taken from the shared memory once.
+    nodes: RefCell<Vec<(TileKey, Arc<TileNodes>)>>,
+}
+
+impl TileReader for ProofReader<'_> {
+    fn hashes(&self, level: u8, index: u64, width: u16) -> Result<Vec<Hash32>, ProofError> {
+        self.edges.hashes(level, index, width)
+    }
+
+    fn node(&self, level: u8, index: u64, height: u32, place: usize) -> Option<Hash32> {
+        let key = (level, index);
+        let mut met = self.nodes.borrow_mut();
+        if let Some((_, nodes)) = met.iter().find(|(known, _)| *known == key) {
+            return nodes.node(height, place);
+        }
+        // A failure shows again when the hashes are asked for, and is told there.
+        let nodes = self.edges.view.full(key).ok().flatten()?;
+        let found = nodes.node(height, place);
+        met.push((key, nodes));
+        found
+    }
 }
 
 impl TileReader for Reader<'_> {

@@ -152,7 +152,11 @@ pub(crate) struct Bench {
     pub(crate) slots: SoftwareSlots,
     pub(crate) now: Instant,
     ids: u16,
+    keep: Keep,
 }
+
+/// Is shown what every command leaves to be stored.
+pub(crate) type Keep = Box<dyn FnMut(&Changes)>;
 
 /// What a command may not change when it is rejected.
 #[derive(PartialEq, Debug)]
@@ -181,6 +185,10 @@ pub(crate) fn order(id: u8, asset: Asset, kind: AccountKind, opening: u128) -> N
 
 impl Bench {
     pub(crate) fn new() -> Self {
+        Self::kept_by(Box::new(|_changes| {}))
+    }
+
+    pub(crate) fn kept_by(keep: Keep) -> Self {
         let mut slots = SoftwareSlots::new();
         let entropy = &mut FixedEntropy::new(11);
         for (name, algorithm) in [
@@ -204,7 +212,7 @@ impl Bench {
             newest_transfer: None,
         };
         let (desk, books) = (Desk::open(opening), Books::default());
-        let mut bench = Self { desk, books, leaves: Vec::new(), slots, now: at(0), ids: 0 };
+        let mut bench = Self { desk, books, leaves: Vec::new(), slots, now: at(0), ids: 0, keep };
         bench.set_up();
         bench
     }
@@ -258,6 +266,7 @@ impl Bench {
     pub(crate) fn apply(&mut self, command: Command) -> (Outcome, Changes) {
         let outcome = self.desk.apply(command, self.now, &self.books).unwrap();
         let changes = self.desk.take_changes();
+        (self.keep)(&changes);
         for payment in &changes.payments {
             let bytes = stored::to_bytes(payment).unwrap();
             self.books.payments.borrow_mut().insert(payment.id(), bytes);

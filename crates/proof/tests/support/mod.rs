@@ -8,7 +8,7 @@ use tpw_core::{
     Posting, Purpose, Receipt, Record, RecordKind, Span, TransferId, TreeHead, Verdict,
 };
 use tpw_crypto::{Algorithm, FixedEntropy, PublicKey, Signer, SlotName, SoftwareSlots, sha256};
-use tpw_proof::bundle::{Parts, assemble};
+use tpw_proof::bundle::{Frame, Own, Parts, assemble};
 use tpw_proof::tile::TileReader;
 use tpw_proof::timestamp::{
     Authority, CertificateSpec, leaf_certificate, root_certificate, serial,
@@ -144,18 +144,27 @@ impl World {
         let root_signature = RootSignature::sign(&root, &self.slots, &slot("log-cose")).unwrap();
         let data = checkpoint.log_signed_bytes();
         let token = self.authority.stamp(&self.slots, &data, stamped, serial(3, [2; 11])).unwrap();
-        assemble(&Parts {
+        let path = tile::inclusion_proof(&tiles, index, size).unwrap();
+        let (path, trust_hash) = (path.as_slice(), self.trust.hash());
+        let receipt = assemble(&Parts {
             statement,
             record,
             salt: &salt,
             leaf: &leaf,
             index,
-            path: &tile::inclusion_proof(&tiles, index, size).unwrap(),
+            path,
             checkpoint: &checkpoint,
             root_signature: &root_signature,
-            timestamps: &[token],
-            trust_hash: self.trust.hash(),
-        })
+            timestamps: core::slice::from_ref(&token),
+            trust_hash,
+        });
+        // The other way to a receipt, from the part that all under one checkpoint share, gives the same file.
+        let frame = Frame::new(&checkpoint, &root_signature, &[token], trust_hash);
+        let record = record.to_bytes();
+        let own = Own { statement, record: &record, salt: &salt, leaf: &leaf, index, path };
+        assert_eq!(frame.receipt(&own), receipt.to_bytes());
+        assert_eq!(frame.note(), checkpoint.to_string());
+        receipt
     }
 
     pub fn record(&self, intent: &Intent) -> Record {

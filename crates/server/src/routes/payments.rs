@@ -11,7 +11,7 @@ use crate::view;
 use crate::wire;
 use axum::body::Body;
 use axum::extract::{FromRequestParts as _, Path, RawQuery, State};
-use axum::http::header::CONTENT_DISPOSITION;
+use axum::http::header::{ACCEPT, CONTENT_DISPOSITION};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use std::sync::Arc;
 use tpw_access::Action;
@@ -39,9 +39,37 @@ pub(super) async fn pay(
 ) -> Reply {
     let intent = take(&app, &headers, body).await.map_err(Problem::not_consumed)?;
     match app.engine.submit(intent).await {
+        Ok(paid) if wants_receipt(&headers) && paid.payment.status() == Some(Status::Booked) => {
+            Ok(receipt_alone(paid))
+        }
         Ok(paid) => outcome(language, paid),
         Err(error) => Err(not_taken(error)),
     }
+}
+
+/// Whether the caller takes the receipt itself for an answer (RFC 9110 §12.5.1). Only its very name says so: whoever
+/// takes everything gets JSON.
+fn wants_receipt(headers: &HeaderMap) -> bool {
+    let fields = headers.get_all(ACCEPT).iter().filter_map(|field| field.to_str().ok());
+    let mut ranges = fields.flat_map(|field| field.split(','));
+    ranges.any(|range| {
+        let name = range.split(';').next().unwrap_or_default();
+        name.trim().eq_ignore_ascii_case(Receipt::MEDIA_TYPE)
+    })
+}
+
+/// The answer to a booked payment that consists of its receipt, which holds all that the JSON would say.
+fn receipt_alone(paid: Paid) -> Response<Body> {
+    let status = match paid.repeated {
+        Repeated::Yes => StatusCode::OK,
+        Repeated::No => StatusCode::CREATED,
+    };
+    let mut response = typed(status, Receipt::MEDIA_TYPE, paid.receipt.unwrap_or_default());
+    if paid.repeated == Repeated::Yes {
+        let replayed = HeaderValue::from_static("true");
+        response.headers_mut().insert(IDEMPOTENCY_REPLAYED.clone(), replayed);
+    }
+    response
 }
 
 /// Reads the statement, checks its signature, and compares the idempotency key with the id inside.

@@ -107,6 +107,22 @@ async fn a_payment_from_request_to_receipt() {
     let headers = [("content-type", "application/cose"), ("idempotency-key", key.as_str())];
     let raw = server.send("POST", "/v1/payments", &headers, signed.bytes.clone()).await;
     assert_eq!((raw.status.as_u16(), raw.json()), (200, first.json()));
+    // With the receipt's own name among what is taken, the receipt is the answer.
+    for accept in
+        ["application/vnd.tpw.receipt+cbor", "text/html, Application/VND.tpw.receipt+cbor;q=0.9"]
+    {
+        let headers = [headers[0], headers[1], ("accept", accept)];
+        let alone = server.send("POST", "/v1/payments", &headers, signed.bytes.clone()).await;
+        assert_eq!(alone.status, 200);
+        assert_eq!(alone.header("content-type"), Some("application/vnd.tpw.receipt+cbor"));
+        assert_eq!(alone.header("idempotency-replayed"), Some("true"));
+        assert_eq!(first.json()["receipt"], encode(&alone.body));
+    }
+    for accept in ["*/*", "application/*", "application/vnd.tpw.receipt+cborx", ""] {
+        let headers = [headers[0], headers[1], ("accept", accept)];
+        let json = server.send("POST", "/v1/payments", &headers, signed.bytes.clone()).await;
+        assert_eq!(json.json(), first.json(), "{accept}");
+    }
 
     // The receipt verifies offline with the trust file, for both parties.
     let path = format!("/v1/payments/{}/receipt", signed.id);

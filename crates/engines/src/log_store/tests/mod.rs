@@ -151,10 +151,11 @@ impl World {
         self.try_open().unwrap()
     }
 
-    /// Appends up to size `to` with one checkpoint.
+    /// Appends up to size `to` with one checkpoint, and has its files written.
     fn append(&self, store: &mut LogStore, to: u64) -> Result<(), LogError> {
         let new = self.ledger.grow(to);
-        store.append_and_checkpoint(&new, instant(to / 1000)).map(|_head| ())
+        store.append_and_checkpoint(&new, instant(to / 1000))?;
+        store.publish()
     }
 
     fn audit(&self) -> Report {

@@ -1,0 +1,144 @@
+//! The books in PostgreSQL: one session writes, others read.
+//!
+//! A batch of the writer is one transaction, sent in one or a few round trips. The server has to sync before it
+//! answers, and where it has synchronous standbys it waits for them; a server that is set up otherwise is refused.
+//! Only the newest writer can commit ([`fence`]); only the server that takes writes is read.
+
+mod address;
+mod batch;
+mod error;
+mod fence;
+mod heads;
+mod link;
+mod read;
+mod row;
+mod session;
+mod sheet;
+mod tables;
+mod tls;
+mod write;
+
+pub use address::Address;
+pub use error::PostgresError;
+pub use heads::Heads;
+pub use read::Reader;
+
+use crate::books::StoreError;
+use fence::Session;
+use link::Link;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+/// No answer to the writer takes longer, or the connection counts as lost.
+const WRITE_MAX: Duration = Duration::from_secs(20);
+/// Pause between two tries to reach a server.
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// The books of one operator, open for writing.
+pub struct Store {
+    address: Arc<Address>,
+    name: String,
+    link: Option<Link>,
+    session: Session,
+    /// The epoch under which this process may write; shared with its readers.
+    epoch: Arc<AtomicI64>,
+}
+
+impl Store {
+    /// Opens or creates the books, and deposes any earlier writer. Waits as long as the address says for a server that
+    /// takes writes, and for another writer to end.
+    ///
+    /// # Errors
+    /// [`StoreError`] when there is no such server, it may lose what it has committed, another process writes, or the
+    /// books are of a newer format.
+    pub fn open(address: Address) -> Result<Self, StoreError> {
+        let address = Arc::new(address);
+        let name = format!("tpw (process {})", std::process::id());
+        let deadline = Instant::now().checked_add(address.lock_wait());
+        let deadline = deadline.unwrap_or_else(Instant::now);
+        // Nobody sends on it: it is only waited at.
+        let (_sender, pause) = std::sync::mpsc::channel::<()>();
+        loop {
+            match begin(&address, &name, deadline) {
+                Ok((link, epoch)) => {
+                    let session = Session::of(&link)?;
+                    let epoch = Arc::new(AtomicI64::new(epoch));
+                    return Ok(Self { address, name, link: Some(link), session, epoch });
+                }
+                Err(error) if is_passing(&error) && Instant::now() < deadline => {
+                    tracing::info!(%error, "waiting for the books");
+                    let _elapsed = pause.recv_timeout(PAUSE);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The log's signed heads, which are kept beside the books.
+    #[must_use]
+    pub fn heads(&self) -> Heads {
+        Heads::of(&self.address, &self.epoch)
+    }
+
+    /// The connection, or why there is none: after a failure it is only made again by [`Store::resume`].
+    fn link(&self) -> Result<&Link, PostgresError> {
+        let lost = || PostgresError::Lost { doing: "write", why: "it was given up".to_owned() };
+        self.link.as_ref().ok_or_else(lost)
+    }
+
+    /// Runs something on the connection; after any failure the connection is given up, for what it left behind on the
+    /// server is unknown.
+    fn using<T>(
+        &mut self,
+        work: impl FnOnce(&Link, i64) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let epoch = self.epoch.load(Ordering::Acquire);
+        let done = self.link().map_err(StoreError::from).and_then(|link| work(link, epoch));
+        if done.is_err() {
+            self.link = None;
+        }
+        done
+    }
+
+    /// Connects again after a failure, if nobody else has written since.
+    fn resume(&mut self) -> Result<(), StoreError> {
+        if self.link.as_ref().is_some_and(Link::is_sound) {
+            return Ok(());
+        }
+        self.link = None;
+        let link = Link::open(&self.address, &self.name, WRITE_MAX)?;
+        session::to_write(&link)?;
+        self.demand_unchanged(&link)?;
+        // The server may not have noticed yet that our former session has ended, and keep the lock for it.
+        self.session.end(&link)?;
+        fence::lock(&link, Instant::now())?;
+        self.demand_unchanged(&link)?;
+        let session = Session::of(&link)?;
+        self.epoch.store(fence::raise(&link, &self.name)?, Ordering::Release);
+        (self.session, self.link) = (session, Some(link));
+        Ok(())
+    }
+
+    /// Demands that nobody else has opened the books since this process did.
+    fn demand_unchanged(&self, link: &Link) -> Result<(), PostgresError> {
+        let found = fence::epoch(link)?;
+        let mine = self.epoch.load(Ordering::Acquire);
+        if found == mine { Ok(()) } else { Err(PostgresError::Fenced) }
+    }
+}
+
+fn begin(address: &Address, name: &str, deadline: Instant) -> Result<(Link, i64), StoreError> {
+    let link = Link::open(address, name, WRITE_MAX)?;
+    session::to_write(&link)?;
+    fence::lock(&link, deadline)?;
+    session::bring_up(&link)?;
+    let epoch = fence::raise(&link, name)?;
+    Ok((link, epoch))
+}
+
+/// Whether waiting may help.
+const fn is_passing(error: &StoreError) -> bool {
+    use PostgresError::{Lost, Unreachable};
+    matches!(error, StoreError::Postgres(Lost { .. } | Unreachable { .. }))
+}
