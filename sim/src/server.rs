@@ -4,7 +4,7 @@
 //! The rows in memory are always kept: alone they are the store; beside the product's own store on a simulated disk
 //! they say what must be found there.
 
-use crate::books::OnDisk;
+use crate::books::{OnDisk, Watched};
 use crate::driver::Setup;
 use crate::keys::Keys;
 use crate::log::Log;
@@ -290,7 +290,9 @@ impl Server {
         if ended.stored.is_ok() {
             self.acknowledge(&changes)?;
             if let (Some(disk), Some(before)) = (&mut self.disk, before) {
-                disk.moments(&before, &self.store.whole()?)?;
+                let after = &self.store.whole()?;
+                let (rows, published) = (&self.store, self.log.size());
+                disk.moments(&Watched { before: &before, after, rows, published })?;
             }
             if ended.power_cut || fault == Fault::CrashAfter {
                 self.crash(now)?;
