@@ -6,7 +6,7 @@ use super::keys::{FolderUse, Keys, open_slots};
 use super::metrics::Meter;
 use super::writer::{Building, Queue, Rebuild, Writer};
 use super::{Config, Engine, EngineError, Readers, Running, StoreConfig, rail};
-use crate::books::{Books, BooksReader, Restored, StoreError};
+use crate::books::{Books, BooksReader, RestOfCheck, Restored, StoreError};
 use crate::clock::Clock;
 use crate::entropy::OsEntropy;
 use crate::files::{self, FolderLock};
@@ -77,10 +77,14 @@ impl Engine {
         files::create_private_folder(&rail_dir)?;
         source.rail_open()?.iter().try_for_each(|open| rail::write(&rail_dir, open))?;
         let readers = Readers { idle: Mutex::default(), open: books.opener() };
+        let rest_of_check = books.rest_of_check();
         let leaves = sequencer.sender();
         let shared = (Arc::clone(&clock), Arc::clone(&directory), Arc::clone(&meter));
         let beginning = Beginning { books, desk, rebuild, shared, leaves, handed, rail_dir };
         let (queue, writer, committer) = beginning.start(config.queue)?;
+        if let Some(rest) = rest_of_check {
+            check_beside(rest, Arc::clone(&meter))?;
+        }
         Ok(Arc::new(Self {
             dir: dir.to_owned(),
             trust_hash: trust.hash(),
@@ -102,6 +106,18 @@ impl Engine {
             _lock: lock,
         }))
     }
+}
+
+/// Reads a large store as a whole while commands are taken. Damage makes the engine unhealthy for good.
+fn check_beside(rest: RestOfCheck, meter: Arc<Meter>) -> Result<(), EngineError> {
+    let check = move || match rest() {
+        Ok(()) => tracing::info!("the books are whole"),
+        Err(error) => {
+            tracing::error!(%error, "the books are damaged");
+            meter.set_writer_fault(Some(error.to_string()));
+        }
+    };
+    thread("books-check", check).map(drop)
 }
 
 /// What writer and committer begin with.
