@@ -60,6 +60,8 @@ pub struct Tally {
     pub bits_harmless: u64,
     /// Those after which the store does not open.
     pub bits_noticed: u64,
+    /// Those that a start believes, in a row that says nothing about money: a name, a limit, a key.
+    pub bits_believed: u64,
     /// Those that cut off the end of the write-ahead log, so that a start finds an earlier state.
     pub bits_cut: u64,
 }
@@ -72,16 +74,18 @@ impl Tally {
         self.bits = self.bits.saturating_add(other.bits);
         self.bits_harmless = self.bits_harmless.saturating_add(other.bits_harmless);
         self.bits_noticed = self.bits_noticed.saturating_add(other.bits_noticed);
+        self.bits_believed = self.bits_believed.saturating_add(other.bits_believed);
         self.bits_cut = self.bits_cut.saturating_add(other.bits_cut);
     }
 }
 
 impl core::fmt::Display for Tally {
     fn fmt(&self, to: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let Self { crashes, errors, bits, bits_harmless, bits_noticed, bits_cut } = self;
+        let Self { crashes, errors, bits, bits_harmless, bits_noticed, .. } = self;
+        let Self { bits_believed, bits_cut, .. } = self;
         write!(
             to,
-            "{crashes} crashes, {errors} failed commits, {bits} wrong bits ({bits_harmless} harmless, {bits_noticed} noticed, {bits_cut} with an earlier state)"
+            "{crashes} crashes, {errors} failed commits, {bits} wrong bits ({bits_harmless} harmless, {bits_noticed} noticed, {bits_cut} with an earlier state, {bits_believed} believed beside the money)"
         )
     }
 }
@@ -166,6 +170,8 @@ impl OnDisk {
             tally,
         };
         fresh.reopen()?;
+        let empty = fresh.restored()?;
+        fresh.remember(&empty);
         match defect {
             Some(Defect::DiskLies) => fresh.disk.lie_about_syncs_of(""),
             Some(Defect::CommitsUnsynced) => fresh.disk.lie_about_syncs_of("-wal"),
@@ -181,6 +187,13 @@ impl OnDisk {
 
     pub(crate) fn restored(&self) -> Checked<Restored> {
         self.reader().map_err(broken)?.restore().map_err(broken)
+    }
+
+    /// A state that was there once.
+    pub(crate) fn remember(&mut self, state: &Restored) {
+        if self.moments > 0 {
+            self.past.insert(digest(state));
+        }
     }
 
     /// A trouble for one of the next commits.
@@ -282,7 +295,6 @@ impl OnDisk {
             return Ok(());
         }
         let (before, after) = (watched.before, watched.after);
-        self.past.insert(digest(after));
         let mut replay = self.disk.recorded();
         let count = u64::try_from(replay.left()).unwrap_or(u64::MAX).saturating_add(1);
         loop {
@@ -338,6 +350,7 @@ impl OnDisk {
         let counter = match () {
             () if found.leaves < watched.published => &mut self.tally.bits_noticed,
             () if is_past => &mut self.tally.bits_cut,
+            () if is_same_money(&found, watched.after) => &mut self.tally.bits_believed,
             () => return Err(format!("a wrong bit in {place} is believed: {part} differs")),
         };
         *counter = counter.saturating_add(1);
@@ -404,10 +417,7 @@ impl OnDisk {
 
     /// Everything, row by row.
     pub(crate) fn check_all(&self, rows: &Store) -> Checked {
-        all_rows(self.reader().map_err(broken)?, rows).map_err(|damage| match damage {
-            Damage::Noticed => "a row cannot be read".to_owned(),
-            Damage::Believed(what) => what,
-        })
+        check_rows(self.reader().map_err(broken)?, rows)
     }
 }
 
@@ -469,6 +479,25 @@ fn in_two(books: &mut dyn Books, changes: &Changes) -> Result<(), StoreError> {
     })
 }
 
+/// A store that was given the same batches holds the same: the same root of the audit, the same rows.
+pub(crate) fn same(books: &dyn Books, rows: &Store) -> Checked {
+    let reader = books.reader().map_err(broken)?;
+    let (found, wanted) = (reader.restore().map_err(broken)?, rows.whole()?);
+    ensure(found.ledger.audit_root() == wanted.ledger.audit_root(), || {
+        "another store has another audit root".to_owned()
+    })?;
+    let part = differs(&found, &wanted);
+    ensure(part.is_none(), || format!("another store differs in {}", part.unwrap_or_default()))?;
+    check_rows(&*reader, rows)
+}
+
+fn check_rows(reader: &dyn BooksReader, rows: &Store) -> Checked {
+    all_rows(reader, rows).map_err(|damage| match damage {
+        Damage::Noticed => "a row cannot be read".to_owned(),
+        Damage::Believed(what) => what,
+    })
+}
+
 fn one_of(found: &Restored, allowed: &[&Restored]) -> Checked {
     let mut what = String::new();
     for wanted in allowed {
@@ -478,6 +507,32 @@ fn one_of(found: &Restored, allowed: &[&Restored]) -> Checked {
         }
     }
     Err(format!("after a crash the store holds a mixture or another state: differs in{what}"))
+}
+
+/// Whether all balances, holds and chains of two states are the same, and the number of transfers.
+fn is_same_money(a: &Restored, b: &Restored) -> bool {
+    let accounts = a.ledger.accounts().zip(b.ledger.accounts()).all(|(a, b)| {
+        (a.id, a.asset, a.debits_posted, a.credits_posted, a.debits_pending, a.credits_pending)
+            == (
+                b.id,
+                b.asset,
+                b.debits_posted,
+                b.credits_posted,
+                b.debits_pending,
+                b.credits_pending,
+            )
+            && (a.transfers, a.last, a.chain) == (b.transfers, b.last, b.chain)
+    });
+    let holds = a.ledger.holds().all(|hold| {
+        b.ledger.hold(&hold.id).is_some_and(|other| {
+            (hold.number, hold.debit, hold.credit, hold.money)
+                == (other.number, other.debit, other.credit, other.money)
+        })
+    });
+    let counts = |state: &Restored| {
+        (state.ledger.accounts().len(), state.ledger.holds().count(), state.ledger.next_number())
+    };
+    accounts && holds && counts(a) == counts(b)
 }
 
 /// In what two states differ.

@@ -1,6 +1,6 @@
 //! One batch of changes, one transaction.
 
-use super::row::{amount, int, time};
+use super::row::{self, amount, int, time};
 use super::{Reader, Store, error};
 use crate::books::{Books, Opener, RestOfCheck, StoreError};
 use rusqlite::{Transaction, TransactionBehavior, params};
@@ -122,7 +122,7 @@ fn write_registry(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()
 
 fn write_payment(t: &Transaction<'_>, payment: &Payment) -> rusqlite::Result<()> {
     let damaged = || rusqlite::Error::InvalidParameterName("a payment not at rest".to_owned());
-    let state = stored::to_bytes(payment).ok_or_else(damaged)?;
+    let state = row::sealed(stored::to_bytes(payment).ok_or_else(damaged)?);
     let status = payment.status().ok_or_else(damaged)?;
     let received = payment.received().ok_or_else(damaged)?;
     let intent = payment.intake().intent();
