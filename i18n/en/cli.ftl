@@ -320,6 +320,7 @@ serve-development = TPWallet development certificate, self-made: for tests only.
 serve-certificate = with your certificate
 serve-hint = The operator’s tools: tpw ops --data { $data } person add NAME --account USD/2:100
 serve-stopped = Stopped; everything is on disk.
+serve-deposed = Stopped: another server has taken over the books. Started again, this one stands by.
 
 ## The demonstration
 

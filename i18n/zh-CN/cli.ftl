@@ -320,6 +320,7 @@ serve-development = 自制的 TPWallet 开发证书：仅供测试。客户端�
 serve-certificate = 使用您的证书
 serve-hint = 运营方工具：tpw ops --data { $data } person add 姓名 --account USD/2:100
 serve-stopped = 已停止；所有数据都已写入磁盘。
+serve-deposed = 已停止：另一台服务器已接管账簿。重新启动后，本服务器将作为备用待命。
 
 ## 演示
 

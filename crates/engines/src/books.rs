@@ -65,6 +65,15 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether another process writes these books now: this one has to end, for what it remembers is out of date.
+    #[must_use]
+    pub const fn is_deposed(&self) -> bool {
+        use crate::postgres::PostgresError::{Fenced, Held};
+        matches!(self, Self::Postgres(Fenced | Held { .. }))
+    }
+}
+
 /// What the writer needs at its start.
 pub struct Restored {
     /// Accounts and holds, checked against each other.

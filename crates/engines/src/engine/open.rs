@@ -17,6 +17,7 @@ use crossbeam_channel::bounded;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
+use tokio::sync::watch;
 use tpw_core::{
     AccountId, Amount, Asset, DeviceId, Hash32, Instant, Name, PersonId, Span, TransferId,
 };
@@ -48,8 +49,10 @@ impl Engine {
     ) -> Result<Arc<Self>, EngineError> {
         files::create_private_folder(dir)?;
         let lock = FolderLock::take(dir)?;
-        let (mut entropy, now) = (OsEntropy, clock.now());
+        let mut entropy = OsEntropy;
         let (mut books, heads) = open_books(dir, &config.store)?;
+        // Not before: a server that stands by may have waited for the books for days.
+        let now = clock.now();
         claim_folder(&mut *books, &config.audience)?;
         let audience = config.audience.as_str();
         let folder_use = folder_use(&*books)?;
@@ -81,7 +84,8 @@ impl Engine {
         let leaves = sequencer.sender();
         let shared = (Arc::clone(&clock), Arc::clone(&directory), Arc::clone(&meter));
         let beginning = Beginning { books, desk, rebuild, shared, leaves, handed, rail_dir };
-        let (queue, writer, committer) = beginning.start(config.queue)?;
+        let (taken_over, deposed) = watch::channel(false);
+        let (queue, writer, committer) = beginning.start(config.queue, taken_over)?;
         if let Some(rest) = rest_of_check {
             check_beside(rest, Arc::clone(&meter))?;
         }
@@ -103,6 +107,7 @@ impl Engine {
             readers,
             epoch,
             stamps: std::sync::atomic::AtomicU64::new(0),
+            deposed,
             _lock: lock,
         }))
     }
@@ -134,7 +139,11 @@ struct Beginning {
 
 impl Beginning {
     /// Starts both threads; at most `waiting_max` callers wait.
-    fn start(self, waiting_max: usize) -> Result<(Queue, Thread, Thread), EngineError> {
+    fn start(
+        self,
+        waiting_max: usize,
+        deposed: watch::Sender<bool>,
+    ) -> Result<(Queue, Thread, Thread), EngineError> {
         let Self { books, mut desk, rebuild, shared, leaves, handed, rail_dir } = self;
         let (clock, directory, meter) = shared;
         let (queue, received) = bounded(waiting_max);
@@ -161,7 +170,7 @@ impl Beginning {
         };
         let (tail, state) = (Tail::ended(), State::Sound);
         let committer =
-            Committer { books, leaves, handed, tail, directory, meter, rail_dir, state };
+            Committer { books, leaves, handed, tail, directory, meter, rail_dir, state, deposed };
         let writer = thread("writer", move || writer.run())?;
         let committer = thread("committer", move || committer.run(&to_do, &stored))?;
         Ok((queue, writer, committer))
