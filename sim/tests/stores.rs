@@ -4,15 +4,19 @@
 //! a file and to PostgreSQL as well; at the end each is read as after a restart and compared with the rows in memory.
 //! The server is named by `TPW_TEST_POSTGRES`, which `cargo xtask test` sets.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking, also in what several tests use"
+)]
+
 use std::sync::LazyLock;
 use tpw_engines::books::Books;
 use tpw_engines::{postgres, sqlite};
 use tpw_sim::{Keys, Setup, run_beside};
 
-#[cfg(test)]
 static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys::new().unwrap());
 
-#[cfg(test)]
 fn beside(seed: u64, store: Box<dyn Books>) {
     let setup = Setup { steps: 600, ..Setup::of(seed) };
     run_beside(&KEYS, setup, vec![store]).unwrap_or_else(|error| panic!("{error}"));
