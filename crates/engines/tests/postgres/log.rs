@@ -121,6 +121,7 @@ fn another_machine_continues_the_same_log() {
         let new = leaves.grow(by);
         signed.push(here.append_and_checkpoint(&new, at(2)).unwrap());
     }
+    here.publish().unwrap();
     // The books have leaves that the first machine did not come to sign.
     leaves.grow(5);
     database.cut_off_the_writer();

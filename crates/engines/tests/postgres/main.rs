@@ -12,6 +12,8 @@ mod addresses;
 #[allow(dead_code, reason = "the desk's own tests use all of it")]
 mod desk;
 #[cfg(test)]
+mod engine;
+#[cfg(test)]
 mod fence;
 #[cfg(test)]
 mod live;
@@ -25,3 +27,6 @@ mod server;
 mod settings;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+#[path = "../world/mod.rs"]
+mod world;

@@ -109,8 +109,15 @@ impl Drop for Database {
     }
 }
 
-/// Runs statements in a database.
+/// Runs statements in a database; also from a task.
 pub(crate) fn run(database: &str, statements: &str) -> Vec<String> {
+    std::thread::scope(|scope| {
+        let done = scope.spawn(|| ask(database, statements)).join();
+        done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn ask(database: &str, statements: &str) -> Vec<String> {
     let (front, query) = server();
     let url = format!("{front}/{database}{query}");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
