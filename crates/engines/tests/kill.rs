@@ -3,7 +3,8 @@
 //! payment to a pipe; the parent kills it (SIGKILL) at a random instant, opens the same folder, compares every
 //! acknowledgement with the books, judges its receipt, sends again all that was not acknowledged, and compares
 //! balances with a model that knows only the statements and their outcomes. The folder is the same for all kills, so
-//! that each recovery stands on the ones before. Every few kills the log is audited against the books.
+//! that each recovery stands on the ones before. Every few kills the log is audited against the books. The books are
+//! once in SQLite and once in PostgreSQL, in a database of the server that `TPW_TEST_POSTGRES` names.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,6 +16,9 @@
     reason = "a test fails by panicking, tells by printing, and waits for an instant at which to kill"
 )]
 
+#[path = "postgres/server.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the tests of the books in PostgreSQL use all of it")]
+mod server;
 mod world;
 
 use std::collections::{HashMap, HashSet};
@@ -25,17 +29,23 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 use tpw_core::PaymentId;
-use tpw_engines::{Engine, Paid, Repeated};
+use tpw_engines::books::Books as _;
+use tpw_engines::clock::SystemClock;
+use tpw_engines::log_store::fsck_sharing;
+use tpw_engines::postgres::{self, Address};
+use tpw_engines::{Config, Engine, Paid, Repeated, StoreConfig};
+use tpw_proof::Trust;
 use world::*;
 
 /// In every test run; `cargo xtask drill kills` asks for more.
-const KILLS: u64 = 160;
+const KILLS: u64 = 120;
 const KILLS_WANTED: &str = "TPW_KILLS";
 const HOLDERS: usize = 8;
 const ROUNDS: usize = 5;
 const AUDIT_EVERY: u64 = 20;
 const OPENING: u128 = 10_000_000;
 const FOLDER: &str = "TPW_KILL_FOLDER";
+const STORE: &str = "TPW_KILL_STORE";
 const STATEMENTS: &str = "TPW_KILL_STATEMENTS";
 
 /// Not a test by itself: what the parent starts and kills.
@@ -44,7 +54,7 @@ const STATEMENTS: &str = "TPW_KILL_STATEMENTS";
 fn child_under_load() {
     let Some(dir) = std::env::var_os(FOLDER) else { return };
     let statements = std::fs::read_to_string(std::env::var_os(STATEMENTS).unwrap()).unwrap();
-    let engine = open(Path::new(&dir)).unwrap();
+    let engine = Site { dir: dir.into(), url: std::env::var(STORE).ok() }.open();
     runtime().block_on(async {
         let lines: Vec<_> = statements.lines().collect();
         for round in lines.chunks(HOLDERS) {
@@ -65,6 +75,35 @@ fn child_under_load() {
     // Killed while idle, too: no clean end.
     let (_never, wait) = channel::<()>();
     let _ended = wait.recv_timeout(Duration::from_secs(60));
+}
+
+/// Where an operator's folder and books are.
+#[derive(Clone)]
+struct Site {
+    dir: PathBuf,
+    /// The books are in PostgreSQL at this address, else in the folder.
+    url: Option<String>,
+}
+
+impl Site {
+    fn open(&self) -> Arc<Engine> {
+        let mut config = Config::new(name(AUDIENCE));
+        if let Some(url) = &self.url {
+            config.store = StoreConfig::Postgres(url.clone());
+        }
+        Engine::open(&self.dir, config, Arc::new(SystemClock::new())).unwrap()
+    }
+
+    /// Demands that the log, audited against the books, has nothing wrong. The engine must be closed.
+    fn demand_sound_log(&self, trust: &Trust) -> u64 {
+        let Some(url) = &self.url else { return demand_sound_log(&self.dir, trust) };
+        let store = postgres::Store::open(Address::parse(url).unwrap()).unwrap();
+        let (reader, heads) = (store.reader().unwrap(), Box::new(store.heads()));
+        let log = self.dir.join("log");
+        let report = fsck_sharing(&log, trust, Some(&reader), Some(heads)).unwrap();
+        assert!(report.is_sound(), "{:?}", report.findings.first());
+        report.size
+    }
 }
 
 /// How many kills: as many as are asked for, else the usual number.
@@ -93,10 +132,11 @@ struct Load {
 }
 
 impl Load {
-    fn start(dir: &Path, statements: &Path) -> Self {
+    fn start(site: &Site, statements: &Path) -> Self {
         let mut child = Process::new(std::env::current_exe().unwrap())
             .args(["--exact", "child_under_load", "--ignored", "--nocapture"])
-            .env(FOLDER, dir)
+            .env(FOLDER, &site.dir)
+            .envs(site.url.iter().map(|url| (STORE, url)))
             .env(STATEMENTS, statements)
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
@@ -140,7 +180,7 @@ fn acknowledged(line: &str) -> (PaymentId, String) {
 }
 
 struct Loop {
-    dir: PathBuf,
+    site: Site,
     dice: Dice,
     holders: Vec<Holder>,
     balances: HashMap<tpw_core::AccountId, u128>,
@@ -154,7 +194,7 @@ struct Loop {
 impl Loop {
     fn opened(&mut self) -> Arc<Engine> {
         let begun = Instant::now();
-        let engine = open(&self.dir).unwrap();
+        let engine = self.site.open();
         self.open_max = self.open_max.max(begun.elapsed());
         engine
     }
@@ -183,9 +223,9 @@ impl Loop {
         engine.close();
         drop(engine);
         if kill.is_multiple_of(AUDIT_EVERY) {
-            demand_sound_log(&self.dir, &trust);
+            self.site.demand_sound_log(&trust);
         }
-        let file = self.dir.with_extension("statements");
+        let file = self.site.dir.with_extension("statements");
         let lines: Vec<String> = signed.iter().map(|s| hex(&s.bytes)).collect();
         std::fs::write(&file, lines.join("\n")).unwrap();
         // Every fourth dies around its opening, the others while they pay.
@@ -195,7 +235,7 @@ impl Loop {
         } else {
             self.dice.below(60_000)
         });
-        let acks = Load::start(&self.dir, &file).kill_after(pause, from_start);
+        let acks = Load::start(&self.site, &file).kill_after(pause, from_start);
         let engine = self.opened();
         self.check(&engine, &signed, &acks);
         engine
@@ -263,9 +303,20 @@ async fn send_all(engine: &Arc<Engine>, signed: &[Signed]) -> Vec<Paid> {
 #[test]
 fn no_kill_loses_or_repeats_anything() {
     let scratch = scratch();
-    let dir = scratch.path().join("data");
+    kill_again_and_again(Site { dir: scratch.path().join("data"), url: None });
+}
+
+#[test]
+fn no_kill_loses_or_repeats_anything_in_postgresql() {
+    let (scratch, database) = (scratch(), server::Database::new());
+    // The server needs a moment to notice that a process which held the lock is gone.
+    let url = database.url().replace("lock_wait=0", "lock_wait=20");
+    kill_again_and_again(Site { dir: scratch.path().join("data"), url: Some(url) });
+}
+
+fn kill_again_and_again(site: Site) {
     let mut dice = Dice::new(11);
-    let engine = open(&dir).unwrap();
+    let engine = site.open();
     let holders = runtime().block_on(async {
         let mut holders = Vec::new();
         for _ in 0..HOLDERS {
@@ -277,7 +328,7 @@ fn no_kill_loses_or_repeats_anything() {
     let (acks, unsettled, recovered) = (0, 0, 0);
     let (open_max, receipts) = (Duration::ZERO, Vec::new());
     let mut run =
-        Loop { dir, dice, holders, balances, acks, unsettled, recovered, open_max, receipts };
+        Loop { site, dice, holders, balances, acks, unsettled, recovered, open_max, receipts };
     let begun = Instant::now();
     let mut engine = engine;
     let kills = kills();
@@ -292,7 +343,7 @@ fn no_kill_loses_or_repeats_anything() {
     let trust = engine.trust().clone();
     engine.close();
     drop(engine);
-    let size = demand_sound_log(&run.dir, &trust);
+    let size = run.site.demand_sound_log(&trust);
     println!(
         "{kills} kills: {} acknowledged, {} booked but not yet acknowledged, {} not yet booked; {size} leaves; \
          slowest opening {} ms; {:.0} s",

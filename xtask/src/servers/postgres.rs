@@ -12,7 +12,8 @@ use crate::shell::{self, Call, Failure, Workplace};
 
 /// What tests read to find the server. Where it is set already, that server is used.
 pub(crate) const VARIABLE: &str = "TPW_TEST_POSTGRES";
-/// The role of the tests: it may make databases, and is no superuser, because it needs no password on loopback.
+/// The role of the tests. They change settings of the server and give it certificates, so it is a superuser; and because
+/// an address holds no password, whoever is on this machine may use it as long as the tests run.
 const ROLE: &str = "tpw";
 const START_TIME_MAX: Duration = Duration::from_secs(30);
 const STARTS_MAX: u32 = 3;
@@ -199,7 +200,7 @@ impl<'p> Site<'p> {
     }
 
     fn make_role(&self, socket: &Path, port: u16) -> Result<(), Failure> {
-        self.sql(socket, port, &format!("CREATE ROLE {ROLE} LOGIN CREATEDB")).read()?;
+        self.sql(socket, port, &format!("CREATE ROLE {ROLE} LOGIN SUPERUSER")).read()?;
         self.sql(socket, port, &format!("CREATE DATABASE {ROLE} OWNER {ROLE}")).read()?;
         Ok(())
     }
