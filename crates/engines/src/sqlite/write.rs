@@ -1,7 +1,7 @@
 //! One batch of changes, one transaction.
 
 use super::row::{self, amount, int, time};
-use super::{Reader, Store, error};
+use super::{COUNTS, Reader, Store, error};
 use crate::books::{Books, Opener, StoreError};
 use rusqlite::{Transaction, TransactionBehavior, params};
 use std::sync::Arc;
@@ -15,6 +15,7 @@ impl Books for Store {
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(error(&path))?;
         write_all(&transaction, changes).map_err(error(&path))?;
+        write_counts(&transaction).map_err(error(&path))?;
         transaction.commit().map_err(error(&path))
     }
 
@@ -43,6 +44,11 @@ impl Books for Store {
         let place = self.place.clone();
         Arc::new(move || Ok(Box::new(Reader::open(&place)?)))
     }
+}
+
+fn write_counts(t: &Transaction<'_>) -> rusqlite::Result<()> {
+    let sql = format!("INSERT OR REPLACE INTO meta (key, value) VALUES ('counts', {COUNTS})");
+    t.prepare_cached(&sql)?.execute([]).map(|_| ())
 }
 
 fn write_all(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
