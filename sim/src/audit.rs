@@ -31,7 +31,8 @@ pub(crate) fn books(desk: &Desk, model: &Model) -> Checked {
     let expected: BTreeSet<PaymentId> =
         model.payments.iter().filter(|(_, p)| p.standing.waits()).map(|(id, _)| *id).collect();
     ensure(waiting == expected, || "other payments wait than the model says".to_owned())?;
-    ensure(ledger.holds().count() == waiting.len(), || "holds and waiting differ".to_owned())?;
+    let holds = waiting.len().saturating_add(model.orders.holds.len());
+    ensure(ledger.holds().count() == holds, || "holds and waiting differ".to_owned())?;
     ensure(desk.registry().chains.len() == model.chains.len(), || "chains are missing".to_owned())?;
     for ((device, account), (sequence, hash)) in &model.chains {
         let head = desk.registry().head(*device, *account);
@@ -183,7 +184,7 @@ pub(crate) fn rows(server: &Server, model: &Model) -> Checked {
         ensure(standing_of(payment) == expected, || format!("{id} is stored in another state"))?;
         money_of(payment, &mut moves)?;
     }
-    moved_only_by(server, &moves)?;
+    moved_only_by(server, &moves, model)?;
     let leaves: Vec<Hash32> = server.store.leaves.iter().map(|row| row.leaf.leaf_hash()).collect();
     server.log.check(&leaves)?;
     ensure(server.log.size() == server.store.leaf_count(), || {
@@ -210,8 +211,12 @@ fn money_of(payment: &Payment, moves: &mut BTreeMap<TransferId, TransferKind>) -
     Ok(())
 }
 
-/// Apart from what the issuer brings in, only payments move money, each as its own transfer says.
-fn moved_only_by(server: &Server, moves: &BTreeMap<TransferId, TransferKind>) -> Checked {
+/// Apart from what the issuer brings in, only payments and orders move money, each as its own transfer says.
+fn moved_only_by(
+    server: &Server,
+    moves: &BTreeMap<TransferId, TransferKind>,
+    model: &Model,
+) -> Checked {
     let issued = |id: &AccountId| {
         let account = server.desk.ledger().account(id);
         account.is_some_and(|account| account.kind == AccountKind::Issuance)
@@ -219,7 +224,7 @@ fn moved_only_by(server: &Server, moves: &BTreeMap<TransferId, TransferKind>) ->
     let mut seen = 0_usize;
     for (number, row) in (1_u64..).zip(&server.store.transfers) {
         ensure(row.number == number, || format!("transfer {number} is missing"))?;
-        if !row.kind.moves_money() || issued(&row.debit) {
+        if !row.kind.moves_money() || issued(&row.debit) || model.orders.ids.contains(&row.id) {
             continue;
         }
         let expected = moves.get(&row.id);

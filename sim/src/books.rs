@@ -8,7 +8,7 @@ use tpw_core::{Hash32, PaymentId, TransferId};
 use tpw_engines::books::{Books, BooksReader, Restored, StoreError};
 use tpw_engines::sqlite;
 use tpw_flow::{Archive, ArchiveError, Burnt, Changes, Funding, IdUse, Payment};
-use tpw_ledger::TransferRow;
+use tpw_ledger::{Account, HoldRow, TransferRow};
 use tpw_sim_disk::{Chance, Disk, Fuse, Trouble};
 
 /// Within so many calls a trouble strikes during a commit or not at all.
@@ -350,8 +350,12 @@ impl OnDisk {
         let counter = match () {
             () if found.leaves < watched.published => &mut self.tally.bits_noticed,
             () if is_past => &mut self.tally.bits_cut,
-            () if is_same_money(&found, watched.after) => &mut self.tally.bits_believed,
-            () => return Err(format!("a wrong bit in {place} is believed: {part} differs")),
+            () => match other_money(&found, watched.after) {
+                None => &mut self.tally.bits_believed,
+                Some(what) => {
+                    return Err(format!("a wrong bit in {place} is believed: {part}: {what}"));
+                }
+            },
         };
         *counter = counter.saturating_add(1);
         Ok(())
@@ -509,30 +513,31 @@ fn one_of(found: &Restored, allowed: &[&Restored]) -> Checked {
     Err(format!("after a crash the store holds a mixture or another state: differs in{what}"))
 }
 
-/// Whether all balances, holds and chains of two states are the same, and the number of transfers.
-fn is_same_money(a: &Restored, b: &Restored) -> bool {
-    let accounts = a.ledger.accounts().zip(b.ledger.accounts()).all(|(a, b)| {
-        (a.id, a.asset, a.debits_posted, a.credits_posted, a.debits_pending, a.credits_pending)
-            == (
-                b.id,
-                b.asset,
-                b.debits_posted,
-                b.credits_posted,
-                b.debits_pending,
-                b.credits_pending,
-            )
-            && (a.transfers, a.last, a.chain) == (b.transfers, b.last, b.chain)
-    });
-    let holds = a.ledger.holds().all(|hold| {
-        b.ledger.hold(&hold.id).is_some_and(|other| {
-            (hold.number, hold.debit, hold.credit, hold.money)
-                == (other.number, other.debit, other.credit, other.money)
-        })
-    });
+/// In what the money of two states differs: balances, holds, chains, the number of transfers.
+fn other_money(a: &Restored, b: &Restored) -> Option<String> {
     let counts = |state: &Restored| {
         (state.ledger.accounts().len(), state.ledger.holds().count(), state.ledger.next_number())
     };
-    accounts && holds && counts(a) == counts(b)
+    if counts(a) != counts(b) {
+        return Some(format!(
+            "{:?} accounts, holds and numbers instead of {:?}",
+            counts(a),
+            counts(b)
+        ));
+    }
+    let sums = |account: &Account| {
+        let Account { id, asset, transfers, last, chain, .. } = *account;
+        let posted = (account.debits_posted, account.credits_posted);
+        (id, asset, posted, account.debits_pending, account.credits_pending, transfers, last, chain)
+    };
+    let accounts = a.ledger.accounts().zip(b.ledger.accounts());
+    let account = accounts.map(|(a, b)| (sums(&a), sums(&b))).find(|(a, b)| a != b);
+    let terms = |hold: &HoldRow| (hold.number, hold.debit, hold.credit, hold.money);
+    let hold = a
+        .ledger
+        .holds()
+        .find(|hold| b.ledger.hold(&hold.id).is_none_or(|other| terms(hold) != terms(other)));
+    account.map(|pair| format!("{pair:?}")).or_else(|| hold.map(|hold| format!("{hold:?}")))
 }
 
 /// In what two states differ.

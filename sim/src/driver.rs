@@ -6,7 +6,9 @@ use crate::model::{Model, Standing, say, standing_of};
 use crate::network::{Network, Packet, Said};
 use crate::server::{Done, Fault, Pace, Server};
 use crate::trace::Trace;
-use crate::{Checked, Defect, SimError, StoreKind, Tally, audit, books, broken, ensure, operator};
+use crate::{
+    Checked, Defect, SimError, StoreKind, Tally, audit, books, broken, ensure, operator, orders,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use tpw_core::{
     AccountId, Amount, Asset, DeviceId, Hash32, Instant, Money, Name, PaymentId, PersonId, Purpose,
@@ -176,12 +178,15 @@ impl<'k> World<'k> {
     fn populate(&mut self) -> Checked {
         let asset = |text: &str| text.parse::<Asset>().map_err(broken);
         let (usd, cny) = (asset("USD/2")?, asset("CNY/2")?);
-        for (asset, kind) in [
-            (usd, AccountKind::Issuance),
-            (cny, AccountKind::Issuance),
-            (usd, AccountKind::External),
+        for (asset, kind, opening) in [
+            (usd, AccountKind::Issuance, 0),
+            (cny, AccountKind::Issuance, 0),
+            (usd, AccountKind::External, 0),
+            (usd, AccountKind::Operating, 2_000_000),
+            (usd, AccountKind::Operating, 0),
+            (cny, AccountKind::Operating, 500_000),
         ] {
-            let order = self.account(asset, kind, 0)?;
+            let order = self.account(asset, kind, opening)?;
             self.server.order(Command::OpenAccount { person: None, order });
         }
         for number in 0..PEOPLE {
@@ -222,8 +227,12 @@ impl<'k> World<'k> {
             37..=48 => self.resume()?,
             49..=53 => self.cheat()?,
             54..=62 => {
-                let order =
-                    operator::command(&self.model, &self.accounts, self.now, &mut self.chance);
+                let (model, accounts, chance) = (&self.model, &self.accounts, &mut self.chance);
+                let order = if chance.one_in(3) {
+                    orders::command(model, accounts, self.now, chance)
+                } else {
+                    operator::command(model, accounts, self.now, chance)
+                };
                 order.into_iter().for_each(|command| self.server.order(command));
             }
             63..=86 => {
@@ -384,8 +393,15 @@ impl<'k> World<'k> {
             let denied = self.denied.contains(&hash);
             ensure(!denied, || format!("{} was rejected for good and is taken", payment.id()))?;
         }
-        let count = self.outcomes.entry(found).or_insert(0);
-        *count = count.saturating_add(1);
+        let ordered = found.strip_prefix("ordered/").map(|words| words.split(','));
+        let names: Vec<String> = match ordered {
+            Some(words) => words.map(|word| format!("ordered/{word}")).collect(),
+            None => vec![found],
+        };
+        for name in names {
+            let count = self.outcomes.entry(name).or_insert(0);
+            *count = count.saturating_add(1);
+        }
         Ok(())
     }
 

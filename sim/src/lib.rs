@@ -9,6 +9,7 @@ mod log;
 mod model;
 mod network;
 mod operator;
+mod orders;
 mod server;
 mod store;
 mod trace;

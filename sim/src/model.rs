@@ -1,6 +1,7 @@
 //! The reference model: what each command must lead to, from the rules alone. It shares no code with the
 //! desk or the ledger, and takes over only what screening said.
 
+use crate::orders::{self, Book};
 use std::collections::{BTreeMap, HashMap};
 use tpw_core::{
     AccountId, Asset, DeviceId, Hash32, Instant, Intent, PaymentId, PersonId, Span, Verdict,
@@ -44,8 +45,8 @@ impl Standing {
 }
 
 pub(crate) struct Account {
-    asset: Asset,
-    kind: AccountKind,
+    pub(crate) asset: Asset,
+    pub(crate) kind: AccountKind,
     pub(crate) posted: i128,
     pub(crate) held: i128,
     frozen: bool,
@@ -72,6 +73,7 @@ pub(crate) struct Model {
     /// Whose, and whether revoked.
     devices: BTreeMap<DeviceId, (PersonId, bool)>,
     codes: HashMap<Hash32, PersonId>,
+    pub(crate) orders: Book,
     pub(crate) alarms: u64,
 }
 
@@ -83,9 +85,8 @@ pub(crate) fn say(outcome: &Outcome) -> String {
         Ok(Answer::Payment(payment)) => text_of(payment),
         Ok(Answer::Repeated(payment)) => format!("repeated/{}", text_of(payment)),
         Ok(Answer::Ended(count)) => format!("ended/{count}"),
-        Ok(
-            answer @ (Answer::Ordered(_) | Answer::Guards(_) | Answer::Set(_) | Answer::Totals(_)),
-        ) => {
+        Ok(Answer::Ordered(outcomes)) => orders::text(outcomes),
+        Ok(answer @ (Answer::Guards(_) | Answer::Set(_) | Answer::Totals(_))) => {
             format!("{answer:?}")
         }
         Err(rejection) => format!("rejected/{}", rejection.code()),
@@ -125,6 +126,11 @@ impl Model {
             Command::RailReturn { payment } => self.undo(*payment, "instructed"),
             Command::Recall { payment, .. } => self.undo(*payment, ""),
             Command::Tick => Ok(self.tick(now)),
+            Command::Orders(orders) => {
+                let given =
+                    if let Ok(Answer::Ordered(given)) = outcome { given.as_slice() } else { &[] };
+                Ok(self.order(orders, given, now))
+            }
             other => self.administer(other),
         };
         expected.unwrap_or_else(|code| format!("rejected/{code}"))
@@ -196,7 +202,7 @@ impl Model {
         }
     }
 
-    fn kind(&self, id: &AccountId) -> Option<AccountKind> {
+    pub(crate) fn kind(&self, id: &AccountId) -> Option<AccountKind> {
         self.accounts.get(id).map(|account| account.kind)
     }
 
@@ -234,7 +240,9 @@ impl Model {
             return Err("unknown_payee");
         };
         match () {
-            () if payee.kind == AccountKind::Issuance => Err("account_kind"),
+            () if matches!(payee.kind, AccountKind::Issuance | AccountKind::Operating) => {
+                Err("account_kind")
+            }
             () if payer.asset != asset => Err("payer_asset_mismatch"),
             () if payee.asset != asset => Err("payee_asset_mismatch"),
             () if payer.frozen => Err("payer_frozen"),
@@ -244,7 +252,11 @@ impl Model {
         }
     }
 
-    fn post(&mut self, from: &AccountId, to: &AccountId, amount: i128) {
+    pub(crate) fn is_frozen(&self, id: &AccountId) -> bool {
+        self.accounts.get(id).is_some_and(|account| account.frozen)
+    }
+
+    pub(crate) fn post(&mut self, from: &AccountId, to: &AccountId, amount: i128) {
         if let Some(account) = self.accounts.get_mut(from) {
             account.posted = account.posted.saturating_sub(amount);
         }
@@ -253,7 +265,7 @@ impl Model {
         }
     }
 
-    fn hold(&mut self, from: &AccountId, amount: i128) {
+    pub(crate) fn hold(&mut self, from: &AccountId, amount: i128) {
         if let Some(account) = self.accounts.get_mut(from) {
             account.held = account.held.saturating_add(amount);
         }
@@ -294,11 +306,10 @@ impl Model {
             return Err("wait_over");
         }
         let (payer, payee, amount) = (paid.payer, paid.payee, paid.amount);
-        let frozen = |id| self.accounts.get(id).is_some_and(|account: &Account| account.frozen);
-        if frozen(&payer) {
+        if self.is_frozen(&payer) {
             return Ok(self.give_up(id, "payer_frozen"));
         }
-        if frozen(&payee) {
+        if self.is_frozen(&payee) {
             return Ok(self.give_up(id, "payee_frozen"));
         }
         self.hold(&payer, amount.saturating_neg());
@@ -368,7 +379,8 @@ impl Model {
             let step_up = *standing == Standing::StepUp;
             self.give_up(*id, if step_up { "step_up_expired" } else { "hold_expired" });
         }
-        format!("ended/{}", ended.len())
+        let count = self.expire_holds(now).saturating_add(ended.len());
+        format!("ended/{count}")
     }
 
     fn administer(&mut self, command: &Command) -> Expected {

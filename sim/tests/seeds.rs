@@ -89,6 +89,11 @@ fn what_matters_is_reached() {
         "rejected/wrong_status",
         "rejected/self_custodial",
         "rejected/ledger_refused",
+        "ordered/done",
+        "ordered/refused",
+        "ordered/repeated",
+        "ordered/different",
+        "ordered/refused_before",
     ] {
         assert!(reached.contains(outcome), "`{outcome}` was never reached: {reached:?}");
     }

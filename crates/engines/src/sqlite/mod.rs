@@ -24,6 +24,13 @@ const WAL_PAGES: u32 = 4_000;
 /// start may not take longer the more has happened.
 const CHECKED_AT_START_MAX: u64 = 256 << 20;
 
+/// How far each sequence has come, as one value. It is stored with every batch: where a damaged write-ahead log leaves
+/// a database that is partly of one state and partly of another, the sequences do not belong together.
+const COUNTS: &str = "CAST((SELECT coalesce(max(number), 0) FROM transfer)
+    || ' ' || (SELECT coalesce(max(idx) + 1, 0) FROM leaf)
+    || ' ' || (SELECT coalesce(max(seq), 0) FROM event)
+    || ' ' || (SELECT coalesce(max(place), 0) FROM payment) AS BLOB)";
+
 /// Where the books lie, and what they are reached through.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Place {

@@ -1,7 +1,7 @@
 //! Reading the books: whole at start, by key afterwards.
 
 use super::row::{self, Columns, int, time};
-use super::{Place, error, open_for_reading};
+use super::{COUNTS, Place, error, open_for_reading};
 use crate::books::{BooksReader, Past, Restored, StoreError};
 use rusqlite::{Connection, OptionalExtension, Params, params};
 use std::path::PathBuf;
@@ -95,6 +95,16 @@ impl Reader {
         restoring.finish(holds.into_iter(), last).map_err(damaged)
     }
 
+    /// Whether all sequences have come as far as the newest batch left them.
+    fn check_counts(&self) -> Result<(), StoreError> {
+        let sql = format!("SELECT value = {COUNTS} FROM meta WHERE key = 'counts'");
+        let found = self.connection.query_row(&sql, [], |row| row.get::<_, bool>(0)).optional();
+        match found.map_err(error(&self.path))? {
+            Some(false) => Err(StoreError::Damaged { what: "end of a sequence" }),
+            Some(true) | None => Ok(()),
+        }
+    }
+
     fn greatest(&self, sql: &str) -> Result<Option<[u8; 16]>, StoreError> {
         self.connection.query_row(sql, [], |row| row.get(0)).map_err(error(&self.path))
     }
@@ -138,6 +148,7 @@ impl BooksReader for Reader {
     }
 
     fn restore(&self) -> Result<Restored, StoreError> {
+        self.check_counts()?;
         let ledger = self.ledger()?;
         let leaves = self.leaf_count()?;
         if leaves != self.count("SELECT count(*) FROM leaf")? {

@@ -1,7 +1,7 @@
 //! One batch of changes, one transaction.
 
 use super::row::{self, amount, int, time};
-use super::{Reader, Store, error};
+use super::{COUNTS, Reader, Store, error};
 use crate::books::{Books, Opener, RestOfCheck, StoreError};
 use rusqlite::{Transaction, TransactionBehavior, params};
 use std::sync::Arc;
@@ -15,6 +15,7 @@ impl Books for Store {
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(error(&path))?;
         write_all(&transaction, changes).map_err(error(&path))?;
+        write_counts(&transaction).map_err(error(&path))?;
         transaction.commit().map_err(error(&path))
     }
 
@@ -53,6 +54,11 @@ impl Books for Store {
     }
 }
 
+fn write_counts(t: &Transaction<'_>) -> rusqlite::Result<()> {
+    let sql = format!("INSERT OR REPLACE INTO meta (key, value) VALUES ('counts', {COUNTS})");
+    t.prepare_cached(&sql)?.execute([]).map(|_| ())
+}
+
 fn write_all(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
     write_registry(t, changes)?;
     super::write_ledger::all(t, &changes.ledger)?;
@@ -74,13 +80,14 @@ fn write_all(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
             head.hash.as_bytes()
         ])?;
     }
+    // Before the payments: one that is confirmed in the same batch takes its instruction away again.
+    write_rail(t, changes)?;
     changes.payments.iter().try_for_each(|payment| write_payment(t, payment))?;
     for row in &changes.leaves {
         t.prepare_cached("INSERT INTO leaf (idx, leaf, payment) VALUES (?1, ?2, ?3)")?.execute(
             params![int(row.index), row.leaf.as_bytes(), row.payment.map(|p| *p.as_bytes())],
         )?;
     }
-    write_rail(t, changes)?;
     write_fundings(t, changes)?;
     write_alarms(t, changes)
 }

@@ -1,0 +1,298 @@
+//! The operator's orders: what is ordered, and what the rules alone say becomes of it.
+
+use crate::model::Model;
+use std::collections::{BTreeMap, BTreeSet};
+use tpw_core::{AccountId, Amount, Asset, Hash32, Instant, Money, Span, TransferId};
+use tpw_flow::{Command, Order, OrderOutcome, OrderRejection, Ordered, Orders};
+use tpw_ledger::{AccountKind, TransferRequest};
+use tpw_sim_disk::Chance;
+
+/// An open hold of an order.
+#[derive(Clone, Copy)]
+pub(crate) struct OpenHold {
+    debit: AccountId,
+    credit: AccountId,
+    amount: i128,
+    expires: Instant,
+}
+
+/// What became of an order's id.
+enum Fate {
+    Done,
+    Refused,
+}
+
+/// What is remembered of all orders.
+#[derive(Default)]
+pub(crate) struct Book {
+    /// By the id of the order.
+    known: BTreeMap<TransferId, (Order, Fate)>,
+    /// Ids of all transfers, also of later legs.
+    pub(crate) ids: BTreeSet<TransferId>,
+    pub(crate) holds: BTreeMap<TransferId, OpenHold>,
+    /// Transfers of orders that can be reversed, by number.
+    done: BTreeMap<u64, (AccountId, AccountId, i128)>,
+}
+
+/// The outcomes of a command in one word each.
+pub(crate) fn text(outcomes: &[OrderOutcome]) -> String {
+    let word = |outcome: &OrderOutcome| match outcome {
+        OrderOutcome::Done { .. } => "done",
+        OrderOutcome::Repeated { .. } => "repeated",
+        OrderOutcome::Refused { .. } => "refused",
+        OrderOutcome::RefusedBefore { .. } => "refused_before",
+        OrderOutcome::Rejected(OrderRejection::ExistsWithDifferent { .. }) => "different",
+        OrderOutcome::Rejected(OrderRejection::LegIdUsed(_)) => "leg_id_used",
+        OrderOutcome::Rejected(OrderRejection::FromFuture(_)) => "from_future",
+    };
+    format!("ordered/{}", outcomes.iter().map(word).collect::<Vec<_>>().join(","))
+}
+
+/// Some orders, sensible ones most of the time, repeated ones and wrong ones as well.
+pub(crate) fn command(
+    model: &Model,
+    accounts: &[AccountId],
+    now: Instant,
+    chance: &mut Chance,
+) -> Option<Command> {
+    let count = chance.below(4).saturating_add(1);
+    let mut orders = Vec::new();
+    for _ in 0..count {
+        let order = one(model, accounts, now, chance)?;
+        orders.push(Ordered { order, conditions: Vec::new() });
+    }
+    let (by, salt) = (Hash32::new([9; 32]), chance.bytes());
+    Some(Command::Orders(Box::new(Orders { orders, by, salt })))
+}
+
+fn one(model: &Model, accounts: &[AccountId], now: Instant, chance: &mut Chance) -> Option<Order> {
+    let book = &model.orders;
+    let id = TransferId::new(now.unix_ms(), chance.bytes());
+    let hold = |chance: &mut Chance| {
+        let open: Vec<TransferId> = book.holds.keys().copied().collect();
+        chance.pick(&open).copied().unwrap_or(id)
+    };
+    Some(match chance.below(14) {
+        0..=4 => Order::Transfer(request(model, accounts, id, chance)?),
+        5 | 6 => {
+            let second = TransferId::new(now.unix_ms(), chance.bytes());
+            let first = request(model, accounts, id, chance)?;
+            Order::Linked(vec![first, request(model, accounts, second, chance)?])
+        }
+        7 | 8 => {
+            let life = Span::from_secs(chance.below(24 * 3600).saturating_add(1));
+            Order::Hold { request: request(model, accounts, id, chance)?, expires: now.plus(life) }
+        }
+        9 => {
+            let part = Amount::from_minor(u128::from(chance.below(20_000)).saturating_add(1));
+            let amount = if chance.one_in(2) { Some(part) } else { None };
+            Order::Post { hold: hold(chance), id, amount }
+        }
+        10 => Order::Void { hold: hold(chance), id },
+        11 => {
+            let done: Vec<u64> = book.done.keys().copied().collect();
+            Order::Reverse { of: chance.pick(&done).copied().unwrap_or(1), id }
+        }
+        _ => again(book, chance)?,
+    })
+}
+
+/// An order that was given before, perhaps with another amount.
+fn again(book: &Book, chance: &mut Chance) -> Option<Order> {
+    let known: Vec<&Order> = book.known.values().map(|(order, _)| order).collect();
+    let mut order = (*chance.pick(&known)?).clone();
+    if let (Order::Transfer(request), true) = (&mut order, chance.one_in(3)) {
+        let more = request.money.amount.minor().saturating_add(1);
+        request.money.amount = Amount::from_minor(more);
+    }
+    Some(order)
+}
+
+fn request(
+    model: &Model,
+    accounts: &[AccountId],
+    id: TransferId,
+    chance: &mut Chance,
+) -> Option<TransferRequest> {
+    let own = |id: &&AccountId| model.accounts.get(*id).is_some_and(|a| is_own(a.kind));
+    let operators: Vec<AccountId> = accounts.iter().filter(own).copied().collect();
+    let from = if chance.one_in(12) { accounts } else { operators.as_slice() };
+    let debit = *chance.pick(from)?;
+    let asset: Asset = model.accounts.get(&debit)?.asset;
+    let fits = |id: &&AccountId| model.accounts.get(*id).is_some_and(|a| a.asset == asset);
+    let same: Vec<AccountId> = accounts.iter().filter(fits).copied().collect();
+    let credit = if chance.one_in(12) { *chance.pick(accounts)? } else { *chance.pick(&same)? };
+    let amount = Amount::from_minor(u128::from(chance.below(400_000)).saturating_add(1));
+    Some(TransferRequest { id, debit, credit, money: Money { amount, asset }, effective: None })
+}
+
+const fn is_own(kind: AccountKind) -> bool {
+    matches!(kind, AccountKind::Issuance | AccountKind::External | AccountKind::Operating)
+}
+
+fn minor(amount: Amount) -> i128 {
+    i128::try_from(amount.minor()).unwrap_or(i128::MAX)
+}
+
+fn id_of(order: &Order) -> TransferId {
+    match order {
+        Order::Transfer(request) | Order::Hold { request, .. } => request.id,
+        Order::Linked(legs) => legs.first().map_or(TransferId::from_bytes([0; 16]), |leg| leg.id),
+        Order::Post { id, .. } | Order::Void { id, .. } | Order::Reverse { id, .. } => *id,
+    }
+}
+
+/// An order is refused; why is not modelled.
+struct Refused;
+
+impl Model {
+    /// What must become of orders; the model moves along. The numbers are the ledger's.
+    pub(crate) fn order(
+        &mut self,
+        orders: &Orders,
+        given: &[OrderOutcome],
+        now: Instant,
+    ) -> String {
+        let mut words = Vec::new();
+        for (place, ordered) in orders.orders.iter().enumerate() {
+            words.push(self.one_order(&ordered.order, given.get(place), now));
+        }
+        format!("ordered/{}", words.join(","))
+    }
+
+    fn one_order(
+        &mut self,
+        order: &Order,
+        given: Option<&OrderOutcome>,
+        now: Instant,
+    ) -> &'static str {
+        let id = id_of(order);
+        if let Some((known, fate)) = self.orders.known.get(&id) {
+            return match fate {
+                _ if known != order => "different",
+                Fate::Done => "repeated",
+                Fate::Refused => "refused_before",
+            };
+        }
+        if id.unix_ms() > now.unix_ms().saturating_add(60_000) {
+            return "from_future";
+        }
+        let done = self.carry_out(order, given, now);
+        let (word, fate) =
+            if done.is_ok() { ("done", Fate::Done) } else { ("refused", Fate::Refused) };
+        self.orders.known.insert(id, (order.clone(), fate));
+        word
+    }
+
+    fn carry_out(
+        &mut self,
+        order: &Order,
+        given: Option<&OrderOutcome>,
+        now: Instant,
+    ) -> Result<(), Refused> {
+        match order {
+            Order::Transfer(request) => {
+                self.may_go(request)?;
+                let amount = minor(request.money.amount);
+                self.post(&request.debit, &request.credit, amount);
+                if let Some(OrderOutcome::Done { number }) = given {
+                    let made = (request.debit, request.credit, amount);
+                    self.orders.done.insert(*number, made);
+                }
+            }
+            Order::Linked(legs) => self.all_legs(legs)?,
+            Order::Hold { request, expires } => {
+                self.may_go(request)?;
+                if *expires <= now {
+                    return Err(Refused);
+                }
+                let (debit, credit) = (request.debit, request.credit);
+                let amount = minor(request.money.amount);
+                self.hold(&debit, amount);
+                let hold = OpenHold { debit, credit, amount, expires: *expires };
+                self.orders.holds.insert(request.id, hold);
+            }
+            Order::Post { hold, amount, .. } => {
+                let open = *self.orders.holds.get(hold).ok_or(Refused)?;
+                let amount = amount.map_or(open.amount, minor);
+                let frozen = [open.debit, open.credit].iter().any(|id| self.is_frozen(id));
+                if open.expires <= now || amount > open.amount || frozen {
+                    return Err(Refused);
+                }
+                self.let_go(*hold);
+                self.post(&open.debit, &open.credit, amount);
+            }
+            Order::Void { hold, .. } => {
+                self.orders.holds.get(hold).ok_or(Refused)?;
+                self.let_go(*hold);
+            }
+            Order::Reverse { of, .. } => {
+                let (debit, credit, amount) = *self.orders.done.get(of).ok_or(Refused)?;
+                self.may_debit(&credit, amount)?;
+                if self.is_frozen(&debit) {
+                    return Err(Refused);
+                }
+                self.orders.done.remove(of);
+                self.post(&credit, &debit, amount);
+            }
+        }
+        self.note_ids(order);
+        Ok(())
+    }
+
+    fn note_ids(&mut self, order: &Order) {
+        self.orders.ids.insert(id_of(order));
+        if let Order::Linked(legs) = order {
+            self.orders.ids.extend(legs.iter().map(|leg| leg.id));
+        }
+    }
+
+    /// All legs or none; a later one can spend what an earlier one brought.
+    fn all_legs(&mut self, legs: &[TransferRequest]) -> Result<(), Refused> {
+        if legs.iter().any(|leg| !self.kind(&leg.debit).is_some_and(is_own)) {
+            return Err(Refused);
+        }
+        for (place, leg) in legs.iter().enumerate() {
+            if self.may_go(leg).is_err() {
+                for done in legs.iter().take(place).rev() {
+                    self.post(&done.credit, &done.debit, minor(done.money.amount));
+                }
+                return Err(Refused);
+            }
+            self.post(&leg.debit, &leg.credit, minor(leg.money.amount));
+        }
+        Ok(())
+    }
+
+    fn may_go(&self, request: &TransferRequest) -> Result<(), Refused> {
+        let TransferRequest { debit, credit, money, .. } = request;
+        let asset = |id| self.accounts.get(id).map(|account| account.asset);
+        let fits = asset(debit) == Some(money.asset) && asset(credit) == Some(money.asset);
+        if debit == credit || !fits || self.is_frozen(credit) {
+            return Err(Refused);
+        }
+        self.may_debit(debit, minor(money.amount))
+    }
+
+    fn may_debit(&self, id: &AccountId, amount: i128) -> Result<(), Refused> {
+        let account = self.accounts.get(id).ok_or(Refused)?;
+        let short = account.posted.saturating_sub(account.held) < amount;
+        let is_short = short && account.kind != AccountKind::Issuance;
+        let allowed = is_own(account.kind) && !self.is_frozen(id) && !is_short;
+        if allowed { Ok(()) } else { Err(Refused) }
+    }
+
+    fn let_go(&mut self, hold: TransferId) {
+        if let Some(open) = self.orders.holds.remove(&hold) {
+            self.hold(&open.debit, open.amount.saturating_neg());
+        }
+    }
+
+    /// Lets holds of orders go that have run out; answers how many.
+    pub(crate) fn expire_holds(&mut self, now: Instant) -> usize {
+        let late = |(id, hold): (&TransferId, &OpenHold)| (hold.expires <= now).then_some(*id);
+        let ended: Vec<TransferId> = self.orders.holds.iter().filter_map(late).collect();
+        ended.iter().for_each(|id| self.let_go(*id));
+        ended.len()
+    }
+}
