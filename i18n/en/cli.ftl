@@ -77,6 +77,7 @@ arg-key = A key file: the certificate’s, or the operator’s
 arg-audience = The operator’s name: payments are signed for it
 arg-rules = Screening rules in TOML, in place of the built-in ones
 arg-rate-limit = How many requests a second one address or device may send
+arg-store = Keep the books in PostgreSQL at this address instead of in the data folder
 arg-wallet = The wallet’s folder; by default under the XDG data directory
 arg-passphrase-file = A file whose first line is the passphrase; - is standard input
 arg-algorithm = What the device signs with
@@ -319,6 +320,7 @@ serve-development = TPWallet development certificate, self-made: for tests only.
 serve-certificate = with your certificate
 serve-hint = The operator’s tools: tpw ops --data { $data } person add NAME --account USD/2:100
 serve-stopped = Stopped; everything is on disk.
+serve-deposed = Stopped: another server has taken over the books. Started again, this one stands by.
 
 ## The demonstration
 

@@ -77,6 +77,7 @@ arg-key = 密钥文件：证书的密钥，或运营方的密钥
 arg-audience = 运营方的名称：付款是签给它的
 arg-rules = TOML 格式的审核规则，代替内置规则
 arg-rate-limit = 单个地址或设备每秒最多的请求数
+arg-store = 把账簿存放在该地址的 PostgreSQL 中，而不是数据目录里
 arg-wallet = 钱包文件夹；默认在 XDG 数据目录下
 arg-passphrase-file = 首行为口令的文件；- 表示标准输入
 arg-algorithm = 设备的签名算法
@@ -319,6 +320,7 @@ serve-development = 自制的 TPWallet 开发证书：仅供测试。客户端�
 serve-certificate = 使用您的证书
 serve-hint = 运营方工具：tpw ops --data { $data } person add 姓名 --account USD/2:100
 serve-stopped = 已停止；所有数据都已写入磁盘。
+serve-deposed = 已停止：另一台服务器已接管账簿。重新启动后，本服务器将作为备用待命。
 
 ## 演示
 

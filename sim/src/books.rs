@@ -2,8 +2,9 @@
 
 use crate::store::Store;
 use crate::{Checked, Defect, broken, ensure};
+use std::collections::HashSet;
 use std::sync::Arc;
-use tpw_core::{PaymentId, TransferId};
+use tpw_core::{Hash32, PaymentId, TransferId};
 use tpw_engines::books::{Books, BooksReader, Restored, StoreError};
 use tpw_engines::sqlite;
 use tpw_flow::{Archive, ArchiveError, Burnt, Changes, Funding, IdUse, Payment};
@@ -11,7 +12,9 @@ use tpw_ledger::TransferRow;
 use tpw_sim_disk::{Chance, Disk, Fuse, Trouble};
 
 /// Within so many calls a trouble strikes during a commit or not at all.
-const CALLS: u64 = 60;
+const CALLS: u64 = 24;
+/// The same for a start.
+const START_CALLS: u64 = 60;
 
 /// The store while it is open.
 struct Open {
@@ -57,6 +60,8 @@ pub struct Tally {
     pub bits_harmless: u64,
     /// Those after which the store does not open.
     pub bits_noticed: u64,
+    /// Those that a start believes, in a row that says nothing about money: a name, a limit, a key.
+    pub bits_believed: u64,
     /// Those that cut off the end of the write-ahead log, so that a start finds an earlier state.
     pub bits_cut: u64,
 }
@@ -69,16 +74,18 @@ impl Tally {
         self.bits = self.bits.saturating_add(other.bits);
         self.bits_harmless = self.bits_harmless.saturating_add(other.bits_harmless);
         self.bits_noticed = self.bits_noticed.saturating_add(other.bits_noticed);
+        self.bits_believed = self.bits_believed.saturating_add(other.bits_believed);
         self.bits_cut = self.bits_cut.saturating_add(other.bits_cut);
     }
 }
 
 impl core::fmt::Display for Tally {
     fn fmt(&self, to: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let Self { crashes, errors, bits, bits_harmless, bits_noticed, bits_cut } = self;
+        let Self { crashes, errors, bits, bits_harmless, bits_noticed, .. } = self;
+        let Self { bits_believed, bits_cut, .. } = self;
         write!(
             to,
-            "{crashes} crashes, {errors} failed commits, {bits} wrong bits ({bits_harmless} harmless, {bits_noticed} noticed, {bits_cut} with an earlier state)"
+            "{crashes} crashes, {errors} failed commits, {bits} wrong bits ({bits_harmless} harmless, {bits_noticed} noticed, {bits_cut} with an earlier state, {bits_believed} believed beside the money)"
         )
     }
 }
@@ -91,8 +98,26 @@ pub(crate) struct OnDisk {
     /// Apart from the run's own, so that a run's commands do not depend on what its disk does.
     chance: Chance,
     moments: u64,
+    /// What was there after each commit, in short.
+    past: HashSet<Digest>,
     defect: Option<Defect>,
     pub(crate) tally: Tally,
+}
+
+/// A state in short: the ledger's root and how many leaves and events there are.
+type Digest = (Hash32, u64, u64);
+
+fn digest(state: &Restored) -> Digest {
+    (state.ledger.audit_root(), state.leaves, state.events)
+}
+
+/// A commit that was watched: the states around it, and what is known beside the disk.
+pub(crate) struct Watched<'w> {
+    pub(crate) before: &'w Restored,
+    pub(crate) after: &'w Restored,
+    pub(crate) rows: &'w Store,
+    /// How many leaves are under the newest checkpoint: the log refuses to start on books that have fewer.
+    pub(crate) published: u64,
 }
 
 fn in_archive(error: StoreError) -> ArchiveError {
@@ -134,8 +159,19 @@ impl OnDisk {
         let mut chance = Chance::new(seed ^ 0x6469_736B);
         let wal_pages = *chance.pick(&[4, 16, 64, 4_000]).unwrap_or(&64);
         let (disk, tally) = (Disk::default(), Tally::default());
-        let mut fresh = Self { disk, wal_pages, open: None, chance, moments, defect, tally };
+        let mut fresh = Self {
+            disk,
+            wal_pages,
+            open: None,
+            chance,
+            moments,
+            past: HashSet::new(),
+            defect,
+            tally,
+        };
         fresh.reopen()?;
+        let empty = fresh.restored()?;
+        fresh.remember(&empty);
         match defect {
             Some(Defect::DiskLies) => fresh.disk.lie_about_syncs_of(""),
             Some(Defect::CommitsUnsynced) => fresh.disk.lie_about_syncs_of("-wal"),
@@ -151,6 +187,13 @@ impl OnDisk {
 
     pub(crate) fn restored(&self) -> Checked<Restored> {
         self.reader().map_err(broken)?.restore().map_err(broken)
+    }
+
+    /// A state that was there once.
+    pub(crate) fn remember(&mut self, state: &Restored) {
+        if self.moments > 0 {
+            self.past.insert(digest(state));
+        }
     }
 
     /// A trouble for one of the next commits.
@@ -226,7 +269,7 @@ impl OnDisk {
         self.open = None;
         self.fall();
         while self.chance.one_in(4) {
-            let calls = self.chance.below(CALLS);
+            let calls = self.chance.below(START_CALLS);
             self.disk.arm(Some(Fuse { calls, trouble: Trouble::PowerCut }));
             drop(Open::at(&self.disk, self.wal_pages));
             self.fall();
@@ -247,10 +290,11 @@ impl OnDisk {
 
     /// Cuts the power at moments of the commit that was watched, on copies of the disk: before it, or after it, and
     /// after it as soon as the caller knows.
-    pub(crate) fn moments(&mut self, before: &Restored, after: &Restored) -> Checked {
+    pub(crate) fn moments(&mut self, watched: &Watched<'_>) -> Checked {
         if self.moments == 0 {
             return Ok(());
         }
+        let (before, after) = (watched.before, watched.after);
         let mut replay = self.disk.recorded();
         let count = u64::try_from(replay.left()).unwrap_or(u64::MAX).saturating_add(1);
         loop {
@@ -262,17 +306,62 @@ impl OnDisk {
                 self.one_moment(&crashed, allowed)
                     .map_err(|what| format!("{what}, {} changes before the end", replay.left()))?;
             }
+            if is_last && self.chance.one_in(4) {
+                let crashed = replay.crashed(&mut self.chance);
+                self.one_bit(&crashed, watched)?;
+            }
             if !replay.step() {
                 return Ok(());
             }
         }
     }
 
+    /// Turns one bit, at rest or in a read: the start must report it, or find what it would have found without, or an
+    /// earlier state of which the log can tell.
+    fn one_bit(&mut self, disk: &Disk, watched: &Watched<'_>) -> Checked {
+        let place = if self.chance.one_in(4) {
+            let calls = self.chance.below(START_CALLS);
+            disk.arm(Some(Fuse { calls, trouble: Trouble::WrongBit }));
+            "a read".to_owned()
+        } else {
+            disk.flip(&mut self.chance).unwrap_or_default()
+        };
+        self.tally.bits = self.tally.bits.saturating_add(1);
+        let found = Open::at(disk, self.wal_pages)
+            .and_then(|open| open.reader.restore().map(|found| (open, found)));
+        let Ok((open, found)) = found else {
+            self.tally.bits_noticed = self.tally.bits_noticed.saturating_add(1);
+            return Ok(());
+        };
+        let Some(part) = differs(&found, watched.after) else {
+            // A row that a start does not read may still be damaged; then it is when it is read.
+            let rows = all_rows(&*open.reader, watched.rows);
+            let counter = match rows {
+                Ok(()) => &mut self.tally.bits_harmless,
+                Err(Damage::Noticed) => &mut self.tally.bits_noticed,
+                Err(Damage::Believed(what)) => {
+                    return Err(format!("a wrong bit in {place} is believed: {what}"));
+                }
+            };
+            *counter = counter.saturating_add(1);
+            return Ok(());
+        };
+        let is_past = self.past.contains(&digest(&found));
+        let counter = match () {
+            () if found.leaves < watched.published => &mut self.tally.bits_noticed,
+            () if is_past => &mut self.tally.bits_cut,
+            () if is_same_money(&found, watched.after) => &mut self.tally.bits_believed,
+            () => return Err(format!("a wrong bit in {place} is believed: {part} differs")),
+        };
+        *counter = counter.saturating_add(1);
+        Ok(())
+    }
+
     fn one_moment(&mut self, disk: &Disk, allowed: &[&Restored]) -> Checked {
         self.tally.crashes = self.tally.crashes.saturating_add(1);
         if self.chance.one_in(8) {
             // Again, while the store recovers.
-            let calls = self.chance.below(CALLS);
+            let calls = self.chance.below(START_CALLS);
             disk.arm(Some(Fuse { calls, trouble: Trouble::PowerCut }));
             drop(Open::at(disk, self.wal_pages));
             disk.crash(&mut self.chance);
@@ -328,22 +417,44 @@ impl OnDisk {
 
     /// Everything, row by row.
     pub(crate) fn check_all(&self, rows: &Store) -> Checked {
-        let reader = self.reader().map_err(broken)?;
-        for payment in rows.all()? {
-            let found = reader.payment(payment.id()).map_err(broken)?;
-            ensure(found.as_ref() == Some(&payment), || {
-                format!("{} is another on the disk", payment.id())
-            })?;
-        }
-        for row in &rows.transfers {
-            let found = reader.transfer(row.number).map_err(broken)?;
-            let same = found.as_ref() == Some(row);
-            ensure(same, || format!("transfer {} is another on the disk", row.number))?;
-        }
-        let leaves = reader.leaves(0, usize::MAX).map_err(broken)?;
-        let same = leaves.iter().eq(rows.leaves.iter().map(|row| &row.leaf));
-        ensure(same, || "the leaves are others on the disk".to_owned())
+        check_rows(self.reader().map_err(broken)?, rows)
     }
+}
+
+/// How a row on the disk is wrong.
+enum Damage {
+    /// The store says so.
+    Noticed,
+    /// The store gives it for good.
+    Believed(String),
+}
+
+impl From<StoreError> for Damage {
+    fn from(_: StoreError) -> Self {
+        Self::Noticed
+    }
+}
+
+impl From<String> for Damage {
+    fn from(what: String) -> Self {
+        Self::Believed(what)
+    }
+}
+
+fn all_rows(reader: &dyn BooksReader, rows: &Store) -> Result<(), Damage> {
+    for payment in rows.all()? {
+        let (id, found) = (payment.id(), reader.payment(payment.id())?);
+        ensure(found.as_ref() == Some(&payment), || format!("{id} is another on the disk"))?;
+    }
+    for row in &rows.transfers {
+        let (number, found) = (row.number, reader.transfer(row.number)?);
+        let same = found.as_ref() == Some(row);
+        ensure(same, || format!("transfer {number} is another on the disk"))?;
+    }
+    let leaves = reader.leaves(0, usize::MAX)?;
+    let same = leaves.iter().eq(rows.leaves.iter().map(|row| &row.leaf));
+    ensure(same, || "the leaves are others on the disk".to_owned())?;
+    Ok(())
 }
 
 /// A planted defect: the batch is stored in two transactions.
@@ -368,6 +479,25 @@ fn in_two(books: &mut dyn Books, changes: &Changes) -> Result<(), StoreError> {
     })
 }
 
+/// A store that was given the same batches holds the same: the same root of the audit, the same rows.
+pub(crate) fn same(books: &dyn Books, rows: &Store) -> Checked {
+    let reader = books.reader().map_err(broken)?;
+    let (found, wanted) = (reader.restore().map_err(broken)?, rows.whole()?);
+    ensure(found.ledger.audit_root() == wanted.ledger.audit_root(), || {
+        "another store has another audit root".to_owned()
+    })?;
+    let part = differs(&found, &wanted);
+    ensure(part.is_none(), || format!("another store differs in {}", part.unwrap_or_default()))?;
+    check_rows(&*reader, rows)
+}
+
+fn check_rows(reader: &dyn BooksReader, rows: &Store) -> Checked {
+    all_rows(reader, rows).map_err(|damage| match damage {
+        Damage::Noticed => "a row cannot be read".to_owned(),
+        Damage::Believed(what) => what,
+    })
+}
+
 fn one_of(found: &Restored, allowed: &[&Restored]) -> Checked {
     let mut what = String::new();
     for wanted in allowed {
@@ -377,6 +507,32 @@ fn one_of(found: &Restored, allowed: &[&Restored]) -> Checked {
         }
     }
     Err(format!("after a crash the store holds a mixture or another state: differs in{what}"))
+}
+
+/// Whether all balances, holds and chains of two states are the same, and the number of transfers.
+fn is_same_money(a: &Restored, b: &Restored) -> bool {
+    let accounts = a.ledger.accounts().zip(b.ledger.accounts()).all(|(a, b)| {
+        (a.id, a.asset, a.debits_posted, a.credits_posted, a.debits_pending, a.credits_pending)
+            == (
+                b.id,
+                b.asset,
+                b.debits_posted,
+                b.credits_posted,
+                b.debits_pending,
+                b.credits_pending,
+            )
+            && (a.transfers, a.last, a.chain) == (b.transfers, b.last, b.chain)
+    });
+    let holds = a.ledger.holds().all(|hold| {
+        b.ledger.hold(&hold.id).is_some_and(|other| {
+            (hold.number, hold.debit, hold.credit, hold.money)
+                == (other.number, other.debit, other.credit, other.money)
+        })
+    });
+    let counts = |state: &Restored| {
+        (state.ledger.accounts().len(), state.ledger.holds().count(), state.ledger.next_number())
+    };
+    accounts && holds && counts(a) == counts(b)
 }
 
 /// In what two states differ.

@@ -6,12 +6,13 @@ use crate::model::{Model, Standing, say, standing_of};
 use crate::network::{Network, Packet, Said};
 use crate::server::{Done, Fault, Pace, Server};
 use crate::trace::Trace;
-use crate::{Checked, Defect, SimError, StoreKind, Tally, audit, broken, ensure, operator};
+use crate::{Checked, Defect, SimError, StoreKind, Tally, audit, books, broken, ensure, operator};
 use std::collections::{BTreeMap, BTreeSet};
 use tpw_core::{
     AccountId, Amount, Asset, DeviceId, Hash32, Instant, Money, Name, PaymentId, PersonId, Purpose,
     Span, TransferId, TreeHead,
 };
+use tpw_engines::books::Books;
 use tpw_flow::{Answer, Command, NewAccountOrder, NewPerson, Outcome};
 use tpw_ledger::{AccountKind, Limits};
 use tpw_proof::sign;
@@ -93,13 +94,25 @@ struct World<'k> {
 /// # Errors
 /// [`SimError`] when a checker finds something wrong, with the command that repeats the run.
 pub fn run(keys: &Keys, setup: Setup) -> Result<Report, SimError> {
+    run_beside(keys, setup, Vec::new())
+}
+
+/// The same, and each batch is also given to these stores, which must be empty: at the end all hold the same.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_beside(
+    keys: &Keys,
+    setup: Setup,
+    stores: Vec<Box<dyn Books>>,
+) -> Result<Report, SimError> {
     let Setup { seed, steps, .. } = setup;
     let more = match setup.store {
         StoreKind::Rows => String::new(),
         kind => format!(" --store {} --moments {}", kind.name(), setup.moments),
     };
     let fail = |step: u64, what: String| SimError { seed, steps, more: more.clone(), step, what };
-    let mut world = World::new(keys, setup).map_err(|what| fail(0, what))?;
+    let mut world = World::new(keys, setup, stores).map_err(|what| fail(0, what))?;
     for step in 1..=steps {
         world.step().map_err(|what| fail(step, what))?;
     }
@@ -115,7 +128,7 @@ pub fn run(keys: &Keys, setup: Setup) -> Result<Report, SimError> {
 }
 
 impl<'k> World<'k> {
-    fn new(keys: &'k Keys, setup: Setup) -> Checked<Self> {
+    fn new(keys: &'k Keys, setup: Setup, stores: Vec<Box<dyn Books>>) -> Checked<Self> {
         let now = Instant::from_unix_ms(BEGIN_MS).ok_or("the beginning")?;
         let rules = Rules::from_toml(Rules::default_toml()).map_err(broken)?;
         let mut world = Self {
@@ -135,6 +148,7 @@ impl<'k> World<'k> {
             outcomes: BTreeMap::new(),
             faults: 0,
         };
+        world.server.beside = stores;
         world.populate()?;
         Ok(world)
     }
@@ -489,6 +503,9 @@ impl<'k> World<'k> {
         audit::rows(&self.server, &self.model)?;
         if let Some(disk) = &self.server.disk {
             disk.check_all(&self.server.store)?;
+        }
+        for books in &self.server.beside {
+            books::same(&**books, &self.server.store)?;
         }
         self.look()
     }

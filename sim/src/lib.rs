@@ -14,7 +14,7 @@ mod store;
 mod trace;
 
 pub use books::Tally;
-pub use driver::{Report, Setup, run};
+pub use driver::{Report, Setup, run, run_beside};
 pub use keys::Keys;
 
 /// What went wrong in a run, with what is needed to see it again.

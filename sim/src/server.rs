@@ -4,7 +4,7 @@
 //! The rows in memory are always kept: alone they are the store; beside the product's own store on a simulated disk
 //! they say what must be found there.
 
-use crate::books::OnDisk;
+use crate::books::{OnDisk, Watched};
 use crate::driver::Setup;
 use crate::keys::Keys;
 use crate::log::Log;
@@ -12,7 +12,7 @@ use crate::network::{Answer as Told, Packet, Said};
 use crate::store::Store;
 use crate::{Checked, Defect, StoreKind, broken};
 use tpw_core::{AccountId, DeviceId, Hash32, Instant, Intent, PaymentId, StepUpProof};
-use tpw_engines::books::Restored;
+use tpw_engines::books::{Books, Restored};
 use tpw_flow::{Answer, Changes, Command, Desk, Outcome, Payment, Seen, Submission};
 use tpw_flow::{Archive, ChainHead};
 use tpw_proof::{Signed, Unverified, Verified};
@@ -89,6 +89,8 @@ pub(crate) struct Server {
     pub(crate) desk: Desk,
     pub(crate) store: Store,
     pub(crate) disk: Option<OnDisk>,
+    /// Sound stores that are given each batch as well, and must hold the same at the end.
+    pub(crate) beside: Vec<Box<dyn Books>>,
     pub(crate) log: Log,
     rules: Rules,
     inbox: Vec<Request>,
@@ -114,6 +116,7 @@ impl Server {
             desk,
             store,
             disk,
+            beside: Vec::new(),
             log: Log::new(setup.defect),
             rules,
             inbox: Vec::new(),
@@ -274,6 +277,10 @@ impl Server {
     /// The store says that it has the batch.
     fn acknowledge(&mut self, changes: &Changes) -> Checked {
         self.store.commit(changes)?;
+        self.beside.iter_mut().try_for_each(|books| books.commit(changes)).map_err(broken)?;
+        if let Some(disk) = &mut self.disk {
+            disk.remember(&self.store.whole()?);
+        }
         self.desk.stored();
         self.alarms = self.alarms.saturating_add(u64::try_from(changes.alarms.len()).unwrap_or(0));
         self.hand_over();
@@ -290,7 +297,9 @@ impl Server {
         if ended.stored.is_ok() {
             self.acknowledge(&changes)?;
             if let (Some(disk), Some(before)) = (&mut self.disk, before) {
-                disk.moments(&before, &self.store.whole()?)?;
+                let after = &self.store.whole()?;
+                let (rows, published) = (&self.store, self.log.size());
+                disk.moments(&Watched { before: &before, after, rows, published })?;
             }
             if ended.power_cut || fault == Fault::CrashAfter {
                 self.crash(now)?;

@@ -4,7 +4,9 @@ use tpw_sim::{Defect, Keys, Setup, SimError, run};
 
 #[cfg(test)]
 fn found(keys: &Keys, defect: Defect) -> Option<SimError> {
-    let setup = |seed| Setup { seed, steps: 400, defect: Some(defect), keep_trace: false };
+    let (store, moments) = (defect.store(), 1_000);
+    let setup =
+        |seed| Setup { steps: 400, store, moments, defect: Some(defect), ..Setup::of(seed) };
     (0..6).find_map(|seed| run(keys, setup(seed)).err())
 }
 
@@ -34,6 +36,9 @@ const fn words_of(defect: Defect) -> &'static [&'static str] {
         Defect::LogForks => &["append-only"],
         Defect::LogDropsLeaf => &["receipt", "not published"],
         Defect::WrongSalt => &["receipt"],
+        Defect::DiskLies | Defect::CommitsUnsynced | Defect::BatchInTwo => {
+            &["mixture", "after a crash", "damaged", "malformed"]
+        }
         Defect::NeverAnswers => &["never got a final answer"],
     }
 }

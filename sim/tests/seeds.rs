@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
-use tpw_sim::{Keys, Report, Setup, run};
+use tpw_sim::{Keys, Report, Setup, StoreKind, Tally, run};
 
 #[cfg(test)]
 static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys::new().unwrap());
@@ -27,12 +27,28 @@ fn odd_seeds() {
     (1..60).step_by(2).for_each(|seed| drop(one(seed, 300)));
 }
 
+/// The product's own store on a disk that loses power, fails and lies in wait with wrong bits.
+#[test]
+fn seeds_on_a_simulated_disk() {
+    let mut sum = Tally::default();
+    for seed in 0..8 {
+        let setup = Setup { store: StoreKind::Sqlite, moments: 6, ..Setup::of(seed) };
+        let report = run(&KEYS, setup).unwrap_or_else(|error| panic!("{error}"));
+        sum.add(&report.disk);
+    }
+    assert!(sum.crashes > 800 && sum.errors > 2 && sum.bits > 50, "{sum}");
+    assert!(sum.bits_harmless > 5 && sum.bits_noticed > 5, "{sum}");
+}
+
 #[test]
 fn a_seed_repeats_itself() {
-    let setup = Setup { seed: 4242, steps: 400, defect: None, keep_trace: true };
-    let (first, second) = (run(&KEYS, setup).unwrap(), run(&KEYS, setup).unwrap());
-    assert_eq!(first, second);
-    assert!(first.lines.len() > 100);
+    for store in [StoreKind::Rows, StoreKind::Sqlite] {
+        let setup = Setup { steps: 400, store, moments: 2, keep_trace: true, ..Setup::of(4242) };
+        let (first, second) = (run(&KEYS, setup).unwrap(), run(&KEYS, setup).unwrap());
+        assert_eq!(first, second);
+        assert!(first.lines.len() > 100);
+    }
+    let first = one(4242, 400);
     assert_ne!(first.trace, one(4243, 400).trace);
 }
 

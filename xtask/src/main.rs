@@ -25,9 +25,11 @@ usage: cargo xtask COMMAND
   bench NAME [--json] [--quick]     a benchmark, in release mode
   openapi                           write the API description anew
   demo-output                       put the demo's output into the READMEs
+  nightly [CRASHES]                 that many power cuts in the simulator (1000000)
   fuzz [SECONDS] [--only NAME]      each fuzz target for that long (60)
   postgres start|stop               a PostgreSQL for tests that are run by hand
   drill failover [--short]          kill and cut off database servers under load
+  drill kills [COUNT]               kill the engine at random instants under load (500)
   setup                             install what the tests need
 ";
 
@@ -52,8 +54,12 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["bench", name, options @ ..] => bench(&place, name, options),
         ["openapi"] => openapi(&place),
         ["demo-output"] => demo::refresh(&place),
+        ["nightly"] => suite::nightly(&place, "1000000"),
+        ["nightly", crashes] => suite::nightly(&place, crashes),
         ["fuzz", rest @ ..] => fuzz::command(&place, rest),
         ["postgres", word] => servers::postgres::command(&place, word),
+        ["drill", "kills"] => servers::kills(&place, "500"),
+        ["drill", "kills", count] => servers::kills(&place, count),
         ["drill", "failover", options @ ..] => servers::failover::command(&place, options),
         ["setup"] => setup::all(&place).map(|_tools| ()),
         _ => Err(Failure::new(format!("unknown command `{}`\n{USAGE}", words.join(" ")))),

@@ -122,6 +122,7 @@ pub(crate) fn test(place: &Workplace, at: Where) -> Result<(), Failure> {
         passed(call.words(&["bans", "licenses", "sources"]).pass())
     });
     report.step("advisories", || advisories(place, &tools));
+    report.step("seeds on a faulty disk", || passed(simulate(place, at)));
     report.step("a small town", || passed(small_town(place)));
     report.step("demo", || passed(demo::check_json(place)));
     report.step("demo in the READMEs", || passed(demo::check_pages(place)));
@@ -201,6 +202,24 @@ fn plain_count(line: &str) -> Option<Tally> {
     let (passed, rest) = line.trim().split_once(" passed, ")?;
     let failed = rest.split_once(" failed")?.0;
     Some(Tally { passed: passed.parse().ok()?, failed: failed.parse().ok()?, skipped: 0 })
+}
+
+/// New seeds of the simulator for each commit: two minutes for a machine, ten seconds for a person.
+fn simulate(place: &Workplace, at: Where) -> Result<(), Failure> {
+    let seconds = if at == Where::Ci { "120" } else { "10" };
+    let head = place.call("git").words(&["rev-parse", "--short=8", "HEAD"]).read();
+    let from = head.ok().and_then(|text| u64::from_str_radix(text.trim(), 16).ok()).unwrap_or(0);
+    // The build of the tests is quick enough, and there already.
+    place.cargo(["build", "--quiet", "--locked", "--package", "tpw-sim"]).pass()?;
+    let program = place.program("tpw-sim");
+    place.call(program).words(&["--seconds", seconds, "--from", &from.to_string()]).pass()
+}
+
+/// So many power cuts.
+pub(crate) fn nightly(place: &Workplace, crashes: &str) -> Result<(), Failure> {
+    place.cargo(["build", "--release", "--quiet", "--locked", "--package", "tpw-sim"]).pass()?;
+    let program = place.target().join("release").join("tpw-sim");
+    place.call(program).words(&["--crashes", crashes]).pass()
 }
 
 /// Some hundred payments between some dozen people through the real API, with every check of the large replay.

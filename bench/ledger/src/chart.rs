@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 const WIDTH: f64 = 860.0;
 const ROW: f64 = 30.0;
 const TOP: f64 = 56.0;
-const BAR_LEFT: f64 = 290.0;
+const BAR_LEFT: f64 = 330.0;
 /// Room for the number behind the longest bar.
-const BAR_RIGHT: f64 = 700.0;
+const BAR_RIGHT: f64 = 740.0;
 
 /// One bar.
 #[derive(Clone, PartialEq, Debug)]

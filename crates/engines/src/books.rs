@@ -65,6 +65,15 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether another process writes these books now: this one has to end, for what it remembers is out of date.
+    #[must_use]
+    pub const fn is_deposed(&self) -> bool {
+        use crate::postgres::PostgresError::{Fenced, Held};
+        matches!(self, Self::Postgres(Fenced | Held { .. }))
+    }
+}
+
 /// What the writer needs at its start.
 pub struct Restored {
     /// Accounts and holds, checked against each other.
@@ -126,6 +135,11 @@ pub trait Books: Send {
     /// [`StoreError`] when the store cannot; nothing is lost then.
     fn tidy(&mut self) -> Result<(), StoreError>;
 
+    /// What is left to be checked of a large store that was opened, to be done beside the work; `None` when all was checked.
+    fn rest_of_check(&self) -> Option<RestOfCheck> {
+        None
+    }
+
     /// How readers of these books are opened, from any thread.
     fn opener(&self) -> Opener;
 
@@ -137,6 +151,9 @@ pub trait Books: Send {
         self.opener()()
     }
 }
+
+/// Reads a large store as a whole and says what is damaged.
+pub type RestOfCheck = Box<dyn FnOnce() -> Result<(), StoreError> + Send>;
 
 /// Opens readers.
 pub type Opener = Arc<dyn Fn() -> Result<Box<dyn BooksReader>, StoreError> + Send + Sync>;

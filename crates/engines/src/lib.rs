@@ -14,5 +14,5 @@ pub mod sqlite;
 
 pub use engine::{
     AccountView, Change, Config, Engine, EngineError, Health, Metrics, Paid, Part, Past, PayError,
-    Place, Repeated, Timings,
+    Place, Repeated, StoreConfig, Timings,
 };

@@ -28,7 +28,9 @@ use tpw_core::PaymentId;
 use tpw_engines::{Engine, Paid, Repeated};
 use world::*;
 
-const KILLS: u64 = 220;
+/// In every test run; `cargo xtask drill kills` asks for more.
+const KILLS: u64 = 160;
+const KILLS_WANTED: &str = "TPW_KILLS";
 const HOLDERS: usize = 8;
 const ROUNDS: usize = 5;
 const AUDIT_EVERY: u64 = 20;
@@ -63,6 +65,14 @@ fn child_under_load() {
     // Killed while idle, too: no clean end.
     let (_never, wait) = channel::<()>();
     let _ended = wait.recv_timeout(Duration::from_secs(60));
+}
+
+/// How many kills: as many as are asked for, else the usual number.
+fn kills() -> u64 {
+    match std::env::var(KILLS_WANTED) {
+        Ok(text) => text.parse().expect("a number of kills"),
+        Err(_) => KILLS,
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -270,7 +280,8 @@ fn no_kill_loses_or_repeats_anything() {
         Loop { dir, dice, holders, balances, acks, unsettled, recovered, open_max, receipts };
     let begun = Instant::now();
     let mut engine = engine;
-    for kill in 0..KILLS {
+    let kills = kills();
+    for kill in 0..kills {
         engine = run.one_kill(engine, kill);
     }
     // Receipts given out long ago are given again, byte for byte.
@@ -283,7 +294,7 @@ fn no_kill_loses_or_repeats_anything() {
     drop(engine);
     let size = demand_sound_log(&run.dir, &trust);
     println!(
-        "{KILLS} kills: {} acknowledged, {} booked but not yet acknowledged, {} not yet booked; {size} leaves; \
+        "{kills} kills: {} acknowledged, {} booked but not yet acknowledged, {} not yet booked; {size} leaves; \
          slowest opening {} ms; {:.0} s",
         run.acks,
         run.recovered,

@@ -3,6 +3,7 @@
 use crate::entry::Before;
 use crate::hold::{HoldChanges, Holds};
 use crate::index::Index;
+use crate::keyed::Map;
 use crate::pace::{PaceBefore, Paces};
 use crate::sets::Groups;
 use crate::slot::{Flag, Pending, Shared, Slot};
@@ -11,7 +12,7 @@ use crate::{
     TransferRow, VelocityRow, Watch, WatchRow,
 };
 use core::borrow::Borrow;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use tpw_core::{AccountId, Amount, Asset, Instant};
 
 /// Sums over all accounts of one asset, in minor units. Debits equal credits, posted and pending.
@@ -115,7 +116,7 @@ pub struct Ledger {
     pub(crate) slots: Vec<Slot>,
     pub(crate) index: Index,
     /// What open holds will move, of the accounts that have any.
-    pub(crate) pending: HashMap<usize, Pending>,
+    pub(crate) pending: Map<usize, Pending>,
     pub(crate) limits: Shared<Limits>,
     pub(crate) holds: Holds,
     pub(crate) turnovers: Vec<Turnover>,
@@ -129,10 +130,10 @@ pub struct Ledger {
     pub(crate) new_transfers: Vec<TransferRow>,
     pub(crate) hold_changes: HoldChanges,
     pub(crate) new_marks: Vec<Mark>,
-    pub(crate) paces: HashMap<usize, Paces>,
+    pub(crate) paces: Map<usize, Paces>,
     /// Accounts whose velocity limits were set since the last take.
     pub(crate) new_paces: Vec<usize>,
-    pub(crate) watches: HashMap<usize, Watch>,
+    pub(crate) watches: Map<usize, Watch>,
     pub(crate) new_watches: Vec<WatchRow>,
     pub(crate) new_crossings: Vec<Crossing>,
     pub(crate) groups: Groups,
@@ -192,7 +193,7 @@ impl Ledger {
         Self {
             slots: Vec::new(),
             index: Index::default(),
-            pending: HashMap::new(),
+            pending: Map::default(),
             limits: Shared::new(),
             holds: Holds::default(),
             turnovers: Vec::new(),
@@ -204,9 +205,9 @@ impl Ledger {
             new_transfers: Vec::new(),
             hold_changes: HoldChanges::default(),
             new_marks: Vec::new(),
-            paces: HashMap::new(),
+            paces: Map::default(),
             new_paces: Vec::new(),
-            watches: HashMap::new(),
+            watches: Map::default(),
             new_watches: Vec::new(),
             new_crossings: Vec::new(),
             groups: Groups::default(),

@@ -233,10 +233,13 @@ impl Ledger {
         if earlier.any(|party| party.place == before.place) {
             return;
         }
-        let Some(slot) = self.slots.get(before.place) else { return };
-        let has = Sums::of(slot, self.pending_of(before.place, slot));
-        self.groups.follow(before.place, &Sums::of(&before.slot, before.pending), &has);
-        self.look(before.place, Some(before.balance()), now);
+        if let Some(slot) = self.slots.get(before.place).filter(|slot| slot.has(Flag::Grouped)) {
+            let has = Sums::of(slot, self.pending_of(before.place, slot));
+            self.groups.follow(before.place, &Sums::of(&before.slot, before.pending), &has);
+        }
+        if before.slot.has(Flag::Watched) {
+            self.look(before.place, Some(before.balance()), now);
+        }
     }
 
     /// Takes the entries since the last `keep` or `roll_back` back, the newest first.

@@ -1,6 +1,7 @@
 //! Open holds, by id and by expiry.
 
-use std::collections::{BTreeSet, HashMap};
+use crate::keyed::Map;
+use std::collections::BTreeSet;
 use tpw_core::{AccountId, Instant, Money, TransferId};
 
 /// An open hold: the row to store and the view to read.
@@ -84,7 +85,7 @@ impl HoldChanges {
 /// The open holds. Resolved ones are forgotten: memory does not grow with history.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Holds {
-    by_id: HashMap<TransferId, HoldRow>,
+    by_id: Map<TransferId, HoldRow>,
     by_expiry: BTreeSet<(Instant, u64, TransferId)>,
 }
 

@@ -12,6 +12,7 @@ mod error;
 mod history;
 mod hold;
 mod index;
+mod keyed;
 mod pace;
 pub mod reconcile;
 mod restore;

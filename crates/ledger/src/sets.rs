@@ -5,9 +5,10 @@
 //! start adds them up again.
 
 use crate::apply::Applied;
+use crate::keyed::Map;
 use crate::slot::{Flag, Pending, Slot};
 use crate::{Balance, Ledger, LedgerError};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use tpw_core::{AccountId, AccountSetId, Amount, Asset, Instant};
 
 /// A set of accounts: the row to store.
@@ -136,11 +137,11 @@ struct Group {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Groups {
     groups: Vec<Group>,
-    index: HashMap<AccountSetId, usize>,
+    index: Map<AccountSetId, usize>,
     /// The sets to which an account belongs directly.
-    direct: HashMap<usize, BTreeSet<usize>>,
+    direct: Map<usize, BTreeSet<usize>>,
     /// The sets to which it belongs in whatever way.
-    all: HashMap<usize, BTreeSet<usize>>,
+    all: Map<usize, BTreeSet<usize>>,
 }
 
 impl Groups {

@@ -62,6 +62,8 @@ pub(crate) struct Serve {
     pub(crate) rules: Option<PathBuf>,
     #[arg(long, value_name = "PER_SECOND", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rate_limit: Option<u32>,
+    #[arg(long, value_name = "URL")]
+    pub(crate) store: Option<String>,
 }
 
 /// Where the device's files are and how its passphrase comes.

@@ -30,7 +30,6 @@ pub(crate) enum Change {
     Sync(String),
     SyncFails(String),
     Delete(String),
-    Rename(String, String),
     /// All names become safe.
     SyncNames,
 }
@@ -76,14 +75,6 @@ impl Files {
             Change::Delete(name) => {
                 if let Some(entry) = self.entries.remove(name) {
                     self.leave(name, entry);
-                }
-            }
-            Change::Rename(from, to) => {
-                let Some(entry) = self.entries.remove(from) else { return };
-                self.leave(from, entry.clone());
-                let moved = Entry { sheet: entry.sheet, name: Name::Loose };
-                if let Some(old) = self.entries.insert(to.clone(), moved) {
-                    self.leave(to, old);
                 }
             }
             Change::SyncNames => {
@@ -178,23 +169,6 @@ mod tests {
             }
         }
         assert!(there > 20 && gone > 20);
-    }
-
-    #[test]
-    fn a_rename_that_is_not_synced_may_be_undone_or_leave_a_torn_file() {
-        let mut files = Files::default();
-        write(&mut files, "a", b"old");
-        files.apply(&Change::Sync("a".to_owned()));
-        write(&mut files, "a.tmp", b"new");
-        files.apply(&Change::Rename("a.tmp".to_owned(), "a".to_owned()));
-        let mut seen = std::collections::BTreeSet::new();
-        for seed in 0..200 {
-            let mut crashed = files.clone();
-            crashed.crash(&mut Chance::new(seed));
-            seen.insert(read(&crashed, "a").unwrap());
-        }
-        assert!(seen.contains(&b"old"[..]) && seen.contains(&b"new"[..]), "{seen:?}");
-        assert!(seen.contains(&b""[..]), "the name may come before the content: {seen:?}");
     }
 
     #[test]

@@ -12,3 +12,15 @@ pub(crate) mod postgres;
 mod town;
 mod wait;
 mod writers;
+
+use crate::shell::{Failure, Workplace};
+
+/// `cargo xtask drill kills`: the kill test of the engine, longer than in a test run.
+pub(crate) fn kills(place: &Workplace, count: &str) -> Result<(), Failure> {
+    let server = postgres::ForTests::find(place)?;
+    let call = place.cargo(["test", "--release", "--locked", "--package", "tpw-engines"]);
+    let call = call.words(&["--test", "kill", "--", "--nocapture"]).env("TPW_KILLS", count);
+    let done = server.tell(call).pass();
+    server.stop(place);
+    done
+}

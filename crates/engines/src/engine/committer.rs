@@ -14,6 +14,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 use tpw_flow::Changes;
 use tpw_proof::Leaf;
 
@@ -58,6 +59,8 @@ pub(super) struct Committer {
     pub(super) meter: Arc<Meter>,
     pub(super) rail_dir: PathBuf,
     pub(super) state: State,
+    /// Told when another process has taken over the books.
+    pub(super) deposed: watch::Sender<bool>,
 }
 
 /// Whether what the writer decides can be stored.
@@ -118,7 +121,7 @@ impl Committer {
                     let _gone = stored.send(outcome);
                 }
                 Ok(Job::Probe(reply)) => {
-                    let outcome = self.books.probe().map_err(|error| error.to_string());
+                    let outcome = self.probe();
                     let _gone = reply.send(outcome);
                 }
                 Ok(Job::Resume { leaves, reply }) => {
@@ -133,6 +136,16 @@ impl Committer {
         if let Err(error) = self.books.tidy() {
             tracing::warn!(%error, "the next start will take longer");
         }
+    }
+
+    /// Asks the store whether it takes writes, and tells if it takes those of another process instead.
+    fn probe(&mut self) -> Stored {
+        self.books.probe().map_err(|error| {
+            if error.is_deposed() {
+                self.deposed.send_replace(true);
+            }
+            error.to_string()
+        })
     }
 
     /// Calls the writer sound again once it has been back for that long. A small write may succeed on a disk that is

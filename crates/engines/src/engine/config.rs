@@ -11,6 +11,16 @@ use tpw_proof::ProofError;
 use tpw_proof::timestamp::TspError;
 use tpw_screen::ScreenError;
 
+/// Where the books are kept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum StoreConfig {
+    /// In one file of the data folder.
+    Sqlite,
+    /// In PostgreSQL, at this address, which holds no password: `crate::postgres::Address`. The log's checkpoints are kept
+    /// there too, so that another server, in a data folder of its own with the same keys, can go on.
+    Postgres(String),
+}
+
 /// The settings of one operator.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -26,6 +36,8 @@ pub struct Config {
     pub tsa_policy: String,
     /// How many commands may wait for the writer before more are turned away.
     pub queue: usize,
+    /// Where the books are kept.
+    pub store: StoreConfig,
 }
 
 impl Config {
@@ -43,6 +55,7 @@ impl Config {
             // Under the number that IANA keeps for documentation (RFC 5612): an operator has its own.
             tsa_policy: "1.3.6.1.4.1.32473.1.1".to_owned(),
             queue: 8_192,
+            store: StoreConfig::Sqlite,
         }
     }
 }

@@ -14,7 +14,7 @@ mod timing;
 mod writer;
 
 pub use accounts::{Change, Past, Place};
-pub use config::{Config, EngineError, PayError};
+pub use config::{Config, EngineError, PayError, StoreConfig};
 pub use directory::AccountView;
 pub use metrics::Metrics;
 pub use pay::{Paid, Repeated};
@@ -56,6 +56,7 @@ pub struct Engine {
     epoch: u64,
     stamps: AtomicU64,
     log_healthy: crate::log_store::LeafSender,
+    deposed: tokio::sync::watch::Receiver<bool>,
     _lock: crate::files::FolderLock,
 }
 
@@ -98,6 +99,22 @@ impl Engine {
     #[must_use]
     pub fn now(&self) -> Instant {
         self.clock.now()
+    }
+
+    /// Waits until another process has taken over the books. Then this one has to end: it decides nothing any more, and what
+    /// it would answer from memory is out of date.
+    pub async fn deposed(&self) {
+        let mut told = self.deposed.clone();
+        if told.wait_for(|deposed| *deposed).await.is_err() {
+            // The engine was closed without it.
+            core::future::pending::<()>().await;
+        }
+    }
+
+    /// Whether another process has taken over the books.
+    #[must_use]
+    pub fn is_deposed(&self) -> bool {
+        *self.deposed.borrow()
     }
 
     /// The operator's name.

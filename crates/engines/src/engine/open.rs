@@ -5,17 +5,19 @@ use super::directory::Directory;
 use super::keys::{FolderUse, Keys, open_slots};
 use super::metrics::Meter;
 use super::writer::{Building, Queue, Rebuild, Writer};
-use super::{Config, Engine, EngineError, Readers, Running, rail};
-use crate::books::{Books, BooksReader, Restored, StoreError};
+use super::{Config, Engine, EngineError, Readers, Running, StoreConfig, rail};
+use crate::books::{Books, BooksReader, RestOfCheck, Restored, StoreError};
 use crate::clock::Clock;
 use crate::entropy::OsEntropy;
 use crate::files::{self, FolderLock};
-use crate::log_store::{LeafSender, LogConfig, LogStore, Sequencer};
+use crate::log_store::{LeafSender, LogConfig, LogStore, Sequencer, SharedHeads};
+use crate::postgres;
 use crate::sqlite::Store;
 use crossbeam_channel::bounded;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
+use tokio::sync::watch;
 use tpw_core::{
     AccountId, Amount, Asset, DeviceId, Hash32, Instant, Name, PersonId, Span, TransferId,
 };
@@ -47,9 +49,10 @@ impl Engine {
     ) -> Result<Arc<Self>, EngineError> {
         files::create_private_folder(dir)?;
         let lock = FolderLock::take(dir)?;
-        let (mut entropy, now) = (OsEntropy, clock.now());
-        refuse_lost_books(dir)?;
-        let mut books: Box<dyn Books> = Box::new(Store::open(&dir.join("books.db"))?);
+        let mut entropy = OsEntropy;
+        let (mut books, heads) = open_books(dir, &config.store)?;
+        // Not before: a server that stands by may have waited for the books for days.
+        let now = clock.now();
         claim_folder(&mut *books, &config.audience)?;
         let audience = config.audience.as_str();
         let folder_use = folder_use(&*books)?;
@@ -58,13 +61,15 @@ impl Engine {
         let rules = Rules::from_toml(rules)?;
         let rebuild = rebuild_with(config.audience.clone(), rules, Arc::clone(&clock));
         let mut desk = rebuild(&*books.reader()?)?;
-        refuse_lost_log(dir, desk.leaves())?;
+        if heads.is_none() {
+            refuse_lost_log(dir, desk.leaves())?;
+        }
         let operator = set_up(dir, &config, &mut *books, &mut desk, now, &mut entropy)?;
 
         let source = books.reader()?;
         let log_config = log_config(&config, &keys)?;
         let trust = trust(&config, &keys, &log_config)?;
-        let log_store = LogStore::open(&dir.join("log"), log_config, &source, now)?;
+        let log_store = LogStore::open_sharing(&dir.join("log"), log_config, &source, now, heads)?;
         let (epoch, handed) = (log_store.epoch(), log_store.size());
         let sequencer =
             Sequencer::start(log_store, Arc::clone(&clock), CHECKPOINT_INTERVAL, config.queue)?;
@@ -75,10 +80,15 @@ impl Engine {
         files::create_private_folder(&rail_dir)?;
         source.rail_open()?.iter().try_for_each(|open| rail::write(&rail_dir, open))?;
         let readers = Readers { idle: Mutex::default(), open: books.opener() };
+        let rest_of_check = books.rest_of_check();
         let leaves = sequencer.sender();
         let shared = (Arc::clone(&clock), Arc::clone(&directory), Arc::clone(&meter));
         let beginning = Beginning { books, desk, rebuild, shared, leaves, handed, rail_dir };
-        let (queue, writer, committer) = beginning.start(config.queue)?;
+        let (taken_over, deposed) = watch::channel(false);
+        let (queue, writer, committer) = beginning.start(config.queue, taken_over)?;
+        if let Some(rest) = rest_of_check {
+            check_beside(rest, Arc::clone(&meter))?;
+        }
         Ok(Arc::new(Self {
             dir: dir.to_owned(),
             trust_hash: trust.hash(),
@@ -97,9 +107,22 @@ impl Engine {
             readers,
             epoch,
             stamps: std::sync::atomic::AtomicU64::new(0),
+            deposed,
             _lock: lock,
         }))
     }
+}
+
+/// Reads a large store as a whole while commands are taken. Damage makes the engine unhealthy for good.
+fn check_beside(rest: RestOfCheck, meter: Arc<Meter>) -> Result<(), EngineError> {
+    let check = move || match rest() {
+        Ok(()) => tracing::info!("the books are whole"),
+        Err(error) => {
+            tracing::error!(%error, "the books are damaged");
+            meter.set_writer_fault(Some(error.to_string()));
+        }
+    };
+    thread("books-check", check).map(drop)
 }
 
 /// What writer and committer begin with.
@@ -116,7 +139,11 @@ struct Beginning {
 
 impl Beginning {
     /// Starts both threads; at most `waiting_max` callers wait.
-    fn start(self, waiting_max: usize) -> Result<(Queue, Thread, Thread), EngineError> {
+    fn start(
+        self,
+        waiting_max: usize,
+        deposed: watch::Sender<bool>,
+    ) -> Result<(Queue, Thread, Thread), EngineError> {
         let Self { books, mut desk, rebuild, shared, leaves, handed, rail_dir } = self;
         let (clock, directory, meter) = shared;
         let (queue, received) = bounded(waiting_max);
@@ -143,7 +170,7 @@ impl Beginning {
         };
         let (tail, state) = (Tail::ended(), State::Sound);
         let committer =
-            Committer { books, leaves, handed, tail, directory, meter, rail_dir, state };
+            Committer { books, leaves, handed, tail, directory, meter, rail_dir, state, deposed };
         let writer = thread("writer", move || writer.run())?;
         let committer = thread("committer", move || committer.run(&to_do, &stored))?;
         Ok((queue, writer, committer))
@@ -154,6 +181,24 @@ type Thread = std::thread::JoinHandle<()>;
 
 fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<Thread, EngineError> {
     std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(EngineError::Thread)
+}
+
+/// The books, and the log's checkpoints if they are kept beside them.
+type Opened = (Box<dyn Books>, Option<Box<dyn SharedHeads>>);
+
+fn open_books(dir: &Path, store: &StoreConfig) -> Result<Opened, EngineError> {
+    match store {
+        StoreConfig::Sqlite => {
+            refuse_lost_books(dir)?;
+            Ok((Box::new(Store::open(&dir.join("books.db"))?), None))
+        }
+        StoreConfig::Postgres(address) => {
+            let address = postgres::Address::parse(address).map_err(StoreError::from)?;
+            let books = postgres::Store::open(address)?;
+            let heads = Box::new(books.heads());
+            Ok((Box::new(books), Some(heads)))
+        }
+    }
 }
 
 /// A folder with keys had books: new, empty ones beside them would hide the loss, and their write-ahead log

@@ -32,6 +32,8 @@ use std::time::{Duration, Instant};
 
 /// No answer to the writer takes longer, or the connection counts as lost.
 const WRITE_MAX: Duration = Duration::from_secs(20);
+/// How long the server may take to end a session of ours and free its lock.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// Pause between two tries to reach a server.
 const PAUSE: Duration = Duration::from_millis(300);
 
@@ -112,7 +114,8 @@ impl Store {
         self.demand_unchanged(&link)?;
         // The server may not have noticed yet that our former session has ended, and keep the lock for it.
         self.session.end(&link)?;
-        fence::lock(&link, Instant::now())?;
+        let deadline = Instant::now().checked_add(FAREWELL).unwrap_or_else(Instant::now);
+        fence::lock(&link, deadline)?;
         self.demand_unchanged(&link)?;
         let session = Session::of(&link)?;
         self.epoch.store(fence::raise(&link, &self.name)?, Ordering::Release);

@@ -20,6 +20,10 @@ const FORMAT: i64 = 3;
 /// How many pages of 4 KiB the write-ahead log may have before a commit moves them into the database.
 const WAL_PAGES: u32 = 4_000;
 
+/// How large a database may be to be read as a whole before the first command is taken. A larger one is read beside the work: a
+/// start may not take longer the more has happened.
+const CHECKED_AT_START_MAX: u64 = 256 << 20;
+
 /// Where the books lie, and what they are reached through.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Place {
@@ -85,11 +89,8 @@ impl Store {
         let path = place.path.as_path();
         let mut connection = place.connect(OpenFlags::default()).map_err(error(path))?;
         prepare(&connection, place.wal_pages).map_err(error(path))?;
-        let check: String = connection
-            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-            .map_err(error(path))?;
-        if check != "ok" {
-            return Err(corrupt(path, &check));
+        if size(path) <= CHECKED_AT_START_MAX {
+            check(&connection, path)?;
         }
         let found: i64 = connection
             .query_row("PRAGMA user_version", [], |row| row.get(0))
@@ -113,6 +114,18 @@ impl Store {
         }
         Ok(Self { connection, path: path.to_owned(), place })
     }
+}
+
+/// 0 for a file that is not there, or that only a VFS knows.
+fn size(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |found| found.len())
+}
+
+/// Reads every page.
+fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let found: String =
+        connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(error(path))?;
+    if found == "ok" { Ok(()) } else { Err(corrupt(path, &found)) }
 }
 
 fn prepare(connection: &Connection, wal_pages: u32) -> rusqlite::Result<()> {

@@ -1,6 +1,6 @@
 //! Reading the books: whole at start, by key afterwards.
 
-use super::row::{Columns, int, time};
+use super::row::{self, Columns, int, time};
 use super::{Place, error, open_for_reading};
 use crate::books::{BooksReader, Past, Restored, StoreError};
 use rusqlite::{Connection, OptionalExtension, Params, params};
@@ -166,7 +166,11 @@ impl BooksReader for Reader {
             .query_row([id.as_bytes()], |row| row.get(0))
             .optional()
             .map_err(error(&self.path))?;
-        bytes.map(|bytes| read_payment(&bytes)).transpose()
+        let payment = bytes.map(|bytes| read_payment(&bytes)).transpose()?;
+        match payment {
+            Some(payment) if payment.id() != id => Err(StoreError::Damaged { what: "payment" }),
+            payment => Ok(payment),
+        }
     }
 
     fn funding(&self, id: TransferId) -> Result<Option<Funding>, StoreError> {
@@ -309,6 +313,7 @@ impl BooksReader for Reader {
     }
 }
 
-fn read_payment(bytes: &[u8]) -> Result<Payment, StoreError> {
-    stored::from_bytes(bytes).map_err(|_| StoreError::Damaged { what: "payment" })
+fn read_payment(sealed: &[u8]) -> Result<Payment, StoreError> {
+    let payment = row::opened(sealed).and_then(|state| stored::from_bytes(state).ok());
+    payment.ok_or(StoreError::Damaged { what: "payment" })
 }

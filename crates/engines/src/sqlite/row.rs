@@ -29,6 +29,23 @@ pub(super) fn amount(amount: Amount) -> [u8; 16] {
     amount.minor().to_be_bytes()
 }
 
+/// How many bytes of a hash guard a value against a disk that gives other bytes than it was given. SQLite has no
+/// checksums of its own, and nobody else would notice a wrong bit in a payment.
+const SEAL: usize = 8;
+
+/// A value with its seal behind it.
+pub(super) fn sealed(mut value: Vec<u8>) -> Vec<u8> {
+    let hash = tpw_crypto::sha256(&value);
+    value.extend(hash.iter().take(SEAL));
+    value
+}
+
+/// The value without its seal; nothing when they do not belong together.
+pub(super) fn opened(sealed: &[u8]) -> Option<&[u8]> {
+    let (value, seal) = sealed.split_at_checked(sealed.len().checked_sub(SEAL)?)?;
+    tpw_crypto::sha256(value).starts_with(seal).then_some(value)
+}
+
 /// Reads one row column by column; every failure names the kind of row.
 pub(super) struct Columns<'a> {
     row: &'a Row<'a>,

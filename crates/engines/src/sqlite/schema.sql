@@ -95,6 +95,7 @@ CREATE TABLE hold (
 ) STRICT, WITHOUT ROWID;
 
 -- `place` is the order of arrival; the columns beside the state are for screening's memory and for auditors.
+-- The state ends with the first 8 bytes of its SHA-256.
 CREATE TABLE payment (
     place    INTEGER PRIMARY KEY,
     id       BLOB NOT NULL UNIQUE CHECK (length(id) = 16),

@@ -1,8 +1,8 @@
 //! One batch of changes, one transaction.
 
-use super::row::{amount, int, time};
+use super::row::{self, amount, int, time};
 use super::{Reader, Store, error};
-use crate::books::{Books, Opener, StoreError};
+use crate::books::{Books, Opener, RestOfCheck, StoreError};
 use rusqlite::{Transaction, TransactionBehavior, params};
 use std::sync::Arc;
 use tpw_flow::{Changes, Payment, Rail, stored};
@@ -37,6 +37,14 @@ impl Books for Store {
         self.connection
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
             .map_err(error(&self.path))
+    }
+
+    fn rest_of_check(&self) -> Option<RestOfCheck> {
+        if super::size(&self.path) <= super::CHECKED_AT_START_MAX {
+            return None;
+        }
+        let place = self.place.clone();
+        Some(Box::new(move || super::check(&super::open_for_reading(&place)?, &place.path)))
     }
 
     fn opener(&self) -> Opener {
@@ -114,7 +122,7 @@ fn write_registry(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()
 
 fn write_payment(t: &Transaction<'_>, payment: &Payment) -> rusqlite::Result<()> {
     let damaged = || rusqlite::Error::InvalidParameterName("a payment not at rest".to_owned());
-    let state = stored::to_bytes(payment).ok_or_else(damaged)?;
+    let state = row::sealed(stored::to_bytes(payment).ok_or_else(damaged)?);
     let status = payment.status().ok_or_else(damaged)?;
     let received = payment.received().ok_or_else(damaged)?;
     let intent = payment.intake().intent();

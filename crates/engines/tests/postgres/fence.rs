@@ -1,13 +1,14 @@
 //! One writer at a time, whatever becomes of sessions.
 
 use super::desk::{ALICE, BOB, Bench, account, at};
-use super::server::Database;
+use super::server::{Database, SETTINGS, run};
+use super::settings::set;
 use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 use tpw_core::{AccountId, Amount, Money, TransferId};
 use tpw_engines::books::{Books, StoreError};
@@ -334,6 +335,36 @@ fn wait_for(database: &Database, sql: &str) {
     while database.sql(sql).is_empty() {
         assert!(begun.elapsed() < Duration::from_secs(10), "never: {sql}");
     }
+}
+
+/// Who cancels a commit that waits for its standbys gets it committed here and nowhere else, which the server reports as
+/// a success with a warning beside it. That is no success.
+#[test]
+fn a_commit_that_did_not_wait_for_its_standbys_is_in_doubt() {
+    let settings = SETTINGS.write().unwrap_or_else(PoisonError::into_inner);
+    let database = Database::with("ENCODING 'UTF8'", None);
+    let (mut store, mut purse) = (database.open(), Purse::new());
+    for transfers in [1, 1_000] {
+        let changes = purse.batch(transfers);
+        set("synchronous_standby_names", "nobody");
+        let error = std::thread::scope(|scope| {
+            let committing = scope.spawn(|| store.commit(&changes));
+            wait_for(&database, "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
+            run(
+                "postgres",
+                "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'",
+            );
+            committing.join().unwrap().map_err(|error| error.to_string())
+        });
+        run("postgres", "ALTER SYSTEM RESET synchronous_standby_names");
+        set("synchronous_standby_names", "");
+        run("postgres", "ALTER SYSTEM RESET synchronous_standby_names");
+        let message = error.unwrap_err();
+        assert!(message.contains("without waiting for its standbys"), "{message}");
+        store.probe().unwrap();
+        assert_eq!(restored(&store), purse.0);
+    }
+    drop(settings);
 }
 
 /// Sessions are ended at random moments of a stream of batches.

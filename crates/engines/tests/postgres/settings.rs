@@ -51,7 +51,7 @@ fn a_server_that_does_not_sync_is_refused() {
 
 /// Changes a setting of the whole server, and waits until it is in force.
 pub(crate) fn set(name: &str, value: &str) {
-    run("postgres", &format!("ALTER SYSTEM SET {name} = {value}"));
+    run("postgres", &format!("ALTER SYSTEM SET {name} = '{value}'"));
     run("postgres", "SELECT pg_reload_conf()");
     let begun = Instant::now();
     while run("postgres", &format!("SHOW {name}")) != [value] {

@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tpw_core::Name;
 use tpw_engines::clock::Clock;
 use tpw_engines::files::{self, Access, Durability};
-use tpw_engines::{Config, Engine};
+use tpw_engines::{Config, Engine, StoreConfig};
 use tpw_server::{Bound, Limits, Records, ServeOptions, Tls, development_certificate_path};
 
 /// A server of this process.
@@ -43,7 +43,9 @@ pub(super) async fn start(
 ) -> Result<Running, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::failed("serve").because(error);
     let data = start.data;
-    let engine = Engine::open(data, start.config, clock).map_err(|error| failed(&error))?;
+    // It may wait for the books for as long as another server writes them.
+    let engine = tokio::task::block_in_place(|| Engine::open(data, start.config, clock));
+    let engine = engine.map_err(|error| failed(&error))?;
     let (tls, certificate) = match start.identity {
         Some((certificate, key)) => (Tls::Files { certificate, key }, None),
         None => {
@@ -58,6 +60,13 @@ pub(super) async fn start(
         tls,
         public_url: start.public_url,
         limits: start.limits,
+    };
+    let watched = Arc::clone(&engine);
+    let shutdown = async move {
+        tokio::select! {
+            () = shutdown => {}
+            () = watched.deposed() => {}
+        }
     };
     let bound = tpw_server::serve(Arc::clone(&engine), options, shutdown).await;
     let bound = bound.map_err(|error| failed(&error))?;
@@ -92,6 +101,9 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
         config.rules_toml =
             Some(text.map_err(|_odd| Failure::usage("not-text").arg("path", path.display()))?);
     }
+    if let Some(address) = &args.store {
+        config.store = StoreConfig::Postgres(address.clone());
+    }
     // With `--json` every line of stdout is JSON; otherwise records are words.
     let records = if context.say.is_json() { Records::Json } else { Records::Words };
     tpw_server::start_records(records, "info");
@@ -111,6 +123,10 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
     engine.close();
     // A tool that finds no address knows that nothing runs here.
     let _gone = std::fs::remove_file(args.data.join("address"));
+    if engine.is_deposed() {
+        context.say.tell("serve-deposed", &[]);
+        return Ok(Exit::Later);
+    }
     context.say.tell("serve-stopped", &[]);
     Ok(Exit::Done)
 }
