@@ -50,16 +50,16 @@ help-tpw-ops-alarms = 列出警报
 help-tpw-ops-reconcile = 将合作方对账单（camt.053 或 CSV）与账本对账；有待处理的明细时退出码为 4
 help-tpw-ops-transfers = 执行指令文件：在不属于任何人的账户之间转账
 help-tpw-ops-changes = 按顺序列出所发生的一切
-help-tpw-ops-crossings = 列出被监视余额越过阈值的记录
+help-tpw-ops-crossings = 列出被监控余额越过阈值的记录
 help-tpw-ops-balance = 显示账户在某一时刻的余额
 help-tpw-ops-close = 永久关闭余额为零的账户
 help-tpw-ops-limits = 显示或设置账户限额
-help-tpw-ops-watch = 显示或设置账户余额的监视
-help-tpw-ops-set = 账户组及其合计
-help-tpw-ops-set-make = 建立账户组
-help-tpw-ops-set-show = 显示账户组及其合计
-help-tpw-ops-set-join = 向账户组加入账户或账户组
-help-tpw-ops-set-leave = 从账户组移除成员
+help-tpw-ops-watch = 显示或设置账户余额的监控
+help-tpw-ops-set = 账户集合及其合计
+help-tpw-ops-set-make = 建立账户集合
+help-tpw-ops-set-show = 显示账户集合及其合计
+help-tpw-ops-set-join = 向账户集合加入账户或账户集合
+help-tpw-ops-set-leave = 从账户集合移除成员
 help-tpw-doctor = 检查本机可能存在的问题
 
 ## 参数的帮助
@@ -128,9 +128,9 @@ arg-tier = 钱包的保管方式
 arg-below = 余额低于此值时报告，按整单位
 arg-above = 余额高于此值时报告，按整单位
 arg-freeze = 同时冻结账户
-arg-stop = 不再监视
-arg-set = 账户组标识
-arg-member = 账户或账户组
+arg-stop = 不再监控
+arg-set = 账户集合标识
+arg-member = 账户或账户集合
 
 ## 行
 
@@ -302,10 +302,10 @@ order-refused = 已拒绝
 order-rejected = 已驳回
 no-changes = 此后没有发生任何事。
 changes-next = 继续请用 --since { $cursor }
-no-crossings = 没有被监视的余额越过阈值。
+no-crossings = 没有被监控的余额越过阈值。
 guards-limits = 单笔最多 { $debit }，账户最多 { $balance }。
 guards-velocity = { $seconds } 秒内：金额 { $spent }，上限 { $most }；笔数 { $count }，上限 { $times }。
-guards-watch = 以 { $tier } 监视：低于 { $below } 或高于 { $above } 时 { $action }。
+guards-watch = 以 { $tier } 监控：低于 { $below } 或高于 { $above } 时 { $action }。
 status-step-up = 等待升级认证
 status-held = 等待审核
 status-booked = 已记账
@@ -440,7 +440,7 @@ error-account-help = 写 USD/2、USD/2:100.00、ETH/18:0.5:self 或 USD/2:label=
 error-batch-line = 第 { $line } 行无法使用
 error-orders-file = `{ $path }` 不是指令文件
 error-orders-file-help = 请写成 JSON：与 API 相同的指令列表
-error-velocity = `{ $text }` 不是交易频率限额
+error-velocity = `{ $text }` 不是频度限额
 error-velocity-help = 请写成 时间:金额:次数，如 24h:1000.00、1h:100.00:5 或 7d::20
 error-audience = 运营方名称无法使用
 error-serve = 服务器无法启动

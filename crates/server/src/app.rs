@@ -88,7 +88,8 @@ impl App {
         known.or_else(|| self.origins.first())
     }
 
-    /// A place among the few large requests that are carried out at once; without one, the caller is to come back.
+    /// A place among the few large requests that are carried out at once; without one, the caller is to come back. It is taken
+    /// before the body is read, so that large bodies cannot fill the memory.
     pub(crate) fn batch_turn(&self) -> Result<SemaphorePermit<'_>, Problem> {
         self.batches.try_acquire().map_err(|_full| Problem::new(Code::Busy))
     }

@@ -194,6 +194,20 @@ async fn payments_in_a_batch_are_decided_as_if_they_came_alone() {
 }
 
 #[tokio::test]
+async fn batches_beyond_the_few_at_once_are_to_come_back() {
+    let limits = tpw_server::Limits { batches: 0, ..crate::support::limits() };
+    let server = Server::start_with(limits).await;
+    let body = json!({ "statements": [""] });
+    let answer = server.post_json("/v1/payments:batch", &[], &body).await;
+    assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (503, "busy"));
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    let body = json!({ "orders": [] });
+    let operator = server.operator();
+    let answer = server.call(&operator, "POST", "/v1/transfers:batch", Some(&body)).await;
+    assert_eq!(answer.problem(), "busy");
+}
+
+#[tokio::test]
 async fn every_change_comes_once_and_in_order() {
     let set = Set::new().await;
     let bob = set.server.person(&set.operator, "Bob", "0").await;
