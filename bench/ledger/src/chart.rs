@@ -32,9 +32,9 @@ const BARS: &[(&str, &str, &str, Of)] = &[
     ("ours on SQLite, 10 million rows", "ours", "sqlite_10m_per_s", |r| {
         r.sqlite_10m.map(|run| run.per_s)
     }),
-    ("ours on PostgreSQL, even", "ours", "postgres_per_s", |r| r.postgres.map(|run| run.per_s)),
+    ("ours on PostgreSQL, even", "ours", "postgres_per_s", |r| Some(r.postgres.per_s)),
     ("ours on PostgreSQL, one hot account", "ours", "postgres_hot_per_s", |r| {
-        r.postgres_hot.map(|run| run.per_s)
+        Some(r.postgres_hot.per_s)
     }),
     ("row locks in PostgreSQL, even", "peer", "row_locks_per_s", |r| Some(r.row_locks.per_s)),
     ("row locks in PostgreSQL, one hot account", "peer", "row_locks_hot_per_s", |r| {

@@ -70,11 +70,11 @@ pub struct Round {
     /// How long the engine took to start on ten million rows; absent in a quick run.
     pub start_10m_s: Option<f64>,
     /// PostgreSQL, every account as often as any other.
-    pub postgres: Option<Run>,
+    pub postgres: Run,
     /// PostgreSQL, one account gives in every transfer.
-    pub postgres_hot: Option<Run>,
+    pub postgres_hot: Run,
     /// PostgreSQL, one order at a time.
-    pub postgres_one: Option<Run>,
+    pub postgres_one: Run,
     /// pgbench, the built-in script.
     pub tpcb: Peer,
     /// The same, one client.
@@ -222,10 +222,10 @@ const MEDIANS: &[(&str, Of)] = &[
     ("sqlite_paced_p50_ms", |r| Some(r.sqlite_paced.latency.p50_ms)),
     ("sqlite_paced_p99_ms", |r| Some(r.sqlite_paced.latency.p99_ms)),
     ("start_10m_s", |r| r.start_10m_s),
-    ("postgres_per_s", |r| r.postgres.map(|run| run.per_s)),
-    ("postgres_cpu_us", |r| r.postgres.map(|run| run.cpu_us)),
-    ("postgres_hot_per_s", |r| r.postgres_hot.map(|run| run.per_s)),
-    ("postgres_one_per_s", |r| r.postgres_one.map(|run| run.per_s)),
+    ("postgres_per_s", |r| Some(r.postgres.per_s)),
+    ("postgres_cpu_us", |r| Some(r.postgres.cpu_us)),
+    ("postgres_hot_per_s", |r| Some(r.postgres_hot.per_s)),
+    ("postgres_one_per_s", |r| Some(r.postgres_one.per_s)),
     ("tpcb_per_s", |r| Some(r.tpcb.per_s)),
     ("tpcb_cpu_us", |r| Some(r.tpcb.server_cpu_us)),
     ("tpcb_one_per_s", |r| Some(r.tpcb_one.per_s)),
@@ -245,13 +245,13 @@ const MEDIANS: &[(&str, Of)] = &[
 const RATIOS: &[(&str, Of)] = &[
     ("sqlite_vs_tpcb", |r| by(r.sqlite.per_s, r.tpcb.per_s)),
     ("sqlite_vs_rowlock", |r| by(r.sqlite.per_s, r.row_locks.per_s)),
-    ("postgres_vs_tpcb", |r| by(r.postgres?.per_s, r.tpcb.per_s)),
-    ("postgres_vs_rowlock", |r| by(r.postgres?.per_s, r.row_locks.per_s)),
+    ("postgres_vs_tpcb", |r| by(r.postgres.per_s, r.tpcb.per_s)),
+    ("postgres_vs_rowlock", |r| by(r.postgres.per_s, r.row_locks.per_s)),
     ("hot_vs_uniform", |r| by(r.sqlite_hot.per_s, r.sqlite.per_s)),
     ("cpu_10m_vs_300k", |r| by(r.sqlite_10m?.cpu_us, r.sqlite.cpu_us)),
     ("flow_vs_tpcb", |r| by(r.flow.per_s, r.tpcb.per_s)),
     ("zipf_vs_uniform", |r| by(r.sqlite_zipf.per_s, r.sqlite.per_s)),
-    ("postgres_hot_vs_uniform", |r| by(r.postgres_hot?.per_s, r.postgres?.per_s)),
+    ("postgres_hot_vs_uniform", |r| by(r.postgres_hot.per_s, r.postgres.per_s)),
     ("rowlock_hot_vs_uniform", |r| by(r.row_locks_hot.per_s, r.row_locks.per_s)),
     ("chain_share", |r| by(r.hashing_us, r.sqlite.cpu_us - r.generator_us)),
     ("flow_cpu_above_signature_us", |r| Some(r.flow.server_cpu_us - r.flow.signature_us)),
@@ -288,12 +288,12 @@ const CASES: &[(&str, Of, Of)] = &[
     ),
     (
         "one order at a time on PostgreSQL, beside 32 clients on row locks",
-        |r| r.postgres_one.map(|run| run.per_s),
+        |r| Some(r.postgres_one.per_s),
         |r| Some(r.row_locks.per_s),
     ),
     (
         "one order at a time on PostgreSQL, beside one client of pgbench",
-        |r| r.postgres_one.map(|run| run.per_s),
+        |r| Some(r.postgres_one.per_s),
         |r| Some(r.tpcb_one.per_s),
     ),
     (
@@ -413,9 +413,9 @@ pub(crate) mod tests {
             sqlite_one: run(2_000.0, 80.0),
             sqlite_paced: Paced { due_per_s: 280_000.0, latency: Latency::default() },
             start_10m_s: Some(4.0),
-            postgres: Some(run(100_000.0, 9.0)),
-            postgres_hot: Some(run(95_000.0, 9.0)),
-            postgres_one: Some(run(1_000.0, 200.0)),
+            postgres: run(100_000.0, 9.0),
+            postgres_hot: run(95_000.0, 9.0),
+            postgres_one: run(1_000.0, 200.0),
             tpcb: peer(5_000.0),
             tpcb_one: peer(900.0),
             row_locks: peer(10_000.0),

@@ -13,6 +13,7 @@ use replay::say::tell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tpw_engines::{Config, StoreConfig};
 
 /// Accounts of the workload.
 const ACCOUNTS: u32 = 10_000;
@@ -22,6 +23,9 @@ const PORT: u16 = 5_561;
 const CONNECTIONS: usize = 256;
 /// The share of the peak at which latency is measured.
 const PACE: f64 = 0.7;
+
+/// Our database in the cluster.
+const DATABASE: &str = "ledger";
 
 /// How much is measured.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -170,10 +174,12 @@ impl Bench {
         let disk = disk::measure(&self.work.join("disk"), 500)?;
         let sqlite = self.sqlite(Shape::Uniform).await?;
         let tpcb = peers::tpcb(&self.cluster, CLIENTS, seconds.0)?;
+        let postgres = self.postgres(Shape::Uniform).await?;
         let row_locks = peers::row_locks(&self.cluster, Shape::Uniform, CLIENTS, seconds.0)?;
         let sqlite_hot = self.sqlite(Shape::Hot).await?;
         let flow = self.flow(seconds.0).await?;
         let sqlite_zipf = self.sqlite(Shape::Zipf).await?;
+        let postgres_hot = self.postgres(Shape::Hot).await?;
         let row_locks_hot = peers::row_locks(&self.cluster, Shape::Hot, CLIENTS, seconds.1)?;
         let tpcb_one = peers::tpcb(&self.cluster, 1, seconds.1)?;
         let (sqlite_10m, start_10m_s) = match self.long().await? {
@@ -189,9 +195,9 @@ impl Bench {
             sqlite_one: sqlite.one,
             sqlite_paced: sqlite.paced,
             start_10m_s,
-            postgres: None,
-            postgres_hot: None,
-            postgres_one: None,
+            postgres: postgres.0,
+            postgres_hot: postgres_hot.0,
+            postgres_one: postgres.1,
             tpcb,
             tpcb_one,
             row_locks,
@@ -226,6 +232,27 @@ impl Bench {
         subject.check().await?;
         subject.close();
         Ok(OnSqlite { peak, paced, one })
+    }
+
+    async fn postgres(&self, shape: Shape) -> Result<(Run, Run), BenchError> {
+        let folder = self.new_folder()?;
+        self.cluster.fresh(DATABASE)?;
+        self.cluster.sql(DATABASE, "CHECKPOINT")?;
+        let store = StoreConfig::Postgres(self.cluster.url(DATABASE));
+        let cluster = Arc::clone(&self.cluster);
+        let mut subject = Subject::open(folder.path(), Config { store, ..config()? })?
+            .with_server(move || cluster.cpu_s());
+        subject.open_accounts(ACCOUNTS).await?;
+        let mut work = Workload::new(1, shape, ACCOUNTS);
+        subject.run(&mut work, Plan::peak(self.size.fill)).await?;
+        let peak = subject.run(&mut work, Plan::peak(self.size.postgres)).await?;
+        let one = match shape {
+            Shape::Uniform => subject.run(&mut work, Plan::one_by_one(self.size.single)).await?,
+            Shape::Zipf | Shape::Hot => peak,
+        };
+        subject.check().await?;
+        subject.close();
+        Ok((peak, one))
     }
 
     async fn long(&mut self) -> Result<Option<(Run, Duration)>, BenchError> {
@@ -324,13 +351,16 @@ fn machine(cluster: &Cluster) -> Result<Machine, BenchError> {
 
 fn told(number: u32, round: &Round) -> String {
     format!(
-        "round {number}: SQLite {:.0}/s ({:.2} µs), hot {:.0}, Zipf {:.0}, single {:.0}; \
+        "round {number}: SQLite {:.0}/s ({:.2} µs), hot {:.0}, Zipf {:.0}, single {:.0}; PostgreSQL {:.0}/s ({:.2} µs), hot {:.0}; \
          TPC-B-like {:.0}, row locks {:.0}, hot {:.0}; flow {:.0}/s p99 {:.0} ms; fdatasync {:.2} ms",
         round.sqlite.per_s,
         round.sqlite.cpu_us,
         round.sqlite_hot.per_s,
         round.sqlite_zipf.per_s,
         round.sqlite_one.per_s,
+        round.postgres.per_s,
+        round.postgres.cpu_us,
+        round.postgres_hot.per_s,
         round.tpcb.per_s,
         round.row_locks.per_s,
         round.row_locks_hot.per_s,
