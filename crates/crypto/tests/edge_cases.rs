@@ -133,7 +133,7 @@ const CASES: [Case; 13] = [
         "m0",
         [
             "ca69ed2257865abbc5f6ee9c353e1070729200569413197e22747ff49dd2e49d",
-            "bccbb38b88e81961b40aefffda083854adb04d5fe5f5370c8db1ba88455317f1e",
+            "bcbb38b88e81961b40aefffda083854adb04d5fe5f5370c8db1ba88455317f1e",
         ],
         false,
     ),
