@@ -136,7 +136,9 @@ impl Record {
             return Err(r.bad("map"));
         }
         r.key(1, "kind")?;
-        let kind = RecordKind::from_number(r.uint()?).ok_or_else(|| r.bad("kind"))?;
+        // Entries of orders have a record of another form.
+        let kind = RecordKind::from_number(r.uint()?).filter(|kind| *kind != RecordKind::Orders);
+        let kind = kind.ok_or_else(|| r.bad("kind"))?;
         r.key(2, "payment")?;
         let payment = PaymentId::from_bytes(r.fixed("payment")?);
         r.key(3, "intent_hash")?;
