@@ -23,8 +23,8 @@ impl Account {
         Ok(if root { Self::Service } else { Self::Own })
     }
 
-    /// A call of a program under this account. A server that is started so ends with this process, whatever ends it:
-    /// the kernel sends it `SIGINT`, at which PostgreSQL, Patroni and etcd stop.
+    /// A call of a program under this account. When this process ends, whatever ends it, the kernel sends a server that is
+    /// started so `SIGINT`: PostgreSQL and etcd stop then, Patroni asks its PostgreSQL to, which may take long.
     pub(crate) fn call(self, place: &Workplace, program: impl AsRef<Path>) -> Call {
         self.after(place.call("setpriv"), program)
     }
