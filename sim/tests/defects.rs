@@ -30,7 +30,9 @@ const fn words_of(defect: Defect) -> &'static [&'static str] {
         Defect::StoreDropsChains => &["chain", "registry differs"],
         Defect::StoreKeepsHolds => &["hold", "ledger differs"],
         Defect::StoreCreditsTwice => &["contradicts itself", "ledger differs"],
-        Defect::StoreLies => &["comes at", "differs", "missing", "contradicts itself", "desk says"],
+        Defect::StoreLies => {
+            &["comes at", "differs", "missing", "contradicts itself", "desk says", "the chain of"]
+        }
         Defect::StoreForgetsPayments => &["not stored", "desk says"],
         Defect::AnswersBeforeCommit => &["was told"],
         Defect::LogForks => &["append-only"],
