@@ -41,12 +41,10 @@ fn postgresql_holds_the_same() {
 }
 
 /// A database of its own, gone when the test is.
-#[cfg(test)]
 struct Database {
     name: String,
 }
 
-#[cfg(test)]
 impl Database {
     fn new(number: u64) -> Self {
         let database = Self { name: format!("tpw_sim_{}_{number}", std::process::id()) };
@@ -85,7 +83,6 @@ impl Database {
     }
 }
 
-#[cfg(test)]
 impl Drop for Database {
     fn drop(&mut self) {
         self.run(&format!("DROP DATABASE {} WITH (FORCE)", self.name));
