@@ -206,15 +206,13 @@ fn plain_count(line: &str) -> Option<Tally> {
     Some(Tally { passed: passed.parse().ok()?, failed: failed.parse().ok()?, skipped: 0 })
 }
 
-/// New seeds of the simulator for each commit: two minutes for a machine, ten seconds for a person.
+/// Two minutes of seeds for a machine, ten seconds for a person. They are the same every time, so that what fails is what was changed; new ones are for every night.
 fn simulate(place: &Workplace, at: Where) -> Result<(), Failure> {
     let seconds = if at == Where::Ci { "120" } else { "10" };
-    let head = place.call("git").words(&["rev-parse", "--short=8", "HEAD"]).read();
-    let from = head.ok().and_then(|text| u64::from_str_radix(text.trim(), 16).ok()).unwrap_or(0);
     // The build of the tests is quick enough, and there already.
     place.cargo(["build", "--quiet", "--locked", "--package", "tpw-sim"]).pass()?;
     let program = place.program("tpw-sim");
-    place.call(program).words(&["--seconds", seconds, "--from", &from.to_string()]).pass()
+    place.call(program).words(&["--seconds", seconds, "--from", "1"]).pass()
 }
 
 /// So many power cuts.

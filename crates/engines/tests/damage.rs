@@ -144,7 +144,7 @@ fn each_damaged_file_is_named_and_nothing_is_lost() {
     h.refused("books.db", |p| sql(p, "PRAGMA user_version = 2"), &["format 2", "older program"]);
     let forged =
         "UPDATE account SET credits_pending = x'00000000000000000000000000000001' WHERE place = 1";
-    h.refused("books.db", |p| sql(p, forged), &["damaged ledger"]);
+    h.refused("books.db", |p| sql(p, forged), &["damaged account"]);
     let changed = "UPDATE leaf SET leaf = (SELECT leaf FROM leaf WHERE idx = 270) WHERE idx = 271";
     h.refused("books.db", |p| sql(p, changed), &["the ledger was changed"]);
     h.refused("books.db", |p| sql(p, "DELETE FROM leaf WHERE idx = 9"), &["damaged leaf"]);

@@ -15,7 +15,7 @@ use tpw_proof::leaf::Leaf;
 
 const ACCOUNT: &str =
     "id, asset, kind, owner, state, frozen, debit_max, balance_max, debits_posted,
-     credits_posted, debits_pending, credits_pending, transfers, last, chain, opened";
+     credits_posted, debits_pending, credits_pending, transfers, last, chain, opened, seal";
 
 /// A connection that only reads.
 pub struct Reader {
@@ -51,7 +51,7 @@ impl Reader {
         mut each: impl FnMut(TransferRow) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let sql = "SELECT number, id, kind, debit, credit, asset, amount, at, effective, pending,
-                       prev_debit, prev_credit, debit_chain, credit_chain, released
+                       prev_debit, prev_credit, debit_chain, credit_chain, released, seal
                    FROM transfer WHERE number >= ?1 ORDER BY number";
         let mut statement = self.connection.prepare_cached(sql).map_err(error(&self.path))?;
         let mut rows = statement.query([int(number)]).map_err(error(&self.path))?;
@@ -70,7 +70,7 @@ impl Reader {
     fn ledger(&self) -> Result<Ledger, StoreError> {
         let sql = format!("SELECT {ACCOUNT} FROM account ORDER BY place");
         let accounts = self.all(&sql, [], "account", |c| c.account())?;
-        let holds = "SELECT id, number, debit, credit, asset, amount, expires FROM hold
+        let holds = "SELECT id, number, debit, credit, asset, amount, expires, seal FROM hold
                      ORDER BY number";
         let holds = self.all(holds, [], "hold", |c| c.hold())?;
         let velocities =
@@ -217,7 +217,7 @@ impl BooksReader for Reader {
 
     fn transfer(&self, number: u64) -> Result<Option<TransferRow>, StoreError> {
         let sql = "SELECT number, id, kind, debit, credit, asset, amount, at, effective, pending,
-                       prev_debit, prev_credit, debit_chain, credit_chain, released
+                       prev_debit, prev_credit, debit_chain, credit_chain, released, seal
                    FROM transfer WHERE number = ?1";
         Ok(self.all(sql, [int(number)], "transfer", |c| c.transfer())?.into_iter().next())
     }
@@ -230,7 +230,9 @@ impl BooksReader for Reader {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let sql = "SELECT leaf FROM leaf WHERE idx >= ?1 ORDER BY idx LIMIT ?2";
         self.all(sql, [int(from), most], "leaf", |c| {
-            Leaf::from_bytes(&c.bytes()?).map_err(|_| StoreError::Damaged { what: "leaf" })
+            let sealed = c.bytes()?;
+            let leaf = row::opened(&sealed).and_then(|leaf| Leaf::from_bytes(leaf).ok());
+            leaf.ok_or(StoreError::Damaged { what: "leaf" })
         })
     }
 
@@ -275,7 +277,7 @@ impl BooksReader for Reader {
     fn transfers(&self, after: u64, most: usize) -> Result<Vec<TransferRow>, StoreError> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let sql = "SELECT number, id, kind, debit, credit, asset, amount, at, effective, pending,
-                       prev_debit, prev_credit, debit_chain, credit_chain, released
+                       prev_debit, prev_credit, debit_chain, credit_chain, released, seal
                    FROM transfer WHERE number > ?1 ORDER BY number LIMIT ?2";
         self.all(sql, [int(after), most], "transfer", |c| c.transfer())
     }

@@ -46,6 +46,55 @@ pub(super) fn opened(sealed: &[u8]) -> Option<&[u8]> {
     tpw_crypto::sha256(value).starts_with(seal).then_some(value)
 }
 
+/// The seal of a row: the first 8 bytes of a hash of all of it, as a number. Each part has a fixed length but the last.
+fn seal(parts: &[&[u8]]) -> i64 {
+    let hash = tpw_crypto::sha256_parts(parts);
+    i64::from_be_bytes(hash.first_chunk::<SEAL>().copied().unwrap_or_default())
+}
+
+pub(super) fn transfer_seal(row: &TransferRow) -> i64 {
+    seal(&[
+        &row.linked_bytes(),
+        row.debit_chain.as_bytes(),
+        row.credit_chain.as_bytes(),
+        &row.released.minor().to_be_bytes(),
+    ])
+}
+
+pub(super) fn account_seal(row: &Account) -> i64 {
+    let limit = |max: Option<Amount>| max.unwrap_or(Amount::MAX).minor().to_be_bytes();
+    let owner = row.owner.map_or([0; 16], |owner| *owner.as_bytes());
+    seal(&[
+        row.id.as_bytes(),
+        &[row.kind.number(), row.state.number(), row.frozen.bits()],
+        &[u8::from(row.owner.is_some())],
+        &owner,
+        &limit(row.limits.debit_max_per_transfer()),
+        &limit(row.limits.balance_max()),
+        &amount(row.debits_posted),
+        &amount(row.credits_posted),
+        &amount(row.debits_pending),
+        &amount(row.credits_pending),
+        &row.transfers.to_be_bytes(),
+        &row.last.to_be_bytes(),
+        row.chain.as_bytes(),
+        &row.opened.unix_ms().to_be_bytes(),
+        row.asset.to_string().as_bytes(),
+    ])
+}
+
+pub(super) fn hold_seal(row: &HoldRow) -> i64 {
+    seal(&[
+        row.id.as_bytes(),
+        &row.number.to_be_bytes(),
+        row.debit.as_bytes(),
+        row.credit.as_bytes(),
+        &amount(row.money.amount),
+        &row.expires.unix_ms().to_be_bytes(),
+        row.money.asset.to_string().as_bytes(),
+    ])
+}
+
 /// Reads one row column by column; every failure names the kind of row.
 pub(super) struct Columns<'a> {
     row: &'a Row<'a>,
@@ -290,7 +339,7 @@ impl<'a> Columns<'a> {
         let limits = Limits::NONE
             .with_debit_max_per_transfer(self.maybe_amount()?)
             .with_balance_max(self.maybe_amount()?);
-        Ok(Account {
+        let account = Account {
             id,
             asset,
             kind,
@@ -306,18 +355,22 @@ impl<'a> Columns<'a> {
             last: self.uint()?,
             chain: self.hash()?,
             opened: self.time()?,
-        })
+        };
+        let seal: i64 = self.get()?;
+        if seal == account_seal(&account) { Ok(account) } else { Err(self.damaged()) }
     }
 
     pub(super) fn hold(&mut self) -> Read<HoldRow> {
-        Ok(HoldRow {
+        let hold = HoldRow {
             id: self.transfer_id()?,
             number: self.uint()?,
             debit: self.account_id()?,
             credit: self.account_id()?,
             money: self.money()?,
             expires: self.time()?,
-        })
+        };
+        let seal: i64 = self.get()?;
+        if seal == hold_seal(&hold) { Ok(hold) } else { Err(self.damaged()) }
     }
 
     pub(super) fn transfer(&mut self) -> Read<TransferRow> {
@@ -326,7 +379,7 @@ impl<'a> Columns<'a> {
         let kind = self.checked(TransferKind::from_number(kind))?;
         let (debit, credit) = (self.account_id()?, self.account_id()?);
         let (money, at) = (self.money()?, self.time()?);
-        Ok(TransferRow {
+        let row = TransferRow {
             number,
             id,
             kind,
@@ -341,7 +394,9 @@ impl<'a> Columns<'a> {
             debit_chain: self.hash()?,
             credit_chain: self.hash()?,
             released: self.maybe_amount()?.unwrap_or(Amount::ZERO),
-        })
+        };
+        let seal: i64 = self.get()?;
+        if seal == transfer_seal(&row) { Ok(row) } else { Err(self.damaged()) }
     }
 
     pub(super) fn rail(&mut self) -> Read<RailInstruction> {

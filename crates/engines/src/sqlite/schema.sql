@@ -1,5 +1,6 @@
 -- The books. Ids are 16 bytes, hashes 32; amounts are 16 bytes, most significant first; times are Unix
--- milliseconds. The constraints repeat what the ledger has already made sure of: a second line of defence.
+-- milliseconds. A seal is the first 8 bytes of a hash of what it stands beside or behind: SQLite has no checksums of its own. The
+-- constraints repeat what the ledger has already made sure of: a second line of defence.
 
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
@@ -46,7 +47,8 @@ CREATE TABLE account (
     transfers      INTEGER NOT NULL,
     last           INTEGER NOT NULL,
     chain          BLOB NOT NULL CHECK (length(chain) = 32),
-    opened         INTEGER NOT NULL
+    opened         INTEGER NOT NULL,
+    seal           INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE owner (
@@ -81,7 +83,8 @@ CREATE TABLE transfer (
     prev_credit  INTEGER NOT NULL,
     debit_chain  BLOB NOT NULL CHECK (length(debit_chain) = 32),
     credit_chain BLOB NOT NULL CHECK (length(credit_chain) = 32),
-    released     BLOB CHECK (length(released) = 16) -- of a hold that it ends
+    released     BLOB CHECK (length(released) = 16), -- of a hold that it ends
+    seal         INTEGER NOT NULL -- the first 8 bytes of a hash of the row
 ) STRICT;
 
 CREATE TABLE hold (
@@ -91,11 +94,12 @@ CREATE TABLE hold (
     credit  BLOB NOT NULL,
     asset   TEXT NOT NULL,
     amount  BLOB NOT NULL CHECK (length(amount) = 16),
-    expires INTEGER NOT NULL
+    expires INTEGER NOT NULL,
+    seal    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- `place` is the order of arrival; the columns beside the state are for screening's memory and for auditors.
--- The state ends with the first 8 bytes of its SHA-256.
+-- The state ends with its seal.
 CREATE TABLE payment (
     place    INTEGER PRIMARY KEY,
     id       BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
@@ -110,6 +114,7 @@ CREATE TABLE payment (
 ) STRICT;
 CREATE INDEX payment_waiting ON payment (id) WHERE status IN (1, 2);
 
+-- The leaf ends with its seal.
 CREATE TABLE leaf (
     idx     INTEGER PRIMARY KEY,
     leaf    BLOB NOT NULL,

@@ -85,7 +85,11 @@ fn write_all(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
     changes.payments.iter().try_for_each(|payment| write_payment(t, payment))?;
     for row in &changes.leaves {
         t.prepare_cached("INSERT INTO leaf (idx, leaf, payment) VALUES (?1, ?2, ?3)")?.execute(
-            params![int(row.index), row.leaf.as_bytes(), row.payment.map(|p| *p.as_bytes())],
+            params![
+                int(row.index),
+                row::sealed(row.leaf.as_bytes().to_vec()),
+                row.payment.map(|p| *p.as_bytes())
+            ],
         )?;
     }
     write_fundings(t, changes)?;

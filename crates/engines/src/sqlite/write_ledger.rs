@@ -1,6 +1,6 @@
 //! What the ledger leaves to be stored.
 
-use super::row::{amount, int, time};
+use super::row::{account_seal, amount, hold_seal, int, time, transfer_seal};
 use rusqlite::{Transaction, params};
 use tpw_core::Asset;
 use tpw_ledger::{
@@ -35,11 +35,11 @@ fn write_accounts(t: &Transaction<'_>, accounts: &[Account]) -> rusqlite::Result
     let mut upsert = t.prepare_cached(
         "INSERT INTO account (id, asset, kind, frozen, debit_max, balance_max, debits_posted,
              credits_posted, debits_pending, credits_pending, transfers, last, chain, opened,
-             owner, state)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+             owner, state, seal)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
          ON CONFLICT (id) DO UPDATE SET frozen = ?4, debit_max = ?5, balance_max = ?6,
              debits_posted = ?7, credits_posted = ?8, debits_pending = ?9, credits_pending = ?10,
-             transfers = ?11, last = ?12, chain = ?13, state = ?16",
+             transfers = ?11, last = ?12, chain = ?13, state = ?16, seal = ?17",
     )?;
     for a in accounts {
         upsert.execute(params![
@@ -58,7 +58,8 @@ fn write_accounts(t: &Transaction<'_>, accounts: &[Account]) -> rusqlite::Result
             a.chain.as_bytes(),
             time(a.opened),
             a.owner.map(|person| *person.as_bytes()),
-            a.state.number()
+            a.state.number(),
+            account_seal(a)
         ])?;
     }
     Ok(())
@@ -68,8 +69,8 @@ fn write_transfers(t: &Transaction<'_>, transfers: &[TransferRow]) -> rusqlite::
     let mut texts = AssetTexts::default();
     let mut insert = t.prepare_cached(
         "INSERT INTO transfer (number, id, kind, debit, credit, asset, amount, at, pending,
-             prev_debit, prev_credit, debit_chain, credit_chain, effective, released)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+             prev_debit, prev_credit, debit_chain, credit_chain, effective, released, seal)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
     )?;
     for row in transfers {
         insert.execute(params![
@@ -87,7 +88,8 @@ fn write_transfers(t: &Transaction<'_>, transfers: &[TransferRow]) -> rusqlite::
             row.debit_chain.as_bytes(),
             row.credit_chain.as_bytes(),
             (row.effective != row.at).then(|| time(row.effective)),
-            (!row.released.is_zero()).then(|| amount(row.released))
+            (!row.released.is_zero()).then(|| amount(row.released)),
+            transfer_seal(row)
         ])?;
     }
     let backdated = transfers.iter().filter(|row| row.effective != row.at);
@@ -103,8 +105,8 @@ fn write_holds(t: &Transaction<'_>, holds: &[HoldChange]) -> rusqlite::Result<()
         match change {
             HoldChange::Opened(hold) => t
                 .prepare_cached(
-                    "INSERT INTO hold (id, number, debit, credit, asset, amount, expires)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                    "INSERT INTO hold (id, number, debit, credit, asset, amount, expires, seal)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                 )?
                 .execute(params![
                     hold.id.as_bytes(),
@@ -113,7 +115,8 @@ fn write_holds(t: &Transaction<'_>, holds: &[HoldChange]) -> rusqlite::Result<()
                     hold.credit.as_bytes(),
                     hold.money.asset.to_string(),
                     amount(hold.money.amount),
-                    time(hold.expires)
+                    time(hold.expires),
+                    hold_seal(hold)
                 ])?,
             HoldChange::Resolved { hold, .. } => {
                 t.prepare_cached("DELETE FROM hold WHERE id = ?1")?.execute([hold.as_bytes()])?
