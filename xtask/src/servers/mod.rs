@@ -6,7 +6,7 @@ pub(crate) mod failover;
 mod fill;
 mod nodes;
 mod operators;
-mod packages;
+pub(crate) mod packages;
 mod patroni;
 pub(crate) mod postgres;
 mod town;
