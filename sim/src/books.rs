@@ -25,7 +25,8 @@ struct Open {
 impl Open {
     fn at(disk: &Disk, wal_pages: u32) -> Result<Self, StoreError> {
         let vfs = Some(Disk::VFS.to_owned());
-        let place = sqlite::Place { path: disk.path("books.db"), vfs, wal_pages };
+        let (path, moved_by) = (disk.path("books.db"), sqlite::MovedBy::Commit);
+        let place = sqlite::Place { path, vfs, wal_pages, moved_by };
         let books: Box<dyn Books> = Box::new(sqlite::Store::open_at(place)?);
         Ok(Self { reader: books.reader()?, books })
     }

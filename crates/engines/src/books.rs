@@ -29,6 +29,14 @@ pub enum StoreError {
     /// A PostgreSQL server cannot be reached, refuses, or is written by somebody else.
     #[error(transparent)]
     Postgres(#[from] crate::postgres::PostgresError),
+    /// The operating system gives no thread.
+    #[error("no thread `{what}` can be started: {source}; check the limits of the process")]
+    Thread {
+        /// Its name.
+        what: &'static str,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// A row holds something that no version of this program writes.
     #[error("the database holds a damaged {what}; run the integrity check and restore a backup")]
     Damaged {

@@ -16,7 +16,11 @@ impl Books for Store {
             .map_err(error(&path))?;
         write_all(&transaction, changes).map_err(error(&path))?;
         write_counts(&transaction).map_err(error(&path))?;
-        transaction.commit().map_err(error(&path))
+        transaction.commit().map_err(error(&path))?;
+        if let Some(mover) = &mut self.mover {
+            mover.after_commit(&self.connection);
+        }
+        Ok(())
     }
 
     fn probe(&mut self) -> Result<(), StoreError> {
