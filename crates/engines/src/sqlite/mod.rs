@@ -167,7 +167,8 @@ fn prepare(connection: &Connection, place: &Place) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
-    connection.pragma_update(None, "cache_size", -65_536)?; // KiB
+    // Some commits look through the whole cache: more would cost each of them more than it saves.
+    connection.pragma_update(None, "cache_size", -16_384)?; // KiB
     connection.pragma_update(None, "wal_autocheckpoint", in_commit)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())
