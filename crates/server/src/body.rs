@@ -50,10 +50,19 @@ pub(crate) async fn json<T: DeserializeOwned>(
     body: Body,
     limit: BodyLimit,
 ) -> Result<T, Problem> {
+    parse(&json_bytes(headers, body, limit).await?)
+}
+
+/// The body, not yet read, of a request that says that it is JSON.
+pub(crate) async fn json_bytes(
+    headers: &HeaderMap,
+    body: Body,
+    limit: BodyLimit,
+) -> Result<Bytes, Problem> {
     if media_type(headers) != "application/json" {
         return Err(Problem::new(Code::UnsupportedType).with("expected", "application/json"));
     }
-    parse(&read(headers, body, limit).await?)
+    read(headers, body, limit).await
 }
 
 /// JSON of the expected form. The message names line and column.

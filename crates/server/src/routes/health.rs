@@ -40,7 +40,7 @@ pub(super) async fn ready(State(app): State<Arc<App>>, RawQuery(query): RawQuery
     if age.is_none() {
         failing.push("checkpoint_missing".to_owned());
     }
-    if app.in_flight.available_permits() == 0 {
+    if app.in_flight.is_full() {
         failing.push("requests".to_owned());
     }
     let ready = failing.is_empty();

@@ -2,7 +2,7 @@
 
 use super::accounts::known;
 use super::{json, off_thread};
-use crate::app::App;
+use crate::app::{App, Peer};
 use crate::body::{self, BodyLimit, Query};
 use crate::fault::QueryFault;
 use crate::gate::Caller;
@@ -42,6 +42,7 @@ struct Wanted {
 pub(super) async fn run(
     State(app): State<Arc<App>>,
     caller: Caller,
+    Peer(from): Peer,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,
@@ -62,10 +63,13 @@ pub(super) async fn run(
             return Err(Problem::new(Code::UnsupportedType).with("expected", expected));
         }
     };
-    let _turn = app.batch_turn()?;
+    let place = app.ordered.body(from)?;
     let limit = BodyLimit { bytes: app.limits.partner_bytes, time: app.limits.body_time };
     let file = body::read(&headers, body, limit).await?;
+    let turn = app.ordered.turn(place).await?;
     let items = off_thread(&app, move |engine| {
+        // The turn lasts as long as the work, also when nobody waits for its end any more.
+        let _turn = turn;
         let statements = statements(&file, is_csv, &account, &wanted)?;
         statements
             .iter()
@@ -101,6 +105,10 @@ fn wanted(query: &Query, account: &Account) -> Result<Wanted, Problem> {
         zone: query.value("zone")?.unwrap_or(Zone::UTC),
         sides,
     };
+    // Asked before a file is read for it.
+    if terms.window_days > Terms::WINDOW_DAYS_MAX {
+        return Err(ReconcileError::Window(terms.window_days).into());
+    }
     let partner_account = query.text("partner_account").map(str::to_owned);
     Ok(Wanted { partner_account, period, terms, every_line })
 }

@@ -3,9 +3,11 @@
 use crate::support::{Actor, Answer, Server, encode, random};
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 use tpw_core::{AccountId, AccountSetId, Span, TransferId};
 use tpw_engines::clock::Clock as _;
 use tpw_ledger::reconcile::{Day, Zone};
+use tpw_server::BatchLimits;
 
 /// A server, its operator, Ann with money, and the account from which money comes in.
 struct Set {
@@ -176,6 +178,10 @@ async fn payments_in_a_batch_are_decided_as_if_they_came_alone() {
     let body = json!({ "statements": statements });
     let answer = server.post_json("/v1/payments:batch", &[], &body).await;
     assert_json_snapshot!("payments_batch", answer.shown());
+    let (problems, id) = (answer.json(), answer.header("x-request-id").unwrap().to_owned());
+    let problems = problems["items"].as_array().unwrap().iter();
+    let ids = problems.filter_map(|item| item["problem"]["request_id"].as_str());
+    assert_eq!(ids.collect::<Vec<_>>(), [&id; 2], "a problem of one item names the request");
     let again = server.post_json("/v1/payments:batch", &[], &body).await.json();
     let of = |place: usize, member: &str| again["items"][place][member].clone();
     assert_eq!((of(1, "status"), of(1, "repeated")), (200.into(), true.into()));
@@ -194,17 +200,91 @@ async fn payments_in_a_batch_are_decided_as_if_they_came_alone() {
 }
 
 #[tokio::test]
+async fn signatures_of_a_batch_are_checked_on_several_threads_each_as_alone() {
+    let set = Set::new().await;
+    let bob = set.server.person(&set.operator, "Bob", "0").await;
+    let (server, ann) = (&set.server, &set.ann);
+    let mut statements: Vec<Vec<u8>> = Vec::new();
+    for place in 0..70 {
+        let mut signed = server.sign(ann, server.intent(ann, bob.account(), 1 + place));
+        if place % 7 == 3 {
+            *signed.bytes.last_mut().unwrap() ^= 1;
+        }
+        statements.push(signed.bytes);
+    }
+    let shown = |checked: Result<tpw_proof::Verified<tpw_core::Intent>, tpw_engines::PayError>| {
+        checked.map(|intent| intent.value().payment).map_err(|error| error.to_string())
+    };
+    let alone: Vec<_> =
+        statements.iter().map(|one| shown(server.engine.check_intent(one))).collect();
+    assert_eq!(alone.iter().filter(|one| one.is_err()).count(), 10);
+    for threads in [1, 2, 3, 64] {
+        let threads = core::num::NonZeroUsize::new(threads).unwrap();
+        let checked = server.engine.check_intents(&statements, threads);
+        assert_eq!(checked.into_iter().map(shown).collect::<Vec<_>>(), alone, "{threads}");
+    }
+    assert!(server.engine.check_intents(&[], core::num::NonZeroUsize::MIN).is_empty());
+}
+
+#[tokio::test]
 async fn batches_beyond_the_few_at_once_are_to_come_back() {
-    let limits = tpw_server::Limits { batches: 0, ..crate::support::limits() };
-    let server = Server::start_with(limits).await;
+    let standard = crate::support::limits();
+    let wait = core::time::Duration::from_millis(100);
+    for batches in [
+        BatchLimits { turns: 0, wait, ..standard.batches },
+        BatchLimits { bodies: 0, ..standard.batches },
+    ] {
+        let server = Server::start_with(tpw_server::Limits { batches, ..standard }).await;
+        let body = json!({ "statements": [""] });
+        let answer = server.post_json("/v1/payments:batch", &[], &body).await;
+        assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (503, "busy"));
+        assert_eq!(answer.header("retry-after"), Some("1"));
+        let body = json!({ "orders": [] });
+        let operator = server.operator();
+        let answer = server.call(&operator, "POST", "/v1/transfers:batch", Some(&body)).await;
+        assert_eq!(answer.problem(), "busy");
+    }
+}
+
+#[tokio::test]
+async fn strangers_with_slow_batches_keep_nobody_else_from_theirs() {
+    let set = Set::new().await;
+    let bodies = crate::support::limits().batches.bodies_of_one;
+    let mut slow = Vec::new();
+    for _ in 0..bodies {
+        let mut stream = set.server.connect().await;
+        let head = "POST /v1/payments:batch HTTP/1.1\r\nHost: localhost\r\n\
+                    Content-Type: application/json\r\nContent-Length: 1000000\r\n\r\n{";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.flush().await.unwrap();
+        slow.push(stream);
+    }
+    // The same network has had its share; when all its streams have arrived, one more is turned away.
     let body = json!({ "statements": [""] });
-    let answer = server.post_json("/v1/payments:batch", &[], &body).await;
-    assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (503, "busy"));
-    assert_eq!(answer.header("retry-after"), Some("1"));
-    let body = json!({ "orders": [] });
-    let operator = server.operator();
-    let answer = server.call(&operator, "POST", "/v1/transfers:batch", Some(&body)).await;
-    assert_eq!(answer.problem(), "busy");
+    let mut turned_away = None;
+    for _ in 0..100 {
+        let answer = set.server.post_json("/v1/payments:batch", &[], &body).await;
+        if answer.status == 503 {
+            turned_away = Some(answer.problem());
+            break;
+        }
+    }
+    assert_eq!(turned_away.as_deref(), Some("busy"));
+    // Another one has its own, and the operator's batches and reconciliations are not concerned.
+    let other = format!(
+        "POST /v1/payments:batch HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.to_string().len()
+    );
+    let answer = set.server.ask_from("127.0.0.2", &other).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let order = json!({ "order": { "kind": "transfer", "leg": set.leg(set.ann.account(), "1") } });
+    assert_eq!(set.order(&[order]).await.json()["items"][0]["outcome"], "done");
+    let file = camt(&set.today(), "1.00", &[("1.00", "CRDT", "x")]);
+    let query = format!("account={}", set.issuance);
+    let answer = set.reconcile(&query, "application/xml", file).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    drop(slow);
 }
 
 #[tokio::test]
