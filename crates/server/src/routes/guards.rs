@@ -24,8 +24,8 @@ use tpw_ledger::{FreezeReason, Limits, Member, Membership, Tier, Velocity, Watch
 type Reply = Result<Response<Body>, Problem>;
 
 /// An account that the caller may change in this way.
-pub(super) fn changeable(
-    app: &App,
+pub(super) async fn changeable(
+    app: &Arc<App>,
     caller: &Caller,
     id: &str,
     action: Action,
@@ -33,7 +33,7 @@ pub(super) fn changeable(
     if !caller.is_operator() {
         return Err(Problem::new(Code::Forbidden));
     }
-    let view = known(app, caller, id)?;
+    let view = known(app, caller, id).await?;
     if view.owner.person.is_some() {
         caller.may(action, view.owner.person)?;
     }
@@ -66,7 +66,7 @@ pub(super) async fn balance(
 ) -> Reply {
     let query = Query::parse(query.as_deref(), &["at"])?;
     let at: Instant = query.value("at")?.unwrap_or_else(|| app.engine.now());
-    let account = known(&app, &caller, &id)?.account.id;
+    let account = known(&app, &caller, &id).await?.account.id;
     let past = off_thread(&app, move |engine| Ok(engine.past(account, at)?)).await?;
     let past = past.ok_or_else(|| Problem::new(Code::UnknownAccount))?;
     let balance = PastBalance {
@@ -87,11 +87,11 @@ pub(super) async fn read(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Reply {
-    let view = known(&app, &caller, &id)?;
+    let view = known(&app, &caller, &id).await?;
     guarded(&app, &view).await
 }
 
-async fn guarded(app: &App, view: &AccountView) -> Reply {
+async fn guarded(app: &Arc<App>, view: &AccountView) -> Reply {
     let id = view.account.id;
     let unknown = || Problem::new(Code::UnknownAccount);
     let guards = app.engine.guards(id).await?.ok_or_else(unknown)?;
@@ -106,7 +106,8 @@ async fn guarded(app: &App, view: &AccountView) -> Reply {
         count: row.count,
     });
     // The limits may just have been changed.
-    let limits = app.engine.account(&id)?.map_or(view.account.limits, |view| view.account.limits);
+    let now = off_thread(app, move |engine| Ok(engine.account(&id)?)).await?;
+    let limits = now.map_or(view.account.limits, |view| view.account.limits);
     let guards = AccountGuards {
         account: Text(id),
         limits: AccountLimits {
@@ -132,7 +133,7 @@ pub(super) async fn limits(
     headers: HeaderMap,
     body: Body,
 ) -> Reply {
-    let view = changeable(&app, &caller, &id, Action::SetLimits)?;
+    let view = changeable(&app, &caller, &id, Action::SetLimits).await?;
     let wanted: AccountLimits = body::json(&headers, body, app.small_body()).await?;
     let limits = Limits::NONE
         .with_debit_max_per_transfer(wanted.debit_max.map(|Text(max)| max))
@@ -149,7 +150,7 @@ pub(super) async fn velocities(
     headers: HeaderMap,
     body: Body,
 ) -> Reply {
-    let view = changeable(&app, &caller, &id, Action::SetLimits)?;
+    let view = changeable(&app, &caller, &id, Action::SetLimits).await?;
     let wanted: VelocityLimits = body::json(&headers, body, app.small_body()).await?;
     let velocities = wanted.limits.iter().map(|limit| Velocity {
         window: Span::from_secs(limit.window_s),
@@ -169,7 +170,7 @@ pub(super) async fn watch(
     headers: HeaderMap,
     body: Body,
 ) -> Reply {
-    let view = changeable(&app, &caller, &id, Action::SetLimits)?;
+    let view = changeable(&app, &caller, &id, Action::SetLimits).await?;
     let wanted: Watch = body::json(&headers, body, app.small_body()).await?;
     let unknown = |field| Problem::bad_value(field, ValueFault::Code);
     let watch = tpw_ledger::Watch {
@@ -189,7 +190,7 @@ pub(super) async fn unwatch(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Reply {
-    let view = changeable(&app, &caller, &id, Action::SetLimits)?;
+    let view = changeable(&app, &caller, &id, Action::SetLimits).await?;
     adjust(&app, Adjustment::SetWatch { account: view.account.id, watch: None }).await?;
     guarded(&app, &view).await
 }

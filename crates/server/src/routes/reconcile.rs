@@ -21,7 +21,7 @@ use tpw_ledger::reconcile::{
     Day, LINES_MAX, LedgerExtract, LedgerLine, Outcome, OutcomeKind, PartnerLine, PartnerStatement,
     Period, ReconcileError, Reconciliation, Sides, Terms, Zone, camt, csv, reconcile,
 };
-use tpw_ledger::{Account, Balance, Side};
+use tpw_ledger::{Account, Balance, Side, TransferRow};
 
 /// How many transfers are read at once.
 const PAGE_LEN: usize = 4_096;
@@ -53,7 +53,7 @@ pub(super) async fn run(
     let query = Query::parse(query.as_deref(), &known_names)?;
     let missing = || Problem::bad_query("account", &QueryFault::Missing);
     let id = query.text("account").ok_or_else(missing)?;
-    let account = known(&app, &caller, id)?.account;
+    let account = known(&app, &caller, id).await?.account;
     let wanted = wanted(&query, &account)?;
     let is_csv = match body::media_type(&headers).as_str() {
         "application/xml" | "text/xml" => false,
@@ -160,34 +160,48 @@ fn extract(
     let owners = payments(statement);
     let first = period.from().earlier(terms.window_days).start(terms.zone);
     let last = ends.plus(Span::from_secs(u64::from(terms.window_days).saturating_mul(86_400)));
-    let mut lines = Vec::new();
-    let mut from = None;
-    'pages: loop {
-        let rows = engine.statement(account.id, from, PAGE_LEN)?;
-        let full = rows.len() == PAGE_LEN;
-        for row in &rows {
-            // A value date never lies after its booking: what was booked before is too early in any case.
-            if row.at < first {
-                break 'pages;
-            }
-            let payment = owners.get(tail(&row.id)).copied();
-            let line = LedgerLine::of(row, &account.id, payment, Vec::new());
-            lines.extend(line.filter(|line| first <= line.at && line.at <= last));
-            if lines.len() > LINES_MAX {
-                return Err(ReconcileError::TooManyLines(LINES_MAX).into());
-            }
+    let rows = valued(engine, account.id, first, last)?;
+    let lines = rows.iter().filter_map(|row| {
+        let payment = owners.get(tail(&row.id)).copied();
+        LedgerLine::of(row, &account.id, payment, Vec::new())
+    });
+    let lines = lines.filter(|line| first <= line.at && line.at <= last).collect();
+    Ok(LedgerExtract { asset: account.asset, opening, closing, knows_payments: true, lines })
+}
+
+/// An account's transfers that can have a value date from `first` to `last`, by number. Few others are read, however long ago that
+/// was.
+fn valued(
+    engine: &Engine,
+    account: AccountId,
+    first: Instant,
+    last: Instant,
+) -> Result<Vec<TransferRow>, Problem> {
+    let too_many = || Problem::from(ReconcileError::TooManyLines(LINES_MAX));
+    let newest = engine.newest_by(account, last)?;
+    let mut later = engine.backdated(account, newest, last, LINES_MAX)?;
+    let mut rows = Vec::new();
+    let mut from = newest;
+    while from != 0 {
+        let page = engine.statement(account, Some(from), PAGE_LEN)?;
+        let Some(oldest) = page.last() else { break };
+        from = match oldest.side_of(&account) {
+            Some(Side::Debit) => oldest.prev_debit,
+            Some(Side::Credit) => oldest.prev_credit,
+            None => 0,
+        };
+        // A value date never lies after its booking: what was booked before is too early in any case.
+        if oldest.at < first {
+            from = 0;
         }
-        let oldest = rows.last().and_then(|row| match row.side_of(&account.id)? {
-            Side::Debit => Some(row.prev_debit),
-            Side::Credit => Some(row.prev_credit),
-        });
-        match oldest.filter(|number| full && *number != 0) {
-            Some(number) => from = Some(number),
-            None => break,
+        rows.extend(page.into_iter().filter(|row| first <= row.at));
+        if rows.len().saturating_add(later.len()) > LINES_MAX {
+            return Err(too_many());
         }
     }
-    lines.reverse();
-    Ok(LedgerExtract { asset: account.asset, opening, closing, knows_payments: true, lines })
+    rows.reverse();
+    rows.append(&mut later);
+    Ok(rows)
 }
 
 /// Which payment a transfer belongs to, for the payments that the partner names: all but the time in a transfer's id follows from

@@ -525,6 +525,33 @@ async fn a_partners_statement_is_set_against_its_mirror() {
     );
 }
 
+/// Goal: a period of the past is complete and cheap to read. Method: after its two transfers, so many follow that a mark lies
+/// between, and one more that counts from the period.
+#[tokio::test]
+async fn a_period_long_past_is_reconciled_without_reading_all_that_came_after() {
+    let set = Set::new().await;
+    let (day, first) = (set.today(), set.float("5000").await);
+    let last = set.server.clock.now();
+    set.server.clock.advance(Span::from_secs(40 * 86_400));
+    *set.operator.token.borrow_mut() = None;
+    let order = |leg: Value| json!({ "order": { "kind": "transfer", "leg": leg } });
+    let later: Vec<Value> = (0..1_100).map(|_| order(set.leg(first, "1"))).collect();
+    assert_eq!(set.order(&later).await.json()["items"][1_099]["outcome"], "done");
+    let mut backdated = set.leg(first, "7");
+    backdated["effective"] = last.to_string().into();
+    assert_eq!(set.order(&[order(backdated)]).await.json()["items"][0]["outcome"], "done");
+
+    let csv = format!("booking_date,amount,currency\n{day},50.00,USD\n{day},0.07,USD\n");
+    let query = format!("account={first}&from={day}&to={day}&sides=same");
+    let answer = set.reconcile(&query, "text/csv", csv).await;
+    assert_eq!(answer.json()["items"][0]["clean"], true, "{}", answer.json());
+    let newest = set.server.engine.account(&first).unwrap().unwrap().account.last;
+    let from = set.server.engine.newest_by(first, last).unwrap();
+    assert!(from < newest, "{from} is not the newest transfer, {newest}");
+    let late = set.server.engine.backdated(first, from, last, 9).unwrap();
+    assert_eq!(late.iter().map(|row| row.number).collect::<Vec<_>>(), [newest]);
+}
+
 #[tokio::test]
 async fn files_that_cannot_be_reconciled() {
     let set = Set::new().await;
@@ -559,6 +586,10 @@ async fn files_that_cannot_be_reconciled() {
         assert_eq!(answer.problem(), code, "{more} {media_type}");
     }
     assert_eq!(set.reconcile("show=all", "application/xml", good()).await.problem(), "bad_query");
+    // What the query says is judged before the file.
+    let query = format!("{query}&window_days=32");
+    let early = set.reconcile(&query, "application/xml", "<a/>".to_owned()).await;
+    assert_eq!(early.json()["reason"], "window");
     let nobody = AccountId::new(0, [9; 10]);
     assert_eq!(
         set.reconcile(&format!("account={nobody}"), "application/xml", good()).await.problem(),
