@@ -42,6 +42,7 @@ pub const VERSION: &str = "2026-11-22";
     wire::IssuedCode,
     wire::LedgerLine,
     wire::Leg,
+    wire::MemberList,
     wire::NewAccount,
     wire::NewAccountSet,
     wire::NewPerson,
@@ -165,11 +166,12 @@ operations! {
     Put "/v1/accounts/{id}/limits" "accounts" "set_limits" Operator (Some("AccountLimits")) => 200 Json("AccountGuards"), [] "Replace an account's limits.";
     Put "/v1/accounts/{id}/velocities" "accounts" "set_velocities" Operator (Some("VelocityLimits")) => 200 Json("AccountGuards"), [] "Replace an account's velocity limits.";
     Put "/v1/accounts/{id}/watch" "accounts" "watch_account" Operator (Some("Watch")) => 200 Json("AccountGuards"), [] "Watch an account's balance.";
-    Delete "/v1/accounts/{id}/watch" "accounts" "unwatch_account" Operator (None) => 200 Json("AccountGuards"), [] "Watch it no longer.";
+    Delete "/v1/accounts/{id}/watch" "accounts" "unwatch_account" Operator (None) => 200 Json("AccountGuards"), [] "Watch it no longer. Once more changes nothing.";
     Get "/v1/account_sets/{id}" "accounts" "read_account_set" Operator (None) => 200 Json("AccountSet"), [] "Read a set of accounts with the sums of all that belong to it.";
     Put "/v1/account_sets/{id}" "accounts" "make_account_set" Operator (Some("NewAccountSet")) => 201 Json("AccountSet"), [] "Make a set of accounts. The same set once more answers 200.";
-    Put "/v1/account_sets/{id}/members/{member}" "accounts" "join_account_set" Operator (None) => 200 Json("AccountSet"), [] "Add an account or a set to a set.";
-    Delete "/v1/account_sets/{id}/members/{member}" "accounts" "leave_account_set" Operator (None) => 200 Json("AccountSet"), [] "Remove a member from a set.";
+    Get "/v1/account_sets/{id}/members" "accounts" "list_account_set_members" Operator (None) => 200 Json("MemberList"), [("after", "the last member seen"), ("limit", "1 to 1000")] "List a set's own members.";
+    Put "/v1/account_sets/{id}/members/{member}" "accounts" "join_account_set" Operator (None) => 200 Json("AccountSet"), [] "Add an account or a set to a set. Once more changes nothing.";
+    Delete "/v1/account_sets/{id}/members/{member}" "accounts" "leave_account_set" Operator (None) => 200 Json("AccountSet"), [] "Remove a member from a set. Once more changes nothing.";
     Get "/v1/accounts/{id}/statement" "accounts" "read_statement" Holder (None) => 200 Json("Statement"), [("limit", "1 to 250"), ("page_token", "of the page before")] "Read a statement whose chain proves it complete; the newest page first.";
     Get "/v1/accounts/{id}/chain" "accounts" "read_chain" Holder (None) => 200 Json("ChainHead"), [("device", "the caller's own when absent")] "Read how far a device's signature chain on the account has come.";
     Post "/v1/payments" "payments" "pay" Signer (Some("Pay")) => 201 Json("Payment"), [] "Make a payment. A repeat answers 200 with the stored outcome; a refused payment answers 403 and one that waits for step-up 401, each with the payment in the problem. With the receipt's media type in `Accept` a booked payment answers with the receipt file alone.";
@@ -186,8 +188,8 @@ operations! {
     Get "/v1/changes" "operations" "list_changes" Operator (None) => 200 Json("ChangeList"), [("after", "the cursor of the last change seen; the beginning when absent"), ("limit", "1 to 1000")] "Read all that happened, in order: nothing is left out and nothing comes twice.";
     Get "/v1/crossings" "operations" "list_crossings" Operator (None) => 200 Json("CrossingList"), [("after", "the place of the last crossing seen"), ("limit", "1 to 250")] "Read when watched balances crossed a threshold.";
     Post "/v1/reconciliations" "operations" "reconcile" Operator (None) => 200 Json("ReconciliationList"), [("account", "the account here; needed"), ("partner_account", "the account there, if the file has several"), ("from", "the first day of a CSV file"), ("to", "its last day"), ("window_days", "0 to 31; 2 when absent"), ("zone", "where the partner's day begins, such as +08:00; UTC when absent"), ("sides", "`same` or `mirrored`; by the account's kind when absent"), ("show", "`open` (default) or `all`")] "Set a partner's statement, camt.053 or CSV, against the ledger. It changes nothing.";
-    Get "/v1/holds" "operations" "list_holds" Operator (None) => 200 Json("PaymentList"), [] "List payments that wait.";
-    Get "/v1/rail" "operations" "list_rail" Operator (None) => 200 Json("RailList"), [] "List open instructions to clearing partners.";
+    Get "/v1/holds" "operations" "list_holds" Operator (None) => 200 Json("PaymentList"), [("after", "the last payment seen"), ("limit", "1 to 250")] "List payments that wait.";
+    Get "/v1/rail" "operations" "list_rail" Operator (None) => 200 Json("RailList"), [("after", "the payment of the last instruction seen"), ("limit", "1 to 250")] "List open instructions to clearing partners.";
     Get "/v1/alarms" "operations" "list_alarms" Operator (None) => 200 Json("AlarmList"), [("after", "the number of the last alarm seen"), ("limit", "1 to 250")] "List alarms.";
     Get "/v1/checkpoint" "evidence" "read_checkpoint" Anyone (None) => 200 Json("Checkpoint"), [] "Read the newest checkpoint of the log.";
     Get "/v1/trust" "evidence" "read_trust" Anyone (None) => 200 AnyJson, [] "Read the trust file of this operator.";

@@ -4,10 +4,10 @@ use super::directory::AccountView;
 use super::{Engine, EngineError, PayError};
 use crate::books::{BooksReader, StoreError};
 use tpw_core::{AccountId, AccountSetId, Amount, Instant, PersonId};
-use tpw_flow::{AccountSet, Answer, Command, EventRow, Guards, Look};
+use tpw_flow::{Answer, Command, EventRow, Guards, Look};
 use tpw_ledger::{
-    Account, AssetTotal, Balance, Counters, Crossing, HistoryError, TransferRow, balance_at,
-    value_balance_at,
+    Account, AssetTotal, Balance, Counters, Crossing, HistoryError, Member, SetBalance,
+    TransferRow, balance_at, value_balance_at,
 };
 
 /// A place in the sequence of all that happens.
@@ -225,11 +225,24 @@ impl Engine {
         }
     }
 
+    /// A set's own members above `after`, at most `most`: accounts, then sets, each in the order of their ids.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] when the books cannot be read.
+    pub fn members(
+        &self,
+        set: AccountSetId,
+        after: Option<Member>,
+        most: usize,
+    ) -> Result<Vec<Member>, EngineError> {
+        Ok(self.readers.with(|reader| reader.members(set, after, most))?)
+    }
+
     /// A set of accounts with its sums.
     ///
     /// # Errors
     /// [`PayError`] when the writer cannot answer.
-    pub async fn account_set(&self, id: AccountSetId) -> Result<Option<AccountSet>, PayError> {
+    pub async fn account_set(&self, id: AccountSetId) -> Result<Option<SetBalance>, PayError> {
         match self.command(Command::Look(Look::Set(id))).await? {
             Answer::Set(set) => Ok(set),
             _ => Err(no_answer()),

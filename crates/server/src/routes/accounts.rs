@@ -1,7 +1,7 @@
 //! Accounts, their balances, statements and signature chains.
 
 use super::payments::IDEMPOTENCY_KEY;
-use super::{guards, json, no_such_action, off_thread, people};
+use super::{Reply, guards, json, no_such_action, off_thread, people};
 use crate::app::App;
 use crate::body::{self, Query};
 use crate::fault::{QueryFault, ValueFault};
@@ -11,7 +11,7 @@ use crate::view;
 use crate::wire::{AccountList, ChainHead, Fund, OpenAccount, Statement, Text};
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::sync::Arc;
@@ -23,8 +23,6 @@ use tpw_ledger::{AccountKind, Balance, FreezeReason, Side, StatementPoint, Trans
 
 /// The most transfers of one page of a statement.
 const PAGE_MAX: usize = 250;
-
-type Reply = Result<Response<Body>, Problem>;
 
 /// An account that the caller may know.
 pub(super) async fn known(

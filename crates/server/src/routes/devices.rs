@@ -1,6 +1,6 @@
 //! Devices and their tokens.
 
-use super::{json, off_thread, people};
+use super::{Reply, json, off_thread, people};
 use crate::app::{App, Peer};
 use crate::body;
 use crate::gate::{Caller, EnrolmentProof, KnownDevice};
@@ -10,7 +10,7 @@ use crate::view;
 use crate::wire::{Enrol, Enrolled, Text, Token};
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use std::net::IpAddr;
 use std::sync::Arc;
 use tpw_access::{Action, EnrolmentCode, Grant, Throttled, enrol as enrolment, token as tokens};
@@ -18,8 +18,6 @@ use tpw_core::{DeviceId, Hash32, TreeHead};
 use tpw_engines::entropy::OsEntropy;
 use tpw_flow::{Answer, Command, Device};
 use tpw_proof::tree::empty_root;
-
-type Reply = Result<Response<Body>, Problem>;
 
 /// `POST /v1/devices`: the proof in the header is made for the code in the body (`tpw_access::enrol`).
 pub(super) async fn enrol(

@@ -1,6 +1,6 @@
 //! What anyone may read: the log, the trust file, time-stamps, the description of this API.
 
-use super::{json, off_thread, typed};
+use super::{Reply, json, off_thread, typed};
 use crate::app::{App, Peer};
 use crate::body::{self, BodyLimit};
 use crate::problem::{Code, Problem};
@@ -11,8 +11,6 @@ use axum::extract::{Path, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use std::sync::Arc;
-
-type Reply = Result<Response<Body>, Problem>;
 
 /// `GET /v1/checkpoint`
 pub(super) async fn checkpoint(State(app): State<Arc<App>>) -> Reply {

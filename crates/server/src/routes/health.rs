@@ -1,6 +1,6 @@
 //! What those who operate the server read.
 
-use super::{json, typed};
+use super::{Reply, json, typed};
 use crate::app::App;
 use crate::body::Query;
 use crate::problem::{Code, Problem};
@@ -14,8 +14,6 @@ use std::sync::Arc;
 use tpw_engines::Part;
 
 const PLAIN: &str = "text/plain; charset=utf-8";
-
-type Reply = Result<Response<Body>, Problem>;
 
 /// `GET /livez`: the process answers.
 pub(super) async fn live() -> Response<Body> {

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use tpw_engines::Engine;
 
 /// Every path of the router, as it is written there: for counting, and for the check of the OpenAPI document.
-pub(crate) const PATHS: [&str; 38] = [
+pub(crate) const PATHS: [&str; 39] = [
     "/v1/people",
     "/v1/people:batch",
     "/v1/people/{id}",
@@ -39,6 +39,7 @@ pub(crate) const PATHS: [&str; 38] = [
     "/v1/accounts/{id}/statement",
     "/v1/accounts/{id}/chain",
     "/v1/account_sets/{id}",
+    "/v1/account_sets/{id}/members",
     "/v1/account_sets/{id}/members/{member}",
     "/v1/accounts/{id}/balance",
     "/v1/accounts/{id}/guards",
@@ -87,6 +88,7 @@ pub(crate) fn all() -> Router<Arc<App>> {
         .route("/v1/accounts/{id}/velocities", put(guards::velocities))
         .route("/v1/accounts/{id}/watch", put(guards::watch).delete(guards::unwatch))
         .route("/v1/account_sets/{id}", get(guards::read_set).put(guards::open_set))
+        .route("/v1/account_sets/{id}/members", get(guards::members))
         .route("/v1/account_sets/{id}/members/{member}", put(guards::join).delete(guards::leave))
         .route("/v1/payments:batch", post(orders::payments))
         .route("/v1/transfers:batch", post(orders::transfers))
@@ -111,6 +113,9 @@ pub(crate) fn all() -> Router<Arc<App>> {
         .fallback(async || Problem::new(Code::NotFound))
         .method_not_allowed_fallback(async || Problem::new(Code::MethodNotAllowed))
 }
+
+/// What a handler answers.
+type Reply = Result<Response<Body>, Problem>;
 
 impl App {
     pub(crate) const fn small_body(&self) -> BodyLimit {

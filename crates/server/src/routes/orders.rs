@@ -1,6 +1,6 @@
 //! Batches: orders of the operator, and payments that an integrator collected.
 
-use super::{json, off_thread};
+use super::{Reply, json, off_thread};
 use crate::app::{App, Peer, RequestId, language_of};
 use crate::body::{self, BodyLimit};
 use crate::fault::ValueFault;
@@ -14,7 +14,7 @@ use crate::wire::{
 use axum::body::Body;
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use core::num::NonZeroUsize;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,8 +27,6 @@ use tpw_proof::Verified;
 
 /// The most orders or payments of one request.
 const BATCH_MAX: usize = 8_190;
-
-type Reply = Result<Response<Body>, Problem>;
 
 fn counted(count: usize, field: &str) -> Result<(), Problem> {
     if (1..=BATCH_MAX).contains(&count) {

@@ -1,6 +1,6 @@
 //! Payments and their receipts.
 
-use super::{json, no_such_action, off_thread, typed};
+use super::{Reply, json, no_such_action, off_thread, typed};
 use crate::app::App;
 use crate::body::{self, Query};
 use crate::fault::QueryFault;
@@ -27,8 +27,6 @@ static SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// The media type of a signed statement as it is (RFC 9052 §9).
 const COSE: &str = "application/cose";
-
-type Reply = Result<Response<Body>, Problem>;
 
 /// `POST /v1/payments`: the signed intent itself proves who sends it (RFC 9449 is not needed here).
 pub(super) async fn pay(

@@ -1,6 +1,6 @@
 //! People and their enrolment codes.
 
-use super::{json, off_thread};
+use super::{Reply, json, off_thread};
 use crate::app::App;
 use crate::body::{self, BodyLimit};
 use crate::fault::ValueFault;
@@ -13,7 +13,7 @@ use crate::wire::{
 };
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use std::sync::Arc;
 use tpw_access::{Action, CodeGrant, EnrolmentCode};
 use tpw_core::{AccountId, Amount, Instant, Name, PersonId, TransferId};
@@ -27,8 +27,6 @@ use tpw_ledger::{AccountKind, Limits};
 const ACCOUNTS_MAX: usize = 16;
 /// The most people of one batch.
 const BATCH_MAX: usize = 500;
-
-type Reply = Result<Response<Body>, Problem>;
 
 /// Ten random bytes for an id.
 pub(super) fn random() -> Result<[u8; 10], Problem> {

@@ -1,7 +1,7 @@
 //! A partner's statement set against the ledger.
 
 use super::accounts::known;
-use super::{json, off_thread};
+use super::{Reply, json, off_thread};
 use crate::app::{App, Peer};
 use crate::body::{self, BodyLimit, Query};
 use crate::fault::QueryFault;
@@ -10,7 +10,7 @@ use crate::problem::{Code, Problem};
 use crate::wire::{self, ReconciledLines, ReconciledTotal, ReconciliationList, Text};
 use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tpw_access::Action;
@@ -27,8 +27,6 @@ use tpw_ledger::{Account, Balance, Side, TransferRow};
 const PAGE_LEN: usize = 4_096;
 /// How many days may lie between the two sides if nobody says otherwise.
 const WINDOW_DAYS: u32 = 2;
-
-type Reply = Result<Response<Body>, Problem>;
 
 /// What the query asks for.
 struct Wanted {

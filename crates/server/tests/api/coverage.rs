@@ -29,6 +29,7 @@ const SNAPSHOTS: &[(&str, &str)] = &[
     ("unwatch_account", "watch_lifted"),
     ("read_account_set", "account_set"),
     ("make_account_set", "account_set_made"),
+    ("list_account_set_members", "members"),
     ("join_account_set", "account_set_joined"),
     ("leave_account_set", "account_set_left"),
     ("pay_batch", "payments_batch"),

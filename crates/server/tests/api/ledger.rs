@@ -354,6 +354,8 @@ async fn limits_velocities_watches_and_balances_of_the_past() {
     assert_json_snapshot!("crossings", set.get("/v1/crossings").await.shown());
     let lifted = set.server.call(&set.operator, "DELETE", &format!("{path}/watch"), None).await;
     assert_json_snapshot!("watch_lifted", lifted.shown());
+    let again = set.server.call(&set.operator, "DELETE", &format!("{path}/watch"), None).await;
+    assert_eq!((again.status.as_u16(), again.json()), (200, lifted.json()), "nothing to do");
 
     let past = set.get(&format!("{path}/balance?at={before}")).await;
     assert_json_snapshot!("past_balance", past.shown());
@@ -444,12 +446,91 @@ async fn sets_of_accounts_add_up() {
     assert_eq!(set.get(&path(all)).await.json()["posted"], "300");
 
     assert_eq!(join(wallets, all.to_string()).await.json()["reason"], "set_cycle");
-    assert_eq!(join(wallets, hot.to_string()).await.json()["reason"], "already_member");
+    // Once more changes nothing, and is no mistake.
+    let again = join(wallets, hot.to_string()).await;
+    assert_eq!((again.status.as_u16(), &again.json()["accounts"]), (200, &json!(1)));
+    let again = set.server.call(&set.operator, "DELETE", &leave, None).await;
+    assert_eq!((again.status.as_u16(), again.json()), (200, left.json()));
+    let stranger = format!("{}/members/{}", path(wallets), AccountId::new(0, [9; 10]));
+    let absent = set.server.call(&set.operator, "DELETE", &stranger, None).await;
+    assert_eq!(absent.json()["reason"], "unknown_account");
     assert_eq!(join(id(), hot.to_string()).await.json()["reason"], "unknown_set");
     assert_eq!(join(wallets, "pay_1".to_owned()).await.problem(), "not_found");
     assert_eq!(set.get(&path(id())).await.problem(), "unknown_account_set");
     let holder = set.server.call(&set.ann, "GET", &path(all), None).await;
     assert_eq!(holder.problem(), "forbidden");
+}
+
+#[tokio::test]
+async fn members_of_a_set_come_page_by_page() {
+    let set = Set::new().await;
+    let id = || AccountSetId::new(set.server.clock.now().unix_ms(), random());
+    let (outer, inner) = (id(), id());
+    let path = format!("/v1/account_sets/{outer}");
+    for one in [outer, inner] {
+        let path = format!("/v1/account_sets/{one}");
+        assert_eq!(set.call("PUT", &path, &json!({ "asset": "USD/2" })).await.status, 201);
+    }
+    let mut accounts = Vec::new();
+    for _ in 0..3 {
+        accounts.push(set.float("1").await.to_string());
+    }
+    accounts.sort();
+    let wanted: Vec<String> = accounts.into_iter().chain([inner.to_string()]).collect();
+    for member in &wanted {
+        let answer = set.call("PUT", &format!("{path}/members/{member}"), &json!({})).await;
+        assert_eq!(answer.json().get("members"), None, "a change answers with sums alone");
+    }
+    assert_json_snapshot!("members", set.get(&format!("{path}/members?limit=3")).await.shown());
+    let (mut all, mut next) = (Vec::new(), Some(String::new()));
+    while let Some(after) = next {
+        let page = set.get(&format!("{path}/members?limit=2{after}")).await.json();
+        let items = page["items"].as_array().unwrap();
+        assert!(items.len() <= 2);
+        all.extend(items.iter().map(|item| item.as_str().unwrap().to_owned()));
+        next = page["next_after"].as_str().map(|after| format!("&after={after}"));
+    }
+    assert_eq!(all, wanted);
+    for query in ["after=x", "limit=0", "limit=1001", "page=1"] {
+        let answer = set.get(&format!("{path}/members?{query}")).await;
+        assert_eq!(answer.problem(), "bad_query", "{query}");
+    }
+    let absent = set.get(&format!("/v1/account_sets/{}/members", id())).await;
+    assert_eq!(absent.problem(), "unknown_account_set");
+    let holder = set.server.call(&set.ann, "GET", &format!("{path}/members"), None).await;
+    assert_eq!(holder.problem(), "forbidden");
+}
+
+#[tokio::test]
+async fn what_waits_comes_page_by_page() {
+    let set = Set::new().await;
+    let (server, bob) = (&set.server, set.server.person(&set.operator, "Bob", "0").await);
+    set.server.fund(&set.operator, set.ann.account(), "9000000", set.transfer()).await;
+    let account = json!({ "account": { "asset": "USD/2", "kind": "external", "label": "bank" } });
+    let opened = set.call("POST", "/v1/accounts", &account).await.json();
+    let bank = opened["id"].as_str().unwrap().parse().unwrap();
+    let (mut held, mut open) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        open.push(server.pay(&set.ann, bank, 70).await.0.id.to_string());
+    }
+    for _ in 0..3 {
+        held.push(server.pay(&set.ann, bob.account(), 1_500_000).await.0.id.to_string());
+    }
+    for (path, member, wanted) in [("/v1/holds", "id", held), ("/v1/rail", "payment", open)] {
+        let (mut all, mut next) = (Vec::new(), Some(String::new()));
+        while let Some(after) = next {
+            let page = set.get(&format!("{path}?limit=2{after}")).await.json();
+            let items = page["items"].as_array().unwrap();
+            assert!(items.len() <= 2, "{path}");
+            all.extend(items.iter().map(|item| item[member].as_str().unwrap().to_owned()));
+            next = page["next_after"].as_str().map(|after| format!("&after={after}"));
+        }
+        assert_eq!(all, wanted, "{path}");
+        for query in ["after=x", "limit=0", "limit=251", "page=1"] {
+            let answer = set.get(&format!("{path}?{query}")).await;
+            assert_eq!(answer.problem(), "bad_query", "{path}?{query}");
+        }
+    }
 }
 
 /// A statement with these entries: amount, direction, reference.
