@@ -37,7 +37,7 @@ fn build(
     origins: Vec<HttpUrl>,
     limits: Limits,
 ) -> Result<Arc<app::App>, ServerError> {
-    let meter = telemetry::HttpMeter::new(routes::PATHS.into_iter());
+    let meter = telemetry::HttpMeter::new(routes::PATHS.iter().copied());
     Ok(Arc::new(app::App::new(engine, origins, limits, meter)?))
 }
 

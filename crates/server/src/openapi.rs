@@ -187,7 +187,7 @@ operations! {
     Post "/v1/transfers:batch" "operations" "order_transfers" Operator (Some("OrderBatch")) => 200 Json("OrderOutcomes"), [] "Carry out up to 8190 orders, each on its own. The same order under the same id again does nothing.";
     Get "/v1/changes" "operations" "list_changes" Operator (None) => 200 Json("ChangeList"), [("after", "the cursor of the last change seen; the beginning when absent"), ("limit", "1 to 1000")] "Read all that happened, in order: nothing is left out and nothing comes twice.";
     Get "/v1/crossings" "operations" "list_crossings" Operator (None) => 200 Json("CrossingList"), [("after", "the place of the last crossing seen"), ("limit", "1 to 250")] "Read when watched balances crossed a threshold.";
-    Post "/v1/reconciliations" "operations" "reconcile" Operator (None) => 200 Json("ReconciliationList"), [("account", "the account here; needed"), ("partner_account", "the account there, if the file has several"), ("from", "the first day of a CSV file"), ("to", "its last day"), ("window_days", "0 to 31; 2 when absent"), ("zone", "where the partner's day begins, such as +08:00; UTC when absent"), ("sides", "`same` or `mirrored`; by the account's kind when absent"), ("show", "`open` (default) or `all`")] "Set a partner's statement, camt.053 or CSV, against the ledger. It changes nothing.";
+    Post "/v1/reconciliations" "operations" "reconcile" Operator (None) => 200 Json("ReconciliationList"), [("account", "the account here"), ("partner_account", "the account there, if the file has several"), ("from", "the first day of a CSV file"), ("to", "its last day"), ("window_days", "0 to 31; 2 when absent"), ("zone", "where the partner's day begins, such as +08:00; UTC when absent"), ("sides", "`same` or `mirrored`; by the account's kind when absent"), ("show", "`open` (default) or `all`")] "Set a partner's statement, camt.053 or CSV, against the ledger. It changes nothing.";
     Get "/v1/holds" "operations" "list_holds" Operator (None) => 200 Json("PaymentList"), [("after", "the last payment seen"), ("limit", "1 to 250")] "List payments that wait.";
     Get "/v1/rail" "operations" "list_rail" Operator (None) => 200 Json("RailList"), [("after", "the payment of the last instruction seen"), ("limit", "1 to 250")] "List open instructions to clearing partners.";
     Get "/v1/alarms" "operations" "list_alarms" Operator (None) => 200 Json("AlarmList"), [("after", "the number of the last alarm seen"), ("limit", "1 to 250")] "List alarms.";
@@ -198,7 +198,7 @@ operations! {
     Post "/tsa" "evidence" "stamp" Anyone (None) => 200 File("application/timestamp-reply"), [] "Get a time-stamp (RFC 3161) for an `application/timestamp-query`.";
     Get "/problems/{code}" "health" "read_problem" Anyone (None) => 200 File("text/plain"), [] "Read what a problem's code means.";
     Get "/livez" "health" "live" Anyone (None) => 200 File("text/plain"), [] "Whether the process answers.";
-    Get "/readyz" "health" "ready" Anyone (None) => 200 Json("Health"), [("verbose", "answer in JSON also when ready")] "Whether payments can be taken and proved now.";
+    Get "/readyz" "health" "ready" Anyone (None) => 200 Json("Health"), [("verbose", "answer in JSON also when ready")] "Whether payments can be taken and proved now: 200 with the text `ok`, or with `verbose` JSON; 503 with JSON when not.";
     Get "/metrics" "health" "metrics" Anyone (None) => 200 File("text/plain"), [] "Counters in the Prometheus text form.";
 }
 
@@ -208,6 +208,16 @@ fn text_schema() -> RefOr<Schema> {
 
 fn schema_ref(name: &str) -> RefOr<Schema> {
     RefOr::Ref(Ref::from_schema_name(name))
+}
+
+/// Whether a request without this parameter is refused.
+fn is_needed(operation: &Operation, parameter: &str) -> bool {
+    (operation.id, parameter) == ("reconcile", "account")
+}
+
+/// Whether the same request once more answers 200 with what is there, having done nothing.
+fn answers_again(operation: &Operation) -> bool {
+    matches!(operation.id, "add_person" | "open_account" | "make_account_set" | "pay")
 }
 
 fn parameters(operation: &Operation) -> Vec<utoipa::openapi::path::Parameter> {
@@ -226,7 +236,7 @@ fn parameters(operation: &Operation) -> Vec<utoipa::openapi::path::Parameter> {
         ParameterBuilder::new()
             .name(*name)
             .parameter_in(ParameterIn::Query)
-            .required(Required::False)
+            .required(if is_needed(operation, name) { Required::True } else { Required::False })
             .description(Some(*about))
             .schema(Some(text_schema()))
             .build()
@@ -274,29 +284,42 @@ fn body_of(operation: &Operation) -> Option<utoipa::openapi::request_body::Reque
     Some(body.build())
 }
 
-fn built(operation: &Operation) -> utoipa::openapi::path::Operation {
+/// What an answer carries that is what was asked for.
+fn good(operation: &Operation, description: &str) -> ResponseBuilder {
     let content = |schema| ContentBuilder::new().schema(Some(schema)).build();
-    let good = ResponseBuilder::new().description("done");
+    let good = ResponseBuilder::new().description(description);
     let good = match operation.gives {
         Json(name) => good.content("application/json", content(schema_ref(name))),
         AnyJson => good.content("application/json", content(ObjectBuilder::new().into())),
         File(media_type) => good.content(media_type, content(text_schema())),
     };
-    // `Accept` chooses: the receipt alone, which holds all that the JSON says of a booked payment.
-    let good = match operation.id {
+    match operation.id {
+        // `Accept` chooses: the receipt alone, which holds all that the JSON says of a booked payment.
         "pay" => good.content(tpw_core::Receipt::MEDIA_TYPE, content(text_schema())),
+        "ready" => good.content("text/plain", content(text_schema())),
         _ => good,
-    };
+    }
+}
+
+fn built(operation: &Operation) -> utoipa::openapi::path::Operation {
+    let content = |name| ContentBuilder::new().schema(Some(schema_ref(name))).build();
     let problem = ResponseBuilder::new()
         .description("not done")
-        .content("application/problem+json", content(schema_ref("Problem")));
+        .content("application/problem+json", content("Problem"));
     let mut builder = OperationBuilder::new()
         .tag(operation.tag)
         .operation_id(Some(operation.id))
         .summary(Some(operation.summary))
         .request_body(body_of(operation))
-        .response(operation.good.to_string(), good)
+        .response(operation.good.to_string(), good(operation, "done"))
         .response("default", problem);
+    if answers_again(operation) {
+        builder = builder.response("200", good(operation, "done before"));
+    }
+    if operation.id == "ready" {
+        let not_ready = ResponseBuilder::new().description("not ready: what fails is named");
+        builder = builder.response("503", not_ready.content("application/json", content("Health")));
+    }
     for parameter in parameters(operation) {
         builder = builder.parameter(parameter);
     }
@@ -389,13 +412,14 @@ mod tests {
             .iter()
             .map(|operation| match operation.path.split_once("}:") {
                 Some((before, _verb)) => crate::routes::PATHS
-                    .into_iter()
+                    .iter()
+                    .copied()
                     .find(|path| path.strip_suffix('}') == Some(before))
                     .unwrap(),
                 None if operation.path == "/v1/log/{path}" => "/v1/log/{*path}",
                 None => operation.path,
             })
             .collect();
-        assert_eq!(described, crate::routes::PATHS.into_iter().collect());
+        assert_eq!(described, crate::routes::PATHS.iter().copied().collect());
     }
 }
