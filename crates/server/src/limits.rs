@@ -152,12 +152,13 @@ impl Limits {
     }
 }
 
-/// How many keys a limiter remembers before it turns new ones away.
-const KEYS_MAX: usize = 100_000;
+/// Fewer keys than these are not worth a sweep.
+const KEYS_FEW: usize = 50_000;
 /// A limiter forgets idle keys once in so many checks.
 const SWEEP_EVERY: u32 = 8_192;
 
-/// A rate limit per key.
+/// A rate limit per key. Its memory is bounded by what can be asked: after a sweep it knows the keys whose quota is not whole again,
+/// which are those of the last seconds, and until the next one each check adds at most one.
 struct Limiter<K: Hash + Eq + Clone> {
     keys: DefaultKeyedRateLimiter<K>,
     checks: AtomicU32,
@@ -169,13 +170,9 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
     }
 
     fn check(&self, key: &K) -> Result<(), Problem> {
-        // The memory is bounded: idle keys go now and then, and at once when there are too many.
         let sweep = self.checks.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY / 2;
-        if sweep && self.keys.len() > KEYS_MAX / 2 {
+        if sweep && self.keys.len() > KEYS_FEW {
             self.keys.retain_recent();
-            if self.keys.len() > KEYS_MAX {
-                return Err(Problem::new(Code::Busy));
-            }
         }
         self.keys.check_key(key).map_err(|until| {
             let wait = until.wait_time_from(DefaultClock::default().now());
@@ -244,6 +241,17 @@ mod tests {
         }
         assert_eq!(limiter.check(&1).unwrap_err().code(), Code::RateLimited);
         assert!(limiter.check(&2).is_ok(), "another key has its own quota");
+    }
+
+    #[test]
+    fn keys_that_ask_no_more_are_forgotten() {
+        // A quota that is whole again at once.
+        let limiter = Limiter::new(Rate::new(u32::MAX, 1));
+        for key in 0..200_000_u32 {
+            assert!(limiter.check(&key).is_ok());
+        }
+        let bound = KEYS_FEW + usize::try_from(SWEEP_EVERY).unwrap();
+        assert!(limiter.keys.len() <= bound, "{} keys", limiter.keys.len());
     }
 
     #[test]

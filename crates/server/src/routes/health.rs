@@ -57,7 +57,7 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response<Body> {
 
 /// The values that a text names differ from answer to answer: the page leaves them open.
 fn left_open() -> Vec<(&'static str, String)> {
-    let names = ["seconds", "most", "expected", "field", "reason", "asset"];
+    let names = ["seconds", "most", "expected", "field", "reason", "asset", "why"];
     names.map(|name| (name, "…".to_owned())).to_vec()
 }
 
@@ -69,4 +69,21 @@ pub(super) async fn problem(language: Language, Path(code): Path<String>) -> Rep
     let detail = text::say(language, &id, Some("detail"), &left_open()).unwrap_or_default();
     let status = known.status().as_u16();
     Ok(typed(StatusCode::OK, PLAIN, format!("{title}\n\n{detail}\n\n{code}, HTTP {status}\n")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_of_every_problem_is_whole() {
+        for language in Language::ALL {
+            for code in Code::ALL {
+                let id = format!("problem-{}", code.code());
+                let detail = text::say(language, &id, Some("detail"), &left_open()).unwrap();
+                let missing = detail.contains(['{', '$']);
+                assert!(!missing, "{id} in {}: {detail}", language.tag());
+            }
+        }
+    }
 }
