@@ -5,12 +5,14 @@
 
 use crate::log_store::{LeafSource, LogError};
 use std::sync::Arc;
-use tpw_core::{AccountId, DeviceId, Instant, Money, PaymentId, PersonId, TransferId};
+use tpw_core::{
+    AccountId, AccountSetId, DeviceId, Instant, Money, PaymentId, PersonId, TransferId,
+};
 use tpw_flow::{
     Alarm, Archive, ArchiveError, Burnt, Changes, EventRow, Funding, IdUse, Owner, Payment,
     RailInstruction, Registry,
 };
-use tpw_ledger::{Account, Crossing, Ledger, Mark, TransferRow};
+use tpw_ledger::{Account, Crossing, Ledger, Mark, Member, TransferRow};
 use tpw_proof::leaf::Leaf;
 
 /// Why the store did not do what it was asked.
@@ -235,11 +237,38 @@ pub trait BooksReader: Send {
     /// At most `most` leaves from `from` on, in order.
     fn leaves(&self, from: u64, most: usize) -> Result<Vec<Leaf>, StoreError>;
 
-    /// Instructions to the clearing partner that are neither confirmed nor returned.
-    fn rail_open(&self) -> Result<Vec<RailInstruction>, StoreError>;
+    /// Instructions to the clearing partner that are neither confirmed nor returned: at most `most` of payments with an id above
+    /// `after`, in the order of their ids, which begin with a time.
+    fn rail_open(
+        &self,
+        after: Option<PaymentId>,
+        most: usize,
+    ) -> Result<Vec<RailInstruction>, StoreError>;
+
+    /// A set's own members above `after`, at most `most`: accounts, then sets, each in the order of their ids.
+    fn members(
+        &self,
+        set: AccountSetId,
+        after: Option<Member>,
+        most: usize,
+    ) -> Result<Vec<Member>, StoreError>;
 
     /// Alarms with a number above `after`, oldest first.
     fn alarms(&self, after: u64, most: usize) -> Result<Vec<(u64, Alarm)>, StoreError>;
+}
+
+/// What the stores write for a member: its kind and its id. Nothing stands for what comes before all.
+pub(crate) fn member_key(member: Option<Member>) -> (i16, [u8; 16]) {
+    match member {
+        None => (0, [0; 16]),
+        Some(Member::Account(account)) => (1, *account.as_bytes()),
+        Some(Member::Set(set)) => (2, *set.as_bytes()),
+    }
+}
+
+/// An id that is not above any.
+pub(crate) fn id_key(id: Option<PaymentId>) -> [u8; 16] {
+    id.map_or([0; 16], |id| *id.as_bytes())
 }
 
 fn in_archive(error: StoreError) -> ArchiveError {

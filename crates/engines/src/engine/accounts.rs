@@ -3,11 +3,11 @@
 use super::directory::AccountView;
 use super::{Engine, EngineError, PayError};
 use crate::books::{BooksReader, StoreError};
-use tpw_core::{AccountId, AccountSetId, Instant, PersonId};
-use tpw_flow::{AccountSet, Answer, Command, EventRow, Guards, Look};
+use tpw_core::{AccountId, AccountSetId, Amount, Instant, PersonId};
+use tpw_flow::{Answer, Command, EventRow, Guards, Look};
 use tpw_ledger::{
-    Account, AssetTotal, Balance, Counters, Crossing, HistoryError, TransferRow, balance_at,
-    value_balance_at,
+    Account, AssetTotal, Balance, Counters, Crossing, HistoryError, Member, SetBalance,
+    TransferRow, balance_at, value_balance_at,
 };
 
 /// A place in the sequence of all that happens.
@@ -112,6 +112,43 @@ impl Engine {
         })?)
     }
 
+    /// The number of one of an account's transfers that all transfers booked by `at` lead up to, and few others: where reading the
+    /// past begins, however long ago it is. 0 for none.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] when the books cannot be read.
+    pub fn newest_by(&self, account: AccountId, at: Instant) -> Result<u64, EngineError> {
+        Ok(self.readers.with(|reader| {
+            let newest = || self.present(reader, account);
+            match reader.mark_after(account, at)? {
+                Some(mark) => Ok(mark.number),
+                None => Ok(newest()?.map_or(0, |account| account.last)),
+            }
+        })?)
+    }
+
+    /// An account's transfers after number `after` that count from `effective` or before although they were booked later,
+    /// oldest first; at most `most`, and one more tells that there are more.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] when the books cannot be read.
+    pub fn backdated(
+        &self,
+        account: AccountId,
+        after: u64,
+        effective: Instant,
+        most: usize,
+    ) -> Result<Vec<TransferRow>, EngineError> {
+        Ok(self.readers.with(|reader| {
+            let mut numbers = reader.backdated(account, effective)?;
+            numbers.retain(|number| *number > after);
+            numbers.sort_unstable();
+            let numbers = numbers.into_iter().take(most.saturating_add(1));
+            let rows = numbers.map(|number| reader.transfer(number));
+            rows.filter_map(Result::transpose).collect()
+        })?)
+    }
+
     /// What an account had at a time of the past. Reads at most [`tpw_ledger::Mark::EVERY`] transfers, and
     /// those that were booked later for an earlier date.
     ///
@@ -136,6 +173,23 @@ impl Engine {
             Ok(Some(Past { booked, by_value }))
         });
         Ok(found?)
+    }
+
+    /// With how much money an account was opened: the amount of its first transfer, if that brought money in at the very instant of
+    /// the opening.
+    ///
+    /// # Errors
+    /// [`EngineError`] when the books cannot be read or contradict themselves.
+    pub fn opening(&self, account: &Account) -> Result<Amount, EngineError> {
+        let (id, opened) = (account.id, account.opened);
+        let Some(Past { booked, .. }) = self.past(id, opened)? else { return Ok(Amount::ZERO) };
+        let links = usize::try_from(booked.transfers).unwrap_or(usize::MAX);
+        let rows = self.statement(id, Some(booked.number), links)?;
+        let Some(first) = rows.last().filter(|row| row.credit == id) else {
+            return Ok(Amount::ZERO);
+        };
+        let funding = self.readers.with(|reader| reader.funding(first.id))?;
+        Ok(funding.map_or(Amount::ZERO, |funding| funding.amount))
     }
 
     /// What happened after a place, in order, at most `most`, each with the place after it. Nothing is left out and nothing
@@ -171,11 +225,24 @@ impl Engine {
         }
     }
 
+    /// A set's own members above `after`, at most `most`: accounts, then sets, each in the order of their ids.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] when the books cannot be read.
+    pub fn members(
+        &self,
+        set: AccountSetId,
+        after: Option<Member>,
+        most: usize,
+    ) -> Result<Vec<Member>, EngineError> {
+        Ok(self.readers.with(|reader| reader.members(set, after, most))?)
+    }
+
     /// A set of accounts with its sums.
     ///
     /// # Errors
     /// [`PayError`] when the writer cannot answer.
-    pub async fn account_set(&self, id: AccountSetId) -> Result<Option<AccountSet>, PayError> {
+    pub async fn account_set(&self, id: AccountSetId) -> Result<Option<SetBalance>, PayError> {
         match self.command(Command::Look(Look::Set(id))).await? {
             Answer::Set(set) => Ok(set),
             _ => Err(no_answer()),

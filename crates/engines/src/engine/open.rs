@@ -78,7 +78,10 @@ impl Engine {
         let meter = Arc::new(Meter::default());
         let rail_dir = dir.join("rail");
         files::create_private_folder(&rail_dir)?;
-        source.rail_open()?.iter().try_for_each(|open| rail::write(&rail_dir, open))?;
+        source
+            .rail_open(None, usize::MAX)?
+            .iter()
+            .try_for_each(|open| rail::write(&rail_dir, open))?;
         let readers = Readers { idle: Mutex::default(), open: books.opener() };
         let rest_of_check = books.rest_of_check();
         let leaves = sequencer.sender();

@@ -5,6 +5,7 @@ use super::writer::{Done, Message, When, Work};
 use super::{Engine, EngineError, PayError};
 use crate::entropy::OsEntropy;
 use crate::log_store::SignedHead;
+use core::num::NonZeroUsize;
 use crossbeam_channel::TrySendError;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,6 +44,14 @@ pub enum Repeated {
     No,
 }
 
+/// A thread is worth its start from so many signatures on.
+const SHARE_MIN: usize = 16;
+
+/// Of a thread that ended early: nothing of its share was checked.
+fn unchecked() -> PayError {
+    PayError::Stopped("a thread that checks signatures has ended; send it again".to_owned())
+}
+
 impl Engine {
     /// Takes a payment: checks the statement, decides, settles, books, and proves it.
     ///
@@ -63,6 +72,31 @@ impl Engine {
     /// [`PayError::BadStatement`], or [`PayError::Rejected`] for a device that is not enrolled.
     pub fn check_intent(&self, statement: &[u8]) -> Result<Verified<Intent>, PayError> {
         self.verified(statement)
+    }
+
+    /// Checks the signatures of many payments' statements, each alone, on at most so many threads. The answers are those of
+    /// [`Engine::check_intent`], in the same order.
+    pub fn check_intents(
+        &self,
+        statements: &[Vec<u8>],
+        threads: NonZeroUsize,
+    ) -> Vec<Result<Verified<Intent>, PayError>> {
+        let one_by_one = |share: &[Vec<u8>]| -> Vec<_> {
+            share.iter().map(|statement| self.check_intent(statement)).collect()
+        };
+        let share = statements.len().div_ceil(threads.get()).max(SHARE_MIN);
+        let mut shares = statements.chunks(share);
+        let Some(first) = shares.next() else { return Vec::new() };
+        std::thread::scope(|scope| {
+            let others: Vec<_> =
+                shares.map(|share| (share, scope.spawn(|| one_by_one(share)))).collect();
+            let mut answers = one_by_one(first);
+            for (share, other) in others {
+                let none = |_panic| share.iter().map(|_| Err(unchecked())).collect();
+                answers.extend(other.join().unwrap_or_else(none));
+            }
+            answers
+        })
     }
 
     /// Takes a payment whose signature was checked.

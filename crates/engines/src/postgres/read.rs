@@ -6,18 +6,18 @@ use super::fence;
 use super::link::{Link, Parameter};
 use super::row::{Columns, Id, Time};
 use super::session;
-use crate::books::{BooksReader, Past, Restored, StoreError};
+use crate::books::{BooksReader, Past, Restored, StoreError, id_key, member_key};
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tokio_postgres::Row;
-use tpw_core::{AccountId, Instant, PaymentId, PersonId, TransferId};
+use tpw_core::{AccountId, AccountSetId, Instant, PaymentId, PersonId, TransferId};
 use tpw_flow::{
     Alarm, Burnt, ChainHead, EventRow, Funding, IdUse, Owner, Payment, RailInstruction, Registry,
     stored,
 };
-use tpw_ledger::{Account, Crossing, Ledger, Mark, TransferRow};
+use tpw_ledger::{Account, Crossing, Ledger, Mark, Member, TransferRow};
 use tpw_proof::leaf::Leaf;
 
 /// A little more than the server's own limit for a reader's statement.
@@ -428,9 +428,27 @@ impl BooksReader for Reader {
         })
     }
 
-    fn rail_open(&self) -> Result<Vec<RailInstruction>, StoreError> {
-        let sql = "SELECT payment, account, asset, amount, purpose, at FROM rail ORDER BY at";
-        self.all(sql, &[], "rail instruction", |c| c.rail())
+    fn rail_open(
+        &self,
+        after: Option<PaymentId>,
+        most: usize,
+    ) -> Result<Vec<RailInstruction>, StoreError> {
+        let sql = "SELECT payment, account, asset, amount, purpose, at FROM rail
+                   WHERE payment > $1 ORDER BY payment LIMIT $2";
+        self.all(sql, &[&Id(id_key(after)), &limit(most)], "rail instruction", |c| c.rail())
+    }
+
+    fn members(
+        &self,
+        set: AccountSetId,
+        after: Option<Member>,
+        most: usize,
+    ) -> Result<Vec<Member>, StoreError> {
+        let (kind, member) = member_key(after);
+        let sql = "SELECT parent, kind, member FROM membership
+                   WHERE parent = $1 AND (kind, member) > ($2, $3) ORDER BY kind, member LIMIT $4";
+        let key: [Parameter<'_>; 4] = [&Id(*set.as_bytes()), &kind, &Id(member), &limit(most)];
+        self.all(sql, &key, "membership", |c| Ok(c.membership()?.member))
     }
 
     fn alarms(&self, after: u64, most: usize) -> Result<Vec<(u64, Alarm)>, StoreError> {

@@ -2,15 +2,15 @@
 
 use super::row::{self, Columns, int, time};
 use super::{COUNTS, Place, error, open_for_reading};
-use crate::books::{BooksReader, Past, Restored, StoreError};
+use crate::books::{BooksReader, Past, Restored, StoreError, id_key, member_key};
 use rusqlite::{Connection, OptionalExtension, Params, params};
 use std::path::PathBuf;
-use tpw_core::{AccountId, Instant, PaymentId, PersonId, TransferId};
+use tpw_core::{AccountId, AccountSetId, Instant, PaymentId, PersonId, TransferId};
 use tpw_flow::{
     Alarm, Burnt, ChainHead, EventRow, Funding, IdUse, Owner, Payment, RailInstruction, Registry,
     stored,
 };
-use tpw_ledger::{Account, Crossing, Ledger, Mark, TransferRow};
+use tpw_ledger::{Account, Crossing, Ledger, Mark, Member, TransferRow};
 use tpw_proof::leaf::Leaf;
 
 const ACCOUNT: &str =
@@ -236,9 +236,29 @@ impl BooksReader for Reader {
         })
     }
 
-    fn rail_open(&self) -> Result<Vec<RailInstruction>, StoreError> {
-        let sql = "SELECT payment, account, asset, amount, purpose, at FROM rail ORDER BY at";
-        self.all(sql, [], "rail instruction", |c| c.rail())
+    fn rail_open(
+        &self,
+        after: Option<PaymentId>,
+        most: usize,
+    ) -> Result<Vec<RailInstruction>, StoreError> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let sql = "SELECT payment, account, asset, amount, purpose, at FROM rail
+                   WHERE payment > ?1 ORDER BY payment LIMIT ?2";
+        self.all(sql, params![id_key(after), most], "rail instruction", |c| c.rail())
+    }
+
+    fn members(
+        &self,
+        set: AccountSetId,
+        after: Option<Member>,
+        most: usize,
+    ) -> Result<Vec<Member>, StoreError> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let (kind, member) = member_key(after);
+        let sql = "SELECT parent, kind, member FROM membership
+                   WHERE parent = ?1 AND (kind, member) > (?2, ?3) ORDER BY kind, member LIMIT ?4";
+        let key = params![set.as_bytes(), kind, member, most];
+        self.all(sql, key, "membership", |c| Ok(c.membership()?.member))
     }
 
     fn alarms(&self, after: u64, most: usize) -> Result<Vec<(u64, Alarm)>, StoreError> {

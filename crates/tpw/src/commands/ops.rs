@@ -336,13 +336,18 @@ impl Counter<'_> {
     }
 
     async fn holds(&self) -> Outcome {
-        let list: PaymentList = self.get("/v1/holds").await?;
+        let mut items = Vec::new();
+        let mut path = Some("/v1/holds".to_owned());
+        while let Some(page) = path {
+            let page: PaymentList = self.get(&page).await?;
+            path = page.next_after.map(|after| format!("/v1/holds?after={}", after.0));
+            items.extend(page.items);
+        }
         if self.say.is_json() {
-            self.say.json(&body(&list)?);
+            self.say.json(&json!({ "items": body(&items)? }));
             return Ok(Exit::Done);
         }
-        let rows: Vec<Vec<String>> = list
-            .items
+        let rows: Vec<Vec<String>> = items
             .iter()
             .map(|payment| {
                 vec![
@@ -368,13 +373,18 @@ impl Counter<'_> {
     }
 
     async fn rail(&self) -> Outcome {
-        let list: RailList = self.get("/v1/rail").await?;
+        let mut items = Vec::new();
+        let mut path = Some("/v1/rail".to_owned());
+        while let Some(page) = path {
+            let page: RailList = self.get(&page).await?;
+            path = page.next_after.map(|after| format!("/v1/rail?after={}", after.0));
+            items.extend(page.items);
+        }
         if self.say.is_json() {
-            self.say.json(&body(&list)?);
+            self.say.json(&json!({ "items": body(&items)? }));
             return Ok(Exit::Done);
         }
-        let rows: Vec<Vec<String>> = list
-            .items
+        let rows: Vec<Vec<String>> = items
             .iter()
             .map(|open| {
                 vec![

@@ -424,8 +424,16 @@ impl Counter<'_> {
                 self.client.delete(&self.keys, &path).await?.json()?
             }
         };
+        let members = match command {
+            AccountSets::Show { .. } => Some(self.members(set.id.0).await?),
+            _ => None,
+        };
         if self.say.is_json() {
-            self.say.json(&body(&set)?);
+            let mut shown = body(&set)?;
+            if let (Some(shown), Some(members)) = (shown.as_object_mut(), members) {
+                shown.insert("members".to_owned(), json!(members));
+            }
+            self.say.json(&shown);
             return Ok(Exit::Done);
         }
         let asset = set.asset.0;
@@ -437,10 +445,21 @@ impl Counter<'_> {
             asset.to_string(),
         ];
         self.say.data(&row.join("\t"));
-        for member in &set.members {
+        for member in members.unwrap_or_default() {
             self.say.data(&format!("  {member}"));
         }
         Ok(Exit::Done)
+    }
+
+    async fn members(&self, set: AccountSetId) -> Result<Vec<String>, Failure> {
+        let path = format!("/v1/account_sets/{set}/members");
+        let (mut members, mut next) = (Vec::new(), Some(path.clone()));
+        while let Some(page) = next {
+            let page: wire::MemberList = self.get(&page).await?;
+            next = page.next_after.map(|after| format!("{path}?after={after}"));
+            members.extend(page.items);
+        }
+        Ok(members)
     }
 
     fn new_set(&self) -> Result<AccountSetId, Failure> {
