@@ -388,6 +388,8 @@ pub(crate) enum Person {
         accounts: Vec<String>,
         #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "accounts"])]
         batch: Option<PathBuf>,
+        #[arg(long = "person", value_name = "PERSON")]
+        seed: Option<String>,
     },
     Code {
         #[arg(value_name = "PERSON")]
@@ -426,6 +428,8 @@ pub(crate) enum Account {
         asset: String,
         #[arg(value_name = "LABEL")]
         label: String,
+        #[arg(long = "account", value_name = "ACCOUNT")]
+        opened: Option<String>,
     },
 }
 

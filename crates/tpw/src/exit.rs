@@ -146,10 +146,12 @@ impl From<ClientError> for Failure {
             ClientError::Address(_) | ClientError::Authority(_) => {
                 Self::usage("server-address").because(error)
             }
-            ClientError::Connect(_) | ClientError::Timeout => {
-                Self::new(Exit::Later, "server-away").because(error)
+            ClientError::Connect(_) => Self::new(Exit::Later, "server-away").because(error),
+            ClientError::Lost(_) | ClientError::Timeout => {
+                Self::new(Exit::Later, "server-silent").because(error)
             }
             ClientError::Tls(_) => Self::failed("server-tls").because(error),
+            ClientError::AnswerTooLong => Self::failed("server-answer-long").because(error),
             ClientError::Answer(_) => Self::failed("server-answer").because(error),
             ClientError::Prove(cause) => cause,
         }

@@ -8,8 +8,6 @@ use crate::exit::{Exit, Failure};
 use serde_json::{Value, json};
 use std::path::Path;
 use tpw_core::{AccountId, AccountSetId, Amount, Asset};
-use tpw_crypto::Entropy as _;
-use tpw_engines::entropy::OsEntropy;
 use tpw_ledger::Balance;
 use tpw_server::wire::{
     self, AccountGuards, AccountSet, ChangeList, CrossingList, OrderOutcome, OrderOutcomes,
@@ -176,8 +174,7 @@ impl Counter<'_> {
             // Ids in the orders make it safe to send them again.
             let sent = json!({ "orders": chunk });
             let path = "/v1/transfers:batch";
-            let answer = self.client.post_once(&self.keys, path, &sent, "orders").await?;
-            let done: OrderOutcomes = answer.json()?;
+            let done: OrderOutcomes = self.post_once(path, &sent, "orders").await?;
             for outcome in &done.items {
                 place = place.saturating_add(1);
                 if matches!(outcome, OrderOutcome::Refused { .. } | OrderOutcome::Rejected { .. }) {
@@ -406,7 +403,7 @@ impl Counter<'_> {
                 let asset: Asset = id(asset)?;
                 let set: AccountSetId = match set {
                     Some(text) => id(text)?,
-                    None => self.new_set()?,
+                    None => self.new_id(AccountSetId::new)?,
                 };
                 let new = wire::NewAccountSet { asset: Text(asset) };
                 self.put(&format!("/v1/account_sets/{set}"), &body(&new)?).await?
@@ -441,12 +438,6 @@ impl Counter<'_> {
             self.say.data(&format!("  {member}"));
         }
         Ok(Exit::Done)
-    }
-
-    fn new_set(&self) -> Result<AccountSetId, Failure> {
-        let mut random = [0; 10];
-        OsEntropy.fill(&mut random).map_err(|error| Failure::failed("signing").because(error))?;
-        Ok(AccountSetId::new(self.clock.now().unix_ms(), random))
     }
 }
 
