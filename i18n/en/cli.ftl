@@ -431,6 +431,7 @@ error-code = this is no enrolment code
 error-time = `{ $text }` is no length of time
 error-time-help = write 90s, 15m or 8h, at most a day
 error-not-confirmed = not confirmed; nothing was signed
+error-not-confirmed-help = --yes signs and sends without a question
 error-payee = `{ $text }` is nobody to pay
 error-payee-help = give an account id, acc_…
 error-amount = `{ $text }` is no amount
@@ -495,6 +496,7 @@ wallet-error-log_forked = { $detail }
 wallet-error-not_waiting = { $detail }
 wallet-error-receipt_of_another = { $detail }
 wallet-error-batch = { $detail }
+cause-nobody-to-ask = nobody can be asked here, and --yes was not given
 
 verdict-clear = clear
 verdict-step_up = step-up asked for

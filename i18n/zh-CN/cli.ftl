@@ -431,6 +431,7 @@ error-code = 这不是登记码
 error-time = `{ $text }` 不是时长
 error-time-help = 写 90s、15m 或 8h，最长一天
 error-not-confirmed = 未确认；没有签名
+error-not-confirmed-help = 加上 --yes 即不再提问，直接签名并发送
 error-payee = `{ $text }` 不是收款方
 error-payee-help = 请给出账户编号 acc_…
 error-amount = `{ $text }` 不是金额
@@ -495,6 +496,7 @@ wallet-error-log_forked = 运营方的日志已分叉：请保留文件并报告
 wallet-error-not_waiting = 这笔付款没有在等待升级认证（{ $detail }）
 wallet-error-receipt_of_another = 凭证所述不是本设备签名的付款
 wallet-error-batch = 批量文件无法读取（{ $detail }）
+cause-nobody-to-ask = 此处无人可问，也没有给出 --yes
 
 verdict-clear = 放行
 verdict-step_up = 需升级认证

@@ -357,8 +357,8 @@ async fn pay_one(context: &Context, device: &Device, args: &PayOrder) -> Outcome
         say.data(&hex);
         return Ok(Exit::Done);
     }
-    if !args.yes && !input::confirmed(context, "ask-confirm")? {
-        return Err(Failure::failed("not-confirmed"));
+    if !args.yes {
+        input::confirm(context, "ask-confirm")?;
     }
     let mut teller = desk.teller(context, &client, journal);
     let started = teller.begin(&order)?;

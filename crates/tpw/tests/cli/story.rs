@@ -180,6 +180,7 @@ fn an_unlocked_wallet_pays_without_passphrase_but_never_steps_up() {
             "USD/2",
             "--wallet",
             folder,
+            "--yes",
             "--json",
         ])
     };
