@@ -228,7 +228,7 @@ paid-step-up = { $id } waits for your passphrase: give the command again
 paid-held = { $id } waits for an operator; the same command later tells what became of it
 paid-rejected = { $id } was not taken: { $text } ({ $code })
 batch-paying = paying
-batch-done = booked { $booked }, refused { $refused }, waiting { $waiting }, wrong lines { $wrong }
+batch-done = booked { $booked }, refused { $refused }, waiting { $waiting }, not taken yet { $later }, wrong lines { $wrong }
 
 ## The wallet
 

@@ -228,7 +228,7 @@ paid-step-up = { $id } 等待您的口令：请再次输入该命令
 paid-held = { $id } 等待操作员；稍后输入同一命令可知结果
 paid-rejected = { $id } 未被受理：{ $text }（{ $code }）
 batch-paying = 正在付款
-batch-done = 已记账 { $booked }，被拒绝 { $refused }，等待中 { $waiting }，错误行 { $wrong }
+batch-done = 已记账 { $booked }，被拒绝 { $refused }，等待中 { $waiting }，尚未受理 { $later }，错误行 { $wrong }
 
 ## 钱包
 
