@@ -1,9 +1,11 @@
 //! The command line. Its help is in `i18n/`: `help-<command>` for commands, `arg-<name>` for arguments.
 
 use crate::say::Say;
-use clap::{Args, Parser, Subcommand};
+use clap::builder::PossibleValuesParser;
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use tpw_ledger::FreezeReason;
 
 #[derive(Parser)]
 #[command(name = "tpw", version, disable_help_subcommand = true)]
@@ -329,20 +331,21 @@ pub(crate) struct LimitArgs {
     pub(crate) lift: bool,
 }
 
-/// A watch of an account; without one, it is shown.
+/// A watch of an account; without one, it is shown. What only says how to watch needs a threshold.
 #[derive(Args)]
+#[command(group(ArgGroup::new("threshold").args(["below", "above"]).multiple(true)))]
 pub(crate) struct WatchArgs {
     #[arg(value_name = "ACCOUNT")]
     pub(crate) account: String,
-    #[arg(long, value_enum, default_value = "hot")]
+    #[arg(long, value_enum, default_value = "hot", requires = "threshold")]
     pub(crate) tier: WatchTier,
     #[arg(long, value_name = "AMOUNT")]
     pub(crate) below: Option<String>,
     #[arg(long, value_name = "AMOUNT")]
     pub(crate) above: Option<String>,
-    #[arg(long)]
+    #[arg(long, requires = "threshold")]
     pub(crate) freeze: bool,
-    #[arg(long, conflicts_with_all = ["below", "above", "freeze"])]
+    #[arg(long, conflicts_with_all = ["below", "above", "freeze", "tier"])]
     pub(crate) stop: bool,
 }
 
@@ -401,6 +404,10 @@ pub(crate) enum Person {
     },
 }
 
+fn freeze_reasons() -> PossibleValuesParser {
+    PossibleValuesParser::new(FreezeReason::ALL.iter().map(|reason| reason.code()))
+}
+
 #[derive(Subcommand)]
 pub(crate) enum Account {
     Show {
@@ -418,10 +425,14 @@ pub(crate) enum Account {
     Freeze {
         #[arg(value_name = "ACCOUNT")]
         account: String,
+        #[arg(long, default_value = FreezeReason::Operator.code(), value_parser = freeze_reasons())]
+        reason: String,
     },
     Unfreeze {
         #[arg(value_name = "ACCOUNT")]
         account: String,
+        #[arg(long, default_value = FreezeReason::Operator.code(), value_parser = freeze_reasons())]
+        reason: String,
     },
     OpenExternal {
         #[arg(value_name = "ASSET")]

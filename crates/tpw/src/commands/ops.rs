@@ -63,7 +63,7 @@ pub(super) async fn run(context: &Context, args: &Ops) -> Outcome {
         OpsCommand::Crossings { crossing } => counter.crossings(*crossing).await,
         OpsCommand::Balance { account, at } => counter.balance(account, at.as_deref()).await,
         OpsCommand::Close { account } => {
-            let closed = counter.act(account, "close").await?;
+            let closed = counter.act(account, "close", &json!({})).await?;
             counter.tell_account(&closed)
         }
         OpsCommand::Limits(args) => counter.limits(args).await,
@@ -113,6 +113,10 @@ fn id<T: std::str::FromStr<Err: ToString>>(text: &str) -> Result<T, Failure> {
         .map_err(|error: T::Err| Failure::usage("id").arg("text", text).because(error.to_string()))
 }
 
+fn freeze(reason: &str) -> Result<Value, Failure> {
+    body(&wire::Freeze { reason: Some(reason.to_owned()) })
+}
+
 fn body(value: &impl Serialize) -> Result<Value, Failure> {
     serde_json::to_value(value).map_err(|error| Failure::failed("server-answer").because(error))
 }
@@ -156,8 +160,12 @@ impl Counter<'_> {
             Account::Fund { account, amount, transfer } => {
                 self.fund(account, amount, transfer.as_deref()).await?
             }
-            Account::Freeze { account } => self.act(account, "freeze").await?,
-            Account::Unfreeze { account } => self.act(account, "unfreeze").await?,
+            Account::Freeze { account, reason } => {
+                self.act(account, "freeze", &freeze(reason)?).await?
+            }
+            Account::Unfreeze { account, reason } => {
+                self.act(account, "unfreeze", &freeze(reason)?).await?
+            }
             Account::OpenExternal { asset, label, opened } => {
                 self.open_external(asset, label, opened.as_deref()).await?
             }
@@ -188,9 +196,9 @@ impl Counter<'_> {
         self.post_once(&path, &body(&fund)?, &key).await
     }
 
-    async fn act(&self, account: &str, verb: &str) -> Result<wire::Account, Failure> {
+    async fn act(&self, account: &str, verb: &str, body: &Value) -> Result<wire::Account, Failure> {
         let account: AccountId = id(account)?;
-        self.post(&format!("/v1/accounts/{account}:{verb}"), &json!({})).await
+        self.post(&format!("/v1/accounts/{account}:{verb}"), body).await
     }
 
     /// The account's id is made and told before anything is sent, as a transfer's.
@@ -219,7 +227,6 @@ impl Counter<'_> {
             self.say.json(&body(account)?);
             return Ok(Exit::Done);
         }
-        let frozen = if account.frozen.is_empty() { "" } else { "word-frozen" };
         let mut row = vec![
             account.id.0.to_string(),
             account.label.clone(),
@@ -227,8 +234,9 @@ impl Counter<'_> {
             units(account, &account.pending.0.to_string()),
             account.asset.0.to_string(),
         ];
-        if !frozen.is_empty() {
-            row.push(self.say.text(frozen));
+        if !account.frozen.is_empty() {
+            // Each reason is lifted by itself: it has to be known which.
+            row.push(format!("{} ({})", self.say.text("word-frozen"), account.frozen.join(", ")));
         }
         self.say.data(&row.join("\t"));
         Ok(Exit::Done)

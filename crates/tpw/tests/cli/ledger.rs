@@ -213,3 +213,51 @@ fn people_and_accounts_sent_again_under_the_ids_that_were_told_are_entered_once(
     let error: Value = serde_json::from_str(&ran.stderr).unwrap();
     assert_ne!(error["error"]["cause"], "");
 }
+
+#[test]
+fn a_limit_that_is_not_named_stays_and_none_lifts_one() {
+    let world = World::new();
+    let account = world.bank();
+    let limits = |more: &[&str]| {
+        world.json(&[&["limits", account.as_str()], more].concat())["limits"].clone()
+    };
+    limits(&["--balance-max", "900.00", "--velocity", "24h:80.00"]);
+    let both = json!({ "debit_max": "5000", "balance_max": "90000" });
+    assert_eq!(limits(&["--debit-max", "50.00"]), both);
+    assert_eq!(limits(&[]), both);
+    assert_eq!(limits(&["--balance-max", "none"]), json!({ "debit_max": "5000" }));
+    world.ops(&["limits", &account, "--debit-max", "nothing"]).ends(2);
+    assert_eq!(limits(&[]), json!({ "debit_max": "5000" }));
+    // The windows are other limits: they stay until they are set or lifted.
+    let velocities = world.json(&["limits", &account])["velocities"].clone();
+    assert_eq!(velocities.as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_watch_without_a_threshold_is_a_mistake() {
+    let world = World::new();
+    let account = world.bank();
+    for odd in [&["--freeze"][..], &["--tier", "cold"], &["--stop", "--tier", "cold"]] {
+        world.ops(&[&["watch", account.as_str()], odd].concat()).ends(2);
+    }
+    assert_eq!(world.json(&["watch", &account])["watch"], Value::Null);
+    world.ops(&["watch", &account, "--above", "1.00", "--tier", "cold", "--freeze"]).ends(0);
+}
+
+#[test]
+fn what_a_watch_froze_is_unfrozen_for_that_reason() {
+    let world = World::new();
+    let alice = Device::enrolled(&world.server, root(&world), "Alice", &["USD/2:10:label=main"]);
+    let account = alice.accounts[0].as_str();
+    world.ops(&["watch", account, "--below", "6.00", "--freeze"]).ends(0);
+    alice.wallet(&["pay", "main", &world.bank(), "5.00", "USD/2"]).ends(0);
+    world.ops(&["account", "freeze", account, "--reason", "sanctions"]).ends(0);
+    // The operator's own reason is another: both stay, and are told.
+    world.ops(&["account", "unfreeze", account]).ends(1);
+    let ran = world.ops(&["account", "show", account]).ends(0);
+    assert!(ran.stdout.contains("frozen (sanctions, watch)"), "{}", ran.stdout);
+    world.ops(&["account", "unfreeze", account, "--reason", "sanctions"]).ends(0);
+    let shown = world.json(&["account", "unfreeze", account, "--reason", "watch"]);
+    assert_eq!(shown["frozen"], json!([]));
+    world.ops(&["account", "freeze", account, "--reason", "mood"]).ends(2);
+}
