@@ -205,6 +205,8 @@ pub(crate) enum Log {
         data: PathBuf,
         #[arg(long, value_name = "FILE")]
         trust: Option<PathBuf>,
+        #[arg(long = "store", value_name = "URL")]
+        books: Option<String>,
     },
     Checkpoint {
         #[arg(long, value_name = "URL")]

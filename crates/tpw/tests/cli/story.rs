@@ -57,6 +57,35 @@ fn from_keys_to_a_receipt_that_stock_tools_accept() {
     server.stop();
     let audit = tpw(&["log", "fsck", "--data", &data, "--json"]).ends(0).json();
     assert_eq!((&audit["sound"], &audit["size"]), (&true.into(), &"3".into()));
+    assert_eq!(audit["compared_with_books"], true);
+}
+
+#[test]
+fn an_audit_says_what_it_was_not_compared_with_and_changes_no_books() {
+    let (root, server) = world();
+    let data = server.data.clone();
+    server.stop();
+    let fsck = |more: &[&str]| tpw(&[&["log", "fsck", "--data", &data], more].concat());
+    let books = root.path().join("operator/books.db");
+    let before = std::fs::read(&books).unwrap();
+    fsck(&[]).ends(0);
+    assert!(std::fs::read(&books).unwrap() == before, "an audit writes nothing");
+    // What is no books is neither accepted nor made into books.
+    for odd in [
+        &b""[..],
+        b"no database at all, and longer than a header: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+    ] {
+        std::fs::write(&books, odd).unwrap();
+        assert!(fsck(&["--json"]).ends(1).stderr.contains("log-books"));
+        assert_eq!(std::fs::read(&books).unwrap(), odd);
+    }
+    let away = "postgres://tpw@127.0.0.1:1/books?connect_timeout=1";
+    assert!(fsck(&["--store", away, "--json"]).ends(1).stderr.contains("log-books"));
+    fsck(&["--store", "not an address"]).ends(2);
+    // A copy of the log alone is audited as such, and that is said.
+    std::fs::remove_file(&books).unwrap();
+    assert!(fsck(&[]).ends(0).stdout.contains("NOT compared with the books"));
+    assert_eq!(fsck(&["--json"]).ends(0).json()["compared_with_books"], false);
 }
 
 #[test]
