@@ -251,3 +251,27 @@ fn a_second_wallet_with_p256_and_a_used_code() {
     second.wallet(&["init"]).ends(0);
     second.wallet(&enrol).ends(1);
 }
+
+#[test]
+fn an_operator_whose_key_was_revoked_has_another_one_after_the_next_start() {
+    let (root, server) = world();
+    let data = root.path().join("operator");
+    let changes = server.ops(&["changes"]).ends(0).json();
+    let of_kind = |item: &&Value| item["kind"] == "device.enrolled";
+    let first = changes["items"].as_array().unwrap().iter().find(of_kind).unwrap();
+    let device = first["subject"].as_str().unwrap().to_owned();
+    server.ops(&["device", "revoke", &device]).ends(0);
+    let refused = server.ops(&["holds", "list"]);
+    assert_ne!(refused.code, 0, "{}", refused.stdout);
+    server.stop();
+    let before = std::fs::read(data.join("operator.key")).unwrap();
+    let server = Server::start(&data, &[]);
+    server.ops(&["holds", "list"]).ends(0);
+    let after = std::fs::read(data.join("operator.key")).unwrap();
+    assert_ne!(before, after);
+    // A key that holds is kept.
+    server.stop();
+    let server = Server::start(&data, &[]);
+    server.ops(&["holds", "list"]).ends(0);
+    assert_eq!(std::fs::read(data.join("operator.key")).unwrap(), after);
+}
