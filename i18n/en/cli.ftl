@@ -396,6 +396,11 @@ doctor-agent = agent
 doctor-data = data folder
 doctor-server = server
 doctor-checkpoint = newest checkpoint
+part-writer = the books
+part-log = the log
+part-clock = the clock
+part-checkpoint-missing = there is no checkpoint yet
+part-requests = too many requests at once
 
 ## Errors: what, and what to do
 
@@ -462,6 +467,7 @@ error-server-said = the server refused: { $code }
 error-server-address = the server cannot be reached like this
 error-server-away = the server does not answer
 error-server-away-help = try again later; what was begun is kept
+error-server-not-ready = the server is not ready: { $parts }
 error-server-silent = the server did not say what became of it
 error-server-silent-help = give the same command again, with the ids that it has shown: what has an id happens once
 error-server-answer-long = the server’s answer is too long
@@ -483,8 +489,8 @@ error-log-books-help = restore them, or audit a copy of the log alone
 error-log-store = this is no address of books in PostgreSQL
 error-log-store-help = give the same address as to tpw serve --store
 error-checkpoint = the checkpoint does not hold
-error-open-file = a file is open to others
-error-clock = the clocks differ
+error-open-file = { $path } is open to others; chmod 600 it
+error-clock = the clocks differ: { $there } at the server, { $here } here
 error-demo-outcome = the demonstration met an outcome that it did not expect: { $outcome }
 
 ## Why: what the wallet found; $detail is its own words

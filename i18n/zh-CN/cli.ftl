@@ -396,6 +396,11 @@ doctor-agent = 代理
 doctor-data = 数据文件夹
 doctor-server = 服务器
 doctor-checkpoint = 最新检查点
+part-writer = 账簿
+part-log = 日志
+part-clock = 时钟
+part-checkpoint-missing = 还没有检查点
+part-requests = 同时的请求过多
 
 ## 错误：是什么，怎么办
 
@@ -462,6 +467,7 @@ error-server-said = 服务器拒绝：{ $code }
 error-server-address = 无法这样连接服务器
 error-server-away = 服务器没有应答
 error-server-away-help = 请稍后再试；已开始的内容都已保存
+error-server-not-ready = 服务器未就绪：{ $parts }
 error-server-silent = 服务器没有告知结果
 error-server-silent-help = 请带上命令所显示的编号，再次输入同一命令：有编号的操作只会执行一次
 error-server-answer-long = 服务器的应答过长
@@ -483,8 +489,8 @@ error-log-books-help = 请恢复账簿，或单独审计日志的副本
 error-log-store = 这不是 PostgreSQL 账簿的地址
 error-log-store-help = 请给出与 tpw serve --store 相同的地址
 error-checkpoint = 检查点不成立
-error-open-file = 文件可被他人读取
-error-clock = 时钟不一致
+error-open-file = 他人可以读取 { $path }；请运行 chmod 600
+error-clock = 时钟不一致：服务器 { $there }，本机 { $here }
 error-demo-outcome = 演示遇到了意外的结果：{ $outcome }
 
 ## 原因：钱包发现的问题

@@ -22,6 +22,8 @@ enum Act {
     Done,
     /// It answers with this status and problem.
     Problem(u16, &'static str),
+    /// It answers with this status and body.
+    Body(u16, &'static str),
     /// It reads the request and closes the connection.
     Lost,
     /// It answers with more than anybody reads.
@@ -90,6 +92,7 @@ async fn serve(acceptor: TlsAcceptor, stream: TcpStream, script: Arc<Script>) {
         };
         let done = match act {
             Act::Done => answer(&mut stream, 200, "{}").await,
+            Act::Body(status, body) => answer(&mut stream, status, body).await,
             Act::Problem(status, code) => answer(&mut stream, status, &problem(status, code)).await,
             Act::Endless => answer(&mut stream, 200, &"x".repeat((8 << 20) + 1)).await,
             Act::Lost => return,
@@ -249,4 +252,29 @@ async fn a_connection_that_was_never_made_is_tried_again() {
     let outcome = client.post(&keys(folder.path()), "/x", &json!({})).await;
     assert!(late.await.unwrap(), "it was tried once more");
     assert!(outcome.is_err());
+}
+
+/// A server that is not ready says what fails; the doctor says it too, in the person's language, after one question.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_names_the_parts_of_a_server_that_fail() {
+    let body = r#"{"ready":false,"failing":["writer","new_part"]}"#;
+    for (lang, words) in
+        [("en", "the books (writer), new_part"), ("zh-CN", "账簿 (writer), new_part")]
+    {
+        let server = Server::start(&[Act::Body(503, body)]).await;
+        let folder = tempfile::tempdir().unwrap();
+        let ca = folder.path().join("ca.pem");
+        std::fs::write(&ca, &server.ca).unwrap();
+        let address = format!("{}\n{}\n", server.url, ca.display());
+        std::fs::write(folder.path().join("address"), address).unwrap();
+        let path = folder.path().to_str().unwrap().to_owned();
+        let ran = tokio::task::spawn_blocking(move || {
+            let args = ["doctor", "--data", &path, "--wallet", &path, "--lang", lang];
+            std::process::Command::new(env!("CARGO_BIN_EXE_tpw")).args(args).output().unwrap()
+        });
+        let told = String::from_utf8(ran.await.unwrap().stdout).unwrap();
+        assert!(told.contains(words), "{told}");
+        let asked = server.script.asked.lock().unwrap().clone();
+        assert_eq!(asked.iter().filter(|line| line.contains("/readyz")).count(), 1, "{asked:?}");
+    }
 }
