@@ -1,4 +1,5 @@
 //! Goal: a request is sent once more only where that cannot do anything twice, and is not given up where it can be repeated.
+//! What a device knows is not lost while it waits for an answer, and a server's own words about itself are passed on.
 //! Method: a TLS server that does what a list tells it, answer by answer, and counts what it was asked for.
 
 #![expect(clippy::unwrap_used, reason = "helpers of the tests, outside their functions")]
@@ -6,14 +7,21 @@
 use rustls::pki_types::PrivateKeyDer;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 use tpw::client::{Answer, Client, ClientError};
+use tpw::device::files::DeviceFolder;
 use tpw::device::keys::Keys;
-use tpw_crypto::{Algorithm, FixedEntropy, SlotName, SoftwareSlots};
+use tpw_core::{DeviceId, Hash32, Name, PersonId, TreeHead};
+use tpw_crypto::{Algorithm, FixedEntropy, Signer as _, SlotName, SoftwareSlots};
 use tpw_engines::clock::SystemClock;
+use tpw_proof::{KeyName, Trust, VerifierKey};
+use tpw_wallet::profile::Profile;
+use tpw_wallet::vault::{Passphrase, Vault};
 
 /// What the server does with one request.
 #[derive(Clone, Copy)]
@@ -24,6 +32,8 @@ enum Act {
     Problem(u16, &'static str),
     /// It answers with this status and body.
     Body(u16, &'static str),
+    /// It answers with this body once it is told to go on.
+    Later(&'static str),
     /// It reads the request and closes the connection.
     Lost,
     /// It answers with more than anybody reads.
@@ -35,6 +45,8 @@ enum Act {
 struct Script {
     acts: Mutex<VecDeque<Act>>,
     asked: Mutex<Vec<String>>,
+    waits: Notify,
+    goes_on: Notify,
 }
 
 struct Server {
@@ -92,6 +104,11 @@ async fn serve(acceptor: TlsAcceptor, stream: TcpStream, script: Arc<Script>) {
         };
         let done = match act {
             Act::Done => answer(&mut stream, 200, "{}").await,
+            Act::Later(body) => {
+                script.waits.notify_one();
+                script.goes_on.notified().await;
+                answer(&mut stream, 200, body).await
+            }
             Act::Body(status, body) => answer(&mut stream, status, body).await,
             Act::Problem(status, code) => answer(&mut stream, status, &problem(status, code)).await,
             Act::Endless => answer(&mut stream, 200, &"x".repeat((8 << 20) + 1)).await,
@@ -141,7 +158,7 @@ fn problem(status: u16, code: &str) -> String {
     .to_string()
 }
 
-fn keys(folder: &std::path::Path) -> Keys {
+fn keys(folder: &Path) -> Keys {
     let mut slots = SoftwareSlots::new();
     let slot = SlotName::new("operator").unwrap();
     slots.generate(slot, Algorithm::Ed25519, &mut FixedEntropy::new(3)).unwrap();
@@ -252,6 +269,76 @@ async fn a_connection_that_was_never_made_is_tried_again() {
     let outcome = client.post(&keys(folder.path()), "/x", &json!({})).await;
     assert!(late.await.unwrap(), "it was tried once more");
     assert!(outcome.is_err());
+}
+
+const ACCOUNTS: &str = r#"{"items":[{"id":"acc_01h455vb4pex5vsknk084sn02q","label":"main","asset":"USD/2",
+    "kind":"custodial","keys_held_by":"operator","posted":"0","pending":"0","available":"0","frozen":[],
+    "transfers":0,"as_of_transfer":0,"as_of":"2026-11-22T10:00:00.000Z"}]}"#;
+
+/// A device of this server, as enrolling leaves it.
+fn enrolled(folder: &DeviceFolder, passphrase: &Path, server: &Server) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let secret = "correct horse battery";
+    std::fs::write(passphrase, secret).unwrap();
+    std::fs::set_permissions(passphrase, std::fs::Permissions::from_mode(0o600)).unwrap();
+    folder.create().unwrap();
+    folder.write_ca(server.ca.as_bytes()).unwrap();
+    let (device, person) = (DeviceId::new(1, [1; 10]), PersonId::new(1, [2; 10]));
+    let mut vault = Vault::create(Algorithm::Ed25519, &mut FixedEntropy::new(5)).unwrap();
+    vault.enrol(device, person).unwrap();
+    let passphrase = Passphrase::new(secret).unwrap();
+    folder.write_vault(&vault, &passphrase, &mut FixedEntropy::new(6)).unwrap();
+    let mut profile = Profile::new(&server.url, &trust().to_json()).unwrap();
+    (profile.device, profile.person) = (Some(device), Some(person));
+    folder.write_profile(&profile).unwrap();
+}
+
+fn trust() -> Trust {
+    let slot = SlotName::new("log").unwrap();
+    let mut slots = SoftwareSlots::new();
+    slots.generate(slot.clone(), Algorithm::Ed25519, &mut FixedEntropy::new(77)).unwrap();
+    let origin = KeyName::new("log.example").unwrap();
+    let key = VerifierKey::new(origin.clone(), slots.public_key(&slot).unwrap()).unwrap();
+    Trust {
+        operator: Name::new("bank.example").unwrap(),
+        origin,
+        log_keys: vec![key],
+        cose_keys: Vec::new(),
+        tsa_roots: Vec::new(),
+        tsa_policies: Vec::new(),
+    }
+}
+
+/// Two commands at once: the head that one of them noted while the other waited for the server is still there after it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_notes_accounts_keeps_what_another_noted_meanwhile() {
+    let server = Server::start(&[Act::Later(ACCOUNTS)]).await;
+    let root = tempfile::tempdir().unwrap();
+    let folder = DeviceFolder::at(root.path().join("wallet"));
+    let passphrase = root.path().join("passphrase");
+    enrolled(&folder, &passphrase, &server);
+    let args = [
+        "wallet".to_owned(),
+        "accounts".to_owned(),
+        "--wallet".to_owned(),
+        folder.path().display().to_string(),
+        "--passphrase-file".to_owned(),
+        passphrase.display().to_string(),
+    ];
+    let ran = tokio::task::spawn_blocking(move || {
+        std::process::Command::new(env!("CARGO_BIN_EXE_tpw")).args(args).output().unwrap()
+    });
+    server.script.waits.notified().await;
+    let head = TreeHead { size: 7, root: Hash32::new([7; 32]) };
+    let mut other = folder.profile().unwrap();
+    other.observe(head).unwrap();
+    folder.write_profile(&other).unwrap();
+    server.script.goes_on.notify_one();
+    let ran = ran.await.unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let after = folder.profile().unwrap();
+    assert_eq!(after.seen, head);
+    assert_eq!(after.accounts()[0].label.as_str(), "main");
 }
 
 /// A server that is not ready says what fails; the doctor says it too, in the person's language, after one question.

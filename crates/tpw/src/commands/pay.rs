@@ -35,8 +35,10 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) fn open(context: &Context, device: &Device) -> Result<Self, Failure> {
         let folder = input::folder(device)?;
-        let profile = folder.profile()?;
+        // INVARIANT: what is written back later was read under the lock. A head that another command noted meanwhile would
+        // be lost otherwise, and with it the device's memory of what the log was.
         let lock = folder.lock()?;
+        let profile = folder.profile()?;
         let keys = input::keys(context, &folder, device)?;
         Ok(Self { folder, profile, keys, _lock: lock })
     }
