@@ -68,6 +68,25 @@ pub enum ClientError {
     Prove(Failure),
 }
 
+impl ClientError {
+    /// The stable code of what happened.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Address(_) => "address",
+            Self::Authority(_) => "authority",
+            Self::Connect(_) => "connect",
+            Self::Lost(_) => "lost",
+            Self::Tls(_) => "tls",
+            Self::Timeout => "timeout",
+            Self::Problem(_) => "problem",
+            Self::AnswerTooLong => "answer-too-long",
+            Self::Answer(_) => "answer",
+            Self::Prove(_) => "prove",
+        }
+    }
+}
+
 /// An answer as it came.
 #[derive(Clone, Debug)]
 pub struct Answer {

@@ -80,7 +80,10 @@ enum Compared {
 fn tell_report(say: &Say, report: &Report, compared: Compared) {
     if say.is_json() {
         let findings = report.findings.iter().map(|finding| {
-            json!({ "path": finding.path, "what": finding.what, "advice": finding.advice })
+            json!({
+                "path": finding.path, "code": finding.code, "what": finding.what,
+                "advice": finding.advice.text,
+            })
         });
         say.json(&json!({
             "sound": report.is_sound(), "size": report.size.to_string(),
@@ -100,8 +103,11 @@ fn tell_report(say: &Say, report: &Report, compared: Compared) {
         say.data(&say.paint(Mood::Warn, &say.text("log-alone")));
     }
     for finding in &report.findings {
-        say.data(&format!("  {}: {}", finding.path, finding.what));
-        say.word(&say.with("line-help", &[("text", finding.advice)]));
+        let what = say.with(&format!("fsck-{}", finding.code), &[("detail", &finding.what)]);
+        say.data(&format!("  {}: {what}", finding.path));
+        let key = format!("fsck-advice-{}", finding.advice.code);
+        let advice = say.with(&key, &[("detail", finding.advice.text)]);
+        say.word(&say.with("line-help", &[("text", &advice)]));
     }
 }
 

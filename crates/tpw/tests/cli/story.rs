@@ -82,8 +82,14 @@ fn an_audit_says_what_it_was_not_compared_with_and_changes_no_books() {
     let away = "postgres://tpw@127.0.0.1:1/books?connect_timeout=1";
     assert!(fsck(&["--store", away, "--json"]).ends(1).stderr.contains("log-books"));
     fsck(&["--store", "not an address"]).ends(2);
-    // A copy of the log alone is audited as such, and that is said.
+    // What is found is told in the person's language.
+    std::fs::write(root.path().join("operator/log/tile/stranger"), "x").unwrap();
     std::fs::remove_file(&books).unwrap();
+    let ran = fsck(&["--lang", "zh-CN"]).ends(4);
+    assert!(ran.stdout.contains("不属于这样大小的日志"), "{}", ran.stdout);
+    assert!(ran.stderr.contains("移走该文件"), "{}", ran.stderr);
+    std::fs::remove_file(root.path().join("operator/log/tile/stranger")).unwrap();
+    // A copy of the log alone is audited as such, and that is said.
     assert!(fsck(&[]).ends(0).stdout.contains("NOT compared with the books"));
     assert_eq!(fsck(&["--json"]).ends(0).json()["compared_with_books"], false);
 }
