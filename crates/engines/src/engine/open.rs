@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tpw_core::{
     AccountId, Amount, Asset, DeviceId, Hash32, Instant, Name, PersonId, Span, TransferId,
 };
-use tpw_crypto::{Algorithm, Entropy, Signer, SlotName};
+use tpw_crypto::{Algorithm, Entropy, PublicKey, Signer, SlotName};
 use tpw_flow::{Archive, Command, Desk, NewAccountOrder, Opening, Person, Registry};
 use tpw_ledger::{AccountKind, Limits};
 use tpw_proof::{KeyName, Leaf, Trust};
@@ -368,6 +368,17 @@ fn issuance_order(
     })
 }
 
+/// The key of `tpw ops`, made if it is not there.
+fn operator_key(dir: &Path, entropy: &mut dyn Entropy) -> Result<PublicKey, EngineError> {
+    let slot = SlotName::new("operator")?;
+    let slots = open_slots(dir, "operator.key", entropy, |fresh, entropy| {
+        fresh.generate(slot.clone(), Algorithm::Ed25519, entropy)?;
+        Ok(())
+    })?;
+    Ok(slots.public_key(&slot)?)
+}
+
+/// Enrols the key of the folder as the operator's device, if it is not one.
 fn enrol_operator(
     dir: &Path,
     desk: &mut Desk,
@@ -376,14 +387,16 @@ fn enrol_operator(
     now: Instant,
     entropy: &mut dyn Entropy,
 ) -> Result<(), EngineError> {
-    let slot = SlotName::new("operator")?;
-    let slots = open_slots(dir, "operator.key", entropy, |fresh, entropy| {
-        fresh.generate(slot.clone(), Algorithm::Ed25519, entropy)?;
-        Ok(())
-    })?;
-    let key = slots.public_key(&slot)?;
-    if desk.registry().by_jwk.contains_key(&Hash32::new(key.jwk_thumbprint())) {
-        return Ok(());
+    let mut key = operator_key(dir, entropy)?;
+    let device = desk.registry().by_jwk.get(&Hash32::new(key.jwk_thumbprint()));
+    if let Some(device) = device.and_then(|id| desk.registry().devices.get(id)) {
+        if device.revoked.is_none() {
+            return Ok(());
+        }
+        // Nobody could act as the operator any more. Whoever starts the server holds the folder, and with it all other keys.
+        files::remove(&dir.join("operator.key"))?;
+        tracing::warn!(device = %device.id, "the operator's key was revoked: a new one is made");
+        key = operator_key(dir, entropy)?;
     }
     let name = Name::new("operator").map_err(|_| EngineError::Damaged { what: "operator" })?;
     let person = Person { id: operator, name, added: now };

@@ -1,10 +1,10 @@
 //! Reading the books: whole at start, by key afterwards.
 
 use super::row::{self, Columns, int, time};
-use super::{COUNTS, Place, error, open_for_reading};
+use super::{COUNTS, FORMAT, Place, check, corrupt, error, open_for_reading};
 use crate::books::{BooksReader, Past, Restored, StoreError, id_key, member_key};
 use rusqlite::{Connection, OptionalExtension, Params, params};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tpw_core::{AccountId, AccountSetId, Instant, PaymentId, PersonId, TransferId};
 use tpw_flow::{
     Alarm, Burnt, ChainHead, EventRow, Funding, IdUse, Owner, Payment, RailInstruction, Registry,
@@ -26,6 +26,23 @@ pub struct Reader {
 impl Reader {
     pub(crate) fn open(place: &Place) -> Result<Self, StoreError> {
         Ok(Self { connection: open_for_reading(place)?, path: place.path.clone() })
+    }
+
+    /// Opens books of which this process is not the writer, as in an audit: every page is read once, and nothing is
+    /// created or changed.
+    ///
+    /// # Errors
+    /// [`StoreError`] when there is no such file, it is damaged, holds no books or those of another format.
+    pub fn open_to_read(path: &Path) -> Result<Self, StoreError> {
+        let reader = Self::open(&Place::from(path))?;
+        check(&reader.connection, path)?;
+        let format = "PRAGMA user_version";
+        match reader.connection.query_row(format, [], |row| row.get(0)).map_err(error(path))? {
+            FORMAT => Ok(reader),
+            0 => Err(corrupt(path, "it holds no books")),
+            found if found < FORMAT => Err(StoreError::Older { found, known: FORMAT }),
+            found => Err(StoreError::Newer { found, known: FORMAT }),
+        }
     }
 
     fn all<T>(
