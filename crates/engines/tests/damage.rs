@@ -263,6 +263,41 @@ async fn comes_back(engine: &Engine, signed: &Signed) -> tpw_engines::Paid {
     }
 }
 
+/// Puts the writer in doubt for as long as the table of refused orders is away: the archive is asked for an old id, and a
+/// memory cannot be rebuilt either. Money was moved in the same batch before.
+async fn in_doubt(engine: &Engine, account: tpw_core::AccountId) {
+    let fund = |transfer: [u8; 16]| Command::Fund {
+        account,
+        amount: tpw_core::Amount::from_minor(7),
+        transfer: tpw_core::TransferId::from_bytes(transfer),
+    };
+    sql(&books(engine.dir()), "ALTER TABLE burnt RENAME TO away");
+    let told = engine.commands(vec![fund([0xff; 16]), fund([0; 16])]).await;
+    let Err(PayError::Stopped(why)) = told else { panic!("{told:?}") };
+    assert!(why.contains("books.db"), "{why}");
+}
+
+#[test]
+fn what_was_decided_in_doubt_is_not_stored_at_a_stop() {
+    let h = History::new();
+    let copy = h.copy();
+    let engine = open(copy.path()).unwrap();
+    let mut dice = Dice::new(24);
+    let account = runtime().block_on(async {
+        let account = external(&engine, &mut dice).await;
+        in_doubt(&engine, account).await;
+        account
+    });
+    engine.close();
+    drop(engine);
+    sql(&books(copy.path()), "ALTER TABLE away RENAME TO burnt");
+    let engine = open(copy.path()).unwrap();
+    assert_eq!(balance(&engine, account), 0, "the caller was told that the server stopped");
+    demand_balanced(&engine);
+    drop(engine);
+    h.demand_intact(copy.path());
+}
+
 const FOLDER: &str = "TPW_DAMAGE_FOLDER";
 
 /// Runs the hidden test `child` of this binary behind a command that takes something away.

@@ -39,6 +39,8 @@ pub(super) struct Batch {
 pub(super) enum Job {
     /// Store a batch and answer it.
     Batch(Box<Batch>),
+    /// Store nothing until the memory is rebuilt: the writer found its state in doubt, for this reason.
+    Doubt(String),
     /// Say whether the store takes writes.
     Probe(Sender<Stored>),
     /// Go on after a doubt: the memory was rebuilt and has so many leaves.
@@ -120,6 +122,7 @@ impl Committer {
                     let outcome = self.store(*batch);
                     let _gone = stored.send(outcome);
                 }
+                Ok(Job::Doubt(why)) => self.doubt(why),
                 Ok(Job::Probe(reply)) => {
                     let outcome = self.probe();
                     let _gone = reply.send(outcome);
@@ -136,6 +139,11 @@ impl Committer {
         if let Err(error) = self.books.tidy() {
             tracing::warn!(%error, "the next start will take longer");
         }
+    }
+
+    fn doubt(&mut self, why: String) {
+        self.meter.set_writer_fault(Some(why.clone()));
+        self.state = State::InDoubt(why);
     }
 
     /// Asks the store whether it takes writes, and tells if it takes those of another process instead.
@@ -167,8 +175,7 @@ impl Committer {
         };
         if let Err(why) = committed {
             // Before the callers hear of it: whoever asks for the health then learns why.
-            self.meter.set_writer_fault(Some(why.clone()));
-            self.state = State::InDoubt(why.clone());
+            self.doubt(why.clone());
             answer(pending, &Err(why.clone()));
             return Err(why);
         }
