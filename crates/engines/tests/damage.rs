@@ -298,6 +298,39 @@ fn what_was_decided_in_doubt_is_not_stored_at_a_stop() {
     h.demand_intact(copy.path());
 }
 
+/// Waits for a file to be there.
+async fn appears(path: &Path) {
+    let begun = Instant::now();
+    while !path.exists() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{} is not written", path.display());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[test]
+fn an_instruction_to_a_partner_that_could_not_be_written_is_written_later() {
+    let h = History::new();
+    let copy = h.copy();
+    let engine = open(copy.path()).unwrap();
+    let mut dice = Dice::new(25);
+    let (rail, away) = (copy.path().join("rail"), copy.path().join("away"));
+    runtime().block_on(async {
+        let partner = external(&engine, &mut dice).await;
+        fs::rename(&rail, &away).unwrap();
+        let signed = h.ann.sign(h.ann.intent(&engine, &mut dice, partner, 700));
+        assert_eq!(status(&engine.pay(&signed.bytes).await.unwrap()), "booked");
+        fs::rename(&away, &rail).unwrap();
+        let instruction = rail.join(format!("{}.json", signed.id()));
+        appears(&instruction).await;
+
+        // Whoever comes back from a doubt may have committed one without knowing.
+        fs::remove_file(&instruction).unwrap();
+        in_doubt(&engine, partner).await;
+        sql(&books(copy.path()), "ALTER TABLE away RENAME TO burnt");
+        appears(&instruction).await;
+    });
+}
+
 const FOLDER: &str = "TPW_DAMAGE_FOLDER";
 
 /// Runs the hidden test `child` of this binary behind a command that takes something away.

@@ -15,11 +15,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
-use tpw_flow::Changes;
+use tpw_flow::{Changes, RailInstruction};
 use tpw_proof::Leaf;
 
 /// How long the writer must have been back before it counts as sound, unless a payment is stored earlier.
 const HEALING: Duration = Duration::from_secs(5);
+
+/// Pause between two tries to write what is lacking in the clearing partner's folder.
+const RAIL_PAUSE: Duration = Duration::from_secs(1);
 
 /// A caller whose commands were decided.
 pub(super) struct Pending {
@@ -60,6 +63,7 @@ pub(super) struct Committer {
     pub(super) directory: Arc<RwLock<Directory>>,
     pub(super) meter: Arc<Meter>,
     pub(super) rail_dir: PathBuf,
+    pub(super) rail_files: RailFiles,
     pub(super) state: State,
     /// Told when another process has taken over the books.
     pub(super) deposed: watch::Sender<bool>,
@@ -72,6 +76,16 @@ pub(super) enum State {
     Healing(Instant),
     /// Until the memory is rebuilt, for this reason.
     InDoubt(String),
+}
+
+/// Whether the clearing partner's folder has a file for each open instruction.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum RailFiles {
+    Complete,
+    /// One could not be written when it was tried last.
+    Lacking {
+        tried: Instant,
+    },
 }
 
 /// Who waits for the newest batch of leaves that the log was given.
@@ -134,6 +148,7 @@ impl Committer {
                 Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
+            self.write_lacking_rail_files();
             self.believe_after(HEALING);
         }
         if let Err(error) = self.books.tidy() {
@@ -189,15 +204,40 @@ impl Committer {
     }
 
     /// Makes a batch that is durable visible to readers and partners.
-    fn show(&self, changes: &Changes) {
+    fn show(&mut self, changes: &Changes) {
         self.directory.write().unwrap_or_else(PoisonError::into_inner).absorb(changes);
         self.meter.batch(changes);
         for instruction in &changes.rail {
-            // The books have it; a file that cannot be written now is written at the next start.
+            // The books have it, so that the file can be written later.
             if let Err(error) = rail::write(&self.rail_dir, instruction) {
-                tracing::error!(%error, "an instruction to the clearing partner waits for a restart");
+                tracing::error!(%error, "an instruction to the clearing partner is written again later");
+                self.rail_files = RailFiles::Lacking { tried: Instant::now() };
             }
         }
+    }
+
+    /// Tries again what failed, until it works.
+    fn write_lacking_rail_files(&mut self) {
+        let RailFiles::Lacking { tried } = self.rail_files else { return };
+        if tried.elapsed() < RAIL_PAUSE {
+            return;
+        }
+        self.rail_files = RailFiles::Lacking { tried: Instant::now() };
+        match self.books.reader().and_then(|reader| reader.rail_open()) {
+            Ok(open) => self.write_rail_files(&open),
+            Err(error) => tracing::warn!(%error, "instructions to the clearing partner still wait"),
+        }
+    }
+
+    fn write_rail_files(&mut self, open: &[RailInstruction]) {
+        let written = open.iter().try_for_each(|one| rail::write_if_missing(&self.rail_dir, one));
+        self.rail_files = match written {
+            Ok(()) => RailFiles::Complete,
+            Err(error) => {
+                tracing::warn!(%error, "instructions to the clearing partner still wait");
+                RailFiles::Lacking { tried: Instant::now() }
+            }
+        };
     }
 
     /// Answers who only waits for the disk; the others wait for the log.
@@ -241,7 +281,8 @@ impl Committer {
         self.leaves.send(log_store::Batch { first_index, leaves, answer: proved });
     }
 
-    /// The commit that seemed to fail may be on the disk: its leaves still belong in the log.
+    /// The commit that seemed to fail may be on the disk: its leaves still belong in the log, and its instructions in the clearing
+    /// partner's folder.
     fn resume(&mut self, leaves: u64) -> Stored {
         let reader = self.books.reader().map_err(|error| error.to_string())?;
         while self.handed < leaves {
@@ -252,6 +293,8 @@ impl Committer {
             }
             self.send(missing, Vec::new());
         }
+        let open = reader.rail_open().map_err(|error| error.to_string())?;
+        self.write_rail_files(&open);
         self.state = State::Healing(Instant::now());
         Ok(())
     }

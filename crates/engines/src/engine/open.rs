@@ -1,6 +1,6 @@
 //! Starting: from an empty folder, after a clean stop, or after a crash. It is always the same way.
 
-use super::committer::{Committer, State, Tail};
+use super::committer::{Committer, RailFiles, State, Tail};
 use super::directory::Directory;
 use super::keys::{FolderUse, Keys, open_slots};
 use super::metrics::Meter;
@@ -168,9 +168,18 @@ impl Beginning {
             stopwatch,
             building,
         };
-        let (tail, state) = (Tail::ended(), State::Sound);
-        let committer =
-            Committer { books, leaves, handed, tail, directory, meter, rail_dir, state, deposed };
+        let committer = Committer {
+            books,
+            leaves,
+            handed,
+            tail: Tail::ended(),
+            directory,
+            meter,
+            rail_dir,
+            rail_files: RailFiles::Complete,
+            state: State::Sound,
+            deposed,
+        };
         let writer = thread("writer", move || writer.run())?;
         let committer = thread("committer", move || committer.run(&to_do, &stored))?;
         Ok((queue, writer, committer))
