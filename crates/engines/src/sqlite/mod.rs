@@ -20,8 +20,7 @@ const FORMAT: i64 = 3;
 /// How many pages of 4 KiB the write-ahead log may have before a commit moves them into the database.
 const WAL_PAGES: u32 = 4_000;
 
-/// How large a database may be to be read as a whole before the first command is taken. A larger one is read beside the work: a
-/// start may not take longer the more has happened.
+/// Read within a second or two.
 const CHECKED_AT_START_MAX: u64 = 256 << 20;
 
 /// How far each sequence has come, as one value. It is stored with every batch: where a damaged write-ahead log leaves
@@ -41,11 +40,19 @@ pub struct Place {
     pub vfs: Option<String>,
     /// How many pages the write-ahead log may have before a commit moves them into the database.
     pub wal_pages: u32,
+    /// How many bytes a database may have to be read as a whole before the first command is taken. A larger one is read beside
+    /// the work: a start may not take longer the more has happened.
+    pub checked_at_start_max: u64,
 }
 
 impl From<&Path> for Place {
     fn from(path: &Path) -> Self {
-        Self { path: path.to_owned(), vfs: None, wal_pages: WAL_PAGES }
+        Self {
+            path: path.to_owned(),
+            vfs: None,
+            wal_pages: WAL_PAGES,
+            checked_at_start_max: CHECKED_AT_START_MAX,
+        }
     }
 }
 
@@ -96,7 +103,7 @@ impl Store {
         let path = place.path.as_path();
         let mut connection = place.connect(OpenFlags::default()).map_err(error(path))?;
         prepare(&connection, place.wal_pages).map_err(error(path))?;
-        if size(path) <= CHECKED_AT_START_MAX {
+        if size(path) <= place.checked_at_start_max {
             check(&connection, path)?;
         }
         let found: i64 = connection

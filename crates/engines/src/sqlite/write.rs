@@ -41,7 +41,7 @@ impl Books for Store {
     }
 
     fn rest_of_check(&self) -> Option<RestOfCheck> {
-        if super::size(&self.path) <= super::CHECKED_AT_START_MAX {
+        if super::size(&self.path) <= self.place.checked_at_start_max {
             return None;
         }
         let place = self.place.clone();
