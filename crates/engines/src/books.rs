@@ -7,7 +7,7 @@ use crate::log_store::{LeafSource, LogError};
 use std::sync::Arc;
 use tpw_core::{AccountId, DeviceId, Instant, Money, PaymentId, PersonId, TransferId};
 use tpw_flow::{
-    Alarm, Archive, ArchiveError, Burnt, Changes, EventRow, Funding, IdUse, Owner, Payment,
+    Alarm, Archive, ArchiveError, Burnt, Changes, EventRow, Funding, IdUse, Owner, Payment, Rail,
     RailInstruction, Registry,
 };
 use tpw_ledger::{Account, Crossing, Ledger, Mark, TransferRow};
@@ -71,6 +71,15 @@ impl StoreError {
     pub const fn is_deposed(&self) -> bool {
         use crate::postgres::PostgresError::{Fenced, Held};
         matches!(self, Self::Postgres(Fenced | Held { .. }))
+    }
+}
+
+/// Whether the clearing partner has nothing more to do for a payment.
+pub(crate) fn is_settled(payment: &Payment) -> bool {
+    match payment {
+        Payment::Booked(booked) => booked.rail() == Rail::Confirmed,
+        Payment::Compensated(_) => true,
+        _ => false,
     }
 }
 

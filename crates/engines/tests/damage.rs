@@ -145,6 +145,9 @@ fn each_damaged_file_is_named_and_nothing_is_lost() {
     let forged =
         "UPDATE account SET credits_pending = x'00000000000000000000000000000001' WHERE place = 1";
     h.refused("books.db", |p| sql(p, forged), &["damaged account"]);
+    // A time that no device can be revoked at does not make the device valid again.
+    let revoked = "UPDATE device SET revoked = 9223372036854775807";
+    h.refused("books.db", |p| sql(p, revoked), &["damaged device"]);
     let changed = "UPDATE leaf SET leaf = (SELECT leaf FROM leaf WHERE idx = 270) WHERE idx = 271";
     h.refused("books.db", |p| sql(p, changed), &["the ledger was changed"]);
     h.refused("books.db", |p| sql(p, "DELETE FROM leaf WHERE idx = 9"), &["damaged leaf"]);

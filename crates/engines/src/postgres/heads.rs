@@ -12,6 +12,7 @@ use super::link::{Link, Parameter};
 use super::row::{Columns, Time};
 use super::session;
 use crate::books::StoreError;
+use crate::decode::{Row as _, int};
 use crate::log_store::{LogError, RawRow, SharedHeads, SignedHead};
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -79,7 +80,7 @@ impl Heads {
     /// Reads on the writer's server only: one that was left behind does not know the newest heads.
     fn one(&self, condition: &str, value: u64) -> Result<Option<SignedHead>, LogError> {
         let sql = format!("SELECT {COLUMNS} FROM head WHERE {condition} LIMIT 1");
-        let value = i64::try_from(value).unwrap_or(i64::MAX);
+        let value = int(value);
         let read = |link: &Link| {
             if let Some(epoch) = &self.epoch
                 && fence::epoch(link)? != epoch.load(Ordering::Acquire)
@@ -113,7 +114,6 @@ impl Heads {
         if found != expected || expected.is_some_and(|head| head.size >= new.head.size) {
             return Err(LogError::Overtaken);
         }
-        let int = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         let insert = "INSERT INTO head (size, previous_size, issued, root, note, root_signature,
                           token) VALUES ($1, $2, $3, $4, $5, $6, $7)";
         let (size, previous_size) = (int(new.head.size), int(new.previous_size));
@@ -162,7 +162,6 @@ fn head(columns: &mut Columns<'_>) -> Result<TreeHead, LogError> {
 
 fn raw(columns: &mut Columns<'_>) -> Result<RawRow, LogError> {
     let mut read = || {
-        let int = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         Ok::<_, StoreError>(RawRow {
             size: int(columns.uint()?),
             previous_size: int(columns.uint()?),

@@ -7,6 +7,7 @@ use super::link::{Link, Parameter};
 use super::row::{Columns, Id, Time};
 use super::session;
 use crate::books::{BooksReader, Past, Restored, StoreError};
+use crate::decode::{Row as _, int, limit};
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -14,8 +15,7 @@ use std::time::Duration;
 use tokio_postgres::Row;
 use tpw_core::{AccountId, Instant, PaymentId, PersonId, TransferId};
 use tpw_flow::{
-    Alarm, Burnt, ChainHead, EventRow, Funding, IdUse, Owner, Payment, RailInstruction, Registry,
-    stored,
+    Alarm, Burnt, EventRow, Funding, IdUse, Owner, Payment, RailInstruction, Registry, stored,
 };
 use tpw_ledger::{Account, Crossing, Ledger, Mark, TransferRow};
 use tpw_proof::leaf::Leaf;
@@ -149,15 +149,6 @@ impl Reader {
     }
 }
 
-/// A number as PostgreSQL has it.
-fn int(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-fn limit(most: usize) -> i64 {
-    i64::try_from(most).unwrap_or(i64::MAX)
-}
-
 fn collect<T>(
     link: &Link,
     sql: &'static str,
@@ -251,10 +242,7 @@ fn registry(link: &Link) -> Result<Registry, StoreError> {
     let codes = "SELECT hash, person, expires, used_by FROM code";
     registry.codes = collect(link, codes, &[], "code", |c| c.code())?.into_iter().collect();
     let chains = "SELECT device, account, sequence, hash FROM chain";
-    let chains = collect(link, chains, &[], "chain", |c| {
-        let key = (c.device_id()?, c.account_id()?);
-        Ok((key, ChainHead { sequence: c.uint()?, hash: c.hash()? }))
-    })?;
+    let chains = collect(link, chains, &[], "chain", |c| c.chain())?;
     registry.chains = chains.into_iter().collect();
     Ok(registry)
 }
@@ -301,14 +289,7 @@ impl BooksReader for Reader {
         self.with(|link| {
             link.script("read the books", "BEGIN READ ONLY; SET LOCAL statement_timeout = 0")?;
             let read = each(link, sql, &[&Time(from)], "payment", |c| {
-                each_past(Past {
-                    payment: c.payment_id()?,
-                    payer: c.account_id()?,
-                    payee: c.account_id()?,
-                    money: c.money()?,
-                    device: c.device_id()?,
-                    received: c.time()?,
-                });
+                each_past(c.past()?);
                 Ok(())
             });
             link.script("read the books", "ROLLBACK")?;
@@ -327,9 +308,7 @@ impl BooksReader for Reader {
 
     fn funding(&self, id: TransferId) -> Result<Option<Funding>, StoreError> {
         let sql = "SELECT account, amount FROM funding WHERE id = $1";
-        let found = self.all(sql, &[&Id(*id.as_bytes())], "funding", |c| {
-            Ok(Funding { account: c.account_id()?, amount: c.amount()? })
-        })?;
+        let found = self.all(sql, &[&Id(*id.as_bytes())], "funding", |c| c.funding())?;
         Ok(found.into_iter().next())
     }
 
@@ -414,7 +393,7 @@ impl BooksReader for Reader {
     fn crossings(&self, after: u64, most: usize) -> Result<Vec<(u64, Crossing)>, StoreError> {
         let sql = "SELECT place, account, number, tier, edge, threshold, balance, at, action
                    FROM crossing WHERE place > $1 ORDER BY place LIMIT $2";
-        self.all(sql, &[&int(after), &limit(most)], "crossing", |c| c.crossing())
+        self.all(sql, &[&int(after), &limit(most)], "crossing", |c| Ok((c.uint()?, c.crossing()?)))
     }
 
     fn leaf_count(&self) -> Result<u64, StoreError> {
@@ -436,6 +415,6 @@ impl BooksReader for Reader {
     fn alarms(&self, after: u64, most: usize) -> Result<Vec<(u64, Alarm)>, StoreError> {
         let sql = "SELECT number, kind, at, device, payment, size, root FROM alarm
                    WHERE number > $1 ORDER BY number LIMIT $2";
-        self.all(sql, &[&int(after), &limit(most)], "alarm", |c| c.alarm())
+        self.all(sql, &[&int(after), &limit(most)], "alarm", |c| Ok((c.uint()?, c.alarm()?)))
     }
 }

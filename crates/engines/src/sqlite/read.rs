@@ -1,14 +1,14 @@
 //! Reading the books: whole at start, by key afterwards.
 
-use super::row::{self, Columns, int, time};
+use super::row::{self, Columns, time};
 use super::{COUNTS, Place, error, open_for_reading};
 use crate::books::{BooksReader, Past, Restored, StoreError};
+use crate::decode::{Row as _, int, limit};
 use rusqlite::{Connection, OptionalExtension, Params, params};
 use std::path::PathBuf;
 use tpw_core::{AccountId, Instant, PaymentId, PersonId, TransferId};
 use tpw_flow::{
-    Alarm, Burnt, ChainHead, EventRow, Funding, IdUse, Owner, Payment, RailInstruction, Registry,
-    stored,
+    Alarm, Burnt, EventRow, Funding, IdUse, Owner, Payment, RailInstruction, Registry, stored,
 };
 use tpw_ledger::{Account, Crossing, Ledger, Mark, TransferRow};
 use tpw_proof::leaf::Leaf;
@@ -16,6 +16,18 @@ use tpw_proof::leaf::Leaf;
 const ACCOUNT: &str =
     "id, asset, kind, owner, state, frozen, debit_max, balance_max, debits_posted,
      credits_posted, debits_pending, credits_pending, transfers, last, chain, opened, seal";
+
+/// The columns of transfers, of those for which a condition holds.
+macro_rules! transfers_where {
+    ($condition:literal) => {
+        concat!(
+            "SELECT number, id, kind, debit, credit, asset, amount, at, effective, pending,
+                 prev_debit, prev_credit, debit_chain, credit_chain, released, seal
+             FROM transfer WHERE ",
+            $condition
+        )
+    };
+}
 
 /// A connection that only reads.
 pub struct Reader {
@@ -50,13 +62,11 @@ impl Reader {
         number: u64,
         mut each: impl FnMut(TransferRow) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let sql = "SELECT number, id, kind, debit, credit, asset, amount, at, effective, pending,
-                       prev_debit, prev_credit, debit_chain, credit_chain, released, seal
-                   FROM transfer WHERE number >= ?1 ORDER BY number";
+        let sql = transfers_where!("number >= ?1 ORDER BY number");
         let mut statement = self.connection.prepare_cached(sql).map_err(error(&self.path))?;
         let mut rows = statement.query([int(number)]).map_err(error(&self.path))?;
         while let Some(row) = rows.next().map_err(error(&self.path))? {
-            each(Columns::new(row, "transfer").transfer()?)?;
+            each(Columns::new(row, "transfer").sealed_transfer()?)?;
         }
         Ok(())
     }
@@ -69,10 +79,10 @@ impl Reader {
 
     fn ledger(&self) -> Result<Ledger, StoreError> {
         let sql = format!("SELECT {ACCOUNT} FROM account ORDER BY place");
-        let accounts = self.all(&sql, [], "account", |c| c.account())?;
+        let accounts = self.all(&sql, [], "account", |c| c.sealed_account())?;
         let holds = "SELECT id, number, debit, credit, asset, amount, expires, seal FROM hold
                      ORDER BY number";
-        let holds = self.all(holds, [], "hold", |c| c.hold())?;
+        let holds = self.all(holds, [], "hold", |c| c.sealed_hold())?;
         let velocities =
             "SELECT account, place, window, amount_max, count_max, since, amount, count
                           FROM velocity";
@@ -124,18 +134,14 @@ impl Reader {
         let codes = "SELECT hash, person, expires, used_by FROM code";
         registry.codes = self.all(codes, [], "code", |c| c.code())?.into_iter().collect();
         let chains = "SELECT device, account, sequence, hash FROM chain";
-        let chains = self.all(chains, [], "chain", |c| {
-            let key = (c.device_id()?, c.account_id()?);
-            Ok((key, ChainHead { sequence: c.uint()?, hash: c.hash()? }))
-        })?;
+        let chains = self.all(chains, [], "chain", |c| c.chain())?;
         registry.chains = chains.into_iter().collect();
         Ok(registry)
     }
 
     fn waiting(&self) -> Result<Vec<Payment>, StoreError> {
         let sql = "SELECT state FROM payment WHERE status IN (1, 2) ORDER BY id";
-        let states = self.all(sql, [], "payment", |c| c.bytes())?;
-        states.iter().map(|bytes| read_payment(bytes)).collect()
+        self.all(sql, [], "payment", |c| read_payment(c.bytes()?))
     }
 }
 
@@ -186,9 +192,7 @@ impl BooksReader for Reader {
 
     fn funding(&self, id: TransferId) -> Result<Option<Funding>, StoreError> {
         let sql = "SELECT account, amount FROM funding WHERE id = ?1";
-        let found = self.all(sql, [id.as_bytes()], "funding", |c| {
-            Ok(Funding { account: c.account_id()?, amount: c.amount()? })
-        })?;
+        let found = self.all(sql, [id.as_bytes()], "funding", |c| c.funding())?;
         Ok(found.into_iter().next())
     }
 
@@ -202,24 +206,14 @@ impl BooksReader for Reader {
         let mut statement = self.connection.prepare_cached(sql).map_err(error(&self.path))?;
         let mut rows = statement.query([time(from)]).map_err(error(&self.path))?;
         while let Some(row) = rows.next().map_err(error(&self.path))? {
-            let mut c = Columns::new(row, "payment");
-            each(Past {
-                payment: c.payment_id()?,
-                payer: c.account_id()?,
-                payee: c.account_id()?,
-                money: c.money()?,
-                device: c.device_id()?,
-                received: c.time()?,
-            });
+            each(Columns::new(row, "payment").past()?);
         }
         Ok(())
     }
 
     fn transfer(&self, number: u64) -> Result<Option<TransferRow>, StoreError> {
-        let sql = "SELECT number, id, kind, debit, credit, asset, amount, at, effective, pending,
-                       prev_debit, prev_credit, debit_chain, credit_chain, released, seal
-                   FROM transfer WHERE number = ?1";
-        Ok(self.all(sql, [int(number)], "transfer", |c| c.transfer())?.into_iter().next())
+        let sql = transfers_where!("number = ?1");
+        Ok(self.all(sql, [int(number)], "transfer", |c| c.sealed_transfer())?.into_iter().next())
     }
 
     fn leaf_count(&self) -> Result<u64, StoreError> {
@@ -227,11 +221,10 @@ impl BooksReader for Reader {
     }
 
     fn leaves(&self, from: u64, most: usize) -> Result<Vec<Leaf>, StoreError> {
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let most = limit(most);
         let sql = "SELECT leaf FROM leaf WHERE idx >= ?1 ORDER BY idx LIMIT ?2";
         self.all(sql, [int(from), most], "leaf", |c| {
-            let sealed = c.bytes()?;
-            let leaf = row::opened(&sealed).and_then(|leaf| Leaf::from_bytes(leaf).ok());
+            let leaf = row::opened(c.bytes()?).and_then(|leaf| Leaf::from_bytes(leaf).ok());
             leaf.ok_or(StoreError::Damaged { what: "leaf" })
         })
     }
@@ -242,10 +235,10 @@ impl BooksReader for Reader {
     }
 
     fn alarms(&self, after: u64, most: usize) -> Result<Vec<(u64, Alarm)>, StoreError> {
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let most = limit(most);
         let sql = "SELECT number, kind, at, device, payment, size, root FROM alarm
                    WHERE number > ?1 ORDER BY number LIMIT ?2";
-        self.all(sql, [int(after), most], "alarm", |c| c.alarm())
+        self.all(sql, [int(after), most], "alarm", |c| Ok((c.uint()?, c.alarm()?)))
     }
 
     fn transfer_id(&self, id: TransferId) -> Result<Option<IdUse>, StoreError> {
@@ -275,15 +268,13 @@ impl BooksReader for Reader {
     }
 
     fn transfers(&self, after: u64, most: usize) -> Result<Vec<TransferRow>, StoreError> {
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let sql = "SELECT number, id, kind, debit, credit, asset, amount, at, effective, pending,
-                       prev_debit, prev_credit, debit_chain, credit_chain, released, seal
-                   FROM transfer WHERE number > ?1 ORDER BY number LIMIT ?2";
-        self.all(sql, [int(after), most], "transfer", |c| c.transfer())
+        let most = limit(most);
+        let sql = transfers_where!("number > ?1 ORDER BY number LIMIT ?2");
+        self.all(sql, [int(after), most], "transfer", |c| c.sealed_transfer())
     }
 
     fn events(&self, after: u64, most: usize) -> Result<Vec<EventRow>, StoreError> {
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let most = limit(most);
         let sql = "SELECT seq, position, at, kind, subject FROM event
                    WHERE seq > ?1 ORDER BY seq LIMIT ?2";
         self.all(sql, [int(after), most], "event", |c| c.event())
@@ -291,7 +282,7 @@ impl BooksReader for Reader {
 
     fn account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
         let sql = format!("SELECT {ACCOUNT} FROM account WHERE id = ?1");
-        Ok(self.all(&sql, [id.as_bytes()], "account", |c| c.account())?.into_iter().next())
+        Ok(self.all(&sql, [id.as_bytes()], "account", |c| c.sealed_account())?.into_iter().next())
     }
 
     fn owner(&self, id: AccountId) -> Result<Option<Owner>, StoreError> {
@@ -319,10 +310,10 @@ impl BooksReader for Reader {
     }
 
     fn crossings(&self, after: u64, most: usize) -> Result<Vec<(u64, Crossing)>, StoreError> {
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let most = limit(most);
         let sql = "SELECT place, account, number, tier, edge, threshold, balance, at, action
                    FROM crossing WHERE place > ?1 ORDER BY place LIMIT ?2";
-        self.all(sql, [int(after), most], "crossing", |c| c.crossing())
+        self.all(sql, [int(after), most], "crossing", |c| Ok((c.uint()?, c.crossing()?)))
     }
 }
 

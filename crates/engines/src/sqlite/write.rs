@@ -1,11 +1,12 @@
 //! One batch of changes, one transaction.
 
-use super::row::{self, amount, int, time};
+use super::row::{self, amount, time};
 use super::{COUNTS, Reader, Store, error};
-use crate::books::{Books, Opener, RestOfCheck, StoreError};
+use crate::books::{Books, Opener, RestOfCheck, StoreError, is_settled};
+use crate::decode::int;
 use rusqlite::{Transaction, TransactionBehavior, params};
 use std::sync::Arc;
-use tpw_flow::{Changes, Payment, Rail, stored};
+use tpw_flow::{Changes, Payment, stored};
 
 impl Books for Store {
     fn commit(&mut self, changes: &Changes) -> Result<(), StoreError> {
@@ -153,12 +154,7 @@ fn write_payment(t: &Transaction<'_>, payment: &Payment) -> rusqlite::Result<()>
         intent.device.as_bytes(),
         state
     ])?;
-    let settled = match payment {
-        Payment::Booked(booked) => booked.rail() == Rail::Confirmed,
-        Payment::Compensated(_) => true,
-        _ => false,
-    };
-    if settled {
+    if is_settled(payment) {
         t.prepare_cached("DELETE FROM rail WHERE payment = ?1")?
             .execute([intent.payment.as_bytes()])?;
     }

@@ -1,6 +1,7 @@
 //! What the ledger leaves to be stored.
 
-use super::row::{account_seal, amount, hold_seal, int, time, transfer_seal};
+use super::row::{account_seal, amount, hold_seal, time, transfer_seal};
+use crate::decode::int;
 use rusqlite::{Transaction, params};
 use tpw_core::Asset;
 use tpw_ledger::{
