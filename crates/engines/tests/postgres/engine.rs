@@ -63,6 +63,26 @@ fn the_engine_comes_back_when_its_sessions_are_cut_off() {
     demand_balanced(&engine);
 }
 
+/// So many that their table is copied, while the tables of what names them are not.
+#[test]
+fn people_with_codes_and_accounts_are_added_by_the_hundred() {
+    let (database, folder, mut dice) = (Database::new(), scratch(), Dice::new(63));
+    let engine = start(folder.path(), &database);
+    for count in [255, 500] {
+        let adding = (0..count).map(|_| {
+            let (holder, [add, _enrol]) = Holder::new(&engine, &mut dice, 5);
+            (holder, add)
+        });
+        let (holders, adding): (Vec<_>, Vec<_>) = adding.unzip();
+        let outcomes = runtime().block_on(engine.commands(adding)).unwrap();
+        assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+        for holder in holders {
+            assert_eq!(engine.accounts_of(holder.person).unwrap().len(), 1);
+        }
+    }
+    demand_balanced(&engine);
+}
+
 /// What an operator gives the machine that stands by: keys and certificates, and neither books nor log.
 fn stand_by(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap().flatten() {
