@@ -7,7 +7,7 @@
 
 use super::address::Address;
 use super::error::PostgresError;
-use super::fence;
+use super::fence::{self, Reign};
 use super::link::{Link, Parameter};
 use super::row::{Columns, Time};
 use super::session;
@@ -16,7 +16,6 @@ use crate::decode::{Row as _, int};
 use crate::log_store::{LogError, RawRow, SharedHeads, SignedHead};
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 use tpw_core::{Hash32, TreeHead};
 
@@ -35,27 +34,26 @@ const DOING: &str = "use the stored heads";
 /// A handle on the stored heads. Each thread has its own.
 pub struct Heads {
     address: Arc<Address>,
-    /// The writer's epoch; none when nobody writes here, as in an audit.
-    epoch: Option<Arc<AtomicI64>>,
+    /// The writer's; none when nobody writes here, as in an audit.
+    reign: Option<Arc<Reign>>,
     link: RefCell<Option<Link>>,
 }
 
 impl Heads {
-    pub(super) fn of(address: &Arc<Address>, epoch: &Arc<AtomicI64>) -> Self {
-        let (address, epoch) = (Arc::clone(address), Some(Arc::clone(epoch)));
-        Self { address, epoch, link: RefCell::default() }
+    pub(super) fn of(address: &Arc<Address>, reign: &Arc<Reign>) -> Self {
+        let (address, reign) = (Arc::clone(address), Some(Arc::clone(reign)));
+        Self { address, reign, link: RefCell::default() }
     }
 
     /// The heads of books of which this process is not the writer: they can be read.
     #[must_use]
     pub fn to_read(address: Address) -> Self {
-        Self { address: Arc::new(address), epoch: None, link: RefCell::default() }
+        Self { address: Arc::new(address), reign: None, link: RefCell::default() }
     }
 
     /// Begins a transaction under the writer's epoch.
     fn enter(&self, link: &Link) -> Result<(), PostgresError> {
-        let epoch = self.epoch.as_ref().ok_or(PostgresError::Fenced)?;
-        fence::enter(link, epoch.load(Ordering::Acquire))
+        fence::enter(link, self.reign.as_ref().ok_or(PostgresError::Fenced)?)
     }
 
     /// Uses the connection, a new one if there is none that is sound; after a failure it is given up.
@@ -82,10 +80,8 @@ impl Heads {
         let sql = format!("SELECT {COLUMNS} FROM head WHERE {condition} LIMIT 1");
         let value = int(value);
         let read = |link: &Link| {
-            if let Some(epoch) = &self.epoch
-                && fence::epoch(link)? != epoch.load(Ordering::Acquire)
-            {
-                return Err(PostgresError::Fenced.into());
+            if let Some(reign) = &self.reign {
+                reign.demand(link)?;
             }
             let rows = link.rows(DOING, &sql, &[&value])?;
             rows.first().map(|row| raw(&mut Columns::new(row, "head"))?.parse()).transpose()
@@ -122,7 +118,7 @@ impl Heads {
         let row: [Parameter<'_>; 7] =
             [&size, &previous_size, &issued, &root, &note, &signature, &new.token];
         link.rows(DOING, insert, &row)?;
-        commit(link)
+        Ok(link.commit(DOING)?)
     }
 
     /// An earlier try has stored a head of this size: it must be this one.
@@ -135,16 +131,7 @@ impl Heads {
         }
         // The server may have it and its standbys not. They take this only after that.
         link.rows(DOING, "UPDATE log_epoch SET epoch = epoch", &[])?;
-        commit(link)
-    }
-}
-
-fn commit(link: &Link) -> Result<(), LogError> {
-    let _earlier = link.warnings().take();
-    link.script(DOING, "COMMIT")?;
-    match link.warnings().take() {
-        Some(warning) => Err(PostgresError::Alone(warning).into()),
-        None => Ok(()),
+        Ok(link.commit(DOING)?)
     }
 }
 
@@ -220,7 +207,7 @@ impl SharedHeads for Heads {
             let rows = link.rows(DOING, sql, &[])?;
             let row = rows.first().ok_or(PostgresError::Fenced)?;
             let next = Columns::new(row, "log epoch").uint().map_err(unreadable)?;
-            link.script(DOING, "COMMIT")?;
+            link.commit(DOING)?;
             Ok(next)
         })
     }
@@ -249,7 +236,7 @@ impl SharedHeads for Heads {
     }
 
     fn again(&self) -> Box<dyn SharedHeads> {
-        let (address, epoch) = (Arc::clone(&self.address), self.epoch.clone());
-        Box::new(Self { address, epoch, link: RefCell::default() })
+        let (address, reign) = (Arc::clone(&self.address), self.reign.clone());
+        Box::new(Self { address, reign, link: RefCell::default() })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::address::Address;
 use super::error::PostgresError;
-use super::fence;
+use super::fence::{self, Reign};
 use super::link::{Link, Parameter};
 use super::row::{Columns, Id, Time};
 use super::session;
@@ -10,7 +10,6 @@ use crate::books::{BooksReader, Past, Restored, StoreError};
 use crate::decode::{Row as _, int, limit};
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tokio_postgres::Row;
 use tpw_core::{AccountId, Instant, PaymentId, PersonId, TransferId};
@@ -53,8 +52,8 @@ macro_rules! accounts_where {
 /// answers, and does not know the newest payments; but its epoch is older than the writer's.
 pub struct Reader {
     address: Arc<Address>,
-    /// The writer's epoch; none when nobody writes here, as in an audit.
-    epoch: Option<Arc<AtomicI64>>,
+    /// The writer's; none when nobody writes here, as in an audit.
+    reign: Option<Arc<Reign>>,
     link: RefCell<Option<Link>>,
 }
 
@@ -64,14 +63,14 @@ impl Reader {
     /// # Errors
     /// [`StoreError`] when the server cannot be reached, or the books are of a newer format.
     pub fn open(address: Address) -> Result<Self, StoreError> {
-        let reader = Self { address: Arc::new(address), epoch: None, link: RefCell::default() };
+        let reader = Self { address: Arc::new(address), reign: None, link: RefCell::default() };
         reader.connect()?;
         Ok(reader)
     }
 
-    pub(super) fn of(address: &Arc<Address>, epoch: &Arc<AtomicI64>) -> Result<Self, StoreError> {
-        let (address, epoch) = (Arc::clone(address), Some(Arc::clone(epoch)));
-        let reader = Self { address, epoch, link: RefCell::default() };
+    pub(super) fn of(address: &Arc<Address>, reign: &Arc<Reign>) -> Result<Self, StoreError> {
+        let (address, reign) = (Arc::clone(address), Some(Arc::clone(reign)));
+        let reader = Self { address, reign, link: RefCell::default() };
         reader.connect()?;
         Ok(reader)
     }
@@ -87,10 +86,8 @@ impl Reader {
     }
 
     fn demand_epoch(&self, found: i64) -> Result<(), StoreError> {
-        match &self.epoch {
-            Some(epoch) if epoch.load(Ordering::Acquire) != found => {
-                Err(PostgresError::Fenced.into())
-            }
+        match &self.reign {
+            Some(reign) if reign.epoch() != found => Err(PostgresError::Fenced.into()),
             _ => Ok(()),
         }
     }

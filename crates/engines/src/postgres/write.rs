@@ -45,8 +45,8 @@ impl Books for Store {
     }
 
     fn opener(&self) -> Opener {
-        let (address, epoch) = (Arc::clone(&self.address), Arc::clone(&self.epoch));
-        Arc::new(move || Ok(Box::new(Reader::of(&address, &epoch)?)))
+        let (address, reign) = (Arc::clone(&self.address), Arc::clone(&self.reign));
+        Arc::new(move || Ok(Box::new(Reader::of(&address, &reign)?)))
     }
 }
 
