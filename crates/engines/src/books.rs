@@ -132,6 +132,15 @@ pub trait Books: Send {
     /// [`StoreError`] when it does not.
     fn probe(&mut self) -> Result<(), StoreError>;
 
+    /// Looks whether this process may still write here, and whether the store still keeps what it takes. Asked every second or so,
+    /// between two batches of which the outcome is known.
+    ///
+    /// # Errors
+    /// [`StoreError`] when not, or when that cannot be found out.
+    fn watch(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Stores one small value under a name.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use super::directory::Directory;
 use super::metrics::Meter;
 use super::rail;
 use super::writer::{Done, Reply, Stored, TICK, When};
-use crate::books::Books;
+use crate::books::{Books, StoreError};
 use crate::log_store::{self, BATCH_MAX, LeafSender};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use std::path::PathBuf;
@@ -23,6 +23,9 @@ const HEALING: Duration = Duration::from_secs(5);
 
 /// Pause between two tries to write what is lacking in the clearing partner's folder.
 const RAIL_PAUSE: Duration = Duration::from_secs(1);
+
+/// Pause between two looks after the store.
+const WATCH_PAUSE: Duration = Duration::from_secs(1);
 
 /// A caller whose commands were decided.
 pub(super) struct Pending {
@@ -64,6 +67,8 @@ pub(super) struct Committer {
     pub(super) meter: Arc<Meter>,
     pub(super) rail_dir: PathBuf,
     pub(super) rail_files: RailFiles,
+    /// When the store was last looked after.
+    pub(super) watched: Instant,
     pub(super) state: State,
     /// Told when another process has taken over the books.
     pub(super) deposed: watch::Sender<bool>,
@@ -148,6 +153,7 @@ impl Committer {
                 Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
+            self.watch(stored);
             self.write_lacking_rail_files();
             self.believe_after(HEALING);
         }
@@ -163,12 +169,31 @@ impl Committer {
 
     /// Asks the store whether it takes writes, and tells if it takes those of another process instead.
     fn probe(&mut self) -> Stored {
-        self.books.probe().map_err(|error| {
-            if error.is_deposed() {
-                self.deposed.send_replace(true);
-            }
-            error.to_string()
-        })
+        self.books.probe().map_err(|error| self.told(&error))
+    }
+
+    /// Puts an error into words, and makes known if it says that another process writes these books now.
+    fn told(&self, error: &StoreError) -> String {
+        if error.is_deposed() {
+            self.deposed.send_replace(true);
+        }
+        error.to_string()
+    }
+
+    /// Looks after the store, also when nobody writes: a server that was deposed may not go on answering from memory. The writer is
+    /// told of a doubt at once, and comes back by itself when the store does.
+    fn watch(&mut self, stored: &Sender<Stored>) {
+        if matches!(self.state, State::InDoubt(_)) || self.watched.elapsed() < WATCH_PAUSE {
+            return;
+        }
+        let found = self.books.watch();
+        self.watched = Instant::now();
+        if let Err(error) = found {
+            let why = self.told(&error);
+            self.doubt(why.clone());
+            // If there is no room the writer has an outcome to hear first, and hears of this with its next batch.
+            let _full = stored.try_send(Err(why));
+        }
     }
 
     /// Calls the writer sound again once it has been back for that long. A small write may succeed on a disk that is
@@ -185,7 +210,7 @@ impl Committer {
         let committed = match &self.state {
             State::InDoubt(why) => Err(why.clone()),
             State::Sound | State::Healing(_) => {
-                self.books.commit(&changes).map_err(|error| error.to_string())
+                self.books.commit(&changes).map_err(|error| self.told(&error))
             }
         };
         if let Err(why) = committed {

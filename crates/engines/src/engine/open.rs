@@ -177,6 +177,7 @@ impl Beginning {
             meter,
             rail_dir,
             rail_files: RailFiles::Complete,
+            watched: std::time::Instant::now(),
             state: State::Sound,
             deposed,
         };

@@ -314,7 +314,10 @@ impl Writer {
         self.stopwatch.watch(&mut self.desk);
         *self.directory.write().unwrap_or_else(PoisonError::into_inner) = Directory::of(&self.desk);
         let leaves = self.desk.leaves();
-        self.ask(|reply| Job::Resume { leaves, reply })
+        self.ask(|reply| Job::Resume { leaves, reply })?;
+        // Nothing is being stored: what is still to be heard is about the memory of before.
+        while self.stored.try_recv().is_ok() {}
+        Ok(())
     }
 
     /// Has the committer do something and waits for what it says.

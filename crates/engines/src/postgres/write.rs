@@ -11,6 +11,7 @@ use super::fence;
 use super::link::Link;
 use super::read::Reader;
 use super::row::Id;
+use super::session;
 use super::sheet::{Array, Form};
 use crate::books::{Books, Opener, StoreError};
 use bytes::Bytes;
@@ -31,7 +32,27 @@ impl Books for Store {
     /// Connects again if the connection was lost, and stores a mark.
     fn probe(&mut self) -> Result<(), StoreError> {
         self.resume()?;
-        self.using(|link, epoch| Ok(store(link, epoch, &Batch::default())?))
+        self.using(|link, epoch| {
+            session::demand_settings(link)?;
+            Ok(store(link, epoch, &Batch::default())?)
+        })
+    }
+
+    /// Nothing is under way whose outcome is unknown, so that a connection that was lost is made again without a doubt: if nobody
+    /// else has written, what the writer has in memory still is the present.
+    fn watch(&mut self) -> Result<(), StoreError> {
+        let reign = Arc::clone(&self.reign);
+        let look = |link: &Link| -> Result<(), StoreError> {
+            reign.demand(link)?;
+            Ok(session::demand_settings(link)?)
+        };
+        match self.using(|link, _epoch| look(link)) {
+            Err(StoreError::Postgres(PostgresError::Lost { .. })) => {
+                self.resume()?;
+                self.using(|link, _epoch| look(link))
+            }
+            other => other,
+        }
     }
 
     fn set_meta(&mut self, key: &str, value: &[u8]) -> Result<(), StoreError> {
