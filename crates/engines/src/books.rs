@@ -29,6 +29,9 @@ pub enum StoreError {
     /// A PostgreSQL server cannot be reached, refuses, or is written by somebody else.
     #[error(transparent)]
     Postgres(#[from] crate::postgres::PostgresError),
+    /// Too many read at once.
+    #[error("too many requests read the books at once; send the same request again in a moment")]
+    Crowded,
     /// A row holds something that no version of this program writes.
     #[error("the database holds a damaged {what}; run the integrity check and restore a backup")]
     Damaged {

@@ -10,6 +10,7 @@ mod open;
 mod pay;
 mod rail;
 mod read;
+mod readers;
 mod timing;
 mod writer;
 
@@ -21,12 +22,12 @@ pub use pay::{Paid, Repeated};
 pub use read::{Health, Part};
 pub use timing::Timings;
 
-use crate::books::{BooksReader, Opener, StoreError};
 use crate::clock::Clock;
 use crate::log_store::{LogView, Sequencer};
 use directory::Directory;
 use keys::Keys;
 use metrics::Meter;
+use readers::Readers;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
@@ -65,33 +66,6 @@ struct Running {
     writer: JoinHandle<()>,
     committer: JoinHandle<()>,
     sequencer: Sequencer,
-}
-
-/// Readers of the books, handed out one by one.
-struct Readers {
-    idle: Mutex<Vec<Box<dyn BooksReader>>>,
-    open: Opener,
-}
-
-impl Readers {
-    const IDLE_MAX: usize = 8;
-
-    fn with<T>(
-        &self,
-        read: impl FnOnce(&dyn BooksReader) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let reader = match idle {
-            Some(reader) => reader,
-            None => (self.open)()?,
-        };
-        let answer = read(&*reader);
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < Self::IDLE_MAX {
-            idle.push(reader);
-        }
-        answer
-    }
 }
 
 impl Engine {

@@ -79,7 +79,7 @@ impl Engine {
         let rail_dir = dir.join("rail");
         files::create_private_folder(&rail_dir)?;
         source.rail_open()?.iter().try_for_each(|open| rail::write(&rail_dir, open))?;
-        let readers = Readers { idle: Mutex::default(), open: books.opener() };
+        let readers = Readers::new(books.opener());
         let rest_of_check = books.rest_of_check();
         let leaves = sequencer.sender();
         let shared = (Arc::clone(&clock), Arc::clone(&directory), Arc::clone(&meter));
