@@ -32,7 +32,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::JoinHandle;
-use tpw_core::{Hash32, Instant, Name, PersonId};
+use tpw_core::{Instant, Name, PersonId};
 use tpw_crypto::{Signer, SlotName};
 use tpw_proof::Trust;
 use writer::{Message, Queue};
@@ -44,13 +44,11 @@ pub struct Engine {
     clock: Arc<dyn Clock>,
     keys: Keys,
     trust: Trust,
-    trust_hash: Hash32,
     operator: PersonId,
     queue: Queue,
     directory: Arc<RwLock<Directory>>,
     meter: Arc<Meter>,
-    log: LogView,
-    frames: pay::Frames,
+    receipts: pay::Receipts,
     running: Mutex<Option<Running>>,
     readers: Readers,
     /// Makes the serials of time-stamps unique across starts: the log's epoch, raised at every start.
@@ -142,7 +140,7 @@ impl Engine {
     /// The log, for reading.
     #[must_use]
     pub const fn log(&self) -> &LogView {
-        &self.log
+        &self.receipts.log
     }
 
     fn directory(&self) -> RwLockReadGuard<'_, Directory> {

@@ -4,6 +4,7 @@ use super::committer::{Committer, RailFiles, State, Tail};
 use super::directory::Directory;
 use super::keys::{FolderUse, Keys, open_slots};
 use super::metrics::Meter;
+use super::pay::Receipts;
 use super::writer::{Building, Queue, Rebuild, Writer};
 use super::{Config, Engine, EngineError, Readers, Running, StoreConfig, rail};
 use crate::books::{Books, BooksReader, RestOfCheck, Restored, StoreError};
@@ -91,7 +92,7 @@ impl Engine {
         }
         Ok(Arc::new(Self {
             dir: dir.to_owned(),
-            trust_hash: trust.hash(),
+            receipts: Receipts::new(sequencer.view(), trust.hash()),
             trust,
             config,
             clock,
@@ -100,8 +101,6 @@ impl Engine {
             queue,
             directory,
             meter,
-            log: sequencer.view(),
-            frames: super::pay::Frames::default(),
             log_healthy: sequencer.sender(),
             running: Mutex::new(Some(Running { writer, committer, sequencer })),
             readers,

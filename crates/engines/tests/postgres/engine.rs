@@ -145,6 +145,51 @@ fn an_idle_server_connects_again_before_somebody_needs_it() {
     });
 }
 
+/// A head that was seen long ago, and the receipt of an old payment, are read from the server: whoever waits for that keeps no other
+/// task waiting.
+#[test]
+fn tasks_go_on_while_the_log_is_read_from_a_server_that_is_slow() {
+    let (database, folder, mut dice) = (Database::new(), scratch(), Dice::new(65));
+    let engine = start(folder.path(), &database);
+    let rt = runtime();
+    let mut ann = rt.block_on(Holder::enrolled(&engine, &mut dice, 1_000));
+    let bob = rt.block_on(Holder::enrolled(&engine, &mut dice, 0));
+    let mut old = Vec::new();
+    for _ in 0..2 {
+        let signed = ann.next(&engine, &mut dice, bob.account, 7);
+        rt.block_on(insist(&engine, &signed));
+        old.push((signed, engine.log().newest().unwrap().head));
+    }
+    engine.close();
+    drop(engine);
+    let engine = start(folder.path(), &database);
+    let mut intent = ann.intent(&engine, &mut dice, bob.account, 7);
+    intent.seen = old[0].1;
+    for signed in [ann.sign(intent), old[0].0.clone()] {
+        std::thread::scope(|scope| {
+            let locked = "SELECT 1 FROM pg_locks WHERE relation = 'tpw.head'::regclass
+                          AND mode = 'AccessExclusiveLock' AND granted";
+            scope.spawn(|| {
+                database.sql("BEGIN; LOCK TABLE head IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(2)")
+            });
+            while database.sql(locked).is_empty() {}
+            let (ticks, answered) = rt.block_on(async {
+                let (mut ticks, mut tick) = (0, tokio::time::interval(Duration::from_millis(20)));
+                let answer = engine.pay(&signed.bytes);
+                tokio::pin!(answer);
+                loop {
+                    tokio::select! {
+                        answered = &mut answer => break (ticks, answered),
+                        _ = tick.tick() => ticks += 1,
+                    }
+                }
+            });
+            assert!(ticks > 10, "{ticks}");
+            assert_eq!(status(&answered.unwrap()), "booked");
+        });
+    }
+}
+
 fn pause(ms: u64) {
     runtime().block_on(async { tokio::time::sleep(Duration::from_millis(ms)).await });
 }
