@@ -15,7 +15,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const FORMAT: i64 = 3;
+const FORMAT: i64 = 4;
 
 /// How many pages of 4 KiB the write-ahead log may have before a commit moves them into the database.
 const WAL_PAGES: u32 = 4_000;

@@ -2,10 +2,10 @@
 
 use crate::books::StoreError;
 use crate::decode::{self, Read, Row as _, int};
-use rusqlite::Row;
-use rusqlite::types::{FromSql, ValueRef};
+use rusqlite::types::{FromSql, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{Row, Transaction};
 use tpw_core::{Amount, Instant};
-use tpw_ledger::{Account, HoldRow, TransferRow};
+use tpw_ledger::TransferRow;
 
 pub(super) fn time(at: Instant) -> i64 {
     int(at.unix_ms())
@@ -47,38 +47,50 @@ pub(super) fn transfer_seal(row: &TransferRow) -> i64 {
     ])
 }
 
-pub(super) fn account_seal(row: &Account) -> i64 {
-    let limit = |max: Option<Amount>| max.unwrap_or(Amount::MAX).minor().to_be_bytes();
-    let owner = row.owner.map_or([0; 16], |owner| *owner.as_bytes());
-    seal(&[
-        row.id.as_bytes(),
-        &[row.kind.number(), row.state.number(), row.frozen.bits()],
-        &[u8::from(row.owner.is_some())],
-        &owner,
-        &limit(row.limits.debit_max_per_transfer()),
-        &limit(row.limits.balance_max()),
-        &amount(row.debits_posted),
-        &amount(row.credits_posted),
-        &amount(row.debits_pending),
-        &amount(row.credits_pending),
-        &row.transfers.to_be_bytes(),
-        &row.last.to_be_bytes(),
-        row.chain.as_bytes(),
-        &row.opened.unix_ms().to_be_bytes(),
-        row.asset.to_string().as_bytes(),
-    ])
+/// Runs a statement with the values of a row and, as its last parameter, their seal.
+pub(super) fn put_sealed(
+    t: &Transaction<'_>,
+    sql: &str,
+    values: &[&dyn ToSql],
+) -> rusqlite::Result<()> {
+    let mut statement = t.prepare_cached(sql)?;
+    let (mut sealing, mut place) = (Sealing::default(), 1_usize);
+    for value in values {
+        let bound = value.to_sql()?;
+        sealing.add(match &bound {
+            ToSqlOutput::Borrowed(value) => *value,
+            ToSqlOutput::Owned(value) => value.into(),
+            // The other kinds need features of the library that are off.
+            _ => ValueRef::Null,
+        });
+        statement.raw_bind_parameter(place, &bound)?;
+        place = place.saturating_add(1);
+    }
+    statement.raw_bind_parameter(place, sealing.seal())?;
+    statement.raw_execute().map(drop)
 }
 
-pub(super) fn hold_seal(row: &HoldRow) -> i64 {
-    seal(&[
-        row.id.as_bytes(),
-        &row.number.to_be_bytes(),
-        row.debit.as_bytes(),
-        row.credit.as_bytes(),
-        &amount(row.money.amount),
-        &row.expires.unix_ms().to_be_bytes(),
-        row.money.asset.to_string().as_bytes(),
-    ])
+/// The values of a row in their order, each with its kind and length, so that no two rows give the same bytes.
+#[derive(Default)]
+struct Sealing(Vec<u8>);
+
+impl Sealing {
+    fn add(&mut self, value: ValueRef<'_>) {
+        let (kind, bytes): (u8, &[u8]) = match value {
+            ValueRef::Null => (0, &[]),
+            ValueRef::Integer(value) => (1, &value.to_be_bytes()),
+            ValueRef::Text(bytes) => (2, bytes),
+            ValueRef::Blob(bytes) => (3, bytes),
+            ValueRef::Real(value) => (4, &value.to_be_bytes()),
+        };
+        self.0.push(kind);
+        self.0.extend(u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
+        self.0.extend(bytes);
+    }
+
+    fn seal(&self) -> i64 {
+        seal(&[&self.0])
+    }
 }
 
 /// Reads one row column by column; every failure names the kind of row.
@@ -86,11 +98,12 @@ pub(super) struct Columns<'a> {
     row: &'a Row<'a>,
     what: &'static str,
     next: usize,
+    sealed_from: usize,
 }
 
 impl<'a> Columns<'a> {
     pub(super) const fn new(row: &'a Row<'a>, what: &'static str) -> Self {
-        Self { row, what, next: 0 }
+        Self { row, what, next: 0, sealed_from: 0 }
     }
 
     fn get<T: FromSql>(&mut self) -> Read<T> {
@@ -115,16 +128,23 @@ impl<'a> Columns<'a> {
         if seal == expected { Ok(()) } else { Err(self.damaged()) }
     }
 
-    pub(super) fn sealed_account(&mut self) -> Read<Account> {
-        let account = self.account()?;
-        self.demand_seal(account_seal(&account)).map(|()| account)
+    /// A number that SQLite gave the row: it is not under the seal.
+    pub(super) fn given(&mut self) -> Read<u64> {
+        let number = self.uint()?;
+        self.sealed_from = self.next;
+        Ok(number)
     }
 
-    pub(super) fn sealed_hold(&mut self) -> Read<HoldRow> {
-        let hold = self.hold()?;
-        self.demand_seal(hold_seal(&hold)).map(|()| hold)
+    /// Demands that the next column is the seal of those before it.
+    pub(super) fn sealed<T>(&mut self, value: T) -> Read<T> {
+        let mut sealing = Sealing::default();
+        for place in self.sealed_from..self.next {
+            sealing.add(self.row.get_ref(place).map_err(|_| self.damaged())?);
+        }
+        self.demand_seal(sealing.seal()).map(|()| value)
     }
 
+    /// Its seal is over what the ledger has hashed already: transfers are most of all rows.
     pub(super) fn sealed_transfer(&mut self) -> Read<TransferRow> {
         let transfer = self.transfer()?;
         self.demand_seal(transfer_seal(&transfer)).map(|()| transfer)
