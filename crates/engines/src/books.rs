@@ -9,7 +9,7 @@ use tpw_core::{
     AccountId, AccountSetId, DeviceId, Instant, Money, PaymentId, PersonId, TransferId,
 };
 use tpw_flow::{
-    Alarm, Archive, ArchiveError, Burnt, Changes, EventRow, Funding, IdUse, Owner, Payment,
+    Alarm, Archive, ArchiveError, Burnt, Changes, EventRow, Funding, IdUse, Owner, Payment, Rail,
     RailInstruction, Registry,
 };
 use tpw_ledger::{Account, Crossing, Ledger, Mark, Member, TransferRow};
@@ -39,6 +39,9 @@ pub enum StoreError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// Too many read at once.
+    #[error("too many requests read the books at once; send the same request again in a moment")]
+    Crowded,
     /// A row holds something that no version of this program writes.
     #[error("the database holds a damaged {what}; run the integrity check and restore a backup")]
     Damaged {
@@ -81,6 +84,15 @@ impl StoreError {
     pub const fn is_deposed(&self) -> bool {
         use crate::postgres::PostgresError::{Fenced, Held};
         matches!(self, Self::Postgres(Fenced | Held { .. }))
+    }
+}
+
+/// Whether the clearing partner has nothing more to do for a payment.
+pub(crate) fn is_settled(payment: &Payment) -> bool {
+    match payment {
+        Payment::Booked(booked) => booked.rail() == Rail::Confirmed,
+        Payment::Compensated(_) => true,
+        _ => false,
     }
 }
 
@@ -132,6 +144,15 @@ pub trait Books: Send {
     /// # Errors
     /// [`StoreError`] when it does not.
     fn probe(&mut self) -> Result<(), StoreError>;
+
+    /// Looks whether this process may still write here, and whether the store still keeps what it takes. Asked every second or so,
+    /// between two batches of which the outcome is known.
+    ///
+    /// # Errors
+    /// [`StoreError`] when not, or when that cannot be found out.
+    fn watch(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// Stores one small value under a name.
     ///

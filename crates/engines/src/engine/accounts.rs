@@ -199,9 +199,10 @@ impl Engine {
     /// [`EngineError::Store`] when the books cannot be read.
     pub fn changes(&self, after: Place, most: usize) -> Result<Vec<(Place, Change)>, EngineError> {
         let (transfers, events) = self.readers.with(|reader| {
-            // Events first: what is committed between the two reads then lacks no event that stands before a transfer.
-            let events = reader.events(after.event, most)?;
-            Ok((reader.transfers(after.transfer, most)?, events))
+            transfers_then_events(
+                || reader.transfers(after.transfer, most),
+                || reader.events(after.event, most),
+            )
         })?;
         Ok(merge(after, &transfers, &events, most))
     }
@@ -286,6 +287,16 @@ fn walk_back(
     Ok(rows)
 }
 
+/// INVARIANT: transfers are read first. An event that stands before a transfer is committed with it or earlier, so that what is
+/// read afterwards lacks none of the events before the transfers that were read, whatever is committed in between.
+fn transfers_then_events(
+    transfers: impl FnOnce() -> Result<Vec<TransferRow>, StoreError>,
+    events: impl FnOnce() -> Result<Vec<EventRow>, StoreError>,
+) -> Result<(Vec<TransferRow>, Vec<EventRow>), StoreError> {
+    let transfers = transfers()?;
+    Ok((transfers, events()?))
+}
+
 /// An event stands before the transfer that came next when it happened.
 fn merge(
     after: Place,
@@ -298,7 +309,7 @@ fn merge(
     while merged.len() < most {
         let event_is_next = match (events.peek(), transfers.peek()) {
             (Some(event), Some(transfer)) => event.position <= transfer.number,
-            // The transfers before it may be committed and not be read: they come with the next page.
+            // The transfers before it were committed after the transfers were read: they come with the next page.
             (Some(event), None) => event.position <= place.transfer.saturating_add(1),
             (None, Some(_)) => false,
             (None, None) => break,
@@ -318,4 +329,103 @@ fn merge(
         merged.push((place, change));
     }
     merged
+}
+
+#[cfg(test)]
+mod tests {
+    //! Goal: the feed of changes leaves nothing out, repeats nothing and keeps the order, whatever is committed while a page is read.
+    //! Method: a history of transfers and events, of which a reader sees more at its second read than at its first; pages of every
+    //! size are put together and compared with the whole.
+
+    use super::*;
+    use std::cell::Cell;
+    use tpw_core::{Amount, Money, TransferId};
+    use tpw_flow::EventKind;
+    use tpw_ledger::TransferKind;
+
+    fn transfer(number: u64) -> TransferRow {
+        TransferRow {
+            number,
+            id: TransferId::from_bytes([1; 16]),
+            kind: TransferKind::Transfer,
+            debit: AccountId::from_bytes([1; 16]),
+            credit: AccountId::from_bytes([2; 16]),
+            money: Money { amount: Amount::from_minor(1), asset: "USD/2".parse().unwrap() },
+            at: Instant::from_unix_ms(1).unwrap(),
+            effective: Instant::from_unix_ms(1).unwrap(),
+            pending: None,
+            prev_debit: 0,
+            prev_credit: 0,
+            debit_chain: tpw_core::Hash32::ZERO,
+            credit_chain: tpw_core::Hash32::ZERO,
+            released: Amount::ZERO,
+        }
+    }
+
+    fn event(seq: u64, position: u64) -> EventRow {
+        let at = Instant::from_unix_ms(1).unwrap();
+        EventRow { seq, position, at, kind: EventKind::PersonAdded, subject: [0; 16] }
+    }
+
+    /// In the order in which it happened; each with the batch that committed it.
+    fn history() -> Vec<(usize, Change)> {
+        let (t, e) = (
+            |batch, number| (batch, Change::Transfer(transfer(number))),
+            |batch, seq, position| (batch, Change::Event(event(seq, position))),
+        );
+        vec![
+            e(1, 1, 1),
+            t(1, 1),
+            t(1, 2),
+            e(2, 2, 3),
+            e(2, 3, 3),
+            t(2, 3),
+            t(3, 4),
+            e(3, 4, 5),
+            e(4, 5, 5),
+            t(4, 5),
+            e(5, 6, 6),
+        ]
+    }
+
+    /// A page as it is read while the batches up to `committed` are there, and one more after each read.
+    fn page(after: Place, most: usize, committed: &Cell<usize>) -> Vec<(Place, Change)> {
+        let seen = || {
+            let now = committed.replace(committed.get() + 1);
+            history().into_iter().filter(move |(batch, _)| *batch <= now).map(|(_, change)| change)
+        };
+        let transfers = || {
+            let rows = seen().filter_map(|change| match change {
+                Change::Transfer(row) if row.number > after.transfer => Some(row),
+                _ => None,
+            });
+            Ok(rows.take(most).collect())
+        };
+        let events = || {
+            let rows = seen().filter_map(|change| match change {
+                Change::Event(row) if row.seq > after.event => Some(row),
+                _ => None,
+            });
+            Ok(rows.take(most).collect())
+        };
+        let (transfers, events) = transfers_then_events(transfers, events).unwrap();
+        merge(after, &transfers, &events, most)
+    }
+
+    #[test]
+    fn pages_are_in_order_and_whole_while_batches_are_committed() {
+        let whole: Vec<Change> = history().into_iter().map(|(_, change)| change).collect();
+        for most in 1..=12 {
+            for committed in 0..=5 {
+                let (mut place, committed) = (Place::default(), Cell::new(committed));
+                let mut read = Vec::new();
+                for _ in 0..30 {
+                    let found = page(place, most, &committed);
+                    place = found.last().map_or(place, |(place, _)| *place);
+                    read.extend(found.into_iter().map(|(_, change)| change));
+                }
+                assert_eq!(read, whole, "pages of {most}");
+            }
+        }
+    }
 }

@@ -4,7 +4,7 @@ use super::timing::Timings;
 use super::writer::{Done, Message, When, Work};
 use super::{Engine, EngineError, PayError};
 use crate::entropy::OsEntropy;
-use crate::log_store::SignedHead;
+use crate::log_store::{LogView, SignedHead};
 use core::num::NonZeroUsize;
 use crossbeam_channel::TrySendError;
 use std::collections::BTreeMap;
@@ -104,7 +104,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::pay`].
     pub async fn submit(&self, statement: Verified<Intent>) -> Result<Paid, PayError> {
-        self.decide(self.submission(statement)?).await
+        self.decide(self.submission(statement).await?).await
     }
 
     /// Takes payments whose signatures were checked, in their order, in one commit. Their receipts can be read when it answers.
@@ -117,7 +117,7 @@ impl Engine {
     ) -> Result<Vec<Result<(Arc<Payment>, Repeated), Rejection>>, PayError> {
         let mut commands = Vec::with_capacity(statements.len());
         for statement in statements {
-            commands.push(self.submission(statement)?);
+            commands.push(self.submission(statement).await?);
         }
         if commands.is_empty() {
             return Ok(Vec::new());
@@ -132,8 +132,8 @@ impl Engine {
         taken.collect()
     }
 
-    fn submission(&self, statement: Verified<Intent>) -> Result<Command, PayError> {
-        let seen = self.seen(statement.value().seen)?;
+    async fn submission(&self, statement: Verified<Intent>) -> Result<Command, PayError> {
+        let seen = self.seen(statement.value().seen).await?;
         let mut salt = [0_u8; 32];
         OsEntropy.fill(&mut salt).map_err(|error| PayError::Stopped(error.to_string()))?;
         Ok(Command::Submit(Box::new(Submission { statement, seen, salt })))
@@ -164,8 +164,8 @@ impl Engine {
         let mut done = self.send(vec![command], When::Proven).await?;
         let begun = Instant::now();
         let mut paid = match done.outcomes.pop() {
-            Some(Ok(Answer::Payment(payment))) => self.paid(payment, Repeated::No)?,
-            Some(Ok(Answer::Repeated(payment))) => self.paid(payment, Repeated::Yes)?,
+            Some(Ok(Answer::Payment(payment))) => self.prove(payment, Repeated::No).await?,
+            Some(Ok(Answer::Repeated(payment))) => self.prove(payment, Repeated::Yes).await?,
             Some(Err(rejection)) => return Err(rejection.into()),
             _ => return Err(PayError::Stopped("the writer gave no payment".to_owned())),
         };
@@ -240,11 +240,18 @@ impl Engine {
     }
 
     /// Whether we ever published the head that a device has seen. A head of size 0 claims nothing.
-    fn seen(&self, head: TreeHead) -> Result<Seen, PayError> {
+    async fn seen(&self, head: TreeHead) -> Result<Seen, PayError> {
         if head.size == 0 {
             return Ok(Seen::Confirmed);
         }
-        let ours = self.log.root_at(head.size).map_err(|e| PayError::Stopped(e.to_string()))?;
+        let ours = match self.receipts.log.root_from_memory(head.size) {
+            Some(known) => known,
+            None => {
+                let log = self.receipts.log.clone();
+                let found = beside(move || log.root_at(head.size)).await?;
+                found.map_err(|error| PayError::Stopped(error.to_string()))?
+            }
+        };
         Ok(if ours == Some(head.root) { Seen::Confirmed } else { Seen::Contradicted })
     }
 
@@ -253,16 +260,63 @@ impl Engine {
     /// # Errors
     /// [`PayError::Stopped`] when books or log cannot be read.
     pub fn paid(&self, payment: Arc<Payment>, repeated: Repeated) -> Result<Paid, PayError> {
+        self.receipts.of(payment, repeated)
+    }
+
+    /// The same for a task, which may not wait for a store.
+    async fn prove(&self, payment: Arc<Payment>, repeated: Repeated) -> Result<Paid, PayError> {
+        if self.receipts.are_at_hand(&payment) {
+            return self.receipts.of(payment, repeated);
+        }
+        let receipts = self.receipts.clone();
+        beside(move || receipts.of(payment, repeated)).await?
+    }
+}
+
+/// Does something that may wait for a store beside the tasks.
+async fn beside<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, PayError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| PayError::Stopped("reading the log ended in a panic".to_owned()))
+}
+
+/// Makes receipts. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Receipts {
+    pub(super) log: LogView,
+    frames: Arc<Frames>,
+    trust_hash: Hash32,
+}
+
+/// The log's entries about a payment, each with its kind.
+fn entries(payment: &Payment) -> [Option<(RecordKind, &Entry)>; 2] {
+    let booked = payment.booked().map(|booked| (RecordKind::Payment, booked.entry()));
+    let compensation = match payment {
+        Payment::Compensated(done) => Some((RecordKind::Compensation, done.entry())),
+        _ => None,
+    };
+    [booked, compensation]
+}
+
+impl Receipts {
+    pub(super) fn new(log: LogView, trust_hash: Hash32) -> Self {
+        Self { log, frames: Arc::default(), trust_hash }
+    }
+
+    /// Whether the checkpoints that a payment's receipts need are in memory.
+    fn are_at_hand(&self, payment: &Payment) -> bool {
+        let mut entries = entries(payment).into_iter().flatten();
+        entries.all(|(_, entry)| self.log.covers_from_memory(entry.index))
+    }
+
+    fn of(&self, payment: Arc<Payment>, repeated: Repeated) -> Result<Paid, PayError> {
         let statement = payment.intake().statement();
-        let receipt = |kind, entry| self.receipt(kind, statement, entry);
-        let booked = payment.booked().map(|b| receipt(RecordKind::Payment, b.entry()));
-        let compensation = match &*payment {
-            Payment::Compensated(done) => Some(receipt(RecordKind::Compensation, done.entry())),
-            _ => None,
-        };
+        let make = |(kind, entry)| self.receipt(kind, statement, entry);
+        let [booked, compensation] = entries(&payment).map(|entry| entry.map(make).transpose());
         let stopped = |error: EngineError| PayError::Stopped(error.to_string());
-        let receipt = booked.transpose().map_err(stopped)?;
-        let compensation_receipt = compensation.transpose().map_err(stopped)?;
+        let receipt = booked.map_err(stopped)?;
+        let compensation_receipt = compensation.map_err(stopped)?;
         let timings = Timings::new();
         Ok(Paid { payment, receipt, compensation_receipt, timings, repeated })
     }
@@ -292,7 +346,7 @@ impl Engine {
 
 /// What the receipts under the newest checkpoints have in common, by the size of the tree.
 #[derive(Default)]
-pub(super) struct Frames(Mutex<BTreeMap<u64, Arc<Frame>>>);
+struct Frames(Mutex<BTreeMap<u64, Arc<Frame>>>);
 
 impl Frames {
     /// Requests of the last few checkpoints are answered at the same time.

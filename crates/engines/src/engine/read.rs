@@ -128,7 +128,7 @@ impl Engine {
     }
 
     fn checkpoint_age_ms(&self) -> u64 {
-        self.log.newest().map_or(u64::MAX, |head| self.clock.now().since(head.issued).as_ms())
+        self.log().newest().map_or(u64::MAX, |head| self.clock.now().since(head.issued).as_ms())
     }
 
     fn clock_part(&self) -> Part {
@@ -161,7 +161,7 @@ impl Engine {
     pub fn metrics(&self) -> Metrics {
         Metrics {
             waiting: u64::try_from(self.directory().waiting.len()).unwrap_or(u64::MAX),
-            tree_size: self.log.newest().map_or(0, |head| head.head.size),
+            tree_size: self.log().newest().map_or(0, |head| head.head.size),
             checkpoint_age_ms: self.checkpoint_age_ms(),
             ..self.meter.read()
         }

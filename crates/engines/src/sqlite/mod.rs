@@ -17,13 +17,12 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const FORMAT: i64 = 3;
+const FORMAT: i64 = 4;
 
 /// How many pages of 4 KiB the write-ahead log may have before they are moved into the database.
 const WAL_PAGES: u32 = 8_000;
 
-/// How large a database may be to be read as a whole before the first command is taken. A larger one is read beside the work: a
-/// start may not take longer the more has happened.
+/// Read within a second or two.
 const CHECKED_AT_START_MAX: u64 = 256 << 20;
 
 /// How far each sequence has come, as one value. It is stored with every batch: where a damaged write-ahead log leaves
@@ -45,6 +44,9 @@ pub struct Place {
     pub wal_pages: u32,
     /// Who moves them.
     pub moved_by: MovedBy,
+    /// How many bytes a database may have to be read as a whole before the first command is taken. A larger one is read beside
+    /// the work: a start may not take longer the more has happened.
+    pub checked_at_start_max: u64,
 }
 
 /// Who moves the write-ahead log into the database.
@@ -63,6 +65,7 @@ impl From<&Path> for Place {
             vfs: None,
             wal_pages: WAL_PAGES,
             moved_by: MovedBy::Thread,
+            checked_at_start_max: CHECKED_AT_START_MAX,
         }
     }
 }
@@ -115,7 +118,7 @@ impl Store {
         let path = place.path.as_path();
         let mut connection = place.connect(OpenFlags::default()).map_err(error(path))?;
         prepare(&connection, &place).map_err(error(path))?;
-        if size(path) <= CHECKED_AT_START_MAX {
+        if size(path) <= place.checked_at_start_max {
             check(&connection, path)?;
         }
         let found: i64 = connection
