@@ -81,7 +81,7 @@ fn not_in_own_favour(engine: &Engine, person: PersonId, orders: &[Ordered]) -> R
         // These move what an order has moved or held before, and no order debits a person's account.
         Order::Post { .. } | Order::Void { .. } | Order::Reverse { .. } => false,
     };
-    if orders.iter().any(credits) { Err(Problem::new(Code::Forbidden)) } else { Ok(()) }
+    if orders.iter().any(credits) { Err(Problem::own_favour()) } else { Ok(()) }
 }
 
 fn leg(wire: &wire::Leg) -> TransferRequest {
