@@ -107,18 +107,15 @@ impl Engine {
         self.decide(self.submission(statement)?).await
     }
 
-    /// Takes payments whose signatures were checked, in their order, in one commit. Their receipts can be read when it answers.
+    /// Takes payments that [`Engine::submission`] made ready, in their order, in one commit. Their receipts can be read when it
+    /// answers.
     ///
     /// # Errors
     /// [`PayError`] for all of them; what became of each is in the answer.
     pub async fn submit_all(
         &self,
-        statements: Vec<Verified<Intent>>,
+        commands: Vec<Command>,
     ) -> Result<Vec<Result<(Arc<Payment>, Repeated), Rejection>>, PayError> {
-        let mut commands = Vec::with_capacity(statements.len());
-        for statement in statements {
-            commands.push(self.submission(statement)?);
-        }
         if commands.is_empty() {
             return Ok(Vec::new());
         }
@@ -132,7 +129,11 @@ impl Engine {
         taken.collect()
     }
 
-    fn submission(&self, statement: Verified<Intent>) -> Result<Command, PayError> {
+    /// Makes a payment whose signature was checked ready for the writer. It may read from the store which head the device has seen.
+    ///
+    /// # Errors
+    /// [`PayError::Stopped`] when the log or the entropy source fails.
+    pub fn submission(&self, statement: Verified<Intent>) -> Result<Command, PayError> {
         let seen = self.seen(statement.value().seen)?;
         let mut salt = [0_u8; 32];
         OsEntropy.fill(&mut salt).map_err(|error| PayError::Stopped(error.to_string()))?;

@@ -164,6 +164,7 @@ const READS: &[&str] = &[
     "payment",
     "rail_open",
     "statement",
+    "submission",
 ];
 
 #[test]
