@@ -135,7 +135,7 @@ impl Limits {
     }
 
     /// The standard ones, except that an address, a device, and an address that enrols devices may ask so often, and
-    /// that one network may have all connections and requests: for gateways that stand for many people, and for
+    /// that one network may have all connections, requests and batches: for gateways that stand for many people, and for
     /// measuring. Time-stamp requests, which anyone may send, keep their own rate.
     #[must_use]
     pub const fn with_rate(per_second: u32) -> Self {
@@ -147,6 +147,7 @@ impl Limits {
             enrolments: rate,
             requests_of_one: standard.requests,
             connections_of_one: standard.connections,
+            batches: BatchLimits { bodies_of_one: standard.batches.bodies, ..standard.batches },
             ..standard
         }
     }

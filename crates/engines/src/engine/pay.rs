@@ -104,21 +104,19 @@ impl Engine {
     /// # Errors
     /// As [`Engine::pay`].
     pub async fn submit(&self, statement: Verified<Intent>) -> Result<Paid, PayError> {
-        self.decide(self.submission(statement).await?).await
+        let seen = self.seen(statement.value().seen).await?;
+        self.decide(ready(statement, seen)?).await
     }
 
-    /// Takes payments whose signatures were checked, in their order, in one commit. Their receipts can be read when it answers.
+    /// Takes payments that [`Engine::submission`] made ready, in their order, in one commit. Their receipts can be read when it
+    /// answers.
     ///
     /// # Errors
     /// [`PayError`] for all of them; what became of each is in the answer.
     pub async fn submit_all(
         &self,
-        statements: Vec<Verified<Intent>>,
+        commands: Vec<Command>,
     ) -> Result<Vec<Result<(Arc<Payment>, Repeated), Rejection>>, PayError> {
-        let mut commands = Vec::with_capacity(statements.len());
-        for statement in statements {
-            commands.push(self.submission(statement).await?);
-        }
         if commands.is_empty() {
             return Ok(Vec::new());
         }
@@ -132,11 +130,14 @@ impl Engine {
         taken.collect()
     }
 
-    async fn submission(&self, statement: Verified<Intent>) -> Result<Command, PayError> {
-        let seen = self.seen(statement.value().seen).await?;
-        let mut salt = [0_u8; 32];
-        OsEntropy.fill(&mut salt).map_err(|error| PayError::Stopped(error.to_string()))?;
-        Ok(Command::Submit(Box::new(Submission { statement, seen, salt })))
+    /// Makes a payment whose signature was checked ready for the writer. It may read from the store which head the device has seen:
+    /// not for a thread that others wait for.
+    ///
+    /// # Errors
+    /// [`PayError::Stopped`] when the log or the entropy source fails.
+    pub fn submission(&self, statement: Verified<Intent>) -> Result<Command, PayError> {
+        let seen = seen(&self.receipts.log, statement.value().seen)?;
+        ready(statement, seen)
     }
 
     /// Takes a fresh signature for a payment that waits for one.
@@ -239,20 +240,13 @@ impl Engine {
         directory.devices.get(device).map(|device| device.key.clone())
     }
 
-    /// Whether we ever published the head that a device has seen. A head of size 0 claims nothing.
+    /// Whether we ever published the head that a device has seen, without keeping other tasks waiting for the store.
     async fn seen(&self, head: TreeHead) -> Result<Seen, PayError> {
-        if head.size == 0 {
-            return Ok(Seen::Confirmed);
+        if head.size == 0 || self.receipts.log.root_from_memory(head.size).is_some() {
+            return seen(&self.receipts.log, head);
         }
-        let ours = match self.receipts.log.root_from_memory(head.size) {
-            Some(known) => known,
-            None => {
-                let log = self.receipts.log.clone();
-                let found = beside(move || log.root_at(head.size)).await?;
-                found.map_err(|error| PayError::Stopped(error.to_string()))?
-            }
-        };
-        Ok(if ours == Some(head.root) { Seen::Confirmed } else { Seen::Contradicted })
+        let log = self.receipts.log.clone();
+        beside(move || seen(&log, head)).await?
     }
 
     /// A payment with its receipts, as they can be made now.
@@ -342,6 +336,22 @@ impl Receipts {
             path: &path,
         }))
     }
+}
+
+/// Whether we ever published the head that a device has seen. A head of size 0 claims nothing.
+fn seen(log: &LogView, head: TreeHead) -> Result<Seen, PayError> {
+    if head.size == 0 {
+        return Ok(Seen::Confirmed);
+    }
+    let ours = log.root_at(head.size).map_err(|error| PayError::Stopped(error.to_string()))?;
+    Ok(if ours == Some(head.root) { Seen::Confirmed } else { Seen::Contradicted })
+}
+
+/// The command that takes a payment.
+fn ready(statement: Verified<Intent>, seen: Seen) -> Result<Command, PayError> {
+    let mut salt = [0_u8; 32];
+    OsEntropy.fill(&mut salt).map_err(|error| PayError::Stopped(error.to_string()))?;
+    Ok(Command::Submit(Box::new(Submission { statement, seen, salt })))
 }
 
 /// What the receipts under the newest checkpoints have in common, by the size of the tree.

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use tpw_access::Action;
 use tpw_core::{AccountId, Hash32, Intent, Money, PersonId};
 use tpw_engines::{Engine, PayError, Repeated};
-use tpw_flow::{Order, OrderOutcome, Ordered, Payment, Rejection, Status};
+use tpw_flow::{Command, Order, OrderOutcome, Ordered, Payment, Rejection, Status};
 use tpw_ledger::{Comparison, Condition, Measure, TransferRequest};
 use tpw_proof::Verified;
 
@@ -81,7 +81,7 @@ fn not_in_own_favour(engine: &Engine, person: PersonId, orders: &[Ordered]) -> R
         // These move what an order has moved or held before, and no order debits a person's account.
         Order::Post { .. } | Order::Void { .. } | Order::Reverse { .. } => false,
     };
-    if orders.iter().any(credits) { Err(Problem::new(Code::Forbidden)) } else { Ok(()) }
+    if orders.iter().any(credits) { Err(Problem::own_favour()) } else { Ok(()) }
 }
 
 fn leg(wire: &wire::Leg) -> TransferRequest {
@@ -146,16 +146,40 @@ fn order_outcome(outcome: &OrderOutcome, language: Language) -> wire::OrderOutco
     }
 }
 
-type Checked = Vec<Result<Verified<Intent>, PayError>>;
+/// The payments of a body that can be decided, and for each of its items what is wrong with it, if anything is.
+struct Collected {
+    commands: Vec<Command>,
+    faults: Vec<Option<Problem>>,
+}
 
-/// The statements of a body with their signatures checked on all cores.
-fn check(engine: &Engine, bytes: &[u8]) -> Result<Checked, Problem> {
+/// Reads a body and checks its signatures on all cores.
+fn collected(app: &App, engine: &Engine, bytes: &[u8]) -> Result<Collected, Problem> {
     let batch: PaymentBatch = body::parse(bytes)?;
     counted(batch.statements.len(), "/statements")?;
     let statements: Vec<Vec<u8>> =
         batch.statements.into_iter().map(|statement| statement.0).collect();
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    Ok(engine.check_intents(&statements, cores))
+    let mut collected = Collected { commands: Vec::new(), faults: Vec::new() };
+    for checked in engine.check_intents(&statements, cores) {
+        collected.faults.push(match ready(app, engine, checked) {
+            Ok(command) => {
+                collected.commands.push(command);
+                None
+            }
+            Err(problem) => Some(problem.not_consumed()),
+        });
+    }
+    Ok(collected)
+}
+
+fn ready(
+    app: &App,
+    engine: &Engine,
+    checked: Result<Verified<Intent>, PayError>,
+) -> Result<Command, Problem> {
+    let intent = checked?;
+    app.rates.device(Hash32::new(intent.key().jwk_thumbprint()))?;
+    Ok(engine.submission(intent)?)
 }
 
 /// `POST /v1/payments:batch`: each signed intent proves who sends it, and its id is its idempotency key.
@@ -169,27 +193,13 @@ pub(super) async fn payments(
     let place = app.collected.body(from)?;
     let bytes = body::json_bytes(&headers, body, large_body(&app)).await?;
     let turn = app.collected.turn(place).await?;
+    let limits = Arc::clone(&app);
     // The turn lasts as long as the work, also when nobody waits for its end any more.
-    let read = move |engine: &Engine| Ok((check(engine, &bytes)?, turn));
-    let (checked, _turn) = off_thread(&app, read).await?;
-    let checked = checked.into_iter().map(|checked| {
-        let intent = checked?;
-        app.rates.device(Hash32::new(intent.key().jwk_thumbprint()))?;
-        Ok::<_, Problem>(intent)
-    });
-    let (mut intents, mut faults) = (Vec::new(), Vec::new());
-    for item in checked {
-        faults.push(match item {
-            Ok(intent) => {
-                intents.push(intent);
-                None
-            }
-            Err(problem) => Some(problem),
-        });
-    }
-    let mut decided = app.engine.submit_all(intents).await?.into_iter();
+    let read = move |engine: &Engine| Ok((collected(&limits, engine, &bytes)?, turn));
+    let (Collected { commands, faults }, _turn) = off_thread(&app, read).await?;
+    let mut decided = app.engine.submit_all(commands).await?.into_iter();
     let items = faults.into_iter().map(|fault| match fault {
-        Some(problem) => asked.not_taken(&problem.not_consumed()),
+        Some(problem) => asked.not_taken(&problem),
         None => match decided.next() {
             Some(decided) => asked.outcome(decided),
             None => asked.not_taken(&Problem::new(Code::Internal)),

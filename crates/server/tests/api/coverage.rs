@@ -145,3 +145,40 @@ fn what_a_client_must_know_of_answers_is_described() {
     let needed = parameters.iter().filter(|parameter| parameter["required"] == true);
     assert_eq!(needed.map(|p| p["name"].as_str().unwrap()).collect::<Vec<_>>(), ["account"]);
 }
+
+/// What reads the books and may wait for them: with PostgreSQL through a fail-over. A handler that called it on its own thread would
+/// keep all others of that thread waiting.
+const READS: &[&str] = &[
+    "account",
+    "accounts_of",
+    "alarms",
+    "backdated",
+    "changes",
+    "crossings",
+    "holder_of",
+    "members",
+    "newest_by",
+    "opening",
+    "paid",
+    "past",
+    "payment",
+    "rail_open",
+    "statement",
+    "submission",
+];
+
+#[test]
+fn no_handler_reads_the_books_on_the_thread_of_its_request() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/routes");
+    let mut files = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let source = std::fs::read_to_string(&path).unwrap();
+        for read in READS {
+            // What is read elsewhere is read through the engine that `off_thread` hands over.
+            assert!(!source.contains(&format!("app.engine.{read}(")), "{}: {read}", path.display());
+        }
+        files += 1;
+    }
+    assert!(files > 9, "{files} files were looked at");
+}

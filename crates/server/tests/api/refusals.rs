@@ -3,7 +3,9 @@
 use crate::support::{Actor, Server, Signed, encode, limits, random};
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
-use tpw_core::{Amount, Hash32, Instant, Intent, Name, PaymentId, Span, TransferId, TreeHead};
+use tpw_core::{
+    AccountId, Amount, Hash32, Instant, Intent, Name, PaymentId, Span, TransferId, TreeHead,
+};
 use tpw_server::Rate;
 
 struct Scene {
@@ -421,7 +423,7 @@ async fn no_operator_decides_on_a_payment_in_its_own_favour() {
     server.fund(&scene.operator, scene.ann.account(), "20000000", transfer).await;
     let external = json!({ "account": { "asset": "USD/2", "kind": "external", "label": "bank" } });
     let opened = server.call(&scene.operator, "POST", "/v1/accounts", Some(&external)).await;
-    let bank = opened.json()["id"].as_str().unwrap().parse().unwrap();
+    let bank: AccountId = opened.json()["id"].as_str().unwrap().parse().unwrap();
 
     let (booked_to_own, answer) = server.pay(&scene.ann, own.account(), 90_000).await;
     assert_eq!(answer.json()["status"], "booked", "{answer:?}");
@@ -451,6 +453,22 @@ async fn no_operator_decides_on_a_payment_in_its_own_favour() {
         let answer = decide(payment, verb).await;
         let got = (answer.status.as_u16(), answer.problem());
         assert_eq!(got, (403, "forbidden".to_owned()), "{verb} as {side}");
+        assert_eq!(answer.json()["reason"], "own_favour", "{verb} as {side}");
+    }
+    let leg = json!({
+        "id": TransferId::new(0, random()).to_string(), "debit": bank.to_string(),
+        "credit": own.account().to_string(), "amount": "1", "asset": "USD/2",
+    });
+    for order in [
+        json!({ "kind": "transfer", "leg": leg }),
+        json!({ "kind": "linked", "legs": [leg] }),
+        json!({ "kind": "hold", "leg": leg, "expires": "2099-01-01T00:00:00.000Z" }),
+    ] {
+        let body = json!({ "orders": [{ "order": order }] });
+        let path = "/v1/transfers:batch";
+        let answer = server.call(&scene.operator, "POST", path, Some(&body)).await;
+        assert_eq!(answer.problem(), "forbidden", "{body}");
+        assert_eq!(answer.json()["reason"], "own_favour", "{body}");
     }
     assert_eq!(server.state(&scene.operator, &actors).await, before, "nothing has changed");
     // Against its own favour, in nobody's, and about others, the operator decides.
