@@ -223,118 +223,129 @@ impl Counter<'_> {
     }
 
     fn tell_account(&self, account: &wire::Account) -> Outcome {
-        if self.say.is_json() {
-            self.say.json(&body(account)?);
-            return Ok(Exit::Done);
-        }
-        let mut row = vec![
-            account.id.0.to_string(),
-            account.label.clone(),
-            units(account, &account.available),
-            units(account, &account.pending.0.to_string()),
-            account.asset.0.to_string(),
-        ];
-        if !account.frozen.is_empty() {
-            // Each reason is lifted by itself: it has to be known which.
-            row.push(format!("{} ({})", self.say.text("word-frozen"), account.frozen.join(", ")));
-        }
-        self.say.data(&row.join("\t"));
-        Ok(Exit::Done)
+        self.tell(account, || {
+            let mut row = vec![
+                account.id.0.to_string(),
+                account.label.clone(),
+                units(account, &account.available),
+                units(account, &account.pending.0.to_string()),
+                account.asset.0.to_string(),
+            ];
+            if !account.frozen.is_empty() {
+                // Each reason is lifted by itself: it has to be known which.
+                row.push(format!(
+                    "{} ({})",
+                    self.say.text("word-frozen"),
+                    account.frozen.join(", ")
+                ));
+            }
+            self.say.data(&row.join("\t"));
+        })
     }
 
     async fn holds(&self) -> Outcome {
-        let mut items = Vec::new();
-        let mut path = Some("/v1/holds".to_owned());
-        while let Some(page) = path {
-            let page: PaymentList = self.get(&page).await?;
-            path = page.next_after.map(|after| format!("/v1/holds?after={}", after.0));
-            items.extend(page.items);
-        }
-        if self.say.is_json() {
-            self.say.json(&json!({ "items": body(&items)? }));
-            return Ok(Exit::Done);
-        }
-        let rows: Vec<Vec<String>> = items
-            .iter()
-            .map(|payment| {
-                vec![
-                    payment.id.0.to_string(),
-                    status(self.say, payment),
-                    show::money(payment),
-                    payment.decision.score.to_string(),
-                    payment.deadline.map(|Text(at)| at.to_string()).unwrap_or_default(),
-                    show::reasons(self.say, &payment.decision.reasons),
-                ]
-            })
-            .collect();
-        let head = [
-            "head-payment",
-            "head-outcome",
-            "head-amount",
-            "head-score",
-            "head-deadline",
-            "head-reasons",
-        ];
-        self.tell_rows(&head, &rows, "no-holds");
-        Ok(Exit::Done)
+        let take = |page: PaymentList| (page.items, page.next_after.map(|Text(after)| after));
+        let items = self.pages("/v1/holds", None, take).await?;
+        self.tell(&json!({ "items": body(&items)? }), || {
+            let rows: Vec<Vec<String>> = items
+                .iter()
+                .map(|payment| {
+                    vec![
+                        payment.id.0.to_string(),
+                        status(self.say, payment),
+                        show::money(payment),
+                        payment.decision.score.to_string(),
+                        payment.deadline.map(|Text(at)| at.to_string()).unwrap_or_default(),
+                        show::reasons(self.say, &payment.decision.reasons),
+                    ]
+                })
+                .collect();
+            let head = [
+                "head-payment",
+                "head-outcome",
+                "head-amount",
+                "head-score",
+                "head-deadline",
+                "head-reasons",
+            ];
+            self.tell_rows(&head, &rows, "no-holds");
+        })
     }
 
     async fn rail(&self) -> Outcome {
-        let mut items = Vec::new();
-        let mut path = Some("/v1/rail".to_owned());
-        while let Some(page) = path {
-            let page: RailList = self.get(&page).await?;
-            path = page.next_after.map(|after| format!("/v1/rail?after={}", after.0));
-            items.extend(page.items);
-        }
-        if self.say.is_json() {
-            self.say.json(&json!({ "items": body(&items)? }));
-            return Ok(Exit::Done);
-        }
-        let rows: Vec<Vec<String>> = items
-            .iter()
-            .map(|open| {
-                vec![
-                    open.payment.0.to_string(),
-                    format!("{} {}", open.asset.0.format_units(open.amount.0), open.asset.0.code()),
-                    open.account.0.to_string(),
-                    open.at.0.to_string(),
-                    open.purpose.clone(),
-                ]
-            })
-            .collect();
-        let head = ["head-payment", "head-amount", "head-account", "head-created", "head-note"];
-        self.tell_rows(&head, &rows, "no-rail");
-        Ok(Exit::Done)
+        let take = |page: RailList| (page.items, page.next_after.map(|Text(after)| after));
+        let items = self.pages("/v1/rail", None, take).await?;
+        self.tell(&json!({ "items": body(&items)? }), || {
+            let rows: Vec<Vec<String>> = items
+                .iter()
+                .map(|open| {
+                    vec![
+                        open.payment.0.to_string(),
+                        format!(
+                            "{} {}",
+                            open.asset.0.format_units(open.amount.0),
+                            open.asset.0.code()
+                        ),
+                        open.account.0.to_string(),
+                        open.at.0.to_string(),
+                        open.purpose.clone(),
+                    ]
+                })
+                .collect();
+            let head = ["head-payment", "head-amount", "head-account", "head-created", "head-note"];
+            self.tell_rows(&head, &rows, "no-rail");
+        })
     }
 
     async fn alarms(&self, after: u64) -> Outcome {
-        let mut items = Vec::new();
-        let mut next = Some(after);
-        while let Some(after) = next {
-            let page: AlarmList = self.get(&format!("/v1/alarms?after={after}")).await?;
-            next = page.next_after.filter(|next| *next > after);
-            items.extend(page.items);
-        }
+        let page = |page: AlarmList| (page.items, page.next_after);
+        let items = self.pages("/v1/alarms", Some(after), page).await?;
+        self.tell(&json!({ "items": body(&items)? }), || {
+            let rows: Vec<Vec<String>> = items
+                .iter()
+                .map(|alarm| {
+                    vec![
+                        alarm.number.to_string(),
+                        alarm.kind.clone(),
+                        alarm.at.0.to_string(),
+                        alarm.device.0.to_string(),
+                        alarm.payment.0.to_string(),
+                    ]
+                })
+                .collect();
+            let head = ["head-number", "head-kind", "head-created", "head-device", "head-payment"];
+            self.tell_rows(&head, &rows, "no-alarms");
+        })
+    }
+
+    /// What the server said: as JSON for programs, else in the words of `text`.
+    fn tell(&self, value: &impl Serialize, text: impl FnOnce()) -> Outcome {
         if self.say.is_json() {
-            self.say.json(&json!({ "items": body(&items)? }));
-            return Ok(Exit::Done);
+            self.say.json(&body(value)?);
+        } else {
+            text();
         }
-        let rows: Vec<Vec<String>> = items
-            .iter()
-            .map(|alarm| {
-                vec![
-                    alarm.number.to_string(),
-                    alarm.kind.clone(),
-                    alarm.at.0.to_string(),
-                    alarm.device.0.to_string(),
-                    alarm.payment.0.to_string(),
-                ]
-            })
-            .collect();
-        let head = ["head-number", "head-kind", "head-created", "head-device", "head-payment"];
-        self.tell_rows(&head, &rows, "no-alarms");
         Ok(Exit::Done)
+    }
+
+    /// All items after a key, page by page; `take` gives the items of a page, and after which key the next one begins.
+    async fn pages<P: serde::de::DeserializeOwned, T, K: core::fmt::Display + PartialEq>(
+        &self,
+        path: &str,
+        mut after: Option<K>,
+        take: impl Fn(P) -> (Vec<T>, Option<K>),
+    ) -> Result<Vec<T>, Failure> {
+        let mut all = Vec::new();
+        loop {
+            let query = after.as_ref().map_or_else(String::new, |after| format!("?after={after}"));
+            let (items, next) = take(self.get(&format!("{path}{query}")).await?);
+            all.extend(items);
+            // A server that does not go on would be asked for ever.
+            if next.is_none() || next == after {
+                return Ok(all);
+            }
+            after = next;
+        }
     }
 
     fn tell_rows(&self, head: &[&str], rows: &[Vec<String>], empty: &str) {
@@ -359,25 +370,19 @@ impl Counter<'_> {
     }
 
     fn tell_payment(&self, payment: &Payment) -> Outcome {
-        if self.say.is_json() {
-            self.say.json(&body(payment)?);
-            return Ok(Exit::Done);
-        }
-        let row = [payment.id.0.to_string(), status(self.say, payment), show::money(payment)];
-        self.say.data(&row.join("\t"));
-        Ok(Exit::Done)
+        self.tell(payment, || {
+            let row = [payment.id.0.to_string(), status(self.say, payment), show::money(payment)];
+            self.say.data(&row.join("\t"));
+        })
     }
 
     async fn revoke(&self, device: &str) -> Outcome {
         let device: DeviceId = id(device)?;
         let answer = self.client.delete(&self.keys, &format!("/v1/devices/{device}")).await?;
         let revoked: wire::Device = answer.json()?;
-        if self.say.is_json() {
-            self.say.json(&body(&revoked)?);
-        } else {
+        self.tell(&revoked, || {
             self.say.data(&self.say.with("device-revoked", &[("device", &device.to_string())]));
-        }
-        Ok(Exit::Done)
+        })
     }
 }
 

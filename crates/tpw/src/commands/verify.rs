@@ -32,14 +32,23 @@ pub(super) fn judge_all(context: &Context, files: &[PathBuf], trust: &Trust) -> 
     let mut exit = Exit::Done;
     let mut all = Vec::new();
     for path in files {
-        let bytes = read_named(path, RECEIPT_LEN_MAX)?;
+        let shown = path.display().to_string();
+        let bytes = match read_named(path, RECEIPT_LEN_MAX) {
+            Ok(bytes) => bytes,
+            // The others are judged all the same, and what was found of them is told.
+            Err(failure) => {
+                say.failure(&failure);
+                all.push(json!({ "file": shown, "valid": false, "error": failure.key }));
+                exit = if exit == Exit::Done { failure.exit } else { exit };
+                continue;
+            }
+        };
         let watch = Stopwatch::now();
         let judgement = judge(&bytes, trust);
         let ms = watch.elapsed().as_secs_f64() * 1000.0;
         if !judgement.is_valid() {
             exit = Exit::NotVerified;
         }
-        let shown = path.display().to_string();
         if say.is_json() {
             let mut value = show::judgement_json(&judgement);
             if let Value::Object(members) = &mut value {

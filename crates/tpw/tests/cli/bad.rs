@@ -148,6 +148,23 @@ fn servers_that_are_not_ours_are_not_trusted() {
 }
 
 #[test]
+fn a_receipt_that_cannot_be_read_does_not_hide_the_others() {
+    let root = tempfile::tempdir().unwrap();
+    let out = root.path().to_str().unwrap();
+    tpw(&["demo", "--once", "--out", out, "--json"]).ends(0);
+    let path = |name: &str| root.path().join(name).to_str().unwrap().to_owned();
+    let (good, trust, missing) = (path("receipt.tpr"), path("trust.json"), path("missing.tpr"));
+    let ran = tpw(&["verify", &good, &missing, &good, "--trust", &trust, "--json"]).ends(1);
+    let list = ran.json();
+    assert_eq!((&list[0]["valid"], &list[2]["valid"]), (&true.into(), &true.into()));
+    assert_eq!((&list[1]["valid"], &list[1]["error"]), (&false.into(), &"no-file".into()));
+    assert!(ran.stderr.contains("missing.tpr"), "{}", ran.stderr);
+    // What does not hold weighs more than what cannot be read.
+    std::fs::write(path("bad.tpr"), b"no receipt").unwrap();
+    tpw(&["verify", &path("bad.tpr"), &missing, "--trust", &trust]).ends(4);
+}
+
+#[test]
 fn files_that_are_no_receipts_or_no_trust() {
     let root = tempfile::tempdir().unwrap();
     let path = |name: &str, bytes: &[u8]| {

@@ -84,6 +84,11 @@ fn a_statement_is_reconciled_and_the_exit_code_says_whether_all_agrees() {
     let ran = world.ops(&["reconcile", &odd, "--account", &bank]).ends(1);
     assert!(ran.stderr.contains("camt.053"), "{}", ran.stderr);
     world.ops(&["reconcile", &good, "--account", &bank, "--zone", "a&b"]).ends(2);
+    // What the server would not take is not sent.
+    let large = world.file("large.csv", "");
+    std::fs::File::options().write(true).open(&large).unwrap().set_len((16 << 20) + 1).unwrap();
+    let ran = world.ops(&["reconcile", &large, "--account", &bank]).ends(1);
+    assert!(ran.stderr.contains("larger"), "{}", ran.stderr);
     world.ops(&["reconcile", &good, "--account", "acc_x"]).ends(2);
 }
 
@@ -147,6 +152,9 @@ fn limits_watches_sets_and_the_end_of_an_account() {
     alice.wallet(&["pay", "main", &world.bank(), "45.00", "USD/2"]).ends(0);
     let crossings = world.json(&["crossings"]);
     assert_eq!(crossings["items"][0]["balance"], "5500");
+    // For people in whole units, as everywhere.
+    let told = world.ops(&["crossings"]).ends(0).stdout;
+    assert!(told.contains("\t60.00\t55.00\tUSD/2\t"), "{told}");
     assert_eq!(world.json(&["watch", account, "--stop"])["watch"], Value::Null);
     let past = world.json(&["balance", account, "--at", "2001-01-01T00:00:00Z"]);
     assert_eq!((&past["posted"], &past["transfers"]), (&json!("0"), &json!(0)));

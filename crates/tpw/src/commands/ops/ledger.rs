@@ -6,6 +6,8 @@ use crate::args::{AccountSets, LimitArgs, Reconcile, Sides, WatchArgs, WatchTier
 use crate::device::files::read_named;
 use crate::exit::{Exit, Failure};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::Path;
 use tpw_core::{AccountId, AccountSetId, Amount, Asset};
 use tpw_ledger::Balance;
@@ -14,6 +16,8 @@ use tpw_server::wire::{
     PastBalance, ReconciledLines, Reconciliation, ReconciliationList, Text,
 };
 
+/// The server takes no larger statement, in bytes.
+const STATEMENT_LEN_MAX: u64 = 16 << 20;
 /// The server takes this many orders at once.
 const ORDERS_MAX: usize = 8_190;
 
@@ -40,7 +44,7 @@ impl Counter<'_> {
     /// Exit code 4 when something is left to look at.
     pub(super) async fn reconcile(&self, args: &Reconcile) -> Outcome {
         let account: AccountId = id(&args.ours)?;
-        let file = read_named(&args.statement, 64 << 20)?;
+        let file = read_named(&args.statement, STATEMENT_LEN_MAX)?;
         // A statement in XML begins with a tag, whatever it is called.
         let start = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&file);
         let first = start.iter().find(|byte| !byte.is_ascii_whitespace());
@@ -218,72 +222,69 @@ impl Counter<'_> {
         }
         let path = format!("/v1/changes?after={since}&limit={limit}");
         let list: ChangeList = self.get(&path).await?;
-        if self.say.is_json() {
-            self.say.json(&body(&list)?);
-            return Ok(Exit::Done);
-        }
-        let rows: Vec<Vec<String>> = list
-            .items
-            .iter()
-            .map(|change| {
-                let moved = change.transfer.as_ref().map(|row| {
-                    let amount = row.asset.0.format_units(row.amount.0);
-                    format!("#{} {} {amount} {}", row.number, row.kind, row.asset.0.code())
-                });
-                vec![
-                    change.at.0.to_string(),
-                    change.kind.clone(),
-                    change.subject.clone(),
-                    moved.unwrap_or_default(),
-                ]
-            })
-            .collect();
-        self.tell_rows(
-            &["head-created", "head-kind", "head-subject", "head-note"],
-            &rows,
-            "no-changes",
-        );
-        self.say.tell("changes-next", &[("cursor", &list.next)]);
-        Ok(Exit::Done)
+        self.tell(&list, || {
+            let rows: Vec<Vec<String>> = list
+                .items
+                .iter()
+                .map(|change| {
+                    let moved = change.transfer.as_ref().map(|row| {
+                        let amount = row.asset.0.format_units(row.amount.0);
+                        format!("#{} {} {amount} {}", row.number, row.kind, row.asset.0.code())
+                    });
+                    vec![
+                        change.at.0.to_string(),
+                        change.kind.clone(),
+                        change.subject.clone(),
+                        moved.unwrap_or_default(),
+                    ]
+                })
+                .collect();
+            self.tell_rows(
+                &["head-created", "head-kind", "head-subject", "head-note"],
+                &rows,
+                "no-changes",
+            );
+            self.say.tell("changes-next", &[("cursor", &list.next)]);
+        })
     }
 
     pub(super) async fn crossings(&self, after: u64) -> Outcome {
-        let mut items = Vec::new();
-        let mut next = Some(after);
-        while let Some(after) = next {
-            let page: CrossingList = self.get(&format!("/v1/crossings?after={after}")).await?;
-            next = page.next_after.filter(|next| *next > after);
-            items.extend(page.items);
-        }
+        let page = |page: CrossingList| (page.items, page.next_after);
+        let items = self.pages("/v1/crossings", Some(after), page).await?;
+        let assets = self.assets(items.iter().map(|crossing| crossing.account.0)).await?;
+        self.tell(&json!({ "items": body(&items)? }), || {
+            let rows: Vec<Vec<String>> =
+                items.iter().filter_map(|crossing| crossing_row(crossing, &assets)).collect();
+            let head = [
+                "head-number",
+                "head-kind",
+                "head-created",
+                "head-account",
+                "head-threshold",
+                "head-balance",
+                "head-asset",
+                "head-outcome",
+            ];
+            self.tell_rows(&head, &rows, "no-crossings");
+        })
+    }
+
+    /// What accounts hold. For JSON, which is in minor units, nobody has to be asked.
+    async fn assets(
+        &self,
+        accounts: impl Iterator<Item = AccountId>,
+    ) -> Result<BTreeMap<AccountId, Asset>, Failure> {
+        let mut assets = BTreeMap::new();
         if self.say.is_json() {
-            self.say.json(&json!({ "items": body(&items)? }));
-            return Ok(Exit::Done);
+            return Ok(assets);
         }
-        let rows: Vec<Vec<String>> = items
-            .iter()
-            .map(|crossing| {
-                vec![
-                    crossing.place.to_string(),
-                    crossing.edge.clone(),
-                    crossing.at.0.to_string(),
-                    crossing.account.0.to_string(),
-                    crossing.threshold.0.to_string(),
-                    crossing.balance.0.to_string(),
-                    crossing.action.clone(),
-                ]
-            })
-            .collect();
-        let head = [
-            "head-number",
-            "head-kind",
-            "head-created",
-            "head-account",
-            "head-threshold",
-            "head-balance",
-            "head-outcome",
-        ];
-        self.tell_rows(&head, &rows, "no-crossings");
-        Ok(Exit::Done)
+        for account in accounts {
+            if let Entry::Vacant(vacant) = assets.entry(account) {
+                let found: wire::Account = self.get(&format!("/v1/accounts/{account}")).await?;
+                vacant.insert(found.asset.0);
+            }
+        }
+        Ok(assets)
     }
 
     pub(super) async fn balance(&self, account: &str, at: Option<&str>) -> Outcome {
@@ -292,22 +293,19 @@ impl Counter<'_> {
         let query = at.map(|at| format!("?at={at}")).unwrap_or_default();
         let path = format!("/v1/accounts/{}/balance{query}", account.id.0);
         let past: PastBalance = self.get(&path).await?;
-        if self.say.is_json() {
-            self.say.json(&body(&past)?);
-            return Ok(Exit::Done);
-        }
-        let asset = account.asset.0;
-        let row = [
-            past.at.0.to_string(),
-            units(asset, past.posted.0),
-            units(asset, past.available.0),
-            units(asset, past.by_value.0),
-            asset.to_string(),
-        ];
-        let head =
-            ["head-created", "head-balance", "head-available", "head-by-value", "head-asset"];
-        self.say.table(&head, &[row.to_vec()]);
-        Ok(Exit::Done)
+        self.tell(&past, || {
+            let asset = account.asset.0;
+            let row = [
+                past.at.0.to_string(),
+                units(asset, past.posted.0),
+                units(asset, past.available.0),
+                units(asset, past.by_value.0),
+                asset.to_string(),
+            ];
+            let head =
+                ["head-created", "head-balance", "head-available", "head-by-value", "head-asset"];
+            self.say.table(&head, &[row.to_vec()]);
+        })
     }
 
     /// Without a limit to set, those that are set are shown.
@@ -352,41 +350,40 @@ impl Counter<'_> {
     }
 
     fn tell_guards(&self, asset: Asset, guards: &AccountGuards) -> Outcome {
-        if self.say.is_json() {
-            self.say.json(&body(guards)?);
-            return Ok(Exit::Done);
-        }
-        let amount = |amount: Option<Text<Amount>>| {
-            amount.map_or_else(|| "-".to_owned(), |Text(amount)| asset.format_units(amount))
-        };
-        let (debit, balance) = (amount(guards.limits.debit_max), amount(guards.limits.balance_max));
-        let args = [("debit", debit.as_str()), ("balance", balance.as_str())];
-        self.say.data(&self.say.with("guards-limits", &args));
-        for used in &guards.velocities {
-            let (seconds, most) = (used.limit.window_s.to_string(), amount(used.limit.amount_max));
-            let count_max =
-                used.limit.count_max.map_or_else(|| "-".to_owned(), |most| most.to_string());
-            let (spent, count) = (asset.format_units(used.amount.0), used.count.to_string());
-            let args = [
-                ("seconds", seconds.as_str()),
-                ("spent", spent.as_str()),
-                ("most", most.as_str()),
-                ("count", count.as_str()),
-                ("times", count_max.as_str()),
-            ];
-            self.say.data(&self.say.with("guards-velocity", &args));
-        }
-        if let Some(watch) = &guards.watch {
-            let (below, above) = (amount(watch.below), amount(watch.above));
-            let args = [
-                ("tier", watch.tier.as_str()),
-                ("below", below.as_str()),
-                ("above", above.as_str()),
-                ("action", watch.action.as_str()),
-            ];
-            self.say.data(&self.say.with("guards-watch", &args));
-        }
-        Ok(Exit::Done)
+        self.tell(guards, || {
+            let amount = |amount: Option<Text<Amount>>| {
+                amount.map_or_else(|| "-".to_owned(), |Text(amount)| asset.format_units(amount))
+            };
+            let (debit, balance) =
+                (amount(guards.limits.debit_max), amount(guards.limits.balance_max));
+            let args = [("debit", debit.as_str()), ("balance", balance.as_str())];
+            self.say.data(&self.say.with("guards-limits", &args));
+            for used in &guards.velocities {
+                let (seconds, most) =
+                    (used.limit.window_s.to_string(), amount(used.limit.amount_max));
+                let count_max =
+                    used.limit.count_max.map_or_else(|| "-".to_owned(), |most| most.to_string());
+                let (spent, count) = (asset.format_units(used.amount.0), used.count.to_string());
+                let args = [
+                    ("seconds", seconds.as_str()),
+                    ("spent", spent.as_str()),
+                    ("most", most.as_str()),
+                    ("count", count.as_str()),
+                    ("times", count_max.as_str()),
+                ];
+                self.say.data(&self.say.with("guards-velocity", &args));
+            }
+            if let Some(watch) = &guards.watch {
+                let (below, above) = (amount(watch.below), amount(watch.above));
+                let args = [
+                    ("tier", watch.tier.as_str()),
+                    ("below", below.as_str()),
+                    ("above", above.as_str()),
+                    ("action", watch.action.as_str()),
+                ];
+                self.say.data(&self.say.with("guards-watch", &args));
+            }
+        })
     }
 
     pub(super) async fn set(&self, command: &AccountSets) -> Outcome {
@@ -417,39 +414,48 @@ impl Counter<'_> {
             AccountSets::Show { .. } => Some(self.members(set.id.0).await?),
             _ => None,
         };
-        if self.say.is_json() {
-            let mut shown = body(&set)?;
-            if let (Some(shown), Some(members)) = (shown.as_object_mut(), members) {
-                shown.insert("members".to_owned(), json!(members));
+        let mut shown = body(&set)?;
+        if let (Some(shown), Some(members)) = (shown.as_object_mut(), &members) {
+            shown.insert("members".to_owned(), json!(members));
+        }
+        self.tell(&shown, || {
+            let asset = set.asset.0;
+            let row = [
+                set.id.0.to_string(),
+                set.accounts.to_string(),
+                units(asset, set.posted.0),
+                units(asset, set.available.0),
+                asset.to_string(),
+            ];
+            self.say.data(&row.join("\t"));
+            for member in members.unwrap_or_default() {
+                self.say.data(&format!("  {member}"));
             }
-            self.say.json(&shown);
-            return Ok(Exit::Done);
-        }
-        let asset = set.asset.0;
-        let row = [
-            set.id.0.to_string(),
-            set.accounts.to_string(),
-            units(asset, set.posted.0),
-            units(asset, set.available.0),
-            asset.to_string(),
-        ];
-        self.say.data(&row.join("\t"));
-        for member in members.unwrap_or_default() {
-            self.say.data(&format!("  {member}"));
-        }
-        Ok(Exit::Done)
+        })
     }
 
     async fn members(&self, set: AccountSetId) -> Result<Vec<String>, Failure> {
-        let path = format!("/v1/account_sets/{set}/members");
-        let (mut members, mut next) = (Vec::new(), Some(path.clone()));
-        while let Some(page) = next {
-            let page: wire::MemberList = self.get(&page).await?;
-            next = page.next_after.map(|after| format!("{path}?after={after}"));
-            members.extend(page.items);
-        }
-        Ok(members)
+        let take = |page: wire::MemberList| (page.items, page.next_after);
+        self.pages(&format!("/v1/account_sets/{set}/members"), None, take).await
     }
+}
+
+/// Amounts in whole units; `assets` has every account that crossed.
+fn crossing_row(
+    crossing: &wire::Crossing,
+    assets: &BTreeMap<AccountId, Asset>,
+) -> Option<Vec<String>> {
+    let asset = *assets.get(&crossing.account.0)?;
+    Some(vec![
+        crossing.place.to_string(),
+        crossing.edge.clone(),
+        crossing.at.0.to_string(),
+        crossing.account.0.to_string(),
+        asset.format_units(crossing.threshold.0),
+        units(asset, crossing.balance.0),
+        asset.to_string(),
+        crossing.action.clone(),
+    ])
 }
 
 fn member_path(set: &str, member: &str) -> Result<String, Failure> {

@@ -13,8 +13,8 @@ use tpw_server::wire::{
     Text,
 };
 
-/// The server takes this many people at once.
-const BATCH_LEN: usize = 500;
+/// As many people as fit into one request of 1 MiB, whatever they are called and have: the server takes no larger one.
+const BATCH_LEN: usize = 250;
 
 /// `USD/2`, `USD/2:1000.00`, `ETH/18:0.5:self`, `USD/2:label=rent`: asset, then in any order the opening balance in
 /// whole units, `self` for self-custody, and a label.
@@ -78,18 +78,16 @@ impl Counter<'_> {
         self.say.tell("person-order", &[("person", &key)]);
         identify(&mut new, person);
         let added: PersonAdded = self.post_once("/v1/people", &body(&new)?, &key).await?;
-        if self.say.is_json() {
-            self.say.json(&body(&added)?);
-            return Ok(Exit::Done);
-        }
-        self.say.data(&self.say.with("person-added", &[("person", &added.person.0.to_string())]));
-        for Text(account) in &added.accounts {
-            self.say.data(&format!("  {account}"));
-        }
-        if let Some(code) = &added.code {
-            self.tell_code(code, added.code_expires.map(|Text(at)| at.to_string()));
-        }
-        Ok(Exit::Done)
+        self.tell(&added, || {
+            self.say
+                .data(&self.say.with("person-added", &[("person", &added.person.0.to_string())]));
+            for Text(account) in &added.accounts {
+                self.say.data(&format!("  {account}"));
+            }
+            if let Some(code) = &added.code {
+                self.tell_code(code, added.code_expires.map(|Text(at)| at.to_string()));
+            }
+        })
     }
 
     fn tell_code(&self, code: &str, expires: Option<String>) {
@@ -155,30 +153,25 @@ impl Counter<'_> {
         let person: PersonId = id(person)?;
         let issued: IssuedCode =
             self.post(&format!("/v1/people/{person}/codes"), &json!({})).await?;
-        if self.say.is_json() {
-            self.say.json(&body(&issued)?);
-        } else {
+        self.tell(&issued, || {
             self.tell_code(&issued.code, Some(issued.code_expires.0.to_string()));
-        }
-        Ok(Exit::Done)
+        })
     }
 
     pub(super) async fn show_person(&self, person: &str) -> Outcome {
         let person: PersonId = id(person)?;
         let found: wire::Person = self.get(&format!("/v1/people/{person}")).await?;
-        if self.say.is_json() {
-            self.say.json(&body(&found)?);
-            return Ok(Exit::Done);
-        }
-        self.say.data(&format!("{}  {}", found.id.0, found.name));
-        for Text(account) in &found.accounts {
-            self.say.data(&format!("  {account}"));
-        }
-        for device in &found.devices {
-            let revoked = device.revoked.map(|Text(at)| at.to_string()).unwrap_or_default();
-            self.say.data(format!("  {}  {}  {revoked}", device.id.0, device.algorithm).trim_end());
-        }
-        Ok(Exit::Done)
+        self.tell(&found, || {
+            self.say.data(&format!("{}  {}", found.id.0, found.name));
+            for Text(account) in &found.accounts {
+                self.say.data(&format!("  {account}"));
+            }
+            for device in &found.devices {
+                let revoked = device.revoked.map(|Text(at)| at.to_string()).unwrap_or_default();
+                self.say
+                    .data(format!("  {}  {}  {revoked}", device.id.0, device.algorithm).trim_end());
+            }
+        })
     }
 }
 
