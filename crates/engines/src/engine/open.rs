@@ -65,7 +65,9 @@ impl Engine {
         if heads.is_none() {
             refuse_lost_log(dir, desk.leaves())?;
         }
-        let operator = set_up(dir, &config, &mut *books, &mut desk, now, &mut entropy)?;
+        let newest = newest_time(&*books.reader()?, &desk)?;
+        let from = newest.map_or(now, |newest| newest.max(now));
+        let operator = set_up(dir, &config, &mut *books, &mut desk, from, &mut entropy)?;
 
         let source = books.reader()?;
         let log_config = log_config(&config, &keys)?;
