@@ -21,6 +21,8 @@ use std::process::{Command as Process, Output};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use tpw_engines::books::Books as _;
+use tpw_engines::sqlite::Store;
 use tpw_engines::{Engine, Part, PayError, Repeated};
 use tpw_flow::Command;
 use world::*;
@@ -154,6 +156,8 @@ fn each_damaged_file_is_named_and_nothing_is_lost() {
     h.refused("books.db", |p| sql(p, "DELETE FROM leaf WHERE idx = 9"), &["damaged leaf"]);
     let lost = "DELETE FROM leaf WHERE idx > 100";
     h.refused("books.db", |p| sql(p, lost), &["damaged end of a sequence"]);
+    let uncounted = "DELETE FROM meta WHERE key = 'counts'";
+    h.refused("books.db", |p| sql(p, uncounted), &["damaged end of a sequence"]);
     for key in ["keys", "operator.key"] {
         let named = format!("`{key}` in the data folder is damaged; restore it from a backup");
         h.refused(key, |p| fs::write(p, "not a key").unwrap(), &[&named]);
@@ -333,6 +337,21 @@ fn an_instruction_to_a_partner_that_could_not_be_written_is_written_later() {
         sql(&books(copy.path()), "ALTER TABLE away RENAME TO burnt");
         appears(&instruction).await;
     });
+}
+
+/// Who reads while the write-ahead log is moved into the file keeps it from being cut: then it was not moved, which is told.
+#[test]
+fn a_write_ahead_log_that_somebody_reads_does_not_count_as_moved() {
+    let copy = scratch();
+    let mut store = Store::open(&books(copy.path())).unwrap();
+    store.set_meta("key", b"one").unwrap();
+    let other = rusqlite::Connection::open(books(copy.path())).unwrap();
+    other.execute_batch("BEGIN; SELECT * FROM meta").unwrap();
+    store.set_meta("key", b"two").unwrap();
+    let error = store.tidy().unwrap_err();
+    assert!(error.to_string().contains("somebody else reads"), "{error}");
+    other.execute_batch("COMMIT").unwrap();
+    store.tidy().unwrap();
 }
 
 const FOLDER: &str = "TPW_DAMAGE_FOLDER";

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use tpw_core::{Amount, Hash32, Span, TransferId, TreeHead};
 use tpw_crypto::{Signer, sha256};
 use tpw_engines::clock::{Clock, ManualClock, SystemClock};
-use tpw_engines::{Config, Engine, EngineError, Part, Repeated};
+use tpw_engines::{Change, Config, Engine, EngineError, Part, Repeated};
 use tpw_flow::{Answer, Command, Frozen, Rail, Rejection};
 use tpw_ledger::{AccountKind, StatementPoint, verify_statement};
 use tpw_proof::timestamp::{CertificateWish, TspError, query, verify_answer};
@@ -361,6 +361,31 @@ fn the_same_funding_moves_money_once_also_across_a_restart() {
         });
         engine.close();
     }
+}
+
+#[test]
+fn what_a_start_sets_up_is_not_older_than_what_was_booked() {
+    let dir = scratch();
+    let now = SystemClock::new().now();
+    let later = Arc::new(ManualClock::new(now.plus(Span::from_ms(400))));
+    let engine = open_at(dir.path(), later.clone()).unwrap();
+    runtime().block_on(Holder::enrolled(&engine, &mut Dice::new(8), 5));
+    engine.close();
+    drop(engine);
+    let mut config = Config::new(name(AUDIENCE));
+    config.assets.push("EUR/2".parse().unwrap());
+    let engine = Engine::open(dir.path(), config, Arc::new(ManualClock::new(now))).unwrap();
+    let events: Vec<_> = engine
+        .changes(tpw_engines::Place::default(), 1_000)
+        .unwrap()
+        .into_iter()
+        .filter_map(|(_, change)| match change {
+            Change::Event(event) => Some(event.at),
+            Change::Transfer(_) => None,
+        })
+        .collect();
+    assert!(events.is_sorted(), "{events:?}");
+    assert_eq!(events.last(), Some(&later.now()));
 }
 
 #[test]

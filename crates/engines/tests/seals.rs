@@ -20,13 +20,16 @@ mod desk;
 #[allow(dead_code, reason = "the tests of PostgreSQL use all of it")]
 mod live;
 
-use desk::{Bench, at, person};
+use desk::{ALICE, BOB, Bench, at, person};
 use rusqlite::Connection;
 use rusqlite::types::Value;
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use tpw_core::TransferId;
 use tpw_engines::books::{Books, StoreError};
 use tpw_engines::sqlite::Store;
+use tpw_flow::{Changes, Status};
 
 /// Keys by which single rows are looked up, and what SQLite gives a row.
 const LEFT_OUT: [(&str, &str); 11] = [
@@ -154,4 +157,25 @@ fn a_wrong_bit_in_any_sealed_row_is_found() {
         let columns = tried.iter().filter(|tried| tried.starts_with(&format!("{table}.")));
         assert!(columns.count() > 1, "{table}: {tried:?}");
     }
+}
+
+/// A second payment under an id that is taken can never replace the first.
+#[test]
+fn a_payment_is_not_replaced_by_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = books(folder.path());
+    let store = Rc::new(RefCell::new(Store::open(&path).unwrap()));
+    let keeper = Rc::clone(&store);
+    let mut bench = Bench::kept_by(Box::new(move |changes| {
+        keeper.borrow_mut().commit(changes).unwrap();
+    }));
+    let paid = bench.pay(ALICE, BOB, 5, Status::Booked);
+    let changes = Changes { payments: vec![paid], ..Changes::default() };
+    store.borrow_mut().commit(&changes).unwrap();
+    Connection::open(&path)
+        .unwrap()
+        .execute_batch("UPDATE payment SET received = received - 1000")
+        .unwrap();
+    let error = store.borrow_mut().commit(&changes).unwrap_err();
+    assert!(error.to_string().contains("payment.state"), "{error}");
 }

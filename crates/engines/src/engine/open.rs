@@ -65,7 +65,9 @@ impl Engine {
         if heads.is_none() {
             refuse_lost_log(dir, desk.leaves())?;
         }
-        let operator = set_up(dir, &config, &mut *books, &mut desk, now, &mut entropy)?;
+        let newest = newest_time(&*books.reader()?, &desk)?;
+        let from = newest.map_or(now, |newest| newest.max(now));
+        let operator = set_up(dir, &config, &mut *books, &mut desk, from, &mut entropy)?;
 
         let source = books.reader()?;
         let log_config = log_config(&config, &keys)?;
@@ -183,9 +185,29 @@ impl Beginning {
             state: State::Sound,
             deposed,
         };
-        let writer = thread("writer", move || writer.run())?;
-        let committer = thread("committer", move || committer.run(&to_do, &stored))?;
+        let watched = (Ends(Arc::clone(&writer.meter)), Ends(Arc::clone(&writer.meter)));
+        let writer = thread("writer", move || watched.0.through(|| writer.run()))?;
+        let commit = move || watched.1.through(|| committer.run(&to_do, &stored));
+        let committer = thread("committer", commit)?;
         Ok((queue, writer, committer))
+    }
+}
+
+/// Notices the end of a thread that nothing else would notice.
+struct Ends(Arc<Meter>);
+
+impl Ends {
+    fn through(self, work: impl FnOnce()) {
+        work();
+    }
+}
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let name = std::thread::current().name().unwrap_or_default().to_owned();
+            self.0.set_damage(format!("the {name} ended in a panic; restart the server"));
+        }
     }
 }
 
@@ -458,6 +480,22 @@ mod tests {
         let end = file.metadata().unwrap().len();
         file.seek(SeekFrom::Start(end - 3 * 4_096)).unwrap();
         file.write_all(&[0xee; 4_096]).unwrap();
+    }
+
+    #[test]
+    fn a_thread_that_panics_is_not_healthy() {
+        let meter = Arc::new(Meter::default());
+        for (work, fault) in [
+            (Box::new(|| {}) as Box<dyn FnOnce() + Send>, None),
+            (
+                Box::new(|| panic!("a defect")),
+                Some("the writer ended in a panic; restart the server"),
+            ),
+        ] {
+            let ends = Ends(Arc::clone(&meter));
+            let _panicked = thread("writer", move || ends.through(work)).unwrap().join();
+            assert_eq!(meter.writer_fault().as_deref(), fault);
+        }
     }
 
     #[test]

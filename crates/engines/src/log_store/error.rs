@@ -144,9 +144,6 @@ pub enum LogError {
         /// The size of the newest checkpoint.
         size: u64,
     },
-    /// The queue to the sequencer is full.
-    #[error("the log is behind: try again later")]
-    Full,
     /// An earlier failure stopped the log.
     #[error("the log stopped after an earlier failure: see the records, then restart")]
     Poisoned,

@@ -274,7 +274,7 @@ impl Heads {
     /// Moves everything from the journal into the one file, for whoever copies it.
     pub(super) fn fold(&self) -> Result<(), LogError> {
         self.connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_row| Ok(()))
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], crate::sqlite::demand_folded)
             .map_err(LogError::database("fold the journal"))
     }
 

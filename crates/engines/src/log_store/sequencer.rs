@@ -5,7 +5,7 @@ use super::{LogError, LogStore, LogView, SignedHead};
 use crate::clock::Clock;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tpw_proof::Leaf;
@@ -44,16 +44,6 @@ impl LeafSender {
         let Some(batch) = checked(batch) else { return };
         if let Err(refused) = self.queue.send(Message::Batch(batch)) {
             refuse(refused.0, LogError::Stopped);
-        }
-    }
-
-    /// Hands over a batch, or answers it with [`LogError::Full`] while the queue is full: nothing is then appended.
-    pub fn try_send(&self, batch: Batch) {
-        let Some(batch) = checked(batch) else { return };
-        match self.queue.try_send(Message::Batch(batch)) {
-            Ok(()) => {}
-            Err(TrySendError::Full(message)) => refuse(message, LogError::Full),
-            Err(TrySendError::Disconnected(message)) => refuse(message, LogError::Stopped),
         }
     }
 
@@ -119,7 +109,9 @@ impl Sequencer {
         let thread = std::thread::Builder::new()
             .name("log-sequencer".to_owned())
             .spawn(move || {
+                let ended = Ended(Arc::clone(&run.healthy));
                 run.all();
+                drop(ended);
                 (run.store.close(), run.stopped)
             })
             .map_err(LogError::Thread)?;
@@ -136,12 +128,6 @@ impl Sequencer {
     #[must_use]
     pub fn view(&self) -> LogView {
         self.view.clone()
-    }
-
-    /// Whether the log still takes leaves.
-    #[must_use]
-    pub fn healthy(&self) -> bool {
-        self.sender.healthy()
     }
 
     /// Answers what is queued, closes the store and ends the thread. Senders that are left get [`LogError::Stopped`].
@@ -166,6 +152,15 @@ impl Sequencer {
 impl Drop for Sequencer {
     fn drop(&mut self) {
         self.join();
+    }
+}
+
+/// Whatever ends the thread, a panic too: the log takes no more leaves then.
+struct Ended(Arc<AtomicBool>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }
 
@@ -206,7 +201,6 @@ impl Run {
                 self.publish();
             }
         }
-        self.healthy.store(false, Ordering::Release);
     }
 
     /// Waits for a first batch, then takes what comes until `earliest` and what is queued by then.

@@ -273,6 +273,11 @@ impl LogStore {
         if found != signed {
             return Ok(Some(found));
         }
+        if start.size() == 0 {
+            // All files are about to be written anew: until they are synced, nothing is.
+            self.heads.set_synced(0)?;
+            self.syncer.forget();
+        }
         // Partial tiles of older sizes may be torn, and nobody needs them any more.
         self.folder.remove_partial(signed.size)?;
         (self.edges, self.frontier) = (edges, start);

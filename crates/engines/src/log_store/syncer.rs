@@ -45,23 +45,30 @@ impl Syncer {
         self.synced.load(Ordering::Acquire)
     }
 
+    /// What was synced is about to be written anew. To be called before anything is taken.
+    pub(super) fn forget(&self) {
+        self.synced.store(0, Ordering::Release);
+    }
+
     /// Takes files that have become full in the tree of `size` leaves.
     pub(super) fn take(&mut self, paths: Vec<PathBuf>, size: u64) {
+        // Once the thread has given up, nothing waits any more: a restart makes again what is not synced.
+        let Some(jobs) = &self.jobs else { return };
         self.waiting.extend(paths);
         if self.waiting.is_empty() {
             return;
         }
-        let Some(jobs) = &self.jobs else { return };
         let job = Job { paths: std::mem::take(&mut self.waiting), size: size & !255 };
         let refused = if job.paths.len() > WAITING_MAX {
-            jobs.send(job).err().map(|gone| gone.0)
+            jobs.send(job).map_err(|gone| TrySendError::Disconnected(gone.0))
         } else {
-            match jobs.try_send(job) {
-                Ok(()) => None,
-                Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => Some(job),
-            }
+            jobs.try_send(job)
         };
-        self.waiting = refused.map(|job| job.paths).unwrap_or_default();
+        match refused {
+            Ok(()) => {}
+            Err(TrySendError::Full(job)) => self.waiting = job.paths,
+            Err(TrySendError::Disconnected(_)) => self.jobs = None,
+        }
     }
 
     /// Waits until everything taken is synced or the thread has given up.
@@ -99,5 +106,29 @@ fn run(jobs: &Receiver<Job>, reached: &AtomicU64) {
             }
         }
         reached.fetch_max(job.size, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Goal: files that nobody syncs any more are not remembered. Method: a file that cannot be synced, for it is not there, and more
+    //! after it.
+
+    use super::*;
+
+    #[test]
+    fn nothing_waits_for_a_thread_that_gave_up() {
+        let mut syncer = Syncer::start(0).unwrap();
+        let nowhere = || vec![PathBuf::from("/nowhere/at/all")];
+        let begun = std::time::Instant::now();
+        while syncer.jobs.is_some() {
+            assert!(begun.elapsed() < std::time::Duration::from_secs(10), "it does not give up");
+            syncer.take(nowhere(), 256);
+        }
+        for _ in 0..100 {
+            syncer.take(nowhere(), 512);
+        }
+        assert!(syncer.waiting.is_empty());
+        assert_eq!(syncer.finish(512), 0);
     }
 }

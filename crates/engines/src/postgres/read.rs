@@ -278,10 +278,11 @@ impl BooksReader for Reader {
         from: Instant,
         each_past: &mut dyn FnMut(Past),
     ) -> Result<(), StoreError> {
-        // From the first place of that time on: then the rows come in order from one index, without being sorted.
+        // Times of receipt never go back: on the way from the newest to the first place that is too old, nothing older is read.
         let sql = "SELECT id, payer, payee, asset, amount, device, received FROM payment
-                   WHERE received >= $1 AND status IN (3, 4) AND place >=
-                       (SELECT coalesce(min(place), 0) FROM payment WHERE received >= $1)
+                   WHERE status IN (3, 4) AND place > coalesce(
+                       (SELECT place FROM payment WHERE received < $1 ORDER BY place DESC LIMIT 1),
+                       0)
                    ORDER BY place";
         self.with(|link| {
             link.script("read the books", "BEGIN READ ONLY; SET LOCAL statement_timeout = 0")?;

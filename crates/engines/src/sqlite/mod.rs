@@ -118,15 +118,21 @@ impl Store {
         let path = place.path.as_path();
         let mut connection = place.connect(OpenFlags::default()).map_err(error(path))?;
         prepare(&connection, &place).map_err(error(path))?;
-        if size(path) <= place.checked_at_start_max {
-            check(&connection, path)?;
+        let is_small = size(path) <= place.checked_at_start_max;
+        if is_small {
+            check_pages(&connection, path)?;
         }
         let found: i64 = connection
             .query_row("PRAGMA user_version", [], |row| row.get(0))
             .map_err(error(path))?;
         let steps = match found {
             0 => include_str!("schema.sql"),
-            FORMAT => "",
+            FORMAT => {
+                if is_small {
+                    check_leaves(&connection, path)?;
+                }
+                ""
+            }
             found if found < FORMAT => {
                 return Err(StoreError::Older { found, known: FORMAT });
             }
@@ -154,8 +160,21 @@ fn size(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |found| found.len())
 }
 
-/// Reads every page.
+/// Reads all of it.
 fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    check_pages(connection, path)?;
+    check_leaves(connection, path)
+}
+
+/// Whether there is a leaf at every index.
+fn check_leaves(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let sql = "SELECT count(*) = coalesce(max(idx) + 1, 0) AND coalesce(min(idx), 0) = 0 FROM leaf";
+    let whole = connection.query_row(sql, [], |row| row.get(0)).map_err(error(path))?;
+    if whole { Ok(()) } else { Err(StoreError::Damaged { what: "leaf" }) }
+}
+
+/// Reads every page.
+fn check_pages(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let found: String =
         connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(error(path))?;
     if found == "ok" { Ok(()) } else { Err(corrupt(path, &found)) }
@@ -175,6 +194,17 @@ fn prepare(connection: &Connection, place: &Place) -> rusqlite::Result<()> {
     connection.pragma_update(None, "wal_autocheckpoint", in_commit)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())
+}
+
+/// Reads what `PRAGMA wal_checkpoint` answers: that the file was busy stands in a column, and is no error by itself.
+pub(crate) fn demand_folded(row: &rusqlite::Row<'_>) -> rusqlite::Result<()> {
+    let busy: i64 = row.get(0)?;
+    if busy == 0 {
+        return Ok(());
+    }
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+    let why = "somebody else reads the write-ahead log".to_owned();
+    Err(rusqlite::Error::SqliteFailure(code, Some(why)))
 }
 
 fn open_for_reading(place: &Place) -> Result<Connection, StoreError> {

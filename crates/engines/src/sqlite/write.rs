@@ -41,7 +41,7 @@ impl Books for Store {
     /// Moves the write-ahead log into the database file.
     fn tidy(&mut self) -> Result<(), StoreError> {
         self.connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], super::demand_folded)
             .map_err(error(&self.path))
     }
 
@@ -141,6 +141,8 @@ fn write_registry(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()
     Ok(())
 }
 
+/// A payment's time of receipt never changes. Should a second payment come under the same id, the state would become NULL, and the
+/// batch fail.
 fn write_payment(t: &Transaction<'_>, payment: &Payment) -> rusqlite::Result<()> {
     let damaged = || rusqlite::Error::InvalidParameterName("a payment not at rest".to_owned());
     let state = row::sealed(stored::to_bytes(payment).ok_or_else(damaged)?);
@@ -150,7 +152,8 @@ fn write_payment(t: &Transaction<'_>, payment: &Payment) -> rusqlite::Result<()>
     t.prepare_cached(
         "INSERT INTO payment (id, status, received, payer, payee, asset, amount, device, state)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-         ON CONFLICT (id) DO UPDATE SET status = excluded.status, state = excluded.state",
+         ON CONFLICT (id) DO UPDATE SET status = excluded.status,
+             state = CASE WHEN payment.received = excluded.received THEN excluded.state END",
     )?
     .execute(params![
         intent.payment.as_bytes(),

@@ -397,7 +397,8 @@ fn a_session_of_its_own_that_does_not_end_does_not_depose_the_writer() {
     store.commit(&purse.batch(1)).unwrap();
     let process = writers_process(&database);
     let signal = |name: &str| {
-        database.sql(&format!("COPY (SELECT 1) TO PROGRAM 'kill -{name} {process}'"));
+        database
+            .sql(&format!("COPY (SELECT 1) TO PROGRAM 'cat > /dev/null; kill -{name} {process}'"));
     };
     signal("STOP");
     wire.sever();

@@ -82,15 +82,37 @@ fn a_full_queue_pushes_back() {
     });
     is_in.recv_timeout(SOON).unwrap();
     let queued = send(&sender, 3, 1);
-    let (third, refused) = batch(4, 1);
-    sender.try_send(third);
-    let error = refused.recv_timeout(SOON).unwrap().unwrap_err();
-    assert!(matches!(*error, LogError::Full));
+    let (handed, is_handed) = channel();
+    let third = std::thread::spawn(move || {
+        let answer = send(&sender, 4, 1);
+        handed.send(()).unwrap();
+        answer.recv_timeout(SOON).unwrap().unwrap().head.size
+    });
+    assert!(is_handed.recv_timeout(Duration::from_millis(300)).is_err(), "it has to wait");
     go_on.send(()).unwrap();
-    assert_eq!(queued.recv_timeout(SOON).unwrap().unwrap().head.size, 4);
-    // Refused means not appended: the same leaf goes in afterwards.
-    assert_eq!(send(&sender, 4, 1).recv_timeout(SOON).unwrap().unwrap().head.size, 5);
-    assert!(sequencer.healthy());
+    assert!(queued.recv_timeout(SOON).unwrap().unwrap().head.size >= 4);
+    assert_eq!(third.join().unwrap(), 5);
+    assert!(sequencer.sender().healthy());
+}
+
+#[test]
+fn a_panic_on_the_sequencers_thread_is_told() {
+    let world = World::of(2);
+    let sequencer = start(world.open(), 0, 10);
+    let sender = sequencer.sender();
+    assert!(sender.healthy());
+    sender.send(Batch {
+        first_index: 2,
+        leaves: leaves(2, 3),
+        answer: Box::new(|_said| panic!("whoever waits")),
+    });
+    let (_sender, pause) = channel::<()>();
+    let begun = Monotonic::now();
+    while sender.healthy() {
+        assert!(begun.elapsed() < SOON, "it counts as healthy");
+        let _elapsed = pause.recv_timeout(Duration::from_millis(5));
+    }
+    assert!(sequencer.stop().is_err());
 }
 
 #[test]
@@ -100,7 +122,7 @@ fn after_a_failure_everyone_is_told_and_nothing_is_appended() {
     let sender = sequencer.sender();
     let error = send(&sender, 5, 1).recv_timeout(SOON).unwrap().unwrap_err();
     assert!(matches!(*error, LogError::OutOfOrder { expected: 2, given: 5 }));
-    assert!(!sequencer.healthy());
+    assert!(!sequencer.sender().healthy());
     for first in [2, 5] {
         let error = send(&sender, first, 1).recv_timeout(SOON).unwrap().unwrap_err();
         assert!(matches!(*error, LogError::Poisoned));
@@ -120,7 +142,7 @@ fn batches_of_no_size_are_refused_and_harm_nobody() {
     assert!(matches!(*error, LogError::BatchSize { given: 0, .. }));
     let error = send(&sequencer.sender(), 2, 65_537).recv_timeout(SOON).unwrap().unwrap_err();
     assert!(matches!(*error, LogError::BatchSize { .. }));
-    assert!(sequencer.healthy());
+    assert!(sequencer.sender().healthy());
     // Two that do not fit one checkpoint go into two.
     let (one, two) = (send(&sequencer.sender(), 2, 65_000), send(&sequencer.sender(), 65_002, 600));
     one.recv_timeout(SOON).unwrap().unwrap();
