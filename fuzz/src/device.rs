@@ -120,7 +120,8 @@ fn make_journal() -> (Vec<u8>, Vec<Event>) {
         let order = order(cents);
         let intent = pay::prepare(&order, &profile, &journal, entropy, at(0)).unwrap();
         let payment = intent.payment;
-        record(&mut journal, pay::sign(intent, &vault).unwrap().prepared(&order));
+        let statement = pay::sign(&intent, &vault).unwrap();
+        record(&mut journal, order.prepared(intent, statement));
         record(&mut journal, Event::Sent { payment, at: at(1) });
     }
     (file, events)

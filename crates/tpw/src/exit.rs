@@ -102,8 +102,11 @@ impl Failure {
 
 impl From<FileError> for Failure {
     fn from(error: FileError) -> Self {
-        let key = if matches!(error, FileError::InUse { .. }) { "in-use" } else { "file" };
-        Self::failed(key).because(error)
+        let (key, cause) = match error {
+            FileError::InUse { .. } => ("in-use", "cause-in-use"),
+            _ => ("file", "cause-system"),
+        };
+        Self { cause_key: Some(cause.to_owned()), ..Self::failed(key).because(error) }
     }
 }
 

@@ -64,38 +64,12 @@ impl Order {
             Origin::Line(line) => OrderKey::Line(*line),
         }
     }
-}
 
-/// An intent with this device's signature.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SignedPayment {
-    intent: Intent,
-    statement: Vec<u8>,
-}
-
-impl SignedPayment {
-    /// What was signed.
+    /// What the journal writes down of this order before the signed statement of `intent` is sent.
     #[must_use]
-    pub const fn intent(&self) -> &Intent {
-        &self.intent
-    }
-
-    /// The signed statement, a `COSE_Sign1`.
-    #[must_use]
-    pub fn statement(&self) -> &[u8] {
-        &self.statement
-    }
-
-    /// What the journal writes down before the statement is sent.
-    #[must_use]
-    pub fn prepared(self, order: &Order) -> Event {
-        let (key, fingerprint) = (order.key(), order.fingerprint());
-        Event::Prepared {
-            intent: Box::new(self.intent),
-            statement: self.statement,
-            key,
-            fingerprint,
-        }
+    pub fn prepared(&self, intent: Intent, statement: Vec<u8>) -> Event {
+        let (key, fingerprint) = (self.key(), self.fingerprint());
+        Event::Prepared { intent: Box::new(intent), statement, key, fingerprint }
     }
 }
 
@@ -139,28 +113,27 @@ pub fn prepare(
     Ok(intent)
 }
 
-/// Signs an intent with the key that the vault signs payments with.
+/// Signs an intent with the key that the vault signs payments with, and gives the statement, a `COSE_Sign1`.
 ///
 /// # Errors
 /// [`WalletError::NotEnrolled`] when the intent names another device than the vault's, [`WalletError::Proof`] when
 /// signing fails.
-pub fn sign(intent: Intent, vault: &Vault) -> Result<SignedPayment, WalletError> {
+pub fn sign(intent: &Intent, vault: &Vault) -> Result<Vec<u8>, WalletError> {
     if vault.device() != Some(intent.device) {
         return Err(WalletError::NotEnrolled);
     }
-    let statement = tpw_proof::sign(&intent, vault.signer(), vault.slot())?;
-    Ok(SignedPayment { intent, statement })
+    Ok(tpw_proof::sign(intent, vault.signer(), vault.slot())?)
 }
 
 /// What [`begin`] found or made.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Begun {
-    /// A new payment. Append these bytes to the journal file and sync before the entry's statement is sent.
+    /// A new payment. Record these events in one write and sync it before the statement is sent.
     New {
         /// The payment.
         payment: PaymentId,
-        /// What to append.
-        append: Vec<u8>,
+        /// What to record: two events or none of them where it takes the place of an expired payment.
+        events: Vec<Event>,
     },
     /// The same command was cut off before: send the entry's statement (again).
     Resume {
@@ -174,49 +147,38 @@ pub enum Begun {
     },
 }
 
-/// Carries an order into the journal: continues the unfinished payment of the same command, or makes, signs and records
-/// a new one.
+/// Begins an order: continues the unfinished payment of the same command, or makes a new one and has it signed by `sign`,
+/// which is whoever holds the key.
 ///
 /// # Errors
-/// Those of [`prepare`], [`sign`] and [`Journal::plan`]; then nothing changed.
-pub fn begin(
+/// Those of [`prepare`], [`Journal::plan`] and `sign`.
+pub fn begin<E: From<WalletError>>(
     order: &Order,
     profile: &Profile,
-    journal: &mut Journal,
-    vault: &Vault,
+    journal: &Journal,
     entropy: &mut dyn Entropy,
     now: Instant,
-) -> Result<Begun, WalletError> {
+    sign: impl FnOnce(&Intent) -> Result<Vec<u8>, E>,
+) -> Result<Begun, E> {
     let stale = match journal.plan(&order.key(), order.fingerprint(), now)? {
         Plan::Resume(entry) => return Ok(Begun::Resume { payment: entry.payment() }),
         Plan::Finished(entry) => return Ok(Begun::Finished { payment: entry.payment() }),
         Plan::Stale(entry) => Some(entry.payment()),
         Plan::New => None,
     };
-    let Some(stale) = stale else {
-        let (payment, append) = make(order, profile, journal, vault, entropy, now)?;
-        return Ok(Begun::New { payment, append });
+    let (intent, mut events) = match stale {
+        None => (prepare(order, profile, journal, entropy, now)?, Vec::new()),
+        Some(payment) => {
+            let abandoned = Event::Abandoned { payment, code: expired()? };
+            // The new payment takes the number that is freed. The rare case pays for a copy.
+            let mut after = journal.clone();
+            after.record(abandoned.clone())?;
+            (prepare(order, profile, &after, entropy, now)?, vec![abandoned])
+        }
     };
-    // Two events or none: the rare case pays for a copy.
-    let mut next = journal.clone();
-    let mut append = next.record(Event::Abandoned { payment: stale, code: expired()? })?;
-    let (payment, more) = make(order, profile, &mut next, vault, entropy, now)?;
-    append.extend(more);
-    *journal = next;
-    Ok(Begun::New { payment, append })
-}
-
-fn make(
-    order: &Order,
-    profile: &Profile,
-    journal: &mut Journal,
-    vault: &Vault,
-    entropy: &mut dyn Entropy,
-    now: Instant,
-) -> Result<(PaymentId, Vec<u8>), WalletError> {
-    let signed = sign(prepare(order, profile, journal, entropy, now)?, vault)?;
-    let payment = signed.intent.payment;
-    Ok((payment, journal.record(signed.prepared(order))?))
+    let (payment, statement) = (intent.payment, sign(&intent)?);
+    events.push(order.prepared(intent, statement));
+    Ok(Begun::New { payment, events })
 }
 
 fn expired() -> Result<Name, WalletError> {

@@ -19,8 +19,8 @@ fn history(amounts: &[u128]) -> Journal {
         let order = order(1, 4, *cents);
         let intent = pay::prepare(&order, &profile(), &journal, &mut entropy, at(0)).unwrap();
         let payment = intent.payment;
-        let signed = pay::sign(intent, &vault(Algorithm::Ed25519)).unwrap();
-        journal.record(signed.prepared(&order)).unwrap();
+        let statement = pay::sign(&intent, &vault(Algorithm::Ed25519)).unwrap();
+        journal.record(order.prepared(intent, statement)).unwrap();
         journal.record(Event::Sent { payment, at: at(0) }).unwrap();
         let outcome = name("booked");
         journal.record(Event::Done { payment, outcome, receipt: None }).unwrap();

@@ -49,9 +49,8 @@ impl Device {
     fn prepare(&mut self, order: &Order, now: Instant) -> PaymentId {
         let intent =
             pay::prepare(order, &self.profile, &self.journal, &mut self.entropy, now).unwrap();
-        let signed = pay::sign(intent, &self.vault).unwrap();
-        let payment = signed.intent().payment;
-        self.record(signed.prepared(order)).unwrap();
+        let (payment, statement) = (intent.payment, pay::sign(&intent, &self.vault).unwrap());
+        self.record(order.prepared(intent, statement)).unwrap();
         payment
     }
 
@@ -267,10 +266,12 @@ fn intents_that_do_not_continue_the_chain_are_refused() {
         pay::prepare(&order, &device.profile, &device.journal, &mut device.entropy, at(0)).unwrap();
     for (sequence, previous) in [(2, Hash32::ZERO), (1, Hash32::new([1; 32]))] {
         let wrong = Intent { sequence, previous, ..intent.clone() };
-        let event = pay::sign(wrong, &device.vault).unwrap().prepared(&order);
+        let statement = pay::sign(&wrong, &device.vault).unwrap();
+        let event = order.prepared(wrong, statement);
         assert!(matches!(device.record(event), Err(WalletError::OutOfChain { expected: 1, .. })));
     }
-    let event = pay::sign(intent, &device.vault).unwrap().prepared(&order);
+    let statement = pay::sign(&intent, &device.vault).unwrap();
+    let event = order.prepared(intent, statement);
     device.record(event.clone()).unwrap();
     assert!(matches!(device.record(event), Err(WalletError::RepeatedPayment(_))));
 }

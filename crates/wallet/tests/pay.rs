@@ -29,16 +29,11 @@ impl Device {
 
     fn begin(&mut self, order: &Order, seconds: u64) -> Result<Begun, WalletError> {
         let vault = vault(self.signing);
-        let begun = pay::begin(
-            order,
-            &profile(),
-            &mut self.journal,
-            &vault,
-            &mut self.entropy,
-            at(seconds),
-        )?;
-        if let Begun::New { append, .. } = &begun {
-            self.file.extend_from_slice(append);
+        let (profile, now) = (profile(), at(seconds));
+        let sign = |intent: &Intent| pay::sign(intent, &vault);
+        let begun = pay::begin(order, &profile, &self.journal, &mut self.entropy, now, sign)?;
+        if let Begun::New { events, .. } = &begun {
+            events.iter().for_each(|event| self.record(event.clone()));
         }
         assert!(Journal::replay(&self.file).unwrap() == (self.journal.clone(), self.file.len()));
         Ok(begun)
@@ -189,7 +184,11 @@ fn a_device_pays_only_as_itself() {
     assert_eq!(error, WalletError::NotEnrolled);
     profile.device = Some(tpw_core::DeviceId::from_bytes([9; 16]));
     let intent = pay::prepare(&order, &profile, &journal, &mut entropy, at(0)).unwrap();
-    assert_eq!(pay::sign(intent, &vault(Algorithm::P256)), Err(WalletError::NotEnrolled));
+    assert_eq!(pay::sign(&intent, &vault(Algorithm::P256)), Err(WalletError::NotEnrolled));
+    // Whoever signs may refuse: nothing was made then.
+    let refused = |_intent: &Intent| Err(WalletError::WrongPassphrase);
+    let begun = pay::begin(&order, &profile, &journal, &mut entropy, at(0), refused);
+    assert_eq!(begun, Err(WalletError::WrongPassphrase));
 }
 
 #[test]

@@ -66,14 +66,10 @@ impl Keys {
     /// # Errors
     /// [`Failure`] when the intent names another device or signing fails.
     pub fn sign_intent(&self, intent: &Intent) -> Result<Vec<u8>, Failure> {
-        if self.device() != Some(intent.device) {
-            return Err(WalletError::NotEnrolled.into());
-        }
         match self {
-            Self::Vault(vault) => Ok(tpw_proof::sign(intent, vault.signer(), vault.slot())
-                .map_err(WalletError::Proof)?),
-            Self::Agent(agent) => agent.sign_intent(intent),
-            Self::Operator(_) => Err(WalletError::NotEnrolled.into()),
+            Self::Vault(vault) => Ok(tpw_wallet::pay::sign(intent, vault)?),
+            Self::Agent(agent) if agent.device() == intent.device => agent.sign_intent(intent),
+            Self::Agent(_) | Self::Operator(_) => Err(WalletError::NotEnrolled.into()),
         }
     }
 

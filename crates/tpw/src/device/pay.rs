@@ -4,13 +4,13 @@ use super::files::{DeviceFolder, JournalFile, ReceiptKind};
 use super::keys::Keys;
 use crate::client::{Answer, Client};
 use crate::exit::{Exit, Failure};
-use tpw_core::{Hash32, Name, PaymentId};
+use tpw_core::{Hash32, Intent, Name, PaymentId};
 use tpw_engines::clock::Clock;
 use tpw_engines::entropy::OsEntropy;
 use tpw_proof::Judgement;
 use tpw_server::wire::{ChainHead, Payment, PaymentStatus, Problem};
-use tpw_wallet::journal::{AnswerClass, ChainKey, Event, Link, Plan, State, classify};
-use tpw_wallet::pay::{Order, prepare};
+use tpw_wallet::journal::{AnswerClass, ChainKey, Event, Link, State, classify};
+use tpw_wallet::pay::{self, Begun, Order};
 use tpw_wallet::profile::Profile;
 use tpw_wallet::receipt;
 use tpw_wallet::vault::Vault;
@@ -130,23 +130,17 @@ impl Teller<'_> {
     /// # Errors
     /// [`Failure`] when the order cannot be paid, signing fails or the disk does.
     pub fn begin(&mut self, order: &Order) -> Result<Started, Failure> {
-        let now = self.clock.now();
-        let journal = self.journal.journal();
-        let stale = match journal.plan(&order.key(), order.fingerprint(), now)? {
-            Plan::Resume(entry) => return Ok(Started::Resumed(entry.payment())),
-            Plan::Finished(entry) => return Ok(Started::Finished(entry.payment())),
-            Plan::Stale(entry) => Some(entry.payment()),
-            Plan::New => None,
-        };
-        if let Some(payment) = stale {
-            self.journal.record([Event::Abandoned { payment, code: name("expired")? }])?;
+        let (now, journal) = (self.clock.now(), self.journal.journal());
+        let sign = |intent: &Intent| self.keys.sign_intent(intent);
+        match pay::begin(order, self.profile, journal, &mut OsEntropy, now, sign)? {
+            Begun::Resume { payment } => Ok(Started::Resumed(payment)),
+            Begun::Finished { payment } => Ok(Started::Finished(payment)),
+            Begun::New { payment, events } => {
+                let sent = Event::Sent { payment, at: now };
+                self.journal.record(events.into_iter().chain([sent]))?;
+                Ok(Started::New(payment))
+            }
         }
-        let intent = prepare(order, self.profile, self.journal.journal(), &mut OsEntropy, now)?;
-        let (payment, statement) = (intent.payment, self.keys.sign_intent(&intent)?);
-        let (key, fingerprint) = (order.key(), order.fingerprint());
-        let prepared = Event::Prepared { intent: Box::new(intent), statement, key, fingerprint };
-        self.journal.record([prepared, Event::Sent { payment, at: now }])?;
-        Ok(Started::New(payment))
     }
 
     /// Sends a begun payment, or sends it again, and records what came of it.

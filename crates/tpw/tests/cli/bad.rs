@@ -181,6 +181,9 @@ fn files_that_are_no_receipts_or_no_trust() {
     tpw(&["receipt", "show", &empty, "--wallet", missing]).ends(2);
     tpw(&["ops", "--data", missing, "holds", "list"]).ends(1);
     tpw(&["ops", "holds", "list"]).ends(2);
+    // A folder is no file: what the system says has words of the person's language around it.
+    let ran = tpw(&["verify", missing, "--trust", missing, "--lang", "zh-CN"]).ends(1);
+    assert!(ran.stderr.contains("操作系统拒绝"), "{}", ran.stderr);
     tpw(&["log", "fsck", "--data", missing]).ends(2);
     std::fs::remove_file(&trust).unwrap();
     tpw(&["log", "fsck", "--data", missing]).ends(1);
