@@ -153,7 +153,7 @@ impl Beginning {
         let stopwatch = super::timing::Stopwatch::default();
         stopwatch.watch(&mut desk);
         let open = books.opener();
-        let archive = open()?;
+        let (archive, extents) = (open()?, open()?);
         let building = Building::since(newest_time(&*archive, &desk)?);
         let writer = Writer {
             queue: received,
@@ -170,6 +170,7 @@ impl Beginning {
             building,
         };
         let committer = Committer {
+            extents,
             books,
             leaves,
             handed,
