@@ -183,6 +183,37 @@ pub trait Books: Send {
     }
 }
 
+/// How far each sequence of the books has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Extent {
+    /// The number of the newest transfer.
+    pub transfers: u64,
+    /// How many leaves there are.
+    pub leaves: u64,
+    /// The number of the newest event.
+    pub events: u64,
+    /// The place of the newest payment.
+    pub payments: u64,
+}
+
+impl Extent {
+    /// Whether one of the sequences has come less far than in another extent.
+    #[must_use]
+    pub const fn is_behind(&self, other: &Self) -> bool {
+        self.transfers < other.transfers
+            || self.leaves < other.leaves
+            || self.events < other.events
+            || self.payments < other.payments
+    }
+}
+
+impl core::fmt::Display for Extent {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { transfers, leaves, events, payments } = self;
+        write!(f, "{transfers} transfers, {payments} payments, {events} events, {leaves} leaves")
+    }
+}
+
 /// Reads a large store as a whole and says what is damaged.
 pub type RestOfCheck = Box<dyn FnOnce() -> Result<(), StoreError> + Send>;
 
@@ -196,6 +227,11 @@ pub type Opener = Arc<dyn Fn() -> Result<Box<dyn BooksReader>, StoreError> + Sen
 pub trait BooksReader: Send {
     /// A value stored under a name.
     fn meta(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// How far the newest batch left the sequences; `None` from a store that cannot lose its newest batches without saying so.
+    fn extent(&self) -> Result<Option<Extent>, StoreError> {
+        Ok(None)
+    }
 
     /// Everything that the writer keeps in memory.
     fn restore(&self) -> Result<Restored, StoreError>;
@@ -330,6 +366,10 @@ impl Archive for Box<dyn BooksReader> {
 impl LeafSource for Box<dyn BooksReader> {
     fn count(&self) -> Result<u64, LogError> {
         self.leaf_count().map_err(|error| LogError::Source(error.to_string()))
+    }
+
+    fn extent(&self) -> Result<Option<Extent>, LogError> {
+        (**self).extent().map_err(|error| LogError::Source(error.to_string()))
     }
 
     fn leaves(&self, from: u64, most: usize) -> Result<Vec<Leaf>, LogError> {

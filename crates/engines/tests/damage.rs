@@ -354,6 +354,44 @@ fn a_write_ahead_log_that_somebody_reads_does_not_count_as_moved() {
     store.tidy().unwrap();
 }
 
+/// SQLite leaves out the end of a damaged write-ahead log without a word. What the batches there did may have no entry in the log, as
+/// when money is brought in: the log knows all the same how far the books had come.
+#[test]
+fn books_that_lost_their_newest_batches_are_refused() {
+    let h = History::new();
+    let copy = h.copy();
+    let engine = open(copy.path()).unwrap();
+    let mut dice = Dice::new(26);
+    let wal = copy.path().join("books.db-wal");
+    let kept = scratch();
+    let take = |name: &str| fs::copy(copy.path().join(name), kept.path().join(name)).unwrap();
+    runtime().block_on(async {
+        let account = external(&engine, &mut dice).await;
+        take("books.db");
+        take("books.db-wal");
+        let fund = |n| Command::Fund {
+            account,
+            amount: tpw_core::Amount::from_minor(7),
+            transfer: tpw_core::TransferId::from_bytes([n; 16]),
+        };
+        engine.command(fund(0xfe)).await.unwrap();
+        // The log notes it within a second.
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+    });
+    // As after a loss of power: a copy of all of it, with the books as they were before the last batch.
+    let after = scratch();
+    let all = copy.path().join(".");
+    assert!(Process::new("cp").arg("-a").arg(all).arg(after.path()).status().unwrap().success());
+    assert!(wal.exists());
+    drop(engine);
+    for name in ["books.db", "books.db-wal"] {
+        fs::copy(kept.path().join(name), after.path().join(name)).unwrap();
+    }
+    let _gone = fs::remove_file(after.path().join("books.db-shm"));
+    let told = refusal(after.path());
+    assert!(told.contains("lost its newest batches") && told.contains("restore"), "{told}");
+}
+
 const FOLDER: &str = "TPW_DAMAGE_FOLDER";
 
 /// Runs the hidden test `child` of this binary behind a command that takes something away.

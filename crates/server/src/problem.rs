@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
+use tpw_engines::books::StoreError;
 use tpw_engines::{EngineError, PayError};
 
 macro_rules! problems {
@@ -376,7 +377,10 @@ impl From<PayError> for Problem {
 
 impl From<EngineError> for Problem {
     fn from(error: EngineError) -> Self {
-        Self::internal(&error)
+        match error {
+            EngineError::Store(StoreError::Crowded) => Self::new(Code::Busy),
+            other => Self::internal(&other),
+        }
     }
 }
 
@@ -391,6 +395,14 @@ impl Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn too_many_readers_are_no_defect() {
+        let crowded = EngineError::Store(StoreError::Crowded);
+        assert_eq!(Problem::from(crowded).code(), Code::Busy);
+        let damaged = EngineError::Store(StoreError::Damaged { what: "leaf" });
+        assert_eq!(Problem::from(damaged).code(), Code::Internal);
+    }
 
     #[test]
     fn every_code_has_a_title_and_a_detail_in_both_languages() {

@@ -8,7 +8,7 @@ use super::directory::Directory;
 use super::metrics::Meter;
 use super::rail;
 use super::writer::{Done, Reply, Stored, TICK, When};
-use crate::books::{Books, StoreError};
+use crate::books::{Books, BooksReader, StoreError};
 use crate::log_store::{self, BATCH_MAX, LeafSender};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use std::path::PathBuf;
@@ -59,6 +59,8 @@ pub(super) enum Job {
 
 pub(super) struct Committer {
     pub(super) books: Box<dyn Books>,
+    /// Reads how far they have come.
+    pub(super) extents: Box<dyn BooksReader>,
     pub(super) leaves: LeafSender,
     /// The next leaf to be handed to the log.
     pub(super) handed: u64,
@@ -223,9 +225,19 @@ impl Committer {
         let took = handed.elapsed();
         pending.iter_mut().for_each(|p| p.done.timings.push(("commit", took)));
         self.show(&changes);
+        self.note_extent();
         self.meter.count(pending.iter().flat_map(|p| &p.done.outcomes));
         self.hand_over(changes.leaves.iter().map(|row| row.leaf).collect(), pending);
         Ok(())
+    }
+
+    /// Tells the log how far the books have come: what was answered is not to be lost without anybody noticing.
+    fn note_extent(&self) {
+        match self.extents.extent() {
+            Ok(Some(extent)) => self.leaves.note(extent),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "how far the books have come cannot be read"),
+        }
     }
 
     /// Makes a batch that is durable visible to readers and partners.

@@ -50,24 +50,8 @@ impl Engine {
     ) -> Result<Arc<Self>, EngineError> {
         files::create_private_folder(dir)?;
         let lock = FolderLock::take(dir)?;
-        let mut entropy = OsEntropy;
-        let (mut books, heads) = open_books(dir, &config.store)?;
-        // Not before: a server that stands by may have waited for the books for days.
-        let now = clock.now();
-        claim_folder(&mut *books, &config.audience)?;
-        let audience = config.audience.as_str();
-        let folder_use = folder_use(&*books)?;
-        let keys = Keys::open(dir, folder_use, audience, &config.tsa_policy, now, &mut entropy)?;
-        let rules = config.rules_toml.as_deref().unwrap_or(Rules::default_toml());
-        let rules = Rules::from_toml(rules)?;
-        let rebuild = rebuild_with(config.audience.clone(), rules, Arc::clone(&clock));
-        let mut desk = rebuild(&*books.reader()?)?;
-        if heads.is_none() {
-            refuse_lost_log(dir, desk.leaves())?;
-        }
-        let newest = newest_time(&*books.reader()?, &desk)?;
-        let from = newest.map_or(now, |newest| newest.max(now));
-        let operator = set_up(dir, &config, &mut *books, &mut desk, from, &mut entropy)?;
+        let Ground { books, heads, desk, rebuild, keys, operator, now } =
+            Ground::open(dir, &config, &clock)?;
 
         let source = books.reader()?;
         let log_config = log_config(&config, &keys)?;
@@ -79,12 +63,7 @@ impl Engine {
 
         let directory = Arc::new(RwLock::new(Directory::of(&desk)));
         let meter = Arc::new(Meter::default());
-        let rail_dir = dir.join("rail");
-        files::create_private_folder(&rail_dir)?;
-        source
-            .rail_open(None, usize::MAX)?
-            .iter()
-            .try_for_each(|open| rail::write(&rail_dir, open))?;
+        let rail_dir = open_rail(dir, &*source)?;
         let readers = Readers::new(books.opener());
         let rest_of_check = books.rest_of_check();
         let leaves = sequencer.sender();
@@ -115,6 +94,51 @@ impl Engine {
             _lock: lock,
         }))
     }
+}
+
+/// What stands before the log is opened: the books, and the memory that was built from them.
+struct Ground {
+    books: Box<dyn Books>,
+    heads: Option<Box<dyn SharedHeads>>,
+    desk: Desk,
+    rebuild: Rebuild,
+    keys: Keys,
+    operator: PersonId,
+    now: Instant,
+}
+
+impl Ground {
+    /// Checks and reads the books, and makes what an operator needs and this one does not have yet.
+    fn open(dir: &Path, config: &Config, clock: &Arc<dyn Clock>) -> Result<Self, EngineError> {
+        let mut entropy = OsEntropy;
+        let (mut books, heads) = open_books(dir, &config.store)?;
+        // Not before: a server that stands by may have waited for the books for days.
+        let now = clock.now();
+        claim_folder(&mut *books, &config.audience)?;
+        let audience = config.audience.as_str();
+        let folder_use = folder_use(&*books)?;
+        let keys = Keys::open(dir, folder_use, audience, &config.tsa_policy, now, &mut entropy)?;
+        let rules = config.rules_toml.as_deref().unwrap_or(Rules::default_toml());
+        let rules = Rules::from_toml(rules)?;
+        let rebuild = rebuild_with(config.audience.clone(), rules, Arc::clone(clock));
+        let source = books.reader()?;
+        let mut desk = rebuild(&*source)?;
+        if heads.is_none() {
+            refuse_lost_log(dir, desk.leaves())?;
+        }
+        let newest = newest_time(&*source, &desk)?;
+        let from = newest.map_or(now, |newest| newest.max(now));
+        let operator = set_up(dir, config, &mut *books, &mut desk, from, &mut entropy)?;
+        Ok(Self { books, heads, desk, rebuild, keys, operator, now })
+    }
+}
+
+/// The folder for the clearing partner, with all open instructions.
+fn open_rail(dir: &Path, source: &dyn BooksReader) -> Result<PathBuf, EngineError> {
+    let rail_dir = dir.join("rail");
+    files::create_private_folder(&rail_dir)?;
+    source.rail_open(None, usize::MAX)?.iter().try_for_each(|open| rail::write(&rail_dir, open))?;
+    Ok(rail_dir)
 }
 
 /// Reads a large store as a whole while commands are taken. Damage makes the engine unhealthy for good.
@@ -156,7 +180,7 @@ impl Beginning {
         let stopwatch = super::timing::Stopwatch::default();
         stopwatch.watch(&mut desk);
         let open = books.opener();
-        let archive = open()?;
+        let (archive, extents) = (open()?, open()?);
         let building = Building::since(newest_time(&*archive, &desk)?);
         let writer = Writer {
             queue: received,
@@ -173,6 +197,7 @@ impl Beginning {
             building,
         };
         let committer = Committer {
+            extents,
             books,
             leaves,
             handed,

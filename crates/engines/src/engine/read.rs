@@ -111,7 +111,7 @@ impl Engine {
     #[must_use]
     pub fn stamp(&self, request: &[u8]) -> Vec<u8> {
         let mut random = [0_u8; 11];
-        // Each serial is unique by the epoch of this start and a count; the random part hides the count.
+        // Each serial is unique by the epoch of this start and a count, which anybody can read in it; the three bytes behind are random.
         let count = self.stamps.fetch_add(1, Ordering::Relaxed);
         let filled = OsEntropy.fill(&mut random);
         let [a, b, c, d, e, f, g, h, ..] = &mut random;

@@ -1,5 +1,6 @@
 //! What can go wrong with the log, in two kinds: fatal (state in doubt: stop) and the rest.
 
+use crate::books::Extent;
 use crate::files::FileError;
 use tpw_core::{Hash32, Instant};
 use tpw_crypto::CryptoError;
@@ -59,6 +60,17 @@ pub enum LogError {
         signed: u64,
         /// Leaves in the ledger.
         held: u64,
+    },
+    /// The ledger has come less far than it had when its answers were given.
+    #[error(
+        "the books hold {held}, but they held {noted} when their answers were given: the database lost its newest batches, as \
+         a damaged write-ahead log does; restore its newest copy and do not start without it"
+    )]
+    BooksBehind {
+        /// How far the books had come.
+        noted: Extent,
+        /// How far they have come now.
+        held: Extent,
     },
     /// The ledger's leaves are not those that were signed for.
     #[error(
@@ -160,6 +172,7 @@ impl LogError {
             self,
             Self::DamagedRow { .. }
                 | Self::LedgerBehind { .. }
+                | Self::BooksBehind { .. }
                 | Self::Contradiction { .. }
                 | Self::PublishedUnknown { .. }
                 | Self::OtherOrigin { .. }

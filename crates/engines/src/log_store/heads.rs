@@ -5,6 +5,8 @@
 //! the same transaction. So two writers, or one that woke from an old copy, cannot sign two histories.
 
 use super::LogError;
+use crate::books::Extent;
+use crate::decode::int;
 use crate::files::{FileError, fault};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, TransactionBehavior, params};
 use std::path::{Path, PathBuf};
@@ -112,6 +114,8 @@ pub(super) struct Heads {
     connection: Connection,
     /// Where the checkpoints are, if not here. How much of the folder is synced is always noted here.
     shared: Option<Box<dyn SharedHeads>>,
+    /// How far the books have come, as far as it is not stored here yet.
+    noted: Option<Extent>,
 }
 
 const SCHEMA: &str = "
@@ -124,15 +128,17 @@ const SCHEMA: &str = "
         token BLOB NOT NULL,
         issued_ms INTEGER NOT NULL
     ) STRICT;
+    CREATE TABLE IF NOT EXISTS noted (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        transfers INTEGER NOT NULL,
+        leaves INTEGER NOT NULL,
+        events INTEGER NOT NULL,
+        payments INTEGER NOT NULL
+    ) STRICT;
     CREATE TABLE IF NOT EXISTS counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 ";
 
 const COLUMNS: &str = "size, previous_size, root, note, root_signature, token, issued_ms";
-
-/// SQLite's integers are signed.
-fn to_sql(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
 
 impl Heads {
     /// Opens the store for writing and makes it if it is not there.
@@ -144,7 +150,7 @@ impl Heads {
         // FULL syncs the journal at every commit: what was answered survives a power failure.
         connection.pragma_update(None, "synchronous", "full").map_err(error("set the syncing"))?;
         connection.execute_batch(SCHEMA).map_err(error("make the tables"))?;
-        Ok(Self { path: path.to_owned(), connection, shared: None })
+        Ok(Self { path: path.to_owned(), connection, shared: None, noted: None })
     }
 
     /// Opens a store that is there, to read only.
@@ -154,7 +160,7 @@ impl Heads {
             Connection::open_with_flags(path, flags).map_err(LogError::database("open"))?;
         let limit = Duration::from_secs(2);
         connection.busy_timeout(limit).map_err(LogError::database("set the time limit"))?;
-        Ok(Self { path: path.to_owned(), connection, shared: None })
+        Ok(Self { path: path.to_owned(), connection, shared: None, noted: None })
     }
 
     /// Has the checkpoints kept in a shared store, and here only what is about this machine's files.
@@ -172,7 +178,7 @@ impl Heads {
         let row = self
             .connection
             .prepare_cached(&sql)
-            .and_then(|mut found| found.query_row([to_sql(value)], RawRow::read).optional())
+            .and_then(|mut found| found.query_row([int(value)], RawRow::read).optional())
             .map_err(LogError::database(doing))?;
         row.map(RawRow::parse).transpose()
     }
@@ -228,27 +234,31 @@ impl Heads {
             .query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()
             .map_err(error("read the newest checkpoint"))?;
-        let wanted = expected.map(|head| (to_sql(head.size), head.root.as_bytes().to_vec()));
+        let wanted = expected.map(|head| (int(head.size), head.root.as_bytes().to_vec()));
         if found != wanted || expected.is_some_and(|head| head.size >= new.head.size) {
             return Err(LogError::Overtaken);
         }
         let sql = format!("INSERT INTO checkpoint ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
         let row = params![
-            to_sql(new.head.size),
-            to_sql(new.previous_size),
+            int(new.head.size),
+            int(new.previous_size),
             new.head.root.as_bytes(),
             new.checkpoint.to_string(),
             new.root_signature.to_bytes(),
             new.token,
-            to_sql(new.issued.unix_ms()),
+            int(new.issued.unix_ms()),
         ];
         transaction
             .prepare_cached(&sql)
             .and_then(|mut insert| insert.execute(row))
             .map_err(error("insert a checkpoint"))?;
         set(&transaction, Counter::Synced, synced)?;
+        if let Some(noted) = self.noted {
+            set_noted(&transaction, noted)?;
+        }
         let unknown = |cause: String| LogError::OutcomeUnknown { cause };
         transaction.commit().map_err(|cause| unknown(cause.to_string()))?;
+        self.noted = None;
         fault::point(&self.path).map_err(|cause| unknown(cause.to_string()))
     }
 
@@ -264,6 +274,33 @@ impl Heads {
     /// Leaves whose full tiles and bundles are known to be synced.
     pub(super) fn synced(&self) -> Result<u64, LogError> {
         self.counter(Counter::Synced)
+    }
+
+    /// How far the books had come when it was noted last.
+    pub(super) fn noted(&self) -> Result<Option<Extent>, LogError> {
+        let sql = "SELECT transfers, leaves, events, payments FROM noted";
+        let number = |row: &Row<'_>, place| {
+            Ok::<_, rusqlite::Error>(u64::try_from(row.get::<_, i64>(place)?).unwrap_or(0))
+        };
+        let read = |row: &Row<'_>| {
+            let (transfers, leaves) = (number(row, 0)?, number(row, 1)?);
+            Ok(Extent { transfers, leaves, events: number(row, 2)?, payments: number(row, 3)? })
+        };
+        let found = self.connection.query_row(sql, [], read).optional();
+        found.map_err(LogError::database("read how far the books had come"))
+    }
+
+    /// Has the next advance store how far the books have come.
+    pub(super) const fn note(&mut self, extent: Extent) {
+        self.noted = Some(extent);
+    }
+
+    /// Stores it outside of an advance.
+    pub(super) fn store_note(&mut self) -> Result<(), LogError> {
+        let Some(noted) = self.noted else { return Ok(()) };
+        set_noted(&self.connection, noted)?;
+        self.noted = None;
+        Ok(())
     }
 
     /// Records how much is synced, outside of an advance.
@@ -337,9 +374,21 @@ fn set(connection: &Connection, counter: Counter, value: u64) -> Result<(), LogE
                ON CONFLICT (name) DO UPDATE SET value = excluded.value";
     connection
         .prepare_cached(sql)
-        .and_then(|mut upsert| upsert.execute(params![counter.name(), to_sql(value)]))
+        .and_then(|mut upsert| upsert.execute(params![counter.name(), int(value)]))
         .map(|_rows| ())
         .map_err(LogError::database("set a counter"))
+}
+
+fn set_noted(connection: &Connection, extent: Extent) -> Result<(), LogError> {
+    let sql = "INSERT OR REPLACE INTO noted (one, transfers, leaves, events, payments)
+               VALUES (1, ?1, ?2, ?3, ?4)";
+    let Extent { transfers, leaves, events, payments } = extent;
+    let row = [transfers, leaves, events, payments].map(int);
+    connection
+        .prepare_cached(sql)
+        .and_then(|mut upsert| upsert.execute(row))
+        .map(|_rows| ())
+        .map_err(LogError::database("note how far the books have come"))
 }
 
 /// A row as it is stored, its meaning unchecked.

@@ -2,16 +2,20 @@
 
 use super::store::BATCH_MAX;
 use super::{LogError, LogStore, LogView, SignedHead};
+use crate::books::Extent;
 use crate::clock::Clock;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tpw_proof::Leaf;
 
 /// The files of the newest checkpoint are written at most this often: readers are answered from memory.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How far the books have come is stored within this time, when no checkpoint stores it.
+const NOTE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What a batch is answered with: the first checkpoint over all of its leaves, or why there is none.
 pub type Answer = Result<Arc<SignedHead>, Arc<LogError>>;
@@ -28,6 +32,8 @@ pub struct Batch {
 
 enum Message {
     Batch(Batch),
+    /// How far the books have come was noted, without a leaf.
+    Noted,
     Stop,
 }
 
@@ -36,7 +42,11 @@ enum Message {
 pub struct LeafSender {
     queue: SyncSender<Message>,
     healthy: Arc<AtomicBool>,
+    noted: Noted,
 }
+
+/// How far the books have durably come, until the log has stored it.
+type Noted = Arc<Mutex<Option<Extent>>>;
 
 impl LeafSender {
     /// Hands over a batch; waits while the queue is full. A sequencer that has stopped answers the batch with an error.
@@ -44,6 +54,16 @@ impl LeafSender {
         let Some(batch) = checked(batch) else { return };
         if let Err(refused) = self.queue.send(Message::Batch(batch)) {
             refuse(refused.0, LogError::Stopped);
+        }
+    }
+
+    /// Tells how far the books have durably come. It is stored with the next checkpoint, or soon when there is none; a start then
+    /// refuses books that have come less far.
+    pub fn note(&self, extent: Extent) {
+        let earlier = self.noted.lock().unwrap_or_else(PoisonError::into_inner).replace(extent);
+        if earlier.is_none() {
+            // A full queue brings a checkpoint, which stores it.
+            let _full = self.queue.try_send(Message::Noted);
         }
     }
 
@@ -101,11 +121,21 @@ impl Sequencer {
         let (queue, received) = sync_channel(queue_max);
         let healthy = Arc::new(AtomicBool::new(true));
         let view = store.view();
-        let sender = LeafSender { queue, healthy: Arc::clone(&healthy) };
+        let noted = Noted::default();
+        let sender = LeafSender { queue, healthy: Arc::clone(&healthy), noted: Arc::clone(&noted) };
         let stopped = Stopped { checkpoints: 0, leaves: 0 };
-        let (carried, published) = (None, Instant::now());
-        let mut run =
-            Run { store, clock, interval_min, received, healthy, carried, published, stopped };
+        let mut run = Run {
+            store,
+            clock,
+            interval_min,
+            received,
+            healthy,
+            noted,
+            note_due: None,
+            carried: None,
+            published: Instant::now(),
+            stopped,
+        };
         let thread = std::thread::Builder::new()
             .name("log-sequencer".to_owned())
             .spawn(move || {
@@ -170,6 +200,9 @@ struct Run {
     interval_min: Duration,
     received: Receiver<Message>,
     healthy: Arc<AtomicBool>,
+    noted: Noted,
+    /// When what was noted is to be stored at the latest.
+    note_due: Option<Instant>,
     /// The batch that did not fit the checkpoint before.
     carried: Option<Batch>,
     /// When the files were written.
@@ -201,6 +234,7 @@ impl Run {
                 self.publish();
             }
         }
+        self.store_note();
     }
 
     /// Waits for a first batch, then takes what comes until `earliest` and what is queued by then.
@@ -214,10 +248,10 @@ impl Run {
             let message = if !batches.is_empty() {
                 let left = earliest.saturating_duration_since(Instant::now());
                 self.received.recv_timeout(left)
-            } else if let Some(wait) = self.publish_wait() {
+            } else if let Some(wait) = self.chore_wait() {
                 match self.received.recv_timeout(wait) {
                     Err(RecvTimeoutError::Timeout) => {
-                        self.publish();
+                        self.do_chores();
                         continue;
                     }
                     other => other,
@@ -227,6 +261,10 @@ impl Run {
             };
             let batch = match message {
                 Ok(Message::Batch(batch)) => batch,
+                Ok(Message::Noted) => {
+                    self.note_due = Instant::now().checked_add(NOTE_INTERVAL);
+                    continue;
+                }
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return Queue::Ended,
                 Err(RecvTimeoutError::Timeout) => return Queue::Open,
             };
@@ -236,6 +274,38 @@ impl Run {
                 return Queue::Open;
             }
             batches.push(batch);
+        }
+    }
+
+    /// How long until something is to be done that no batch brings about.
+    fn chore_wait(&self) -> Option<Duration> {
+        let note = self.note_due.map(|due| due.saturating_duration_since(Instant::now()));
+        [self.publish_wait(), note].into_iter().flatten().min()
+    }
+
+    fn do_chores(&mut self) {
+        if self.publish_wait().is_some_and(|wait| wait.is_zero()) {
+            self.publish();
+        }
+        if self.note_due.is_some_and(|due| due <= Instant::now()) {
+            self.store_note();
+        }
+    }
+
+    /// Hands what was noted to the store, which stores it with its next checkpoint.
+    fn take_note(&mut self) {
+        self.note_due = None;
+        let noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(noted) = noted {
+            self.store.note(noted);
+        }
+    }
+
+    /// That it cannot be stored costs nothing but the guard against books that lose their end.
+    fn store_note(&mut self) {
+        self.take_note();
+        if let Err(error) = self.store.store_note() {
+            tracing::warn!(%error, "the log does not know how far the books have come");
         }
     }
 
@@ -267,6 +337,7 @@ impl Run {
             leaves.extend(batch.leaves);
             answers.push(batch.answer);
         }
+        self.take_note();
         let answer: Answer = if self.healthy.load(Ordering::Acquire) {
             let now = self.clock.now();
             order.and_then(|()| self.store.append_and_checkpoint(&leaves, now)).map_err(Arc::new)

@@ -6,6 +6,7 @@ use super::folder::LogFolder;
 use super::heads::{Heads, SharedHeads, SignedHead};
 use super::syncer::Syncer;
 use super::view::LogView;
+use crate::books::Extent;
 use crate::entropy::OsEntropy;
 use crate::files::{self, FolderLock};
 use std::path::Path;
@@ -29,6 +30,14 @@ pub trait LeafSource {
     /// # Errors
     /// [`LogError::Source`].
     fn count(&self) -> Result<u64, LogError>;
+
+    /// How far the ledger has come, if it could lose its newest batches without saying so.
+    ///
+    /// # Errors
+    /// [`LogError::Source`].
+    fn extent(&self) -> Result<Option<Extent>, LogError> {
+        Ok(None)
+    }
 
     /// The leaves from index `from` on, in order, at most `most` and at least one if there are any.
     ///
@@ -189,8 +198,11 @@ impl LogStore {
     fn recover(&mut self, source: &dyn LeafSource, now: Instant) -> Result<(), LogError> {
         let held = source.count()?;
         self.check_published()?;
+        if let Some(newest) = &self.newest {
+            self.check_newest(newest, held, now)?;
+        }
+        self.check_noted(source)?;
         if let Some(newest) = self.newest.clone() {
-            self.check_newest(&newest, held, now)?;
             self.rebuild(newest.head, source)?;
             self.folder.publish(&newest.checkpoint.to_string())?;
             self.view.show(&newest, &self.edges);
@@ -200,6 +212,25 @@ impl LogStore {
             self.append_and_checkpoint(&leaves, now)?;
         }
         self.publish()
+    }
+
+    /// A ledger that lost its newest batches must not go on: they were answered.
+    fn check_noted(&self, source: &dyn LeafSource) -> Result<(), LogError> {
+        let Some(noted) = self.heads.noted()? else { return Ok(()) };
+        match source.extent()? {
+            Some(held) if held.is_behind(&noted) => Err(LogError::BooksBehind { noted, held }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Remembers how far the ledger has durably come; it is stored with the next checkpoint, or by [`LogStore::store_note`].
+    pub(super) const fn note(&mut self, extent: Extent) {
+        self.heads.note(extent);
+    }
+
+    /// Stores what was noted and no checkpoint has stored.
+    pub(super) fn store_note(&mut self) -> Result<(), LogError> {
+        self.heads.store_note()
     }
 
     /// A checkpoint that the world has seen must be one that `log.db` knows.

@@ -14,7 +14,7 @@ use tpw_proof::tile::{self, BundleId, TileNodes};
 use tpw_proof::{ProofError, TileId, TileReader};
 
 /// Full tiles kept in memory, 16 KiB each with the roots in them.
-const TILES_MAX: usize = 384;
+pub(super) const TILES_MAX: usize = 384;
 /// Newest heads kept in memory, about 6 KiB each.
 const HEADS_MAX: usize = 256;
 /// Roots kept in memory by the size of their tree: devices name one that they have seen, often an older one.
@@ -136,6 +136,12 @@ impl LogView {
             let nodes = Arc::new(TileNodes::of(&tile.hashes));
             held(&self.shared.tiles).put((tile.level, tile.index), nodes);
         }
+    }
+
+    /// How many full tiles are in memory.
+    #[cfg(test)]
+    pub(super) fn tiles_cached(&self) -> usize {
+        held(&self.shared.tiles).tiles.len()
     }
 
     /// The newest checkpoint; `None` before the first.

@@ -2,7 +2,7 @@
 
 use super::row::{self, Columns, time};
 use super::{COUNTS, FORMAT, Place, check, corrupt, error, open_for_reading};
-use crate::books::{BooksReader, Past, Restored, StoreError, id_key, member_key};
+use crate::books::{BooksReader, Extent, Past, Restored, StoreError, id_key, member_key};
 use crate::decode::{Row as _, int, limit};
 use rusqlite::{Connection, OptionalExtension, Params, params};
 use std::path::{Path, PathBuf};
@@ -205,6 +205,20 @@ impl BooksReader for Reader {
             .query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0))
             .optional()
             .map_err(error(&self.path))
+    }
+
+    fn extent(&self) -> Result<Option<Extent>, StoreError> {
+        let Some(counts) = self.meta("counts")? else { return Ok(None) };
+        let damaged = || StoreError::Damaged { what: "end of a sequence" };
+        let text = str::from_utf8(&counts).map_err(|_| damaged())?;
+        let numbers: Result<Vec<u64>, _> = text.split(' ').map(str::parse).collect();
+        match numbers.as_deref() {
+            Ok([transfers, leaves, events, payments]) => {
+                let (transfers, leaves) = (*transfers, *leaves);
+                Ok(Some(Extent { transfers, leaves, events: *events, payments: *payments }))
+            }
+            _ => Err(damaged()),
+        }
     }
 
     fn restore(&self) -> Result<Restored, StoreError> {

@@ -138,8 +138,7 @@ CREATE TABLE rail (
     seal    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Money brought in, by its transfer's id: a repeated order is recognised by it. A table of its own, because an index
--- on the ids of all transfers would make every payment pay for it.
+-- Money brought in, by its transfer's id: a repeated order is recognised by it, and compared with what it asked for.
 CREATE TABLE funding (
     id      BLOB PRIMARY KEY CHECK (length(id) = 16),
     account BLOB NOT NULL CHECK (length(account) = 16),

@@ -166,6 +166,25 @@ fn what_was_stored_comes_back_the_same() {
     }
 }
 
+/// Screening remembers a month; a start may not take longer the more happened before. Were everything read, the first payment, which is
+/// made to look like a new one, would be found.
+#[test]
+fn what_is_older_than_screening_remembers_is_not_read() {
+    let (database, folder) = (Database::new(), tempfile::tempdir().unwrap());
+    let (mut bench, twins) = bench(&database, &folder);
+    live(&mut bench);
+    database.sql("UPDATE payment SET received = received + interval '1 day' WHERE place = 1");
+    let file = rusqlite::Connection::open(folder.path().join("books.db")).unwrap();
+    file.execute_batch("UPDATE payment SET received = received + 86400000 WHERE place = 1")
+        .unwrap();
+    for reader in twins.borrow().readers() {
+        let mut found = Vec::new();
+        reader.each_booked_since(at(20), &mut |past| found.push(past.received)).unwrap();
+        assert_eq!(found.first(), Some(&at(20)));
+        assert!(found.is_sorted(), "{found:?}");
+    }
+}
+
 #[test]
 fn a_small_value_is_replaced() {
     let database = Database::new();
