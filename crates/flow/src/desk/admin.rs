@@ -7,7 +7,9 @@ use super::{
 use std::collections::hash_map::Entry;
 use tpw_core::{AccountId, Amount, DeviceId, Hash32, Instant, Money, PersonId, TransferId};
 use tpw_crypto::PublicKey;
-use tpw_ledger::{AccountKind, FreezeReason, LedgerError, NewAccount, Operation, TransferRequest};
+use tpw_ledger::{
+    AccountKind, FreezeReason, FundedAccount, LedgerError, NewAccount, Operation, TransferRequest,
+};
 
 impl Desk {
     pub(super) fn administer(
@@ -92,66 +94,28 @@ impl Desk {
             }
         }
         fresh?;
-        self.check_openings(&new.accounts)?;
         if new.code.is_some_and(|(code, _)| self.registry.codes.contains_key(&code)) {
             return Err(Rejection::IdInUse { what: "code" });
         }
+        let position = self.ledger.next_number();
+        self.open_all(Some(new.id), &new.accounts, now)?;
+        // From here on nothing is refused any more.
         let person = Person { id: new.id, name: new.name, added: now };
         self.registry.people.insert(person.id, person.clone());
-        self.tell(EventKind::PersonAdded, *person.id.as_bytes(), now);
+        self.tell_at(position, EventKind::PersonAdded, *person.id.as_bytes(), now);
         self.changes.people.push(person);
-        for order in new.accounts {
-            self.open_one(Some(new.id), order, now)?;
-        }
+        self.note_opened(Some(new.id), new.accounts, position, now);
         match new.code {
             Some((code, expires)) => self.issue_code(new.id, code, expires),
             None => Ok(Answer::Done),
         }
     }
 
-    /// What could make opening fail, asked before anything is changed.
+    /// What the ledger does not know of: which assets are set up here.
     fn check_order(&self, order: &NewAccountOrder) -> Result<(), Rejection> {
         let issuance = order.kind == AccountKind::Issuance;
         if !issuance && !self.issuance.contains_key(&order.asset) {
             return Err(Rejection::UnknownAsset(order.asset));
-        }
-        let most = order.limits.balance_max().unwrap_or(Amount::MAX);
-        if order.opening > most {
-            return Err(Rejection::Ledger(LedgerError::LimitExceeded {
-                limit: tpw_ledger::Limit::Balance,
-                max: most,
-            }));
-        }
-        Ok(())
-    }
-
-    /// Whether the money with which accounts open can come in, all of it: once an account is open, its
-    /// funding may not fail any more.
-    fn check_openings(&self, orders: &[NewAccountOrder]) -> Result<(), LedgerError> {
-        for (place, order) in orders.iter().enumerate() {
-            if order.opening.is_zero() {
-                continue;
-            }
-            if order.kind == AccountKind::Issuance {
-                return Err(LedgerError::SameAccount(order.id));
-            }
-            let issuance = self.issuance.get(&order.asset).and_then(|id| self.ledger.account(id));
-            if let Some(issuance) = issuance {
-                if issuance.frozen.is_frozen() {
-                    return Err(LedgerError::PayerFrozen);
-                }
-                if let Some(max) = issuance.limits.debit_max_per_transfer()
-                    && order.opening > max
-                {
-                    let limit = tpw_ledger::Limit::DebitPerTransfer;
-                    return Err(LedgerError::LimitExceeded { limit, max });
-                }
-            }
-            let so_far = orders.iter().take(place).filter(|other| other.asset == order.asset);
-            let sum = so_far.map(|other| other.opening).try_fold(order.opening, Amount::plus);
-            if sum.is_none_or(|sum| sum > self.ledger.room(order.asset)) {
-                return Err(LedgerError::Overflow);
-            }
         }
         Ok(())
     }
@@ -171,25 +135,61 @@ impl Desk {
             // An account that is there already is the better reason, and the ledger gives it.
             fresh?;
         }
-        self.check_openings(core::slice::from_ref(&order))?;
-        self.open_one(person, order, now).map(|()| Answer::Done)
+        let position = self.ledger.next_number();
+        self.open_all(person, core::slice::from_ref(&order), now)?;
+        self.note_opened(person, vec![order], position, now);
+        Ok(Answer::Done)
     }
 
-    fn open_one(
+    /// Opens accounts with their money, all or none.
+    fn open_all(
         &mut self,
-        person: Option<PersonId>,
-        order: NewAccountOrder,
+        owner: Option<PersonId>,
+        orders: &[NewAccountOrder],
         now: Instant,
     ) -> Result<(), Rejection> {
-        let NewAccountOrder { id, asset, kind, label, opening, transfer, limits } = order;
-        let new = NewAccount { id, asset, kind, owner: person, limits };
-        self.ledger.apply(Operation::Open(new), now)?;
-        self.tell(EventKind::AccountOpened, *id.as_bytes(), now);
-        self.changes.owners.push((id, Owner { person, label }));
-        if kind == AccountKind::Issuance {
-            self.issuance.entry(asset).or_insert(id);
+        let mut accounts = Vec::with_capacity(orders.len());
+        for order in orders {
+            let NewAccountOrder { id, asset, kind, limits, .. } = *order;
+            let account = NewAccount { id, asset, kind, owner, limits };
+            accounts.push(FundedAccount { account, funding: self.funding_of(order)? });
         }
-        if opening.is_zero() { Ok(()) } else { self.fund(id, opening, transfer, now) }
+        self.ledger.apply(Operation::OpenFunded(&accounts), now)?;
+        Ok(())
+    }
+
+    fn funding_of(&self, order: &NewAccountOrder) -> Result<Option<TransferRequest>, Rejection> {
+        let NewAccountOrder { id: credit, asset, opening: amount, transfer: id, .. } = *order;
+        if amount.is_zero() {
+            return Ok(None);
+        }
+        if order.kind == AccountKind::Issuance {
+            return Err(LedgerError::SameAccount(credit).into());
+        }
+        let debit = *self.issuance.get(&asset).ok_or(Rejection::UnknownAsset(asset))?;
+        let money = Money { amount, asset };
+        Ok(Some(TransferRequest { id, debit, credit, money, effective: None }))
+    }
+
+    /// Keeps what the ledger does not know of accounts that it has opened.
+    fn note_opened(
+        &mut self,
+        person: Option<PersonId>,
+        orders: Vec<NewAccountOrder>,
+        position: u64,
+        now: Instant,
+    ) {
+        for order in orders {
+            let NewAccountOrder { id, asset, kind, label, opening, transfer, .. } = order;
+            self.tell_at(position, EventKind::AccountOpened, *id.as_bytes(), now);
+            self.changes.owners.push((id, Owner { person, label }));
+            if kind == AccountKind::Issuance {
+                self.issuance.entry(asset).or_insert(id);
+            }
+            if !opening.is_zero() {
+                self.note_funding(transfer, Funding { account: id, amount: opening });
+            }
+        }
     }
 
     fn fund(
@@ -205,10 +205,13 @@ impl Desk {
         let money = Money { amount, asset };
         let request = [TransferRequest { id, debit, credit: account, money, effective: None }];
         self.ledger.apply(Operation::Transfer(&request), now)?;
-        let funding = Funding { account, amount };
+        self.note_funding(id, Funding { account, amount });
+        Ok(())
+    }
+
+    fn note_funding(&mut self, id: TransferId, funding: Funding) {
         self.recent.fundings.insert(id, funding);
         self.changes.fundings.push((id, funding));
-        Ok(())
     }
 
     fn issue_code(&mut self, person: PersonId, code: Hash32, expires: Instant) -> Outcome {

@@ -142,6 +142,8 @@ pub struct Desk {
     transfer_ids: Known<IdUse>,
     /// How many of the ledger's new transfers are among those ids.
     noted: usize,
+    /// How many of the ledger's new crossings were told.
+    crossings_told: usize,
     leaves: u64,
     events: u64,
     issuance: HashMap<Asset, AccountId>,
@@ -192,6 +194,7 @@ impl Desk {
                 IDS_HELD_MAX,
             ),
             noted: 0,
+            crossings_told: 0,
             leaves: opening.leaves,
             events: opening.events,
             issuance: opening.issuance,
@@ -217,7 +220,19 @@ impl Desk {
     ) -> Result<Outcome, DeskFault> {
         let outcome = self.decide(command, now, archive);
         self.note_transfers();
+        self.tell_crossings();
         outcome
+    }
+
+    /// Tells of the thresholds that were crossed since the last call. It is called after each operation
+    /// that moves money and not when changes are taken, so that the place of these events does not
+    /// depend on which commands are stored together.
+    fn tell_crossings(&mut self) {
+        while let Some(crossing) = self.ledger.new_crossings().get(self.crossings_told) {
+            let (subject, at) = (*crossing.account.as_bytes(), crossing.at);
+            self.crossings_told = self.crossings_told.saturating_add(1);
+            self.tell(EventKind::AccountCrossed, subject, at);
+        }
     }
 
     fn decide(
@@ -260,13 +275,9 @@ impl Desk {
     /// What has to be stored, in one transaction, before any outcome since the last call is answered. More may be decided and taken
     /// meanwhile; [`Desk::stored`] is to be called when this has become durable.
     pub fn take_changes(&mut self) -> Changes {
-        self.noted = 0;
+        (self.noted, self.crossings_told) = (0, 0);
         let mut changes = core::mem::take(&mut self.changes);
         changes.ledger = Arc::new(self.ledger.take_changes());
-        for crossing in &changes.ledger.crossings {
-            let subject = *crossing.account.as_bytes();
-            changes.events.push(self.event(EventKind::AccountCrossed, subject, crossing.at));
-        }
         self.recent.ledger = Arc::clone(&changes.ledger);
         self.in_flight.push_back(core::mem::take(&mut self.recent));
         changes
@@ -343,15 +354,15 @@ impl Desk {
         }
     }
 
-    fn event(&mut self, kind: EventKind, subject: [u8; 16], at: Instant) -> EventRow {
-        self.events = self.events.saturating_add(1);
-        EventRow { seq: self.events, position: self.ledger.next_number(), at, kind, subject }
-    }
-
     /// Notes that something happened.
     fn tell(&mut self, kind: EventKind, subject: [u8; 16], at: Instant) {
-        let event = self.event(kind, subject, at);
-        self.changes.events.push(event);
+        self.tell_at(self.ledger.next_number(), kind, subject, at);
+    }
+
+    /// Notes that something happened before the transfer with a number.
+    fn tell_at(&mut self, position: u64, kind: EventKind, subject: [u8; 16], at: Instant) {
+        self.events = self.events.saturating_add(1);
+        self.changes.events.push(EventRow { seq: self.events, position, at, kind, subject });
     }
 
     /// Keeps a payment that has come to rest: in the changes, and in memory while it waits.

@@ -85,6 +85,7 @@ impl Desk {
         match self.attempt(ordered, now, archive) {
             Ok(_applied) => {
                 self.note_transfers();
+                self.tell_crossings();
                 Ok(OrderOutcome::Done { number })
             }
             Err(Not::Refused(why)) => {
