@@ -4,6 +4,7 @@ use super::row::{self, Columns, int, time};
 use super::{COUNTS, Place, error, open_for_reading};
 use crate::books::{BooksReader, Past, Restored, StoreError};
 use rusqlite::{Connection, OptionalExtension, Params, params};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use tpw_core::{AccountId, Instant, PaymentId, PersonId, TransferId};
 use tpw_flow::{
@@ -132,6 +133,15 @@ impl Reader {
         Ok(registry)
     }
 
+    /// Of how many payments that are at a clearing partner an account is a side.
+    fn instructed(&self) -> Result<HashMap<AccountId, u64>, StoreError> {
+        let sql = "SELECT account, count(*) FROM (
+            SELECT payer AS account FROM rail JOIN payment ON payment.id = rail.payment
+            UNION ALL SELECT account FROM rail) AS sides GROUP BY account";
+        let counts = self.all(sql, [], "rail instruction", |c| Ok((c.account_id()?, c.uint()?)))?;
+        Ok(counts.into_iter().collect())
+    }
+
     fn waiting(&self) -> Result<Vec<Payment>, StoreError> {
         let sql = "SELECT state FROM payment WHERE status IN (1, 2) ORDER BY id";
         let states = self.all(sql, [], "payment", |c| c.bytes())?;
@@ -161,6 +171,7 @@ impl BooksReader for Reader {
             ledger,
             registry: self.registry()?,
             waiting: self.waiting()?,
+            instructed: self.instructed()?,
             leaves,
             events: self.count("SELECT coalesce(max(seq), 0) FROM event")?,
             newest_payment: newest_payment.map(PaymentId::from_bytes),

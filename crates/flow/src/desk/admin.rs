@@ -1,54 +1,19 @@
 //! The commands about people, devices and accounts.
 
+use super::orders::made_after;
 use super::{
-    Answer, Archive, ArchiveError, CodeGrant, Command, Desk, DeskFault, Device, EventKind, Frozen,
-    Funding, NewAccountOrder, NewPerson, Outcome, Owner, Person, Rejection,
+    Answer, Archive, ArchiveError, CodeGrant, Desk, DeskFault, Device, EventKind, Frozen, Funding,
+    NewAccountOrder, NewPerson, Outcome, Owner, Person, Rejection,
 };
+use crate::step::SKEW_MAX;
 use std::collections::hash_map::Entry;
-use tpw_core::{AccountId, Amount, DeviceId, Hash32, Instant, Money, PersonId, TransferId};
+use tpw_core::{AccountId, DeviceId, Hash32, Instant, Money, PersonId, TransferId};
 use tpw_crypto::PublicKey;
 use tpw_ledger::{
     AccountKind, FreezeReason, FundedAccount, LedgerError, NewAccount, Operation, TransferRequest,
 };
 
 impl Desk {
-    pub(super) fn administer(
-        &mut self,
-        command: Command,
-        now: Instant,
-        archive: &dyn Archive,
-    ) -> Result<Outcome, DeskFault> {
-        Ok(match command {
-            Command::AddPerson(person) => {
-                let fresh = self.check_transfers(&person.accounts, archive)?;
-                self.add_person(person, fresh, now)
-            }
-            Command::OpenAccount { person, order } => {
-                let fresh = self.check_transfers(core::slice::from_ref(&order), archive)?;
-                self.open_account(person, order, fresh, now)
-            }
-            Command::IssueCode { person, code, expires } => self.issue_code(person, code, expires),
-            Command::Enrol { code, device, key } => self.enrol(code, device, key, now),
-            Command::EnrolOperator { person, device, key } => {
-                self.enrol_operator(person, device, key, now)
-            }
-            Command::RevokeDevice { device } => self.revoke(device, now),
-            Command::Fund { account, amount, transfer } => {
-                match self.find_funding(transfer, archive)? {
-                    None if self.use_of(transfer, archive)?.is_some() => {
-                        Err(Rejection::IdInUse { what: "transfer" })
-                    }
-                    None => self.fund(account, amount, transfer, now).map(|()| Answer::Done),
-                    Some(known) if known == (Funding { account, amount }) => Ok(Answer::Done),
-                    Some(_) => Err(Rejection::IdInUse { what: "transfer" }),
-                }
-            }
-            Command::Freeze { account, frozen } => self.freeze(account, frozen, now),
-            // The other commands are about payments; `Desk::apply` has taken them.
-            _ => Ok(Answer::Done),
-        })
-    }
-
     fn find_funding(
         &self,
         id: TransferId,
@@ -60,14 +25,18 @@ impl Desk {
         }
     }
 
-    /// Whether the transfers with which accounts open have ids of their own.
+    /// Whether the transfers with which accounts open have ids of their own, not made in the future.
     fn check_transfers(
         &self,
         orders: &[NewAccountOrder],
+        now: Instant,
         archive: &dyn Archive,
     ) -> Result<Result<(), Rejection>, ArchiveError> {
         let funded = |order: &&NewAccountOrder| !order.opening.is_zero();
         for (place, order) in orders.iter().enumerate().filter(|(_, order)| funded(order)) {
+            if made_after(order.transfer, now.plus(SKEW_MAX)) {
+                return Ok(Err(Rejection::FromFuture));
+            }
             let mut before = orders.iter().take(place).filter(funded);
             let twice = before.any(|other| other.transfer == order.transfer);
             if twice || self.use_of(order.transfer, archive)?.is_some() {
@@ -77,7 +46,17 @@ impl Desk {
         Ok(Ok(()))
     }
 
-    fn add_person(
+    pub(super) fn add_person(
+        &mut self,
+        person: NewPerson,
+        now: Instant,
+        archive: &dyn Archive,
+    ) -> Result<Outcome, DeskFault> {
+        let fresh = self.check_transfers(&person.accounts, now, archive)?;
+        Ok(self.enter_person(person, fresh, now))
+    }
+
+    fn enter_person(
         &mut self,
         new: NewPerson,
         fresh: Result<(), Rejection>,
@@ -87,7 +66,7 @@ impl Desk {
             return Err(Rejection::IdInUse { what: "person" });
         }
         for (place, order) in new.accounts.iter().enumerate() {
-            self.check_order(order)?;
+            self.check_order(Some(new.id), order)?;
             let twice = new.accounts.iter().take(place).any(|other| other.id == order.id);
             if twice || self.ledger.account(&order.id).is_some() {
                 return Err(Rejection::IdInUse { what: "account" });
@@ -111,16 +90,38 @@ impl Desk {
         }
     }
 
-    /// What the ledger does not know of: which assets are set up here.
-    fn check_order(&self, order: &NewAccountOrder) -> Result<(), Rejection> {
-        let issuance = order.kind == AccountKind::Issuance;
-        if !issuance && !self.issuance.contains_key(&order.asset) {
-            return Err(Rejection::UnknownAsset(order.asset));
+    /// What the ledger does not know of: whose accounts of a kind are, and which assets are set up here.
+    fn check_order(
+        &self,
+        person: Option<PersonId>,
+        order: &NewAccountOrder,
+    ) -> Result<(), Rejection> {
+        if order.kind.is_operators() == person.is_some() {
+            return Err(Rejection::WrongOwner { kind: order.kind });
         }
-        Ok(())
+        let known = self.issuance.get(&order.asset);
+        match (order.kind, known) {
+            // One for each asset: of two, a start could take the other one.
+            (AccountKind::Issuance, Some(known)) if *known != order.id => {
+                Err(Rejection::IssuanceExists(order.asset))
+            }
+            (AccountKind::Issuance, _) | (_, Some(_)) => Ok(()),
+            (_, None) => Err(Rejection::UnknownAsset(order.asset)),
+        }
     }
 
-    fn open_account(
+    pub(super) fn open_account(
+        &mut self,
+        person: Option<PersonId>,
+        order: NewAccountOrder,
+        now: Instant,
+        archive: &dyn Archive,
+    ) -> Result<Outcome, DeskFault> {
+        let fresh = self.check_transfers(core::slice::from_ref(&order), now, archive)?;
+        Ok(self.enter_account(person, order, fresh, now))
+    }
+
+    fn enter_account(
         &mut self,
         person: Option<PersonId>,
         order: NewAccountOrder,
@@ -130,7 +131,7 @@ impl Desk {
         if person.is_some_and(|person| !self.registry.people.contains_key(&person)) {
             return Err(Rejection::UnknownPerson);
         }
-        self.check_order(&order)?;
+        self.check_order(person, &order)?;
         if self.ledger.account(&order.id).is_none() {
             // An account that is there already is the better reason, and the ledger gives it.
             fresh?;
@@ -184,7 +185,7 @@ impl Desk {
             self.tell_at(position, EventKind::AccountOpened, *id.as_bytes(), now);
             self.changes.owners.push((id, Owner { person, label }));
             if kind == AccountKind::Issuance {
-                self.issuance.entry(asset).or_insert(id);
+                self.issuance.insert(asset, id);
             }
             if !opening.is_zero() {
                 self.note_funding(transfer, Funding { account: id, amount: opening });
@@ -192,20 +193,35 @@ impl Desk {
         }
     }
 
-    fn fund(
+    /// The same order under the same id again moves nothing.
+    pub(super) fn bring_in(
         &mut self,
-        account: AccountId,
-        amount: Amount,
+        funding: Funding,
         id: TransferId,
         now: Instant,
-    ) -> Result<(), Rejection> {
+        archive: &dyn Archive,
+    ) -> Result<Outcome, DeskFault> {
+        if made_after(id, now.plus(SKEW_MAX)) {
+            return Ok(Err(Rejection::FromFuture));
+        }
+        let taken = Err(Rejection::IdInUse { what: "transfer" });
+        Ok(match self.find_funding(id, archive)? {
+            Some(known) if known == funding => Ok(Answer::Done),
+            Some(_) => taken,
+            None if self.use_of(id, archive)?.is_some() => taken,
+            None => self.fund(funding, id, now).map(|()| Answer::Done),
+        })
+    }
+
+    fn fund(&mut self, funding: Funding, id: TransferId, now: Instant) -> Result<(), Rejection> {
+        let Funding { account, amount } = funding;
         let credit = self.ledger.account(&account).ok_or(Rejection::UnknownAccount)?;
         let asset = credit.asset;
         let debit = *self.issuance.get(&asset).ok_or(Rejection::UnknownAsset(asset))?;
         let money = Money { amount, asset };
         let request = [TransferRequest { id, debit, credit: account, money, effective: None }];
         self.ledger.apply(Operation::Transfer(&request), now)?;
-        self.note_funding(id, Funding { account, amount });
+        self.note_funding(id, funding);
         Ok(())
     }
 
@@ -214,7 +230,12 @@ impl Desk {
         self.changes.fundings.push((id, funding));
     }
 
-    fn issue_code(&mut self, person: PersonId, code: Hash32, expires: Instant) -> Outcome {
+    pub(super) fn issue_code(
+        &mut self,
+        person: PersonId,
+        code: Hash32,
+        expires: Instant,
+    ) -> Outcome {
         if !self.registry.people.contains_key(&person) {
             return Err(Rejection::UnknownPerson);
         }
@@ -231,7 +252,13 @@ impl Desk {
     }
 
     /// The same enrolment again, by the same key, gets the same answer: the first may have been lost.
-    fn enrol(&mut self, code: Hash32, device: DeviceId, key: PublicKey, now: Instant) -> Outcome {
+    pub(super) fn enrol(
+        &mut self,
+        code: Hash32,
+        device: DeviceId,
+        key: PublicKey,
+        now: Instant,
+    ) -> Outcome {
         let grant = self.registry.codes.get(&code).copied().ok_or(Rejection::CodeInvalid)?;
         if let Some(used_by) = grant.used_by {
             let known = self.registry.devices.get(&used_by).filter(|d| d.key == key);
@@ -245,7 +272,7 @@ impl Desk {
         Ok(Answer::Device(device))
     }
 
-    fn enrol_operator(
+    pub(super) fn enrol_operator(
         &mut self,
         person: Person,
         device: DeviceId,
@@ -280,7 +307,7 @@ impl Desk {
         Ok(device)
     }
 
-    fn revoke(&mut self, id: DeviceId, now: Instant) -> Outcome {
+    pub(super) fn revoke(&mut self, id: DeviceId, now: Instant) -> Outcome {
         let device = self.registry.devices.get_mut(&id).ok_or(Rejection::UnknownDevice)?;
         device.revoked.get_or_insert(now);
         let device = device.clone();
@@ -289,7 +316,7 @@ impl Desk {
         Ok(Answer::Device(device))
     }
 
-    fn freeze(&mut self, account: AccountId, frozen: Frozen, now: Instant) -> Outcome {
+    pub(super) fn freeze(&mut self, account: AccountId, frozen: Frozen, now: Instant) -> Outcome {
         self.is_kept_here(&account)?;
         let why = FreezeReason::Operator;
         let operation = match frozen {

@@ -324,6 +324,8 @@ impl OrderBatch {
     }
 }
 
-fn made_after(id: TransferId, latest: Instant) -> bool {
+/// Whether an id says that it was made later. One from the future would be the newest for long: what is younger than the
+/// newest is known to be new without asking the store.
+pub(super) fn made_after(id: TransferId, latest: Instant) -> bool {
     id.unix_ms() > latest.unix_ms()
 }

@@ -209,6 +209,7 @@ impl Bench {
             screen: Screen::new(Rules::from_toml(RULES).unwrap()),
             registry: Registry::default(),
             waiting: Vec::new(),
+            instructed: HashMap::new(),
             leaves: 0,
             events: 0,
             issuance: HashMap::new(),
