@@ -102,3 +102,6 @@ detail-ledger_refused-set_cycle = The set would contain itself. Choose another m
 detail-ledger_refused-set_too_deep = Sets would lie within each other more than 8 levels deep.
 detail-ledger_refused-already_member = The member belongs to the set already.
 detail-ledger_refused-not_member = The member does not belong to the set directly. Name the set that it belongs to.
+
+detail-exists_with_different-opening = The { $field } amount differs from the one with which this account was opened. Ask for the same again, or use new ids.
+detail-forbidden-own_favour = Nobody decides in their own favour, and this is about an account or a payment of yours. Leave it to somebody whom it does not concern.

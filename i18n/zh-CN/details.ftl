@@ -101,3 +101,6 @@ detail-ledger_refused-set_cycle = 账户集合会包含自身。请选择其他�
 detail-ledger_refused-set_too_deep = 账户集合嵌套将超过 8 层。
 detail-ledger_refused-already_member = 该成员已属于此账户集合。
 detail-ledger_refused-not_member = 该成员不直接属于此账户集合。请指明其直接所属的账户集合。
+
+detail-exists_with_different-opening = { $field } 金额与此账户开立时的不同。请按原样重发，或使用新编号。
+detail-forbidden-own_favour = 任何人不得作出对自己有利的决定，而此事涉及您自己的账户或付款。请交由与此无关的人处理。

@@ -25,7 +25,9 @@ struct Open {
 impl Open {
     fn at(disk: &Disk, wal_pages: u32) -> Result<Self, StoreError> {
         let vfs = Some(Disk::VFS.to_owned());
-        let place = sqlite::Place { path: disk.path("books.db"), vfs, wal_pages };
+        let usual = sqlite::Place::from(disk.path("books.db").as_path());
+        let moved_by = sqlite::MovedBy::Commit;
+        let place = sqlite::Place { vfs, wal_pages, moved_by, ..usual };
         let books: Box<dyn Books> = Box::new(sqlite::Store::open_at(place)?);
         Ok(Self { reader: books.reader()?, books })
     }

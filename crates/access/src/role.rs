@@ -11,7 +11,9 @@ use crate::token::Session;
 pub enum Role {
     /// Holds accounts and pays from them.
     Holder,
-    /// Runs the server: adds people, funds accounts, decides holds. Never pays.
+    /// Runs the server: adds people, funds accounts, decides holds. This person may hold accounts too. A payment from them is
+    /// what any payment is, the word of a device, for which no role is asked; what is left to operators is then not theirs to
+    /// decide.
     Operator,
 }
 
@@ -110,10 +112,14 @@ actions! {
     CloseAccount "close_account" OperatorOther;
     /// Credit an account from outside (its holder).
     Fund "fund" OperatorOther;
-    /// Release or reject a held payment (its payer).
-    DecideHold "decide_hold" OperatorOther;
-    /// Reverse a booked payment (its payee).
+    /// Let a held payment go on (its payer, and its payee: ask once for each).
+    ReleaseHold "release_hold" OperatorOther;
+    /// Reject a waiting payment, so that its payer keeps the money (its payer).
+    RejectHold "reject_hold" OperatorOther;
+    /// Give a booked payment back (its payer, and its payee: ask once for each).
     Reverse "reverse" OperatorOther;
+    /// Report that an outside rail returned a payment, which gives it back (its payer).
+    ReturnRail "return_rail" OperatorOther;
     /// Add a person.
     AddPerson "add_person" OperatorAlone;
     /// List all people, accounts or payments.
@@ -122,7 +128,7 @@ actions! {
     ReadHolds "read_holds" OperatorAlone;
     /// Read alarms.
     ReadAlarms "read_alarms" OperatorAlone;
-    /// Report what an outside rail did with a transfer.
+    /// Read what outside rails are to do, and report that one did it.
     ReportRail "report_rail" OperatorAlone;
     /// Order transfers between accounts that are nobody's.
     Order "order" OperatorAlone;
@@ -197,8 +203,10 @@ mod tests {
         (Action::SetLimits, "--- -y-"),
         (Action::CloseAccount, "--- -y-"),
         (Action::Fund, "--- -y-"),
-        (Action::DecideHold, "--- -y-"),
+        (Action::ReleaseHold, "--- -y-"),
+        (Action::RejectHold, "--- -y-"),
         (Action::Reverse, "--- -y-"),
+        (Action::ReturnRail, "--- -y-"),
         (Action::AddPerson, "--- yyy"),
         (Action::ListAll, "--- yyy"),
         (Action::ReadHolds, "--- yyy"),

@@ -6,12 +6,14 @@
 use crate::log_store::{LeafSource, LogError};
 use std::collections::HashMap;
 use std::sync::Arc;
-use tpw_core::{AccountId, DeviceId, Instant, Money, PaymentId, PersonId, TransferId};
+use tpw_core::{
+    AccountId, AccountSetId, DeviceId, Instant, Money, PaymentId, PersonId, TransferId,
+};
 use tpw_flow::{
-    Alarm, Archive, ArchiveError, Burnt, Changes, EventRow, Funding, IdUse, Owner, Payment,
+    Alarm, Archive, ArchiveError, Burnt, Changes, EventRow, Funding, IdUse, Owner, Payment, Rail,
     RailInstruction, Registry,
 };
-use tpw_ledger::{Account, Crossing, Ledger, Mark, TransferRow};
+use tpw_ledger::{Account, Crossing, Ledger, Mark, Member, TransferRow};
 use tpw_proof::leaf::Leaf;
 
 /// Why the store did not do what it was asked.
@@ -30,6 +32,17 @@ pub enum StoreError {
     /// A PostgreSQL server cannot be reached, refuses, or is written by somebody else.
     #[error(transparent)]
     Postgres(#[from] crate::postgres::PostgresError),
+    /// The operating system gives no thread.
+    #[error("no thread `{what}` can be started: {source}; check the limits of the process")]
+    Thread {
+        /// Its name.
+        what: &'static str,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Too many read at once.
+    #[error("too many requests read the books at once; send the same request again in a moment")]
+    Crowded,
     /// A row holds something that no version of this program writes.
     #[error("the database holds a damaged {what}; run the integrity check and restore a backup")]
     Damaged {
@@ -72,6 +85,15 @@ impl StoreError {
     pub const fn is_deposed(&self) -> bool {
         use crate::postgres::PostgresError::{Fenced, Held};
         matches!(self, Self::Postgres(Fenced | Held { .. }))
+    }
+}
+
+/// Whether the clearing partner has nothing more to do for a payment.
+pub(crate) fn is_settled(payment: &Payment) -> bool {
+    match payment {
+        Payment::Booked(booked) => booked.rail() == Rail::Confirmed,
+        Payment::Compensated(_) => true,
+        _ => false,
     }
 }
 
@@ -125,6 +147,15 @@ pub trait Books: Send {
     /// # Errors
     /// [`StoreError`] when it does not.
     fn probe(&mut self) -> Result<(), StoreError>;
+
+    /// Looks whether this process may still write here, and whether the store still keeps what it takes. Asked every second or so,
+    /// between two batches of which the outcome is known.
+    ///
+    /// # Errors
+    /// [`StoreError`] when not, or when that cannot be found out.
+    fn watch(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// Stores one small value under a name.
     ///
@@ -230,11 +261,38 @@ pub trait BooksReader: Send {
     /// At most `most` leaves from `from` on, in order.
     fn leaves(&self, from: u64, most: usize) -> Result<Vec<Leaf>, StoreError>;
 
-    /// Instructions to the clearing partner that are neither confirmed nor returned.
-    fn rail_open(&self) -> Result<Vec<RailInstruction>, StoreError>;
+    /// Instructions to the clearing partner that are neither confirmed nor returned: at most `most` of payments with an id above
+    /// `after`, in the order of their ids, which begin with a time.
+    fn rail_open(
+        &self,
+        after: Option<PaymentId>,
+        most: usize,
+    ) -> Result<Vec<RailInstruction>, StoreError>;
+
+    /// A set's own members above `after`, at most `most`: accounts, then sets, each in the order of their ids.
+    fn members(
+        &self,
+        set: AccountSetId,
+        after: Option<Member>,
+        most: usize,
+    ) -> Result<Vec<Member>, StoreError>;
 
     /// Alarms with a number above `after`, oldest first.
     fn alarms(&self, after: u64, most: usize) -> Result<Vec<(u64, Alarm)>, StoreError>;
+}
+
+/// What the stores write for a member: its kind and its id. Nothing stands for what comes before all.
+pub(crate) fn member_key(member: Option<Member>) -> (i16, [u8; 16]) {
+    match member {
+        None => (0, [0; 16]),
+        Some(Member::Account(account)) => (1, *account.as_bytes()),
+        Some(Member::Set(set)) => (2, *set.as_bytes()),
+    }
+}
+
+/// An id that is not above any.
+pub(crate) fn id_key(id: Option<PaymentId>) -> [u8; 16] {
+    id.map_or([0; 16], |id| *id.as_bytes())
 }
 
 fn in_archive(error: StoreError) -> ArchiveError {

@@ -189,6 +189,19 @@ pub fn create_folder(path: &Path) -> Result<(), FileError> {
         .map_err(FileError::io("create the folder", path))
 }
 
+/// Removes a file; one that is not there is fine.
+///
+/// # Errors
+/// [`FileError::Io`].
+pub fn remove(path: &Path) -> Result<(), FileError> {
+    match fault::point(path).and_then(|()| fs::remove_file(path)) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+            Err(FileError::io("remove", path)(cause))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Removes a folder with all that is in it; one that is not there is fine.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 
 pub mod books;
 pub mod clock;
+mod decode;
 mod engine;
 pub mod entropy;
 pub mod files;

@@ -140,11 +140,15 @@ fn each_damaged_file_is_named_and_nothing_is_lost() {
     h.refused("books.db", |p| truncate(p, 50), &["books.db"]);
     h.refused("books.db", |p| fs::write(p, "").unwrap(), &["`books.db` is missing"]);
     h.refused("books.db", |p| fs::remove_file(p).unwrap(), &["`books.db` is missing", "backup"]);
-    h.refused("books.db", |p| sql(p, "PRAGMA user_version = 4"), &["format 4", "newer program"]);
+    h.refused("books.db", |p| sql(p, "PRAGMA user_version = 5"), &["format 5", "newer program"]);
     h.refused("books.db", |p| sql(p, "PRAGMA user_version = 2"), &["format 2", "older program"]);
+    h.refused("books.db", |p| sql(p, "PRAGMA user_version = 3"), &["format 3", "older program"]);
     let forged =
         "UPDATE account SET credits_pending = x'00000000000000000000000000000001' WHERE place = 1";
     h.refused("books.db", |p| sql(p, forged), &["damaged account"]);
+    // A time that no device can be revoked at does not make the device valid again.
+    let revoked = "UPDATE device SET revoked = 9223372036854775807";
+    h.refused("books.db", |p| sql(p, revoked), &["damaged device"]);
     let changed = "UPDATE leaf SET leaf = (SELECT leaf FROM leaf WHERE idx = 270) WHERE idx = 271";
     h.refused("books.db", |p| sql(p, changed), &["the ledger was changed"]);
     h.refused("books.db", |p| sql(p, "DELETE FROM leaf WHERE idx = 9"), &["damaged leaf"]);
@@ -261,6 +265,74 @@ async fn comes_back(engine: &Engine, signed: &Signed) -> tpw_engines::Paid {
             Err(error) => panic!("{error}"),
         }
     }
+}
+
+/// Puts the writer in doubt for as long as the table of refused orders is away: the archive is asked for an old id, and a
+/// memory cannot be rebuilt either. Money was moved in the same batch before.
+async fn in_doubt(engine: &Engine, account: tpw_core::AccountId) {
+    let fund = |transfer: [u8; 16]| Command::Fund {
+        account,
+        amount: tpw_core::Amount::from_minor(7),
+        transfer: tpw_core::TransferId::from_bytes(transfer),
+    };
+    sql(&books(engine.dir()), "ALTER TABLE burnt RENAME TO away");
+    let told = engine.commands(vec![fund([0xff; 16]), fund([0; 16])]).await;
+    let Err(PayError::Stopped(why)) = told else { panic!("{told:?}") };
+    assert!(why.contains("books.db"), "{why}");
+}
+
+#[test]
+fn what_was_decided_in_doubt_is_not_stored_at_a_stop() {
+    let h = History::new();
+    let copy = h.copy();
+    let engine = open(copy.path()).unwrap();
+    let mut dice = Dice::new(24);
+    let account = runtime().block_on(async {
+        let account = external(&engine, &mut dice).await;
+        in_doubt(&engine, account).await;
+        account
+    });
+    engine.close();
+    drop(engine);
+    sql(&books(copy.path()), "ALTER TABLE away RENAME TO burnt");
+    let engine = open(copy.path()).unwrap();
+    assert_eq!(balance(&engine, account), 0, "the caller was told that the server stopped");
+    demand_balanced(&engine);
+    drop(engine);
+    h.demand_intact(copy.path());
+}
+
+/// Waits for a file to be there.
+async fn appears(path: &Path) {
+    let begun = Instant::now();
+    while !path.exists() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{} is not written", path.display());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[test]
+fn an_instruction_to_a_partner_that_could_not_be_written_is_written_later() {
+    let h = History::new();
+    let copy = h.copy();
+    let engine = open(copy.path()).unwrap();
+    let mut dice = Dice::new(25);
+    let (rail, away) = (copy.path().join("rail"), copy.path().join("away"));
+    runtime().block_on(async {
+        let partner = external(&engine, &mut dice).await;
+        fs::rename(&rail, &away).unwrap();
+        let signed = h.ann.sign(h.ann.intent(&engine, &mut dice, partner, 700));
+        assert_eq!(status(&engine.pay(&signed.bytes).await.unwrap()), "booked");
+        fs::rename(&away, &rail).unwrap();
+        let instruction = rail.join(format!("{}.json", signed.id()));
+        appears(&instruction).await;
+
+        // Whoever comes back from a doubt may have committed one without knowing.
+        fs::remove_file(&instruction).unwrap();
+        in_doubt(&engine, partner).await;
+        sql(&books(copy.path()), "ALTER TABLE away RENAME TO burnt");
+        appears(&instruction).await;
+    });
 }
 
 const FOLDER: &str = "TPW_DAMAGE_FOLDER";

@@ -201,7 +201,7 @@ fn step_up_hold_refusal_and_clearing_partner() {
         let judged = judge(&proof, engine.trust());
         assert!(judged.is_valid() && judged.level(Level::InLog).is_proved());
         assert_eq!(balance(&engine, partner), 0);
-        assert!(engine.rail_open().unwrap().is_empty());
+        assert!(engine.rail_open(None, 9).unwrap().is_empty());
         assert_eq!(balance(&engine, bob.account), before);
         assert_eq!(before, 1_200_000);
         demand_balanced(&engine);
@@ -223,7 +223,7 @@ fn waiting_payments_end_when_their_time_is_over_also_across_a_restart() {
     });
     drop(engine);
     let engine = open_at(dir.path(), clock.clone()).unwrap();
-    assert_eq!(engine.waiting().len(), 1);
+    assert_eq!(engine.waiting(None, 9).len(), 1);
     let available =
         |e: &Engine| e.account(&ann.account).unwrap().unwrap().account.available().magnitude();
     assert_eq!(available(&engine).minor(), 300_000, "the money is on hold");
@@ -233,7 +233,7 @@ fn waiting_payments_end_when_their_time_is_over_also_across_a_restart() {
         engine.command(Command::Tick).await.unwrap();
     });
     assert_eq!(engine.payment(waiting.id()).unwrap().unwrap().status().unwrap().code(), "refused");
-    assert!(engine.waiting().is_empty());
+    assert!(engine.waiting(None, 9).is_empty());
     assert_eq!(available(&engine).minor(), 500_000);
 }
 
@@ -261,7 +261,7 @@ fn a_restart_keeps_everything() {
         (account(ann.account), account(bob.account), totals(e))
     };
     let (trust, before) = (engine.trust_json(), view(&engine));
-    let waiting: Vec<_> = engine.waiting().iter().map(|p| p.id()).collect();
+    let waiting: Vec<_> = engine.waiting(None, 9).iter().map(|p| p.id()).collect();
     assert_eq!(waiting.len(), 2);
     engine.close();
     drop(engine);
@@ -270,7 +270,7 @@ fn a_restart_keeps_everything() {
     let engine = open(dir.path()).unwrap();
     assert_eq!(engine.trust_json(), trust);
     assert_eq!(view(&engine), before);
-    assert_eq!(engine.waiting().iter().map(|p| p.id()).collect::<Vec<_>>(), waiting);
+    assert_eq!(engine.waiting(None, 9).iter().map(|p| p.id()).collect::<Vec<_>>(), waiting);
     assert_eq!(engine.device(&ann.device).unwrap().person, ann.person);
     runtime().block_on(async {
         for (signed, paid) in &outcomes {

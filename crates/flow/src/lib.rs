@@ -9,10 +9,10 @@ mod step;
 pub mod stored;
 
 pub use desk::{
-    AccountSet, Adjustment, Alarm, AlarmKind, Answer, Archive, ArchiveError, Burnt, ChainHead,
-    Changes, CodeGrant, Command, Desk, DeskFault, Device, EventKind, EventRow, Frozen, Funding,
-    Guards, IdUse, LeafRow, Look, NewAccountOrder, NewPerson, Opening, OrderBatch, Outcome, Owner,
-    Person, RailInstruction, Registry, Rejection, RejectionClass, Submission, Watch,
+    Adjustment, Alarm, AlarmKind, Answer, Archive, ArchiveError, Burnt, ChainHead, Changes,
+    CodeGrant, Command, Desk, DeskFault, Device, EventKind, EventRow, Frozen, Funding, Guards,
+    IdUse, LeafRow, Look, NewAccountOrder, NewPerson, Opening, OrderBatch, Outcome, Owner, Person,
+    RailInstruction, Registry, Rejection, RejectionClass, Submission, Watch,
 };
 pub use event::{Effect, Event};
 pub use order::{Order, OrderOutcome, OrderRefusal, OrderRejection, Ordered, Orders};

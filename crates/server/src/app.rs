@@ -1,7 +1,8 @@
 //! What every handler shares.
 
 use crate::limits::{Limits, RateLimits};
-use crate::problem::{Code, Problem};
+use crate::places::{Lane, Places};
+use crate::problem::Problem;
 use crate::telemetry::HttpMeter;
 use crate::text::Language;
 use axum::extract::FromRequestParts;
@@ -10,7 +11,6 @@ use axum::http::request::Parts;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tpw_access::{HttpUrl, ReplayCache, Throttle};
 use tpw_crypto::{CryptoError, Entropy, PublicKey};
 use tpw_engines::Engine;
@@ -27,8 +27,11 @@ pub(crate) struct App {
     pub(crate) token_key: PublicKey,
     pub(crate) limits: Limits,
     pub(crate) rates: RateLimits,
-    pub(crate) in_flight: Semaphore,
-    batches: Semaphore,
+    pub(crate) in_flight: Arc<Places>,
+    /// Batches of payments, which anyone may send.
+    pub(crate) collected: Lane,
+    /// Batches and reconciliations of the operator.
+    pub(crate) ordered: Lane,
     pub(crate) meter: HttpMeter,
     /// Used proofs of enrolled devices: strangers cannot fill it.
     replays: Mutex<ReplayCache>,
@@ -60,8 +63,9 @@ impl App {
             origins,
             token_key,
             rates: RateLimits::new(&limits),
-            in_flight: Semaphore::new(limits.requests),
-            batches: Semaphore::new(limits.batches),
+            in_flight: Places::new(limits.requests, limits.requests_of_one),
+            collected: Lane::new(&limits.batches, limits.batches.bodies_of_one),
+            ordered: Lane::new(&limits.batches, limits.batches.bodies),
             limits,
             meter,
             replays: Mutex::new(ReplayCache::new(ReplayCache::CAPACITY, now)),
@@ -88,12 +92,6 @@ impl App {
         known.or_else(|| self.origins.first())
     }
 
-    /// A place among the few large requests that are carried out at once; without one, the caller is to come back. It is taken
-    /// before the body is read, so that large bodies cannot fill the memory.
-    pub(crate) fn batch_turn(&self) -> Result<SemaphorePermit<'_>, Problem> {
-        self.batches.try_acquire().map_err(|_full| Problem::new(Code::Busy))
-    }
-
     pub(crate) fn replays(&self) -> MutexGuard<'_, ReplayCache> {
         held(&self.replays)
     }
@@ -106,9 +104,9 @@ impl App {
         held(&self.throttle)
     }
 
-    pub(crate) fn next_request_id(&self) -> String {
+    pub(crate) fn next_request_id(&self) -> RequestId {
         let count = self.request_count.fetch_add(1, Ordering::Relaxed);
-        format!("req_{:08x}{count:010x}", self.request_prefix)
+        RequestId(format!("req_{:08x}{count:010x}", self.request_prefix).into())
     }
 }
 
@@ -122,6 +120,19 @@ impl<S: Sync> FromRequestParts<S> for Peer {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         // Without a connection, as in tests of the router alone, all requests have one sender.
         Ok(parts.extensions.get().copied().unwrap_or(Self(IpAddr::V4(Ipv4Addr::UNSPECIFIED))))
+    }
+}
+
+/// The id under which a request stands in the records and in its answer.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestId(pub(crate) Arc<str>);
+
+impl<S: Sync> FromRequestParts<S> for RequestId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let id = parts.extensions.get().cloned();
+        id.ok_or_else(|| Problem::internal(&"a request without an id"))
     }
 }
 

@@ -50,10 +50,19 @@ pub(crate) async fn json<T: DeserializeOwned>(
     body: Body,
     limit: BodyLimit,
 ) -> Result<T, Problem> {
+    parse(&json_bytes(headers, body, limit).await?)
+}
+
+/// The body, not yet read, of a request that says that it is JSON.
+pub(crate) async fn json_bytes(
+    headers: &HeaderMap,
+    body: Body,
+    limit: BodyLimit,
+) -> Result<Bytes, Problem> {
     if media_type(headers) != "application/json" {
         return Err(Problem::new(Code::UnsupportedType).with("expected", "application/json"));
     }
-    parse(&read(headers, body, limit).await?)
+    read(headers, body, limit).await
 }
 
 /// JSON of the expected form. The message names line and column.
@@ -103,6 +112,14 @@ impl Query {
         parsed.map_err(|why| Problem::bad_query(name, &form(why)))
     }
 
+    /// Which page of a list: `after` and `limit`, at most `most` items.
+    pub(crate) fn page<K: FromStr<Err: core::fmt::Display>>(
+        &self,
+        most: usize,
+    ) -> Result<Page<K>, Problem> {
+        Ok(Page { after: self.value("after")?, limit: self.limit(most)? })
+    }
+
     /// How many items: 1 to `most`, `most` when not said.
     pub(crate) fn limit(&self, most: usize) -> Result<usize, Problem> {
         match self.value::<usize>("limit")? {
@@ -110,6 +127,23 @@ impl Query {
             Some(limit) if (1..=most).contains(&limit) => Ok(limit),
             Some(_) => Err(Problem::bad_query("limit", &QueryFault::Range(most))),
         }
+    }
+}
+
+/// A page of a list: so many items after a key.
+#[derive(Clone, Copy)]
+pub(crate) struct Page<K> {
+    pub(crate) after: Option<K>,
+    pub(crate) limit: usize,
+}
+
+impl<K> Page<K> {
+    /// The parameters of a query for a page.
+    pub(crate) const QUERY: [&'static str; 2] = ["after", "limit"];
+
+    /// The key of the last item if the page is full, so that there may be more.
+    pub(crate) fn next<T>(&self, items: &[T], key: impl FnOnce(&T) -> K) -> Option<K> {
+        items.last().filter(|_| items.len() >= self.limit).map(key)
     }
 }
 

@@ -1,12 +1,14 @@
 //! The outermost layer: every request passes it on the way in, every answer on the way out.
 
-use crate::app::{App, Peer, language_of};
+use crate::app::{App, Peer, RequestId, language_of};
+use crate::places::Place;
 use crate::problem::{Code, Problem};
 use crate::telemetry;
 use crate::text::Language;
 use axum::body::Body;
 use axum::extract::{FromRequestParts as _, MatchedPath, Request, State};
 use axum::http::header::{CACHE_CONTROL, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
 use axum::middleware::Next;
 use axum::response::IntoResponse;
@@ -27,14 +29,10 @@ pub(crate) async fn pass(
     let language = language_of(&parts);
     let method = parts.method.clone();
     let route = parts.extensions.get::<MatchedPath>().cloned();
-    let allowed = match Peer::from_request_parts(&mut parts, &app).await {
-        Ok(Peer(from)) => app.rates.request(from),
-        Err(problem) => Err(problem),
-    };
-    let response = match (allowed, app.in_flight.try_acquire()) {
-        (Err(problem), _) => problem.into_response(),
-        (Ok(()), Err(_full)) => Problem::new(Code::Busy).into_response(),
-        (Ok(()), Ok(_permit)) => {
+    let response = match admitted(&app, &mut parts).await {
+        Err(problem) => problem.into_response(),
+        Ok(_place) => {
+            parts.extensions.insert(request_id.clone());
             let answer = next.run(Request::from_parts(parts, body));
             match tokio::time::timeout(app.limits.request_time, answer).await {
                 Ok(response) => response,
@@ -42,6 +40,7 @@ pub(crate) async fn pass(
             }
         }
     };
+    let RequestId(request_id) = request_id;
     let (code, mut response) = finish(&app, response, language, &request_id);
     dress(&mut response, &request_id);
     let route = route.as_ref().map(MatchedPath::as_str);
@@ -49,6 +48,13 @@ pub(crate) async fn pass(
     app.meter.count(route, response.status(), took);
     telemetry::record(&request_id, &method, route, response.status(), code, took);
     response
+}
+
+/// A place for a request whose sender asks neither too often nor too much at once.
+async fn admitted(app: &App, parts: &mut Parts) -> Result<Place, Problem> {
+    let Peer(from) = Peer::from_request_parts(parts, &()).await?;
+    app.rates.request(from)?;
+    app.in_flight.take(from).ok_or_else(|| Problem::new(Code::Busy))
 }
 
 /// Writes the problem that an answer carries, if it carries one.

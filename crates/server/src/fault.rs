@@ -103,6 +103,12 @@ impl Problem {
         }
     }
 
+    /// What the caller asks for would be decided in the caller's own favour.
+    #[must_use]
+    pub fn own_favour() -> Self {
+        Self::new(Code::Forbidden).because("own_favour")
+    }
+
     /// A body that broke off.
     #[must_use]
     pub fn broken_off() -> Self {

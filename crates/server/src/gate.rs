@@ -30,7 +30,11 @@ pub(crate) struct Caller {
 impl Caller {
     /// Refuses what the role does not allow for things of `owner`.
     pub(crate) fn may(&self, action: Action, owner: Option<PersonId>) -> Result<(), Problem> {
-        permit(&self.session, action, owner).map_err(|_| Problem::new(Code::Forbidden))
+        permit(&self.session, action, owner).map_err(|_| {
+            // What an operator may not do to its own things it may do to others'.
+            let own = self.is_operator() && owner == Some(self.session.person());
+            if own { Problem::own_favour() } else { Problem::new(Code::Forbidden) }
+        })
     }
 
     /// As [`Caller::may`], but what one may not know is not there: `code` is the answer.

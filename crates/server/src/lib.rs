@@ -8,6 +8,7 @@ mod fault;
 mod gate;
 mod limits;
 mod openapi;
+mod places;
 mod problem;
 mod routes;
 mod serve;
@@ -19,7 +20,7 @@ pub mod wire;
 
 pub use error::ServerError;
 pub use fault::{QueryFault, ValueFault};
-pub use limits::{Limits, Rate};
+pub use limits::{BatchLimits, Limits, Rate};
 pub use openapi::{VERSION, openapi_json};
 pub use problem::{Code, Problem};
 pub use serve::{Bound, ServeOptions, serve};
@@ -36,7 +37,7 @@ fn build(
     origins: Vec<HttpUrl>,
     limits: Limits,
 ) -> Result<Arc<app::App>, ServerError> {
-    let meter = telemetry::HttpMeter::new(routes::PATHS.into_iter());
+    let meter = telemetry::HttpMeter::new(routes::PATHS.iter().copied());
     Ok(Arc::new(app::App::new(engine, origins, limits, meter)?))
 }
 

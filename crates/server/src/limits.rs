@@ -37,6 +37,20 @@ impl Rate {
     }
 }
 
+/// Bounds on large requests: batches and reconciliations. They hold for those of the operator and for those of everybody else
+/// apart, so that neither waits for the other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BatchLimits {
+    /// Carried out at once.
+    pub turns: usize,
+    /// How long a body that is there waits for its turn.
+    pub wait: Duration,
+    /// Bodies in memory at once: each may be as large as its route allows.
+    pub bodies: usize,
+    /// Of these, bodies from one network, if anyone may send them.
+    pub bodies_of_one: usize,
+}
+
 /// The bounds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
@@ -52,23 +66,29 @@ pub struct Limits {
     pub tsa_bytes: usize,
     /// The largest head of a request (line and fields), in bytes.
     pub head_bytes: usize,
-    /// How long a head may take to arrive, counted from the end of the request before it: an idle connection is
-    /// closed after this too.
+    /// How long a head may take to arrive, counted from the end of the request before it: an idle connection of HTTP/1
+    /// is closed after this too.
     pub head_time: Duration,
     /// How long a body may take to arrive.
     pub body_time: Duration,
     /// How long a request may take in all.
     pub request_time: Duration,
+    /// How long a connection of HTTP/2 may stay without a new request.
+    pub idle_time: Duration,
     /// How long the TLS handshake may take.
     pub handshake_time: Duration,
     /// How long open requests may take to end when the server stops.
     pub drain_time: Duration,
     /// Requests at once.
     pub requests: usize,
-    /// Batches and reconciliations at once.
-    pub batches: usize,
+    /// Of these, requests from one network: an IPv4 address or an IPv6 /64.
+    pub requests_of_one: usize,
+    /// Batches and reconciliations.
+    pub batches: BatchLimits,
     /// Connections at once.
     pub connections: usize,
+    /// Of these, connections from one network.
+    pub connections_of_one: usize,
     /// All requests of one address.
     pub per_address: Rate,
     /// Payments and signed requests of one device.
@@ -93,11 +113,20 @@ impl Limits {
             head_time: Duration::from_secs(10),
             body_time: Duration::from_secs(5),
             request_time: Duration::from_secs(10),
+            idle_time: Duration::from_secs(60),
             handshake_time: Duration::from_secs(5),
             drain_time: Duration::from_secs(10),
             requests: 8_192,
-            batches: 4,
+            // A quarter: many people may share the address of one gateway, and four such gateways leave nobody out.
+            requests_of_one: 2_048,
+            batches: BatchLimits {
+                turns: 4,
+                wait: Duration::from_secs(2),
+                bodies: 16,
+                bodies_of_one: 4,
+            },
             connections: 4_096,
+            connections_of_one: 1_024,
             per_address: Rate::new(5_000, 10_000),
             per_device: Rate::new(100, 1_000),
             enrolments: Rate::new(200, 400),
@@ -105,21 +134,32 @@ impl Limits {
         }
     }
 
-    /// The standard ones, except that an address, a device, and an address that enrols devices may ask so often: for
-    /// gateways that stand for many people, and for measuring.
+    /// The standard ones, except that an address, a device, and an address that enrols devices may ask so often, and
+    /// that one network may have all connections, requests and batches: for gateways that stand for many people, and for
+    /// measuring. Time-stamp requests, which anyone may send, keep their own rate.
     #[must_use]
     pub const fn with_rate(per_second: u32) -> Self {
         let rate = Rate::new(per_second, per_second.saturating_mul(2));
-        Self { per_address: rate, per_device: rate, enrolments: rate, ..Self::standard() }
+        let standard = Self::standard();
+        Self {
+            per_address: rate,
+            per_device: rate,
+            enrolments: rate,
+            requests_of_one: standard.requests,
+            connections_of_one: standard.connections,
+            batches: BatchLimits { bodies_of_one: standard.batches.bodies, ..standard.batches },
+            ..standard
+        }
     }
 }
 
-/// How many keys a limiter remembers before it turns new ones away.
-const KEYS_MAX: usize = 100_000;
+/// Fewer keys than these are not worth a sweep.
+const KEYS_FEW: usize = 50_000;
 /// A limiter forgets idle keys once in so many checks.
 const SWEEP_EVERY: u32 = 8_192;
 
-/// A rate limit per key.
+/// A rate limit per key. Its memory is bounded by what can be asked: after a sweep it knows the keys whose quota is not whole again,
+/// which are those of the last seconds, and until the next one each check adds at most one.
 struct Limiter<K: Hash + Eq + Clone> {
     keys: DefaultKeyedRateLimiter<K>,
     checks: AtomicU32,
@@ -131,13 +171,9 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
     }
 
     fn check(&self, key: &K) -> Result<(), Problem> {
-        // The memory is bounded: idle keys go now and then, and at once when there are too many.
         let sweep = self.checks.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY / 2;
-        if sweep && self.keys.len() > KEYS_MAX / 2 {
+        if sweep && self.keys.len() > KEYS_FEW {
             self.keys.retain_recent();
-            if self.keys.len() > KEYS_MAX {
-                return Err(Problem::new(Code::Busy));
-            }
         }
         self.keys.check_key(key).map_err(|until| {
             let wait = until.wait_time_from(DefaultClock::default().now());
@@ -206,6 +242,17 @@ mod tests {
         }
         assert_eq!(limiter.check(&1).unwrap_err().code(), Code::RateLimited);
         assert!(limiter.check(&2).is_ok(), "another key has its own quota");
+    }
+
+    #[test]
+    fn keys_that_ask_no_more_are_forgotten() {
+        // A quota that is whole again at once.
+        let limiter = Limiter::new(Rate::new(u32::MAX, 1));
+        for key in 0..200_000_u32 {
+            assert!(limiter.check(&key).is_ok());
+        }
+        let bound = KEYS_FEW + usize::try_from(SWEEP_EVERY).unwrap();
+        assert!(limiter.keys.len() <= bound, "{} keys", limiter.keys.len());
     }
 
     #[test]

@@ -42,6 +42,7 @@ pub const VERSION: &str = "2026-11-22";
     wire::IssuedCode,
     wire::LedgerLine,
     wire::Leg,
+    wire::MemberList,
     wire::NewAccount,
     wire::NewAccountSet,
     wire::NewPerson,
@@ -146,15 +147,15 @@ macro_rules! operations {
 use Gives::{AnyJson, File, Json};
 
 operations! {
-    Post "/v1/people" "people" "add_person" Operator (Some("NewPerson")) => 201 Json("PersonAdded"), [] "Enter a person with accounts and, if asked for, an enrolment code. The same id with the same content answers 200.";
-    Post "/v1/people:batch" "people" "add_people" Operator (Some("PeopleBatch")) => 200 Json("PeopleAdded"), [] "Enter up to 500 people, each on its own.";
+    Post "/v1/people" "people" "add_person" Operator (Some("NewPerson")) => 201 Json("PersonAdded"), [] "Enter a person with accounts and, if asked for, an enrolment code. The same id with the same content answers 200, with another opening of an account 409.";
+    Post "/v1/people:batch" "people" "add_people" Operator (Some("PeopleBatch")) => 200 Json("PeopleAdded"), [] "Enter up to 500 people, each on its own. Who is there already with the same content is told as such; with another opening of an account it is rejected.";
     Get "/v1/people/{id}" "people" "read_person" Holder (None) => 200 Json("Person"), [] "Read a person.";
     Post "/v1/people/{id}/codes" "people" "issue_code" Operator (None) => 201 Json("IssuedCode"), [] "Issue another enrolment code.";
     Post "/v1/devices" "devices" "enrol_device" Device (Some("Enrol")) => 201 Json("Enrolled"), [] "Enrol the device whose key made the DPoP proof; the proof's `ath` is that of the code's 20 characters.";
     Delete "/v1/devices/{id}" "devices" "revoke_device" Holder (None) => 200 Json("Device"), [] "Revoke a device.";
     Post "/v1/tokens" "devices" "issue_token" Device (None) => 200 Json("Token"), [] "Get an access token for an enrolled device.";
     Get "/v1/accounts" "accounts" "list_accounts" Holder (None) => 200 Json("AccountList"), [("person", "whose; an operator may name anybody")] "List accounts.";
-    Post "/v1/accounts" "accounts" "open_account" Operator (Some("OpenAccount")) => 201 Json("Account"), [] "Open an account for a person, at a clearing partner, or of the operator's own.";
+    Post "/v1/accounts" "accounts" "open_account" Operator (Some("OpenAccount")) => 201 Json("Account"), [] "Open an account for a person, at a clearing partner, or of the operator's own. The same account under the same id once more answers 200, with another opening 409.";
     Get "/v1/accounts/{id}" "accounts" "read_account" Holder (None) => 200 Json("Account"), [] "Read an account with its balance.";
     Post "/v1/accounts/{id}:fund" "accounts" "fund_account" Operator (Some("Fund")) => 200 Json("Account"), [] "Bring money in. The same amount under the same key again moves nothing; another one answers 409.";
     Post "/v1/accounts/{id}:freeze" "accounts" "freeze_account" Operator (Some("Freeze")) => 200 Json("Account"), [] "Freeze an account; each reason is lifted by itself. The body may be left out.";
@@ -165,11 +166,12 @@ operations! {
     Put "/v1/accounts/{id}/limits" "accounts" "set_limits" Operator (Some("AccountLimits")) => 200 Json("AccountGuards"), [] "Replace an account's limits.";
     Put "/v1/accounts/{id}/velocities" "accounts" "set_velocities" Operator (Some("VelocityLimits")) => 200 Json("AccountGuards"), [] "Replace an account's velocity limits.";
     Put "/v1/accounts/{id}/watch" "accounts" "watch_account" Operator (Some("Watch")) => 200 Json("AccountGuards"), [] "Watch an account's balance.";
-    Delete "/v1/accounts/{id}/watch" "accounts" "unwatch_account" Operator (None) => 200 Json("AccountGuards"), [] "Watch it no longer.";
+    Delete "/v1/accounts/{id}/watch" "accounts" "unwatch_account" Operator (None) => 200 Json("AccountGuards"), [] "Watch it no longer. Once more changes nothing.";
     Get "/v1/account_sets/{id}" "accounts" "read_account_set" Operator (None) => 200 Json("AccountSet"), [] "Read a set of accounts with the sums of all that belong to it.";
     Put "/v1/account_sets/{id}" "accounts" "make_account_set" Operator (Some("NewAccountSet")) => 201 Json("AccountSet"), [] "Make a set of accounts. The same set once more answers 200.";
-    Put "/v1/account_sets/{id}/members/{member}" "accounts" "join_account_set" Operator (None) => 200 Json("AccountSet"), [] "Add an account or a set to a set.";
-    Delete "/v1/account_sets/{id}/members/{member}" "accounts" "leave_account_set" Operator (None) => 200 Json("AccountSet"), [] "Remove a member from a set.";
+    Get "/v1/account_sets/{id}/members" "accounts" "list_account_set_members" Operator (None) => 200 Json("MemberList"), [("after", "the last member seen"), ("limit", "1 to 1000")] "List a set's own members.";
+    Put "/v1/account_sets/{id}/members/{member}" "accounts" "join_account_set" Operator (None) => 200 Json("AccountSet"), [] "Add an account or a set to a set. Once more changes nothing.";
+    Delete "/v1/account_sets/{id}/members/{member}" "accounts" "leave_account_set" Operator (None) => 200 Json("AccountSet"), [] "Remove a member from a set. Once more changes nothing.";
     Get "/v1/accounts/{id}/statement" "accounts" "read_statement" Holder (None) => 200 Json("Statement"), [("limit", "1 to 250"), ("page_token", "of the page before")] "Read a statement whose chain proves it complete; the newest page first.";
     Get "/v1/accounts/{id}/chain" "accounts" "read_chain" Holder (None) => 200 Json("ChainHead"), [("device", "the caller's own when absent")] "Read how far a device's signature chain on the account has come.";
     Post "/v1/payments" "payments" "pay" Signer (Some("Pay")) => 201 Json("Payment"), [] "Make a payment. A repeat answers 200 with the stored outcome; a refused payment answers 403 and one that waits for step-up 401, each with the payment in the problem. With the receipt's media type in `Accept` a booked payment answers with the receipt file alone.";
@@ -181,13 +183,13 @@ operations! {
     Post "/v1/payments/{id}:recall" "operations" "recall_payment" Operator (None) => 200 Json("Payment"), [] "Undo a booked payment.";
     Post "/v1/payments/{id}:rail-confirm" "operations" "confirm_rail" Operator (None) => 200 Json("Payment"), [] "The clearing partner confirmed it.";
     Post "/v1/payments/{id}:rail-return" "operations" "return_rail" Operator (None) => 200 Json("Payment"), [] "The clearing partner returned it.";
-    Post "/v1/payments:batch" "payments" "pay_batch" Anyone (Some("PaymentBatch")) => 200 Json("PaymentOutcomes"), [] "Make up to 8190 payments, each on its own and in this order; each signed intent is its own proof and its own key. Receipts are fetched afterwards.";
+    Post "/v1/payments:batch" "payments" "pay_batch" Anyone (Some("PaymentBatch")) => 200 Json("PaymentOutcomes"), [] "Make up to 8190 payments, each on its own and in this order; each signed intent is its own proof and its own key. The answer holds no receipts, whatever `Accept` says, because there may be thousands of them: fetch each with `GET /v1/payments/{id}/receipt`.";
     Post "/v1/transfers:batch" "operations" "order_transfers" Operator (Some("OrderBatch")) => 200 Json("OrderOutcomes"), [] "Carry out up to 8190 orders, each on its own. The same order under the same id again does nothing.";
     Get "/v1/changes" "operations" "list_changes" Operator (None) => 200 Json("ChangeList"), [("after", "the cursor of the last change seen; the beginning when absent"), ("limit", "1 to 1000")] "Read all that happened, in order: nothing is left out and nothing comes twice.";
     Get "/v1/crossings" "operations" "list_crossings" Operator (None) => 200 Json("CrossingList"), [("after", "the place of the last crossing seen"), ("limit", "1 to 250")] "Read when watched balances crossed a threshold.";
-    Post "/v1/reconciliations" "operations" "reconcile" Operator (None) => 200 Json("ReconciliationList"), [("account", "the account here; needed"), ("partner_account", "the account there, if the file has several"), ("from", "the first day of a CSV file"), ("to", "its last day"), ("window_days", "0 to 31; 2 when absent"), ("zone", "where the partner's day begins, such as +08:00; UTC when absent"), ("sides", "`same` or `mirrored`; by the account's kind when absent"), ("show", "`open` (default) or `all`")] "Set a partner's statement, camt.053 or CSV, against the ledger. It changes nothing.";
-    Get "/v1/holds" "operations" "list_holds" Operator (None) => 200 Json("PaymentList"), [] "List payments that wait.";
-    Get "/v1/rail" "operations" "list_rail" Operator (None) => 200 Json("RailList"), [] "List open instructions to clearing partners.";
+    Post "/v1/reconciliations" "operations" "reconcile" Operator (None) => 200 Json("ReconciliationList"), [("account", "the account here"), ("partner_account", "the account there, if the file has several"), ("from", "the first day of a CSV file"), ("to", "its last day"), ("window_days", "0 to 31; 2 when absent"), ("zone", "where the partner's day begins, such as +08:00; UTC when absent"), ("sides", "`same` or `mirrored`; by the account's kind when absent"), ("show", "`open` (default) or `all`")] "Set a partner's statement, camt.053 or CSV, against the ledger. It changes nothing.";
+    Get "/v1/holds" "operations" "list_holds" Operator (None) => 200 Json("PaymentList"), [("after", "the last payment seen"), ("limit", "1 to 250")] "List payments that wait.";
+    Get "/v1/rail" "operations" "list_rail" Operator (None) => 200 Json("RailList"), [("after", "the payment of the last instruction seen"), ("limit", "1 to 250")] "List open instructions to clearing partners.";
     Get "/v1/alarms" "operations" "list_alarms" Operator (None) => 200 Json("AlarmList"), [("after", "the number of the last alarm seen"), ("limit", "1 to 250")] "List alarms.";
     Get "/v1/checkpoint" "evidence" "read_checkpoint" Anyone (None) => 200 Json("Checkpoint"), [] "Read the newest checkpoint of the log.";
     Get "/v1/trust" "evidence" "read_trust" Anyone (None) => 200 AnyJson, [] "Read the trust file of this operator.";
@@ -196,7 +198,7 @@ operations! {
     Post "/tsa" "evidence" "stamp" Anyone (None) => 200 File("application/timestamp-reply"), [] "Get a time-stamp (RFC 3161) for an `application/timestamp-query`.";
     Get "/problems/{code}" "health" "read_problem" Anyone (None) => 200 File("text/plain"), [] "Read what a problem's code means.";
     Get "/livez" "health" "live" Anyone (None) => 200 File("text/plain"), [] "Whether the process answers.";
-    Get "/readyz" "health" "ready" Anyone (None) => 200 Json("Health"), [("verbose", "answer in JSON also when ready")] "Whether payments can be taken and proved now.";
+    Get "/readyz" "health" "ready" Anyone (None) => 200 Json("Health"), [("verbose", "answer in JSON also when ready")] "Whether payments can be taken and proved now: 200 with the text `ok`, or with `verbose` JSON; 503 with JSON when not.";
     Get "/metrics" "health" "metrics" Anyone (None) => 200 File("text/plain"), [] "Counters in the Prometheus text form.";
 }
 
@@ -206,6 +208,16 @@ fn text_schema() -> RefOr<Schema> {
 
 fn schema_ref(name: &str) -> RefOr<Schema> {
     RefOr::Ref(Ref::from_schema_name(name))
+}
+
+/// Whether a request without this parameter is refused.
+fn is_needed(operation: &Operation, parameter: &str) -> bool {
+    (operation.id, parameter) == ("reconcile", "account")
+}
+
+/// Whether the same request once more answers 200 with what is there, having done nothing.
+fn answers_again(operation: &Operation) -> bool {
+    matches!(operation.id, "add_person" | "open_account" | "make_account_set" | "pay")
 }
 
 fn parameters(operation: &Operation) -> Vec<utoipa::openapi::path::Parameter> {
@@ -224,7 +236,7 @@ fn parameters(operation: &Operation) -> Vec<utoipa::openapi::path::Parameter> {
         ParameterBuilder::new()
             .name(*name)
             .parameter_in(ParameterIn::Query)
-            .required(Required::False)
+            .required(if is_needed(operation, name) { Required::True } else { Required::False })
             .description(Some(*about))
             .schema(Some(text_schema()))
             .build()
@@ -272,29 +284,42 @@ fn body_of(operation: &Operation) -> Option<utoipa::openapi::request_body::Reque
     Some(body.build())
 }
 
-fn built(operation: &Operation) -> utoipa::openapi::path::Operation {
+/// What an answer carries that is what was asked for.
+fn good(operation: &Operation, description: &str) -> ResponseBuilder {
     let content = |schema| ContentBuilder::new().schema(Some(schema)).build();
-    let good = ResponseBuilder::new().description("done");
+    let good = ResponseBuilder::new().description(description);
     let good = match operation.gives {
         Json(name) => good.content("application/json", content(schema_ref(name))),
         AnyJson => good.content("application/json", content(ObjectBuilder::new().into())),
         File(media_type) => good.content(media_type, content(text_schema())),
     };
-    // `Accept` chooses: the receipt alone, which holds all that the JSON says of a booked payment.
-    let good = match operation.id {
+    match operation.id {
+        // `Accept` chooses: the receipt alone, which holds all that the JSON says of a booked payment.
         "pay" => good.content(tpw_core::Receipt::MEDIA_TYPE, content(text_schema())),
+        "ready" => good.content("text/plain", content(text_schema())),
         _ => good,
-    };
+    }
+}
+
+fn built(operation: &Operation) -> utoipa::openapi::path::Operation {
+    let content = |name| ContentBuilder::new().schema(Some(schema_ref(name))).build();
     let problem = ResponseBuilder::new()
         .description("not done")
-        .content("application/problem+json", content(schema_ref("Problem")));
+        .content("application/problem+json", content("Problem"));
     let mut builder = OperationBuilder::new()
         .tag(operation.tag)
         .operation_id(Some(operation.id))
         .summary(Some(operation.summary))
         .request_body(body_of(operation))
-        .response(operation.good.to_string(), good)
+        .response(operation.good.to_string(), good(operation, "done"))
         .response("default", problem);
+    if answers_again(operation) {
+        builder = builder.response("200", good(operation, "done before"));
+    }
+    if operation.id == "ready" {
+        let not_ready = ResponseBuilder::new().description("not ready: what fails is named");
+        builder = builder.response("503", not_ready.content("application/json", content("Health")));
+    }
     for parameter in parameters(operation) {
         builder = builder.parameter(parameter);
     }
@@ -387,13 +412,14 @@ mod tests {
             .iter()
             .map(|operation| match operation.path.split_once("}:") {
                 Some((before, _verb)) => crate::routes::PATHS
-                    .into_iter()
+                    .iter()
+                    .copied()
                     .find(|path| path.strip_suffix('}') == Some(before))
                     .unwrap(),
                 None if operation.path == "/v1/log/{path}" => "/v1/log/{*path}",
                 None => operation.path,
             })
             .collect();
-        assert_eq!(described, crate::routes::PATHS.into_iter().collect());
+        assert_eq!(described, crate::routes::PATHS.iter().copied().collect());
     }
 }

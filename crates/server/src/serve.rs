@@ -2,6 +2,7 @@
 
 use crate::app::{App, Peer};
 use crate::limits::Limits;
+use crate::places::Places;
 use crate::tls::{self, Tls};
 use crate::{ServerError, build, edge, routes};
 use axum::Router;
@@ -10,12 +11,12 @@ use axum::http::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant as Stopwatch;
 use tokio_rustls::TlsAcceptor;
 use tpw_access::HttpUrl;
 use tpw_engines::Engine;
@@ -132,13 +133,13 @@ struct Listening {
 impl Listening {
     async fn run(self, shutdown: impl Future<Output = ()> + Send) {
         let Self { listener, acceptor, router, limits } = self;
-        let graceful = GracefulShutdown::new();
-        let room = Arc::new(Semaphore::new(limits.connections));
+        let (stop, stopping) = watch::channel(());
+        let places = Places::new(limits.connections, limits.connections_of_one);
         let mut shutdown = core::pin::pin!(shutdown);
         loop {
             // No room: connections wait in the system's queue, which is bounded too.
-            let permit = tokio::select! {
-                permit = Arc::clone(&room).acquire_owned() => permit,
+            let room = tokio::select! {
+                room = places.room() => room,
                 () = &mut shutdown => break,
             };
             let accepted = tokio::select! {
@@ -154,20 +155,26 @@ impl Listening {
                     continue;
                 }
             };
+            let Some(place) = room.and_then(|room| places.seat(room, peer.ip())) else {
+                tracing::debug!(from = %peer.ip(), "closed: too many connections of one network");
+                continue;
+            };
             let connection = Connection {
                 acceptor: acceptor.clone(),
                 router: router.clone(),
                 limits,
                 peer: Peer(peer.ip()),
-                watcher: graceful.watcher(),
+                stopping: stopping.clone(),
             };
             tokio::spawn(async move {
                 connection.run(stream).await;
-                drop(permit);
+                drop(place);
             });
         }
-        drop(listener);
-        if tokio::time::timeout(limits.drain_time, graceful.shutdown()).await.is_err() {
+        drop((listener, stopping));
+        stop.send_replace(());
+        // Each connection holds a receiver until it ends.
+        if tokio::time::timeout(limits.drain_time, stop.closed()).await.is_err() {
             tracing::warn!("open requests did not end in time");
         }
     }
@@ -178,17 +185,21 @@ struct Connection {
     router: Router,
     limits: Limits,
     peer: Peer,
-    watcher: Watcher,
+    /// Changes when the server stops.
+    stopping: watch::Receiver<()>,
 }
 
 impl Connection {
     async fn run(self, stream: TcpStream) {
-        let Self { acceptor, router, limits, peer, watcher } = self;
+        let Self { acceptor, router, limits, peer, stopping } = self;
         let _best_effort = stream.set_nodelay(true);
         let handshake = tokio::time::timeout(limits.handshake_time, acceptor.accept(stream));
         let Ok(Ok(stream)) = handshake.await else { return };
         let second = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let used = Used::now();
+        let requests = used.clone();
         let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+            requests.again();
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(peer);
             let router = router.clone();
@@ -199,9 +210,55 @@ impl Connection {
             }
         });
         let builder = builder(&limits, second);
-        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-        // A client that breaks off is no news.
-        let _broken_off = watcher.watch(connection).await;
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        let mut connection = core::pin::pin!(connection);
+        tokio::select! {
+            // A client that breaks off is no news.
+            _broken_off = connection.as_mut() => return,
+            () = ended(stopping) => {}
+            // HTTP/1 has its own bound on idleness: the time for the next head.
+            () = used.idle_for(limits.idle_time), if second => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        // Open requests end; who does not take their answers is cut off.
+        let _late = tokio::time::timeout(limits.drain_time, connection).await;
+    }
+}
+
+async fn ended(mut stopping: watch::Receiver<()>) {
+    // An error means that the sender is gone, and with it the server.
+    let _gone = stopping.changed().await;
+}
+
+/// When a connection's newest request began. All before it have ended within the time for a request.
+#[derive(Clone)]
+struct Used(Arc<Mutex<Stopwatch>>);
+
+impl Used {
+    fn now() -> Self {
+        Self(Arc::new(Mutex::new(Stopwatch::now())))
+    }
+
+    fn again(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Stopwatch::now();
+    }
+
+    fn last(&self) -> Stopwatch {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends once no request has begun for so long.
+    async fn idle_for(&self, time: core::time::Duration) {
+        let mut last = self.last();
+        loop {
+            // Out of what the clock can count: never.
+            let Some(end) = last.checked_add(time) else { return core::future::pending().await };
+            tokio::time::sleep_until(end).await;
+            match self.last() {
+                newer if newer > last => last = newer,
+                _ => return,
+            }
+        }
     }
 }
 

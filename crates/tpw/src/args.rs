@@ -1,9 +1,11 @@
 //! The command line. Its help is in `i18n/`: `help-<command>` for commands, `arg-<name>` for arguments.
 
 use crate::say::Say;
-use clap::{Args, Parser, Subcommand};
+use clap::builder::PossibleValuesParser;
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use tpw_ledger::FreezeReason;
 
 #[derive(Parser)]
 #[command(name = "tpw", version, disable_help_subcommand = true)]
@@ -203,6 +205,8 @@ pub(crate) enum Log {
         data: PathBuf,
         #[arg(long, value_name = "FILE")]
         trust: Option<PathBuf>,
+        #[arg(long = "store", value_name = "URL")]
+        books: Option<String>,
     },
     Checkpoint {
         #[arg(long, value_name = "URL")]
@@ -329,20 +333,21 @@ pub(crate) struct LimitArgs {
     pub(crate) lift: bool,
 }
 
-/// A watch of an account; without one, it is shown.
+/// A watch of an account; without one, it is shown. What only says how to watch needs a threshold.
 #[derive(Args)]
+#[command(group(ArgGroup::new("threshold").args(["below", "above"]).multiple(true)))]
 pub(crate) struct WatchArgs {
     #[arg(value_name = "ACCOUNT")]
     pub(crate) account: String,
-    #[arg(long, value_enum, default_value = "hot")]
+    #[arg(long, value_enum, default_value = "hot", requires = "threshold")]
     pub(crate) tier: WatchTier,
     #[arg(long, value_name = "AMOUNT")]
     pub(crate) below: Option<String>,
     #[arg(long, value_name = "AMOUNT")]
     pub(crate) above: Option<String>,
-    #[arg(long)]
+    #[arg(long, requires = "threshold")]
     pub(crate) freeze: bool,
-    #[arg(long, conflicts_with_all = ["below", "above", "freeze"])]
+    #[arg(long, conflicts_with_all = ["below", "above", "freeze", "tier"])]
     pub(crate) stop: bool,
 }
 
@@ -388,6 +393,8 @@ pub(crate) enum Person {
         accounts: Vec<String>,
         #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "accounts"])]
         batch: Option<PathBuf>,
+        #[arg(long = "person", value_name = "PERSON")]
+        seed: Option<String>,
     },
     Code {
         #[arg(value_name = "PERSON")]
@@ -397,6 +404,10 @@ pub(crate) enum Person {
         #[arg(value_name = "PERSON")]
         person: String,
     },
+}
+
+fn freeze_reasons() -> PossibleValuesParser {
+    PossibleValuesParser::new(FreezeReason::ALL.iter().map(|reason| reason.code()))
 }
 
 #[derive(Subcommand)]
@@ -416,16 +427,22 @@ pub(crate) enum Account {
     Freeze {
         #[arg(value_name = "ACCOUNT")]
         account: String,
+        #[arg(long, default_value = FreezeReason::Operator.code(), value_parser = freeze_reasons())]
+        reason: String,
     },
     Unfreeze {
         #[arg(value_name = "ACCOUNT")]
         account: String,
+        #[arg(long, default_value = FreezeReason::Operator.code(), value_parser = freeze_reasons())]
+        reason: String,
     },
     OpenExternal {
         #[arg(value_name = "ASSET")]
         asset: String,
         #[arg(value_name = "LABEL")]
         label: String,
+        #[arg(long = "account", value_name = "ACCOUNT")]
+        opened: Option<String>,
     },
 }
 

@@ -133,7 +133,9 @@ impl From<WalletError> for Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        match error {
+        let cause_key = Some(format!("client-error-{}", error.code()));
+        let (exit, key) = match error {
+            // The server has said it in the language that was asked for.
             ClientError::Problem(problem) => {
                 let exit = match problem.status {
                     429 | 503 => Exit::Later,
@@ -141,17 +143,16 @@ impl From<ClientError> for Failure {
                     _ => Exit::Failed,
                 };
                 let said = if problem.detail.is_empty() { &problem.title } else { &problem.detail };
-                Self::new(exit, "server-said").arg("code", &problem.code).because(said)
+                return Self::new(exit, "server-said").arg("code", &problem.code).because(said);
             }
-            ClientError::Address(_) | ClientError::Authority(_) => {
-                Self::usage("server-address").because(error)
-            }
-            ClientError::Connect(_) | ClientError::Timeout => {
-                Self::new(Exit::Later, "server-away").because(error)
-            }
-            ClientError::Tls(_) => Self::failed("server-tls").because(error),
-            ClientError::Answer(_) => Self::failed("server-answer").because(error),
-            ClientError::Prove(cause) => cause,
-        }
+            ClientError::Prove(cause) => return cause,
+            ClientError::Address(_) | ClientError::Authority(_) => (Exit::Usage, "server-address"),
+            ClientError::Connect(_) => (Exit::Later, "server-away"),
+            ClientError::Lost(_) | ClientError::Timeout => (Exit::Later, "server-silent"),
+            ClientError::Tls(_) => (Exit::Failed, "server-tls"),
+            ClientError::AnswerTooLong => (Exit::Failed, "server-answer-long"),
+            ClientError::Answer(_) => (Exit::Failed, "server-answer"),
+        };
+        Self { cause_key, ..Self::new(exit, key).because(error) }
     }
 }

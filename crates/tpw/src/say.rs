@@ -221,14 +221,26 @@ impl Say {
         }
     }
 
+    /// What went wrong.
+    #[must_use]
+    pub fn what(&self, failure: &Failure) -> String {
+        self.with(&format!("error-{}", failure.key), &args_of(failure))
+    }
+
+    /// Why, in the person's language where there is a text for it.
+    #[must_use]
+    pub fn cause(&self, failure: &Failure) -> Option<String> {
+        let mut args = args_of(failure);
+        args.push(("detail", failure.cause.as_deref().unwrap_or_default()));
+        let own_words = failure.cause_key.as_deref().and_then(|key| self.find(key, &args));
+        own_words.or_else(|| failure.cause.clone())
+    }
+
     /// Says what went wrong, why and what to do; as one JSON object on stderr when stdout is JSON.
     pub fn failure(&self, failure: &Failure) {
-        let args: Vec<(&str, &str)> =
-            failure.args.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let what = self.with(&format!("error-{}", failure.key), &args);
-        let detail = [("detail", failure.cause.as_deref().unwrap_or_default())];
-        let own_words = failure.cause_key.as_deref().and_then(|key| self.find(key, &detail));
-        let cause = own_words.or_else(|| failure.cause.clone());
+        let args = args_of(failure);
+        let what = self.what(failure);
+        let cause = self.cause(failure);
         let help = self.find(&format!("error-{}-help", failure.key), &args);
         if self.is_json() {
             let error = serde_json::json!({
@@ -245,6 +257,10 @@ impl Say {
             }
         }
     }
+}
+
+fn args_of(failure: &Failure) -> Vec<(&str, &str)> {
+    failure.args.iter().map(|(name, value)| (*name, value.as_str())).collect()
 }
 
 /// Columns on a terminal: Chinese characters and their punctuation take two.

@@ -3,11 +3,11 @@
 use super::directory::AccountView;
 use super::{Engine, EngineError, PayError};
 use crate::books::{BooksReader, StoreError};
-use tpw_core::{AccountId, AccountSetId, Instant, PersonId};
-use tpw_flow::{AccountSet, Answer, Command, EventRow, Guards, Look};
+use tpw_core::{AccountId, AccountSetId, Amount, Instant, PersonId};
+use tpw_flow::{Answer, Command, EventRow, Guards, Look};
 use tpw_ledger::{
-    Account, AssetTotal, Balance, Counters, Crossing, HistoryError, TransferRow, balance_at,
-    value_balance_at,
+    Account, AssetTotal, Balance, Counters, Crossing, HistoryError, Member, SetBalance,
+    TransferRow, balance_at, value_balance_at,
 };
 
 /// A place in the sequence of all that happens.
@@ -112,6 +112,43 @@ impl Engine {
         })?)
     }
 
+    /// The number of one of an account's transfers that all transfers booked by `at` lead up to, and few others: where reading the
+    /// past begins, however long ago it is. 0 for none.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] when the books cannot be read.
+    pub fn newest_by(&self, account: AccountId, at: Instant) -> Result<u64, EngineError> {
+        Ok(self.readers.with(|reader| {
+            let newest = || self.present(reader, account);
+            match reader.mark_after(account, at)? {
+                Some(mark) => Ok(mark.number),
+                None => Ok(newest()?.map_or(0, |account| account.last)),
+            }
+        })?)
+    }
+
+    /// An account's transfers after number `after` that count from `effective` or before although they were booked later,
+    /// oldest first; at most `most`, and one more tells that there are more.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] when the books cannot be read.
+    pub fn backdated(
+        &self,
+        account: AccountId,
+        after: u64,
+        effective: Instant,
+        most: usize,
+    ) -> Result<Vec<TransferRow>, EngineError> {
+        Ok(self.readers.with(|reader| {
+            let mut numbers = reader.backdated(account, effective)?;
+            numbers.retain(|number| *number > after);
+            numbers.sort_unstable();
+            let numbers = numbers.into_iter().take(most.saturating_add(1));
+            let rows = numbers.map(|number| reader.transfer(number));
+            rows.filter_map(Result::transpose).collect()
+        })?)
+    }
+
     /// What an account had at a time of the past. Reads at most [`tpw_ledger::Mark::EVERY`] transfers, and
     /// those that were booked later for an earlier date.
     ///
@@ -138,6 +175,23 @@ impl Engine {
         Ok(found?)
     }
 
+    /// With how much money an account was opened: the amount of its first transfer, if that brought money in at the very instant of
+    /// the opening.
+    ///
+    /// # Errors
+    /// [`EngineError`] when the books cannot be read or contradict themselves.
+    pub fn opening(&self, account: &Account) -> Result<Amount, EngineError> {
+        let (id, opened) = (account.id, account.opened);
+        let Some(Past { booked, .. }) = self.past(id, opened)? else { return Ok(Amount::ZERO) };
+        let links = usize::try_from(booked.transfers).unwrap_or(usize::MAX);
+        let rows = self.statement(id, Some(booked.number), links)?;
+        let Some(first) = rows.last().filter(|row| row.credit == id) else {
+            return Ok(Amount::ZERO);
+        };
+        let funding = self.readers.with(|reader| reader.funding(first.id))?;
+        Ok(funding.map_or(Amount::ZERO, |funding| funding.amount))
+    }
+
     /// What happened after a place, in order, at most `most`, each with the place after it. Nothing is left out and nothing
     /// comes twice.
     ///
@@ -145,9 +199,10 @@ impl Engine {
     /// [`EngineError::Store`] when the books cannot be read.
     pub fn changes(&self, after: Place, most: usize) -> Result<Vec<(Place, Change)>, EngineError> {
         let (transfers, events) = self.readers.with(|reader| {
-            // Events first: what is committed between the two reads then lacks no event that stands before a transfer.
-            let events = reader.events(after.event, most)?;
-            Ok((reader.transfers(after.transfer, most)?, events))
+            transfers_then_events(
+                || reader.transfers(after.transfer, most),
+                || reader.events(after.event, most),
+            )
         })?;
         Ok(merge(after, &transfers, &events, most))
     }
@@ -171,11 +226,24 @@ impl Engine {
         }
     }
 
+    /// A set's own members above `after`, at most `most`: accounts, then sets, each in the order of their ids.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] when the books cannot be read.
+    pub fn members(
+        &self,
+        set: AccountSetId,
+        after: Option<Member>,
+        most: usize,
+    ) -> Result<Vec<Member>, EngineError> {
+        Ok(self.readers.with(|reader| reader.members(set, after, most))?)
+    }
+
     /// A set of accounts with its sums.
     ///
     /// # Errors
     /// [`PayError`] when the writer cannot answer.
-    pub async fn account_set(&self, id: AccountSetId) -> Result<Option<AccountSet>, PayError> {
+    pub async fn account_set(&self, id: AccountSetId) -> Result<Option<SetBalance>, PayError> {
         match self.command(Command::Look(Look::Set(id))).await? {
             Answer::Set(set) => Ok(set),
             _ => Err(no_answer()),
@@ -219,6 +287,16 @@ fn walk_back(
     Ok(rows)
 }
 
+/// INVARIANT: transfers are read first. An event that stands before a transfer is committed with it or earlier, so that what is
+/// read afterwards lacks none of the events before the transfers that were read, whatever is committed in between.
+fn transfers_then_events(
+    transfers: impl FnOnce() -> Result<Vec<TransferRow>, StoreError>,
+    events: impl FnOnce() -> Result<Vec<EventRow>, StoreError>,
+) -> Result<(Vec<TransferRow>, Vec<EventRow>), StoreError> {
+    let transfers = transfers()?;
+    Ok((transfers, events()?))
+}
+
 /// An event stands before the transfer that came next when it happened.
 fn merge(
     after: Place,
@@ -231,7 +309,7 @@ fn merge(
     while merged.len() < most {
         let event_is_next = match (events.peek(), transfers.peek()) {
             (Some(event), Some(transfer)) => event.position <= transfer.number,
-            // The transfers before it may be committed and not be read: they come with the next page.
+            // The transfers before it were committed after the transfers were read: they come with the next page.
             (Some(event), None) => event.position <= place.transfer.saturating_add(1),
             (None, Some(_)) => false,
             (None, None) => break,
@@ -251,4 +329,103 @@ fn merge(
         merged.push((place, change));
     }
     merged
+}
+
+#[cfg(test)]
+mod tests {
+    //! Goal: the feed of changes leaves nothing out, repeats nothing and keeps the order, whatever is committed while a page is read.
+    //! Method: a history of transfers and events, of which a reader sees more at its second read than at its first; pages of every
+    //! size are put together and compared with the whole.
+
+    use super::*;
+    use std::cell::Cell;
+    use tpw_core::{Amount, Money, TransferId};
+    use tpw_flow::EventKind;
+    use tpw_ledger::TransferKind;
+
+    fn transfer(number: u64) -> TransferRow {
+        TransferRow {
+            number,
+            id: TransferId::from_bytes([1; 16]),
+            kind: TransferKind::Transfer,
+            debit: AccountId::from_bytes([1; 16]),
+            credit: AccountId::from_bytes([2; 16]),
+            money: Money { amount: Amount::from_minor(1), asset: "USD/2".parse().unwrap() },
+            at: Instant::from_unix_ms(1).unwrap(),
+            effective: Instant::from_unix_ms(1).unwrap(),
+            pending: None,
+            prev_debit: 0,
+            prev_credit: 0,
+            debit_chain: tpw_core::Hash32::ZERO,
+            credit_chain: tpw_core::Hash32::ZERO,
+            released: Amount::ZERO,
+        }
+    }
+
+    fn event(seq: u64, position: u64) -> EventRow {
+        let at = Instant::from_unix_ms(1).unwrap();
+        EventRow { seq, position, at, kind: EventKind::PersonAdded, subject: [0; 16] }
+    }
+
+    /// In the order in which it happened; each with the batch that committed it.
+    fn history() -> Vec<(usize, Change)> {
+        let (t, e) = (
+            |batch, number| (batch, Change::Transfer(transfer(number))),
+            |batch, seq, position| (batch, Change::Event(event(seq, position))),
+        );
+        vec![
+            e(1, 1, 1),
+            t(1, 1),
+            t(1, 2),
+            e(2, 2, 3),
+            e(2, 3, 3),
+            t(2, 3),
+            t(3, 4),
+            e(3, 4, 5),
+            e(4, 5, 5),
+            t(4, 5),
+            e(5, 6, 6),
+        ]
+    }
+
+    /// A page as it is read while the batches up to `committed` are there, and one more after each read.
+    fn page(after: Place, most: usize, committed: &Cell<usize>) -> Vec<(Place, Change)> {
+        let seen = || {
+            let now = committed.replace(committed.get() + 1);
+            history().into_iter().filter(move |(batch, _)| *batch <= now).map(|(_, change)| change)
+        };
+        let transfers = || {
+            let rows = seen().filter_map(|change| match change {
+                Change::Transfer(row) if row.number > after.transfer => Some(row),
+                _ => None,
+            });
+            Ok(rows.take(most).collect())
+        };
+        let events = || {
+            let rows = seen().filter_map(|change| match change {
+                Change::Event(row) if row.seq > after.event => Some(row),
+                _ => None,
+            });
+            Ok(rows.take(most).collect())
+        };
+        let (transfers, events) = transfers_then_events(transfers, events).unwrap();
+        merge(after, &transfers, &events, most)
+    }
+
+    #[test]
+    fn pages_are_in_order_and_whole_while_batches_are_committed() {
+        let whole: Vec<Change> = history().into_iter().map(|(_, change)| change).collect();
+        for most in 1..=12 {
+            for committed in 0..=5 {
+                let (mut place, committed) = (Place::default(), Cell::new(committed));
+                let mut read = Vec::new();
+                for _ in 0..30 {
+                    let found = page(place, most, &committed);
+                    place = found.last().map_or(place, |(place, _)| *place);
+                    read.extend(found.into_iter().map(|(_, change)| change));
+                }
+                assert_eq!(read, whole, "pages of {most}");
+            }
+        }
+    }
 }

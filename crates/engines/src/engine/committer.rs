@@ -8,18 +8,24 @@ use super::directory::Directory;
 use super::metrics::Meter;
 use super::rail;
 use super::writer::{Done, Reply, Stored, TICK, When};
-use crate::books::Books;
+use crate::books::{Books, StoreError};
 use crate::log_store::{self, BATCH_MAX, LeafSender};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
-use tpw_flow::Changes;
+use tpw_flow::{Changes, RailInstruction};
 use tpw_proof::Leaf;
 
 /// How long the writer must have been back before it counts as sound, unless a payment is stored earlier.
 const HEALING: Duration = Duration::from_secs(5);
+
+/// Pause between two tries to write what is lacking in the clearing partner's folder.
+const RAIL_PAUSE: Duration = Duration::from_secs(1);
+
+/// Pause between two looks after the store.
+const WATCH_PAUSE: Duration = Duration::from_secs(1);
 
 /// A caller whose commands were decided.
 pub(super) struct Pending {
@@ -39,6 +45,8 @@ pub(super) struct Batch {
 pub(super) enum Job {
     /// Store a batch and answer it.
     Batch(Box<Batch>),
+    /// Store nothing until the memory is rebuilt: the writer found its state in doubt, for this reason.
+    Doubt(String),
     /// Say whether the store takes writes.
     Probe(Sender<Stored>),
     /// Go on after a doubt: the memory was rebuilt and has so many leaves.
@@ -58,6 +66,9 @@ pub(super) struct Committer {
     pub(super) directory: Arc<RwLock<Directory>>,
     pub(super) meter: Arc<Meter>,
     pub(super) rail_dir: PathBuf,
+    pub(super) rail_files: RailFiles,
+    /// When the store was last looked after.
+    pub(super) watched: Instant,
     pub(super) state: State,
     /// Told when another process has taken over the books.
     pub(super) deposed: watch::Sender<bool>,
@@ -70,6 +81,16 @@ pub(super) enum State {
     Healing(Instant),
     /// Until the memory is rebuilt, for this reason.
     InDoubt(String),
+}
+
+/// Whether the clearing partner's folder has a file for each open instruction.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum RailFiles {
+    Complete,
+    /// One could not be written when it was tried last.
+    Lacking {
+        tried: Instant,
+    },
 }
 
 /// Who waits for the newest batch of leaves that the log was given.
@@ -120,6 +141,7 @@ impl Committer {
                     let outcome = self.store(*batch);
                     let _gone = stored.send(outcome);
                 }
+                Ok(Job::Doubt(why)) => self.doubt(why),
                 Ok(Job::Probe(reply)) => {
                     let outcome = self.probe();
                     let _gone = reply.send(outcome);
@@ -131,6 +153,8 @@ impl Committer {
                 Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
+            self.watch(stored);
+            self.write_lacking_rail_files();
             self.believe_after(HEALING);
         }
         if let Err(error) = self.books.tidy() {
@@ -138,14 +162,38 @@ impl Committer {
         }
     }
 
+    fn doubt(&mut self, why: String) {
+        self.meter.set_writer_fault(Some(why.clone()));
+        self.state = State::InDoubt(why);
+    }
+
     /// Asks the store whether it takes writes, and tells if it takes those of another process instead.
     fn probe(&mut self) -> Stored {
-        self.books.probe().map_err(|error| {
-            if error.is_deposed() {
-                self.deposed.send_replace(true);
-            }
-            error.to_string()
-        })
+        self.books.probe().map_err(|error| self.told(&error))
+    }
+
+    /// Puts an error into words, and makes known if it says that another process writes these books now.
+    fn told(&self, error: &StoreError) -> String {
+        if error.is_deposed() {
+            self.deposed.send_replace(true);
+        }
+        error.to_string()
+    }
+
+    /// Looks after the store, also when nobody writes: a server that was deposed may not go on answering from memory. The writer is
+    /// told of a doubt at once, and comes back by itself when the store does.
+    fn watch(&mut self, stored: &Sender<Stored>) {
+        if matches!(self.state, State::InDoubt(_)) || self.watched.elapsed() < WATCH_PAUSE {
+            return;
+        }
+        let found = self.books.watch();
+        self.watched = Instant::now();
+        if let Err(error) = found {
+            let why = self.told(&error);
+            self.doubt(why.clone());
+            // If there is no room the writer has an outcome to hear first, and hears of this with its next batch.
+            let _full = stored.try_send(Err(why));
+        }
     }
 
     /// Calls the writer sound again once it has been back for that long. A small write may succeed on a disk that is
@@ -162,13 +210,12 @@ impl Committer {
         let committed = match &self.state {
             State::InDoubt(why) => Err(why.clone()),
             State::Sound | State::Healing(_) => {
-                self.books.commit(&changes).map_err(|error| error.to_string())
+                self.books.commit(&changes).map_err(|error| self.told(&error))
             }
         };
         if let Err(why) = committed {
             // Before the callers hear of it: whoever asks for the health then learns why.
-            self.meter.set_writer_fault(Some(why.clone()));
-            self.state = State::InDoubt(why.clone());
+            self.doubt(why.clone());
             answer(pending, &Err(why.clone()));
             return Err(why);
         }
@@ -182,15 +229,40 @@ impl Committer {
     }
 
     /// Makes a batch that is durable visible to readers and partners.
-    fn show(&self, changes: &Changes) {
+    fn show(&mut self, changes: &Changes) {
         self.directory.write().unwrap_or_else(PoisonError::into_inner).absorb(changes);
         self.meter.batch(changes);
         for instruction in &changes.rail {
-            // The books have it; a file that cannot be written now is written at the next start.
+            // The books have it, so that the file can be written later.
             if let Err(error) = rail::write(&self.rail_dir, instruction) {
-                tracing::error!(%error, "an instruction to the clearing partner waits for a restart");
+                tracing::error!(%error, "an instruction to the clearing partner is written again later");
+                self.rail_files = RailFiles::Lacking { tried: Instant::now() };
             }
         }
+    }
+
+    /// Tries again what failed, until it works.
+    fn write_lacking_rail_files(&mut self) {
+        let RailFiles::Lacking { tried } = self.rail_files else { return };
+        if tried.elapsed() < RAIL_PAUSE {
+            return;
+        }
+        self.rail_files = RailFiles::Lacking { tried: Instant::now() };
+        match self.books.reader().and_then(|reader| reader.rail_open(None, usize::MAX)) {
+            Ok(open) => self.write_rail_files(&open),
+            Err(error) => tracing::warn!(%error, "instructions to the clearing partner still wait"),
+        }
+    }
+
+    fn write_rail_files(&mut self, open: &[RailInstruction]) {
+        let written = open.iter().try_for_each(|one| rail::write_if_missing(&self.rail_dir, one));
+        self.rail_files = match written {
+            Ok(()) => RailFiles::Complete,
+            Err(error) => {
+                tracing::warn!(%error, "instructions to the clearing partner still wait");
+                RailFiles::Lacking { tried: Instant::now() }
+            }
+        };
     }
 
     /// Answers who only waits for the disk; the others wait for the log.
@@ -234,7 +306,8 @@ impl Committer {
         self.leaves.send(log_store::Batch { first_index, leaves, answer: proved });
     }
 
-    /// The commit that seemed to fail may be on the disk: its leaves still belong in the log.
+    /// The commit that seemed to fail may be on the disk: its leaves still belong in the log, and its instructions in the clearing
+    /// partner's folder.
     fn resume(&mut self, leaves: u64) -> Stored {
         let reader = self.books.reader().map_err(|error| error.to_string())?;
         while self.handed < leaves {
@@ -245,6 +318,8 @@ impl Committer {
             }
             self.send(missing, Vec::new());
         }
+        let open = reader.rail_open(None, usize::MAX).map_err(|error| error.to_string())?;
+        self.write_rail_files(&open);
         self.state = State::Healing(Instant::now());
         Ok(())
     }

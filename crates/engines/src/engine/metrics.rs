@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use tpw_flow::{Answer, Changes, Outcome};
 
 /// Counters since the start.
@@ -15,6 +15,7 @@ pub(super) struct Meter {
     payments: Mutex<BTreeMap<&'static str, u64>>,
     rejections: Mutex<BTreeMap<&'static str, u64>>,
     writer_fault: Mutex<Option<String>>,
+    damage: OnceLock<String>,
 }
 
 /// A reading of the counters. All labels come from closed sets.
@@ -74,8 +75,13 @@ impl Meter {
         *held(&self.writer_fault) = fault;
     }
 
+    /// The books on the disk are damaged: no rebuilt memory heals that, so that it stays until the next start.
+    pub(super) fn set_damage(&self, what: String) {
+        let _known = self.damage.set(what);
+    }
+
     pub(super) fn writer_fault(&self) -> Option<String> {
-        held(&self.writer_fault).clone()
+        self.damage.get().cloned().or_else(|| held(&self.writer_fault).clone())
     }
 
     pub(super) fn read(&self) -> Metrics {

@@ -10,6 +10,7 @@ mod open;
 mod pay;
 mod rail;
 mod read;
+mod readers;
 mod timing;
 mod writer;
 
@@ -21,17 +22,17 @@ pub use pay::{Paid, Repeated};
 pub use read::{Health, Part};
 pub use timing::Timings;
 
-use crate::books::{BooksReader, Opener, StoreError};
 use crate::clock::Clock;
 use crate::log_store::{LogView, Sequencer};
 use directory::Directory;
 use keys::Keys;
 use metrics::Meter;
+use readers::Readers;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::JoinHandle;
-use tpw_core::{Hash32, Instant, Name, PersonId};
+use tpw_core::{Instant, Name, PersonId};
 use tpw_crypto::{Signer, SlotName};
 use tpw_proof::Trust;
 use writer::{Message, Queue};
@@ -43,13 +44,11 @@ pub struct Engine {
     clock: Arc<dyn Clock>,
     keys: Keys,
     trust: Trust,
-    trust_hash: Hash32,
     operator: PersonId,
     queue: Queue,
     directory: Arc<RwLock<Directory>>,
     meter: Arc<Meter>,
-    log: LogView,
-    frames: pay::Frames,
+    receipts: pay::Receipts,
     running: Mutex<Option<Running>>,
     readers: Readers,
     /// Makes the serials of time-stamps unique across starts: the log's epoch, raised at every start.
@@ -65,33 +64,6 @@ struct Running {
     writer: JoinHandle<()>,
     committer: JoinHandle<()>,
     sequencer: Sequencer,
-}
-
-/// Readers of the books, handed out one by one.
-struct Readers {
-    idle: Mutex<Vec<Box<dyn BooksReader>>>,
-    open: Opener,
-}
-
-impl Readers {
-    const IDLE_MAX: usize = 8;
-
-    fn with<T>(
-        &self,
-        read: impl FnOnce(&dyn BooksReader) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let reader = match idle {
-            Some(reader) => reader,
-            None => (self.open)()?,
-        };
-        let answer = read(&*reader);
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < Self::IDLE_MAX {
-            idle.push(reader);
-        }
-        answer
-    }
 }
 
 impl Engine {
@@ -168,7 +140,7 @@ impl Engine {
     /// The log, for reading.
     #[must_use]
     pub const fn log(&self) -> &LogView {
-        &self.log
+        &self.receipts.log
     }
 
     fn directory(&self) -> RwLockReadGuard<'_, Directory> {

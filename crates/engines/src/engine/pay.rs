@@ -4,7 +4,8 @@ use super::timing::Timings;
 use super::writer::{Done, Message, When, Work};
 use super::{Engine, EngineError, PayError};
 use crate::entropy::OsEntropy;
-use crate::log_store::SignedHead;
+use crate::log_store::{LogView, SignedHead};
+use core::num::NonZeroUsize;
 use crossbeam_channel::TrySendError;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,6 +44,14 @@ pub enum Repeated {
     No,
 }
 
+/// A thread is worth its start from so many signatures on.
+const SHARE_MIN: usize = 16;
+
+/// Of a thread that ended early: nothing of its share was checked.
+fn unchecked() -> PayError {
+    PayError::Stopped("a thread that checks signatures has ended; send it again".to_owned())
+}
+
 impl Engine {
     /// Takes a payment: checks the statement, decides, settles, books, and proves it.
     ///
@@ -65,26 +74,49 @@ impl Engine {
         self.verified(statement)
     }
 
+    /// Checks the signatures of many payments' statements, each alone, on at most so many threads. The answers are those of
+    /// [`Engine::check_intent`], in the same order.
+    pub fn check_intents(
+        &self,
+        statements: &[Vec<u8>],
+        threads: NonZeroUsize,
+    ) -> Vec<Result<Verified<Intent>, PayError>> {
+        let one_by_one = |share: &[Vec<u8>]| -> Vec<_> {
+            share.iter().map(|statement| self.check_intent(statement)).collect()
+        };
+        let share = statements.len().div_ceil(threads.get()).max(SHARE_MIN);
+        let mut shares = statements.chunks(share);
+        let Some(first) = shares.next() else { return Vec::new() };
+        std::thread::scope(|scope| {
+            let others: Vec<_> =
+                shares.map(|share| (share, scope.spawn(|| one_by_one(share)))).collect();
+            let mut answers = one_by_one(first);
+            for (share, other) in others {
+                let none = |_panic| share.iter().map(|_| Err(unchecked())).collect();
+                answers.extend(other.join().unwrap_or_else(none));
+            }
+            answers
+        })
+    }
+
     /// Takes a payment whose signature was checked.
     ///
     /// # Errors
     /// As [`Engine::pay`].
     pub async fn submit(&self, statement: Verified<Intent>) -> Result<Paid, PayError> {
-        self.decide(self.submission(statement)?).await
+        let seen = self.seen(statement.value().seen).await?;
+        self.decide(ready(statement, seen)?).await
     }
 
-    /// Takes payments whose signatures were checked, in their order, in one commit. Their receipts can be read when it answers.
+    /// Takes payments that [`Engine::submission`] made ready, in their order, in one commit. Their receipts can be read when it
+    /// answers.
     ///
     /// # Errors
     /// [`PayError`] for all of them; what became of each is in the answer.
     pub async fn submit_all(
         &self,
-        statements: Vec<Verified<Intent>>,
+        commands: Vec<Command>,
     ) -> Result<Vec<Result<(Arc<Payment>, Repeated), Rejection>>, PayError> {
-        let mut commands = Vec::with_capacity(statements.len());
-        for statement in statements {
-            commands.push(self.submission(statement)?);
-        }
         if commands.is_empty() {
             return Ok(Vec::new());
         }
@@ -98,11 +130,14 @@ impl Engine {
         taken.collect()
     }
 
-    fn submission(&self, statement: Verified<Intent>) -> Result<Command, PayError> {
-        let seen = self.seen(statement.value().seen)?;
-        let mut salt = [0_u8; 32];
-        OsEntropy.fill(&mut salt).map_err(|error| PayError::Stopped(error.to_string()))?;
-        Ok(Command::Submit(Box::new(Submission { statement, seen, salt })))
+    /// Makes a payment whose signature was checked ready for the writer. It may read from the store which head the device has seen:
+    /// not for a thread that others wait for.
+    ///
+    /// # Errors
+    /// [`PayError::Stopped`] when the log or the entropy source fails.
+    pub fn submission(&self, statement: Verified<Intent>) -> Result<Command, PayError> {
+        let seen = seen(&self.receipts.log, statement.value().seen)?;
+        ready(statement, seen)
     }
 
     /// Takes a fresh signature for a payment that waits for one.
@@ -130,8 +165,8 @@ impl Engine {
         let mut done = self.send(vec![command], When::Proven).await?;
         let begun = Instant::now();
         let mut paid = match done.outcomes.pop() {
-            Some(Ok(Answer::Payment(payment))) => self.paid(payment, Repeated::No)?,
-            Some(Ok(Answer::Repeated(payment))) => self.paid(payment, Repeated::Yes)?,
+            Some(Ok(Answer::Payment(payment))) => self.prove(payment, Repeated::No).await?,
+            Some(Ok(Answer::Repeated(payment))) => self.prove(payment, Repeated::Yes).await?,
             Some(Err(rejection)) => return Err(rejection.into()),
             _ => return Err(PayError::Stopped("the writer gave no payment".to_owned())),
         };
@@ -205,13 +240,13 @@ impl Engine {
         directory.devices.get(device).map(|device| device.key.clone())
     }
 
-    /// Whether we ever published the head that a device has seen. A head of size 0 claims nothing.
-    fn seen(&self, head: TreeHead) -> Result<Seen, PayError> {
-        if head.size == 0 {
-            return Ok(Seen::Confirmed);
+    /// Whether we ever published the head that a device has seen, without keeping other tasks waiting for the store.
+    async fn seen(&self, head: TreeHead) -> Result<Seen, PayError> {
+        if head.size == 0 || self.receipts.log.root_from_memory(head.size).is_some() {
+            return seen(&self.receipts.log, head);
         }
-        let ours = self.log.root_at(head.size).map_err(|e| PayError::Stopped(e.to_string()))?;
-        Ok(if ours == Some(head.root) { Seen::Confirmed } else { Seen::Contradicted })
+        let log = self.receipts.log.clone();
+        beside(move || seen(&log, head)).await?
     }
 
     /// A payment with its receipts, as they can be made now.
@@ -219,16 +254,63 @@ impl Engine {
     /// # Errors
     /// [`PayError::Stopped`] when books or log cannot be read.
     pub fn paid(&self, payment: Arc<Payment>, repeated: Repeated) -> Result<Paid, PayError> {
+        self.receipts.of(payment, repeated)
+    }
+
+    /// The same for a task, which may not wait for a store.
+    async fn prove(&self, payment: Arc<Payment>, repeated: Repeated) -> Result<Paid, PayError> {
+        if self.receipts.are_at_hand(&payment) {
+            return self.receipts.of(payment, repeated);
+        }
+        let receipts = self.receipts.clone();
+        beside(move || receipts.of(payment, repeated)).await?
+    }
+}
+
+/// Does something that may wait for a store beside the tasks.
+async fn beside<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, PayError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| PayError::Stopped("reading the log ended in a panic".to_owned()))
+}
+
+/// Makes receipts. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Receipts {
+    pub(super) log: LogView,
+    frames: Arc<Frames>,
+    trust_hash: Hash32,
+}
+
+/// The log's entries about a payment, each with its kind.
+fn entries(payment: &Payment) -> [Option<(RecordKind, &Entry)>; 2] {
+    let booked = payment.booked().map(|booked| (RecordKind::Payment, booked.entry()));
+    let compensation = match payment {
+        Payment::Compensated(done) => Some((RecordKind::Compensation, done.entry())),
+        _ => None,
+    };
+    [booked, compensation]
+}
+
+impl Receipts {
+    pub(super) fn new(log: LogView, trust_hash: Hash32) -> Self {
+        Self { log, frames: Arc::default(), trust_hash }
+    }
+
+    /// Whether the checkpoints that a payment's receipts need are in memory.
+    fn are_at_hand(&self, payment: &Payment) -> bool {
+        let mut entries = entries(payment).into_iter().flatten();
+        entries.all(|(_, entry)| self.log.covers_from_memory(entry.index))
+    }
+
+    fn of(&self, payment: Arc<Payment>, repeated: Repeated) -> Result<Paid, PayError> {
         let statement = payment.intake().statement();
-        let receipt = |kind, entry| self.receipt(kind, statement, entry);
-        let booked = payment.booked().map(|b| receipt(RecordKind::Payment, b.entry()));
-        let compensation = match &*payment {
-            Payment::Compensated(done) => Some(receipt(RecordKind::Compensation, done.entry())),
-            _ => None,
-        };
+        let make = |(kind, entry)| self.receipt(kind, statement, entry);
+        let [booked, compensation] = entries(&payment).map(|entry| entry.map(make).transpose());
         let stopped = |error: EngineError| PayError::Stopped(error.to_string());
-        let receipt = booked.transpose().map_err(stopped)?;
-        let compensation_receipt = compensation.transpose().map_err(stopped)?;
+        let receipt = booked.map_err(stopped)?;
+        let compensation_receipt = compensation.map_err(stopped)?;
         let timings = Timings::new();
         Ok(Paid { payment, receipt, compensation_receipt, timings, repeated })
     }
@@ -256,9 +338,25 @@ impl Engine {
     }
 }
 
+/// Whether we ever published the head that a device has seen. A head of size 0 claims nothing.
+fn seen(log: &LogView, head: TreeHead) -> Result<Seen, PayError> {
+    if head.size == 0 {
+        return Ok(Seen::Confirmed);
+    }
+    let ours = log.root_at(head.size).map_err(|error| PayError::Stopped(error.to_string()))?;
+    Ok(if ours == Some(head.root) { Seen::Confirmed } else { Seen::Contradicted })
+}
+
+/// The command that takes a payment.
+fn ready(statement: Verified<Intent>, seen: Seen) -> Result<Command, PayError> {
+    let mut salt = [0_u8; 32];
+    OsEntropy.fill(&mut salt).map_err(|error| PayError::Stopped(error.to_string()))?;
+    Ok(Command::Submit(Box::new(Submission { statement, seen, salt })))
+}
+
 /// What the receipts under the newest checkpoints have in common, by the size of the tree.
 #[derive(Default)]
-pub(super) struct Frames(Mutex<BTreeMap<u64, Arc<Frame>>>);
+struct Frames(Mutex<BTreeMap<u64, Arc<Frame>>>);
 
 impl Frames {
     /// Requests of the last few checkpoints are answered at the same time.

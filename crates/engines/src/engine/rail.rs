@@ -2,12 +2,21 @@
 //! the same instruction.
 
 use crate::files::{self, Access, Durability, FileError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tpw_flow::RailInstruction;
+
+fn path(dir: &Path, instruction: &RailInstruction) -> PathBuf {
+    dir.join(format!("{}.json", instruction.payment))
+}
+
+/// Writes the instruction if it has no file yet. A file is written as a whole or not at all.
+pub(super) fn write_if_missing(dir: &Path, instruction: &RailInstruction) -> Result<(), FileError> {
+    if path(dir, instruction).exists() { Ok(()) } else { write(dir, instruction) }
+}
 
 /// Writes the instruction as a small JSON file `<payment id>.json`.
 pub(super) fn write(dir: &Path, instruction: &RailInstruction) -> Result<(), FileError> {
-    let path = dir.join(format!("{}.json", instruction.payment));
+    let path = path(dir, instruction);
     let text = serde_json::json!({
         "payment": instruction.payment.to_string(),
         "account": instruction.account.to_string(),

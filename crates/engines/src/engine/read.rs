@@ -3,6 +3,7 @@
 use super::{Engine, EngineError, Metrics};
 use crate::clock::JUMP_MAX_MS;
 use crate::entropy::OsEntropy;
+use core::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tpw_core::{AccountId, DeviceId, Hash32, PaymentId, PersonId};
@@ -44,10 +45,13 @@ impl Engine {
         Ok(self.readers.with(|reader| reader.payment(id))?.map(Arc::new))
     }
 
-    /// Payments that wait for their payer or for an operator, oldest first.
+    /// Payments that wait for their payer or for an operator: at most `most` with an id above `after`, in the order of their ids,
+    /// which begin with a time.
     #[must_use]
-    pub fn waiting(&self) -> Vec<Arc<Payment>> {
-        self.directory().waiting.values().cloned().collect()
+    pub fn waiting(&self, after: Option<PaymentId>, most: usize) -> Vec<Arc<Payment>> {
+        let above = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        let directory = self.directory();
+        directory.waiting.range(above).take(most).map(|(_, payment)| Arc::clone(payment)).collect()
     }
 
     /// Alarms with a number above `after`, oldest first.
@@ -58,12 +62,17 @@ impl Engine {
         Ok(self.readers.with(|reader| reader.alarms(after, most))?)
     }
 
-    /// Instructions to the clearing partner that are neither confirmed nor returned.
+    /// Instructions to the clearing partner that are neither confirmed nor returned: at most `most` of payments with an id above
+    /// `after`, in the order of their ids.
     ///
     /// # Errors
     /// [`EngineError::Store`] when the books cannot be read.
-    pub fn rail_open(&self) -> Result<Vec<RailInstruction>, EngineError> {
-        Ok(self.readers.with(|reader| reader.rail_open())?)
+    pub fn rail_open(
+        &self,
+        after: Option<PaymentId>,
+        most: usize,
+    ) -> Result<Vec<RailInstruction>, EngineError> {
+        Ok(self.readers.with(|reader| reader.rail_open(after, most))?)
     }
 
     /// A person.
@@ -119,7 +128,7 @@ impl Engine {
     }
 
     fn checkpoint_age_ms(&self) -> u64 {
-        self.log.newest().map_or(u64::MAX, |head| self.clock.now().since(head.issued).as_ms())
+        self.log().newest().map_or(u64::MAX, |head| self.clock.now().since(head.issued).as_ms())
     }
 
     fn clock_part(&self) -> Part {
@@ -152,7 +161,7 @@ impl Engine {
     pub fn metrics(&self) -> Metrics {
         Metrics {
             waiting: u64::try_from(self.directory().waiting.len()).unwrap_or(u64::MAX),
-            tree_size: self.log.newest().map_or(0, |head| head.head.size),
+            tree_size: self.log().newest().map_or(0, |head| head.head.size),
             checkpoint_age_ms: self.checkpoint_age_ms(),
             ..self.meter.read()
         }

@@ -106,7 +106,10 @@ struct InDoubt(String);
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Door {
     Open,
+    /// The end was asked for: what was decided is still stored.
     Closed,
+    /// The end was asked for before the memory was rebuilt: what is in it is stored by nobody.
+    InDoubt,
 }
 
 impl Writer {
@@ -122,13 +125,19 @@ impl Writer {
                 }
             };
         }
-        // What was decided is still stored and answered; then the account rows, so that the next start is quick.
+        if door == Door::Closed {
+            self.finish();
+        }
+        let _ended = self.jobs.send(Job::Stop);
+    }
+
+    /// Stores and answers what was decided; then the account rows, so that the next start is quick.
+    fn finish(&mut self) {
         if self.settle().is_ok() && self.desk.ledger().unsaved().next().is_some() {
             self.desk.save_accounts();
             self.building.ticked = true;
             let _finished = self.settle();
         }
-        let _ended = self.jobs.send(Job::Stop);
     }
 
     /// Waits for something to do, decides all that is queued and hands the batch over if the committer is free.
@@ -241,6 +250,8 @@ impl Writer {
     fn fall(&mut self, why: String) -> InDoubt {
         // Before the callers hear of it: whoever asks for the health then learns why.
         self.meter.set_writer_fault(Some(why.clone()));
+        // Behind the batch that is being stored: that one was decided before the doubt.
+        let _gone = self.jobs.send(Job::Doubt(why.clone()));
         self.turn_away(&why);
         InDoubt(why)
     }
@@ -288,8 +299,8 @@ impl Writer {
                 Ok(Message::Work(work)) => {
                     let _gone = work.reply.send(Err(PayError::Stopped(UNAVAILABLE.to_owned())));
                 }
-                Ok(Message::Stop) => return Door::Closed,
-                Err(error) if error.is_disconnected() => return Door::Closed,
+                Ok(Message::Stop) => return Door::InDoubt,
+                Err(error) if error.is_disconnected() => return Door::InDoubt,
                 Err(_time) => {}
             }
         }
@@ -303,7 +314,10 @@ impl Writer {
         self.stopwatch.watch(&mut self.desk);
         *self.directory.write().unwrap_or_else(PoisonError::into_inner) = Directory::of(&self.desk);
         let leaves = self.desk.leaves();
-        self.ask(|reply| Job::Resume { leaves, reply })
+        self.ask(|reply| Job::Resume { leaves, reply })?;
+        // Nothing is being stored: what is still to be heard is about the memory of before.
+        while self.stored.try_recv().is_ok() {}
+        Ok(())
     }
 
     /// Has the committer do something and waits for what it says.

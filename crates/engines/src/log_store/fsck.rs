@@ -21,10 +21,21 @@ use tpw_proof::{Frontier, Leaf, TileId, Trust, timestamp};
 pub struct Finding {
     /// The file, relative to the folder; for `log.db` with the row: `log.db#<size>`.
     pub path: String,
+    /// What kind of fault it is, as a stable code.
+    pub code: &'static str,
     /// What is wrong.
     pub what: String,
     /// What to do.
-    pub advice: &'static str,
+    pub advice: Advice,
+}
+
+/// What to do about a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Advice {
+    /// The stable code.
+    pub code: &'static str,
+    /// In words.
+    pub text: &'static str,
 }
 
 /// What an audit read and found. No findings: the log is sound.
@@ -51,13 +62,24 @@ impl Report {
     }
 }
 
-const REBUILD: &str = "stop the server, move the folder `tile` away and start it: it makes the \
-                       tiles again from the ledger";
-const PUBLISH: &str = "start the server: it publishes the newest checkpoint again";
-const RESTORE: &str = "keep a copy, then restore `log.db` from a replica or a backup; do not start \
-                       the server without its newest checkpoint";
-const LEDGER: &str = "the ledger was changed or lost data: restore its true copy";
-const REMOVE: &str = "move the file away: the log did not write it";
+const REBUILD: Advice = Advice {
+    code: "rebuild",
+    text: "stop the server, move the folder `tile` away and start it: it makes the \
+                       tiles again from the ledger",
+};
+const PUBLISH: Advice =
+    Advice { code: "publish", text: "start the server: it publishes the newest checkpoint again" };
+const RESTORE: Advice = Advice {
+    code: "restore",
+    text: "keep a copy, then restore `log.db` from a replica or a backup; do not start \
+                       the server without its newest checkpoint",
+};
+const LEDGER: Advice =
+    Advice { code: "ledger", text: "the ledger was changed or lost data: restore its true copy" };
+const COMPARE: Advice =
+    Advice { code: "compare", text: "compare with the signed root, then restore the wrong side" };
+const REMOVE: Advice =
+    Advice { code: "remove", text: "move the file away: the log did not write it" };
 
 /// Audits the log in `folder` under the keys of `trust`, and against the ledger's leaves if they are given.
 ///
@@ -107,9 +129,16 @@ struct Audit<'a> {
 }
 
 impl Audit<'_> {
-    fn find(&mut self, path: impl Into<String>, what: impl Into<String>, advice: &'static str) {
+    fn find(
+        &mut self,
+        path: impl Into<String>,
+        code: &'static str,
+        what: impl Into<String>,
+        advice: Advice,
+    ) {
         if self.report.findings.len() < Report::FINDINGS_MAX {
-            self.report.findings.push(Finding { path: path.into(), what: what.into(), advice });
+            let (path, what) = (path.into(), what.into());
+            self.report.findings.push(Finding { path, code, what, advice });
         }
     }
 
@@ -127,22 +156,27 @@ impl Audit<'_> {
                         self.head(&head, newest.as_ref(), epoch);
                         newest = Some(head);
                     }
-                    Err(error) => self.find(format!("log.db#{size}"), error.to_string(), RESTORE),
+                    Err(error) => {
+                        self.find(format!("log.db#{size}"), "row", error.to_string(), RESTORE)
+                    }
                 }
             })
         });
         match read {
-            Ok(said) => said.into_iter().for_each(|line| self.find("log.db", line, RESTORE)),
-            Err(error) => self.find("log.db", error.to_string(), RESTORE),
+            Ok(said) => {
+                said.into_iter().for_each(|line| self.find("log.db", "database", line, RESTORE))
+            }
+            Err(error) => self.find("log.db", "unreadable", error.to_string(), RESTORE),
         }
         self.report.size = newest.as_ref().map_or(0, |head| head.head.size);
         let wanted = newest.map(|head| head.checkpoint.to_string().into_bytes());
         match (self.folder.published(), wanted) {
-            (Err(error), _) => self.find("checkpoint", error.to_string(), PUBLISH),
+            (Err(error), _) => self.find("checkpoint", "unreadable", error.to_string(), PUBLISH),
             (Ok(found), wanted) if found == wanted => {}
-            (Ok(None), _) => self.find("checkpoint", "is missing", PUBLISH),
+            (Ok(None), _) => self.find("checkpoint", "missing", "is missing", PUBLISH),
             (Ok(Some(_)), _) => {
-                self.find("checkpoint", "is not the newest checkpoint of `log.db`", PUBLISH);
+                let what = "is not the newest checkpoint of `log.db`";
+                self.find("checkpoint", "checkpoint_old", what, PUBLISH);
             }
         }
     }
@@ -152,28 +186,31 @@ impl Audit<'_> {
         let previous = before.map_or(0, |before| before.head.size);
         if head.previous_size != previous {
             let what = format!("follows size {}, not {previous}", head.previous_size);
-            self.find(&path, what, RESTORE);
+            self.find(&path, "order", what, RESTORE);
         }
         if before.is_some_and(|before| head.issued < before.issued) {
-            self.find(&path, "was issued before the checkpoint before it", RESTORE);
+            self.find(&path, "issued", "was issued before the checkpoint before it", RESTORE);
         }
         if head.checkpoint.checkpoint().origin != self.trust.origin {
-            self.find(&path, "names another log", RESTORE);
+            self.find(&path, "origin", "names another log", RESTORE);
         }
         if let Err(error) = head.checkpoint.verify_all(&self.trust.log_keys) {
-            self.find(&path, format!("the note: {error}"), RESTORE);
+            self.find(&path, "note", format!("the note: {error}"), RESTORE);
         }
         let root = &head.head.root;
         if !self.trust.cose_keys.iter().any(|key| head.root_signature.verify(root, key).is_ok()) {
-            self.find(&path, "the root signature is of no trusted key", RESTORE);
+            let what = "the root signature is of no trusted key";
+            self.find(&path, "root_signature", what, RESTORE);
         }
         match self.token(head, epoch) {
             Ok(time) if time == head.issued => {}
             Ok(time) => {
                 let what = format!("was issued at {}, but its time-stamp says {time}", head.issued);
-                self.find(&path, what, RESTORE);
+                self.find(&path, "time", what, RESTORE);
             }
-            Err(what) => self.find(&path, format!("the time-stamp: {what}"), RESTORE),
+            Err(what) => {
+                self.find(&path, "time_stamp", format!("the time-stamp: {what}"), RESTORE);
+            }
         }
         self.roots.insert(head.head.size, head.head.root);
     }
@@ -208,7 +245,7 @@ impl Audit<'_> {
                 if signed.is_some_and(|root| root != frontier.root()) && !contradicted {
                     contradicted = true; // so are all later ones: said once
                     let path = format!("log.db#{}", frontier.size());
-                    self.find(path, "the entries do not give the signed root", RESTORE);
+                    self.find(path, "root", "the entries do not give the signed root", RESTORE);
                 }
             }
             let growth = edges.grow(&leaves);
@@ -233,9 +270,10 @@ impl Audit<'_> {
             None => {}
             Some(Ok(held)) if held >= size => {}
             Some(Ok(held)) => {
-                self.find("ledger", format!("holds {held} leaves of the {size} signed"), LEDGER);
+                let what = format!("holds {held} leaves of the {size} signed");
+                self.find("ledger", "books_short", what, LEDGER);
             }
-            Some(Err(error)) => self.find("ledger", error.to_string(), LEDGER),
+            Some(Err(error)) => self.find("ledger", "unreadable", error.to_string(), LEDGER),
         }
     }
 
@@ -243,14 +281,14 @@ impl Audit<'_> {
     fn leaves(&mut self, index: u64, width: u16) -> Option<Vec<Leaf>> {
         let id = BundleId { index, width };
         let stored = match self.folder.bundle(id) {
-            Ok(Some(bytes)) => parse_leaves(&bytes, width),
-            Ok(None) => Err("is missing".to_owned()),
-            Err(error) => Err(error.to_string()),
+            Ok(Some(bytes)) => parse_leaves(&bytes, width).map_err(|what| ("malformed", what)),
+            Ok(None) => Err(("missing", "is missing".to_owned())),
+            Err(error) => Err(("unreadable", error.to_string())),
         };
         let stored = match stored {
             Ok(leaves) => Some(leaves),
-            Err(what) => {
-                self.find(id.path(), what, REBUILD);
+            Err((code, what)) => {
+                self.find(id.path(), code, what, REBUILD);
                 None
             }
         };
@@ -261,18 +299,15 @@ impl Audit<'_> {
         let from = index.saturating_mul(256);
         let truth = source.leaves(from, width.into());
         let Some(truth) = truth.ok().filter(|leaves| leaves.len() == usize::from(width)) else {
-            self.find("ledger", format!("does not give the leaves from {from} on"), LEDGER);
+            let what = format!("does not give the leaves from {from} on");
+            self.find("ledger", "books_gap", what, LEDGER);
             return stored;
         };
         if let Some(stored) = stored {
             for (place, (left, right)) in (from..).zip(stored.iter().zip(&truth)) {
                 if left != right {
                     let what = format!("entry {place} is not the ledger's");
-                    self.find(
-                        id.path(),
-                        what,
-                        "compare with the signed root, then restore the wrong side",
-                    );
+                    self.find(id.path(), "books_differ", what, COMPARE);
                 }
             }
         }
@@ -287,7 +322,7 @@ impl Audit<'_> {
         let differs = leaves.iter().zip(&hashes).position(|(leaf, hash)| leaf.leaf_hash() != *hash);
         if let Some(place) = differs {
             let what = format!("entry {place} of it and its hash in the tile do not fit");
-            self.find(id.path(), what, REBUILD);
+            self.find(id.path(), "tile_differs", what, REBUILD);
         }
     }
 
@@ -299,9 +334,12 @@ impl Audit<'_> {
         let path = id.path();
         match self.folder.tile(id) {
             Ok(Some(found)) if found == bytes => self.count_file(),
-            Ok(Some(_)) => self.find(path, "does not hold the hashes of what is below it", REBUILD),
-            Ok(None) => self.find(path, "is missing", REBUILD),
-            Err(error) => self.find(path, error.to_string(), REBUILD),
+            Ok(Some(_)) => {
+                let what = "does not hold the hashes of what is below it";
+                self.find(path, "hashes", what, REBUILD);
+            }
+            Ok(None) => self.find(path, "missing", "is missing", REBUILD),
+            Err(error) => self.find(path, "unreadable", error.to_string(), REBUILD),
         }
         let name = |width| TileId { level, index, width }.path();
         self.partial_files(hashes.len(), &name, &|width| bytes.get(..width.checked_mul(32)?));
@@ -312,9 +350,11 @@ impl Audit<'_> {
         let path = BundleId { index, width }.path();
         match self.folder.bundle(BundleId { index, width }) {
             Ok(Some(found)) if found == bytes => self.count_file(),
-            Ok(Some(_)) => self.find(path, "does not hold the entries of the tree", REBUILD),
+            Ok(Some(_)) => {
+                self.find(path, "entries", "does not hold the entries of the tree", REBUILD);
+            }
             Ok(None) => {} // found when its leaves were read
-            Err(error) => self.find(path, error.to_string(), REBUILD),
+            Err(error) => self.find(path, "unreadable", error.to_string(), REBUILD),
         }
         let entry = Leaf::SIZE.saturating_add(2);
         let name = |width| BundleId { index, width }.path();
@@ -343,8 +383,11 @@ impl Audit<'_> {
             let path = name(width);
             match fs::read(self.folder.path(&path)) {
                 Ok(found) if Some(found.as_slice()) == beginning(width.into()) => self.count_file(),
-                Ok(_) => self.find(path, "is not the beginning of its wider version", REBUILD),
-                Err(error) => self.find(path, error.to_string(), REBUILD),
+                Ok(_) => {
+                    let what = "is not the beginning of its wider version";
+                    self.find(path, "partial", what, REBUILD);
+                }
+                Err(error) => self.find(path, "unreadable", error.to_string(), REBUILD),
             }
         }
     }
@@ -356,7 +399,8 @@ impl Audit<'_> {
             let entries = match fs::read_dir(&folder) {
                 Ok(entries) => entries,
                 Err(error) => {
-                    self.find(folder.display().to_string(), error.to_string(), REBUILD);
+                    let path = folder.display().to_string();
+                    self.find(path, "unreadable", error.to_string(), REBUILD);
                     continue;
                 }
             };
@@ -369,7 +413,7 @@ impl Audit<'_> {
                 let relative = path.strip_prefix(self.folder.root()).unwrap_or(&path);
                 let relative = relative.to_string_lossy().into_owned();
                 if !belongs(&relative, self.report.size) {
-                    self.find(relative, "is no file of a log of this size", REMOVE);
+                    self.find(relative, "stranger", "is no file of a log of this size", REMOVE);
                 }
             }
         }

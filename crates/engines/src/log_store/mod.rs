@@ -18,7 +18,7 @@ mod tests;
 mod view;
 
 pub use error::LogError;
-pub use fsck::{Finding, Report, fsck, fsck_sharing};
+pub use fsck::{Advice, Finding, Report, fsck, fsck_sharing};
 pub(crate) use heads::RawRow;
 pub use heads::{SharedHeads, SignedHead};
 pub use sequencer::{Answer, Batch, LeafSender, Sequencer, Stopped};

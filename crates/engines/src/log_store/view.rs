@@ -192,6 +192,13 @@ impl LogView {
         }
     }
 
+    /// Whether [`LogView::covering`] answers from memory. Otherwise it waits for the store, as long as that takes.
+    pub(crate) fn covers_from_memory(&self, index: u64) -> bool {
+        let heads = held(&self.shared.heads);
+        let after = heads.range(index.saturating_add(1)..).next();
+        after.is_none_or(|(_, head)| head.is_first_over(index))
+    }
+
     /// The first checkpoint over the leaf at `index`: the one that its receipt carries.
     ///
     /// # Errors
@@ -210,18 +217,22 @@ impl LogView {
         head.map(Arc::new).ok_or_else(not_yet)
     }
 
+    /// What [`LogView::root_at`] answers, if it has not to wait for the store.
+    pub(crate) fn root_from_memory(&self, size: u64) -> Option<Option<Hash32>> {
+        let kept = self.shared.roots.read().unwrap_or_else(PoisonError::into_inner);
+        match kept.get(&size) {
+            Some(root) => Some(Some(*root)),
+            None => (size > self.newest_size()).then_some(None),
+        }
+    }
+
     /// The root that was signed at `size`; `None` when no checkpoint has that size.
     ///
     /// # Errors
     /// An error of the store.
     pub fn root_at(&self, size: u64) -> Result<Option<Hash32>, LogError> {
-        let kept = self.shared.roots.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(root) = kept.get(&size) {
-            return Ok(Some(*root));
-        }
-        drop(kept);
-        if size > self.newest_size() {
-            return Ok(None);
+        if let Some(known) = self.root_from_memory(size) {
+            return Ok(known);
         }
         let root = held(&self.shared.stored).at(size)?.map(|head| head.head.root);
         if let Some(root) = root {

@@ -3,10 +3,10 @@
 use super::row::Id;
 use super::sheet::{Cells, Sheet, Table};
 use super::tables::*;
-use crate::books::StoreError;
+use crate::books::{StoreError, is_settled};
 use std::collections::HashMap;
 use std::hash::Hash;
-use tpw_flow::{Changes, Payment, Rail, stored};
+use tpw_flow::{Changes, Payment, stored};
 use tpw_ledger::{
     Account, HoldChange, Member, Membership, MembershipChange, TransferRow, VelocityRow, WatchRow,
 };
@@ -273,14 +273,5 @@ impl<'a> PaymentRow<'a> {
         cells.id(intent.payer.as_bytes()).id(intent.payee.as_bytes());
         cells.display(&intent.money.asset).amount(intent.money.amount);
         cells.id(intent.device.as_bytes()).bytes(&row.state);
-    }
-}
-
-/// Whether the clearing partner has nothing more to do for it.
-fn is_settled(payment: &Payment) -> bool {
-    match payment {
-        Payment::Booked(booked) => booked.rail() == Rail::Confirmed,
-        Payment::Compensated(_) => true,
-        _ => false,
     }
 }

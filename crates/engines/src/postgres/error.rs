@@ -58,12 +58,6 @@ pub enum PostgresError {
 }
 
 impl PostgresError {
-    /// Whether another writer has taken over, so that this process must not go on.
-    #[must_use]
-    pub const fn is_fenced(&self) -> bool {
-        matches!(self, Self::Fenced)
-    }
-
     /// From what the client library reports.
     pub(super) fn of(doing: &'static str, error: &tokio_postgres::Error) -> Self {
         let Some(said) = error.as_db_error() else {

@@ -6,6 +6,7 @@
 
 use super::error::PostgresError;
 use super::link::Link;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 /// The key of the lock, the same for all books: a lock belongs to one database. ("tpwbooks" in ASCII.)
@@ -35,15 +36,76 @@ impl Session {
     }
 
     /// Ends it, if it still exists: after a lost connection the server may take a while to notice.
-    pub(super) fn end(&self, link: &Link) -> Result<(), PostgresError> {
+    pub(super) fn end(&self, link: &Link) -> Result<Former, PostgresError> {
         let sql = "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
                    WHERE pid = $1 AND backend_start::text = $2";
-        link.rows("end the former session", sql, &[&self.process, &self.since]).map(|_rows| ())
+        let told = link.rows("end the former session", sql, &[&self.process, &self.since])?;
+        Ok(if told.is_empty() { Former::Gone } else { Former::Told })
     }
 }
 
-/// Takes the lock, waiting until `deadline` for whoever has it.
-pub(super) fn lock(link: &Link, deadline: Instant) -> Result<(), PostgresError> {
+/// What became of a session that is not wanted any more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Former {
+    Gone,
+    /// It was told to end, which may take as long as what it waits for.
+    Told,
+}
+
+impl core::fmt::Display for Session {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "session {} since {}", self.process, self.since)
+    }
+}
+
+/// Under what name and as which writer this process writes; shared by all its sessions.
+pub(super) struct Reign {
+    epoch: AtomicI64,
+    /// No other process has it: the first session is named in it.
+    holder: String,
+}
+
+impl Reign {
+    pub(super) const fn new(epoch: i64, holder: String) -> Self {
+        Self { epoch: AtomicI64::new(epoch), holder }
+    }
+
+    /// The newest epoch of which this process knows that it raised it.
+    pub(super) fn epoch(&self) -> i64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Demands that the writer of these books is still this process. It may have raised the epoch without knowing, when the answer
+    /// was lost; one that is older than ours is a server's that was left behind.
+    pub(super) fn demand(&self, link: &Link) -> Result<Known, PostgresError> {
+        let sql = "SELECT epoch, holder FROM fence";
+        let rows = link.rows("read the epoch", sql, &[])?;
+        let found = rows.first().and_then(|row| Some((row.try_get(0).ok()?, row.try_get(1).ok()?)));
+        let (found, holder): (i64, String) = found.ok_or(PostgresError::Fenced)?;
+        match found.cmp(&self.epoch()) {
+            core::cmp::Ordering::Equal => Ok(Known::Yes),
+            core::cmp::Ordering::Greater if holder == self.holder => Ok(Known::NotYet),
+            _ => Err(PostgresError::Fenced),
+        }
+    }
+
+    /// Deposes whoever wrote before. To be called with the lock.
+    pub(super) fn raise(&self, link: &Link) -> Result<(), PostgresError> {
+        self.epoch.store(raise(link, &self.holder)?, Ordering::Release);
+        Ok(())
+    }
+}
+
+/// Whether this process knows that it raised the epoch.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    Yes,
+    NotYet,
+}
+
+/// Takes the lock, waiting until `deadline` for whoever has it. A session of this process's own, which was told to end, is nobody
+/// else: then waiting helps.
+pub(super) fn lock(link: &Link, deadline: Instant, own: &[Session]) -> Result<(), PostgresError> {
     let doing = "take the lock";
     loop {
         let left = deadline.saturating_duration_since(Instant::now()).min(TURN);
@@ -55,7 +117,7 @@ pub(super) fn lock(link: &Link, deadline: Instant) -> Result<(), PostgresError> 
             // 55P03: lock_not_available.
             Err(PostgresError::Refused { why, .. }) if why.contains("55P03") => {
                 if Instant::now() >= deadline {
-                    return Err(PostgresError::Held { by: holder(link)? });
+                    return Err(held(link, own)?);
                 }
             }
             Err(other) => return Err(other),
@@ -63,23 +125,36 @@ pub(super) fn lock(link: &Link, deadline: Instant) -> Result<(), PostgresError> 
     }
 }
 
-/// Who has the lock, in words.
-fn holder(link: &Link) -> Result<String, PostgresError> {
+/// Why the lock was not to be had: who has it, in words.
+fn held(link: &Link, own: &[Session]) -> Result<PostgresError, PostgresError> {
     let sql = "SELECT coalesce(a.application_name, ''),
                    coalesce(pg_catalog.host(a.client_addr), 'this machine'),
-                   coalesce(pg_catalog.date_trunc('second', a.backend_start)::text, 'unknown')
+                   coalesce(pg_catalog.date_trunc('second', a.backend_start)::text, 'unknown'),
+                   a.pid, coalesce(a.backend_start::text, '')
                FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid)
                WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
                    AND l.database = (SELECT oid FROM pg_catalog.pg_database
                                      WHERE datname = pg_catalog.current_database())
                    AND (l.classid::bigint << 32 | l.objid::bigint) = $1";
     let rows = link.rows("look who has the lock", sql, &[&LOCK])?;
-    let words = rows.first().and_then(|row| {
+    let found = rows.first().and_then(|row| {
         let (name, from): (String, String) = (row.try_get(0).ok()?, row.try_get(1).ok()?);
         let since: String = row.try_get(2).ok()?;
-        Some(format!("`{name}` from {from} since {since}"))
+        let session = Session { process: row.try_get(3).ok()?, since: row.try_get(4).ok()? };
+        Some((format!("`{name}` from {from} since {since}"), session))
     });
-    Ok(words.unwrap_or_else(|| "another process that has just ended".to_owned()))
+    let doing = "take the lock";
+    Ok(match found {
+        Some((_, session)) if own.contains(&session) => {
+            let why = format!("our former {session} has not ended yet");
+            PostgresError::Lost { doing, why }
+        }
+        None if !own.is_empty() => {
+            PostgresError::Lost { doing, why: "its holder has just ended".to_owned() }
+        }
+        Some((by, _)) => PostgresError::Held { by },
+        None => PostgresError::Held { by: "another process that has just ended".to_owned() },
+    })
 }
 
 /// The epoch, as it is.
@@ -91,23 +166,29 @@ pub(super) fn epoch(link: &Link) -> Result<i64, PostgresError> {
 }
 
 /// Deposes whoever wrote before, and answers the new epoch. To be called with the lock.
-pub(super) fn raise(link: &Link, name: &str) -> Result<i64, PostgresError> {
+fn raise(link: &Link, name: &str) -> Result<i64, PostgresError> {
     let doing = "raise the epoch";
     // Whatever a deposed writer's log is storing just now is stored before this, or never.
     link.script(doing, &format!("BEGIN; SELECT pg_catalog.pg_advisory_xact_lock({GATE})"))?;
     let sql = "UPDATE fence SET epoch = epoch + 1, writer = epoch + 1, holder = $1, since = now()
                RETURNING epoch";
     let rows = link.rows(doing, sql, &[&name])?;
-    link.script(doing, "COMMIT")?;
+    link.commit(doing)?;
     let found = rows.first().and_then(|row| row.try_get(0).ok());
     found.ok_or(PostgresError::Fenced)
 }
 
 /// Begins a transaction of another session of the writer, and demands that it may still write.
-pub(super) fn enter(link: &Link, mine: i64) -> Result<(), PostgresError> {
+pub(super) fn enter(link: &Link, reign: &Reign) -> Result<(), PostgresError> {
+    let doing = "pass the gate";
     let gate = format!("BEGIN; SELECT pg_catalog.pg_advisory_xact_lock_shared({GATE})");
-    link.script("pass the gate", &gate)?;
-    if epoch(link)? == mine { Ok(()) } else { Err(PostgresError::Fenced) }
+    link.script(doing, &gate)?;
+    match reign.demand(link)? {
+        Known::Yes => Ok(()),
+        Known::NotYet => {
+            Err(PostgresError::Lost { doing, why: "the writer is on its way back".to_owned() })
+        }
+    }
 }
 
 /// Opens every batch: counts it, and fails for a writer that was deposed.

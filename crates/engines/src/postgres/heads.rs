@@ -7,15 +7,15 @@
 
 use super::address::Address;
 use super::error::PostgresError;
-use super::fence;
+use super::fence::{self, Reign};
 use super::link::{Link, Parameter};
 use super::row::{Columns, Time};
 use super::session;
 use crate::books::StoreError;
+use crate::decode::{Row as _, int};
 use crate::log_store::{LogError, RawRow, SharedHeads, SignedHead};
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 use tpw_core::{Hash32, TreeHead};
 
@@ -34,27 +34,26 @@ const DOING: &str = "use the stored heads";
 /// A handle on the stored heads. Each thread has its own.
 pub struct Heads {
     address: Arc<Address>,
-    /// The writer's epoch; none when nobody writes here, as in an audit.
-    epoch: Option<Arc<AtomicI64>>,
+    /// The writer's; none when nobody writes here, as in an audit.
+    reign: Option<Arc<Reign>>,
     link: RefCell<Option<Link>>,
 }
 
 impl Heads {
-    pub(super) fn of(address: &Arc<Address>, epoch: &Arc<AtomicI64>) -> Self {
-        let (address, epoch) = (Arc::clone(address), Some(Arc::clone(epoch)));
-        Self { address, epoch, link: RefCell::default() }
+    pub(super) fn of(address: &Arc<Address>, reign: &Arc<Reign>) -> Self {
+        let (address, reign) = (Arc::clone(address), Some(Arc::clone(reign)));
+        Self { address, reign, link: RefCell::default() }
     }
 
     /// The heads of books of which this process is not the writer: they can be read.
     #[must_use]
     pub fn to_read(address: Address) -> Self {
-        Self { address: Arc::new(address), epoch: None, link: RefCell::default() }
+        Self { address: Arc::new(address), reign: None, link: RefCell::default() }
     }
 
     /// Begins a transaction under the writer's epoch.
     fn enter(&self, link: &Link) -> Result<(), PostgresError> {
-        let epoch = self.epoch.as_ref().ok_or(PostgresError::Fenced)?;
-        fence::enter(link, epoch.load(Ordering::Acquire))
+        fence::enter(link, self.reign.as_ref().ok_or(PostgresError::Fenced)?)
     }
 
     /// Uses the connection, a new one if there is none that is sound; after a failure it is given up.
@@ -79,12 +78,10 @@ impl Heads {
     /// Reads on the writer's server only: one that was left behind does not know the newest heads.
     fn one(&self, condition: &str, value: u64) -> Result<Option<SignedHead>, LogError> {
         let sql = format!("SELECT {COLUMNS} FROM head WHERE {condition} LIMIT 1");
-        let value = i64::try_from(value).unwrap_or(i64::MAX);
+        let value = int(value);
         let read = |link: &Link| {
-            if let Some(epoch) = &self.epoch
-                && fence::epoch(link)? != epoch.load(Ordering::Acquire)
-            {
-                return Err(PostgresError::Fenced.into());
+            if let Some(reign) = &self.reign {
+                reign.demand(link)?;
             }
             let rows = link.rows(DOING, &sql, &[&value])?;
             rows.first().map(|row| raw(&mut Columns::new(row, "head"))?.parse()).transpose()
@@ -113,7 +110,6 @@ impl Heads {
         if found != expected || expected.is_some_and(|head| head.size >= new.head.size) {
             return Err(LogError::Overtaken);
         }
-        let int = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         let insert = "INSERT INTO head (size, previous_size, issued, root, note, root_signature,
                           token) VALUES ($1, $2, $3, $4, $5, $6, $7)";
         let (size, previous_size) = (int(new.head.size), int(new.previous_size));
@@ -122,7 +118,7 @@ impl Heads {
         let row: [Parameter<'_>; 7] =
             [&size, &previous_size, &issued, &root, &note, &signature, &new.token];
         link.rows(DOING, insert, &row)?;
-        commit(link)
+        Ok(link.commit(DOING)?)
     }
 
     /// An earlier try has stored a head of this size: it must be this one.
@@ -135,16 +131,7 @@ impl Heads {
         }
         // The server may have it and its standbys not. They take this only after that.
         link.rows(DOING, "UPDATE log_epoch SET epoch = epoch", &[])?;
-        commit(link)
-    }
-}
-
-fn commit(link: &Link) -> Result<(), LogError> {
-    let _earlier = link.warnings().take();
-    link.script(DOING, "COMMIT")?;
-    match link.warnings().take() {
-        Some(warning) => Err(PostgresError::Alone(warning).into()),
-        None => Ok(()),
+        Ok(link.commit(DOING)?)
     }
 }
 
@@ -162,7 +149,6 @@ fn head(columns: &mut Columns<'_>) -> Result<TreeHead, LogError> {
 
 fn raw(columns: &mut Columns<'_>) -> Result<RawRow, LogError> {
     let mut read = || {
-        let int = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         Ok::<_, StoreError>(RawRow {
             size: int(columns.uint()?),
             previous_size: int(columns.uint()?),
@@ -221,7 +207,7 @@ impl SharedHeads for Heads {
             let rows = link.rows(DOING, sql, &[])?;
             let row = rows.first().ok_or(PostgresError::Fenced)?;
             let next = Columns::new(row, "log epoch").uint().map_err(unreadable)?;
-            link.script(DOING, "COMMIT")?;
+            link.commit(DOING)?;
             Ok(next)
         })
     }
@@ -250,7 +236,7 @@ impl SharedHeads for Heads {
     }
 
     fn again(&self) -> Box<dyn SharedHeads> {
-        let (address, epoch) = (Arc::clone(&self.address), self.epoch.clone());
-        Box::new(Self { address, epoch, link: RefCell::default() })
+        let (address, reign) = (Arc::clone(&self.address), self.reign.clone());
+        Box::new(Self { address, reign, link: RefCell::default() })
     }
 }

@@ -145,6 +145,16 @@ impl Link {
         })
     }
 
+    /// Ends a transaction. A commit whose wait for the standbys was broken off is reported as done, with a warning beside it.
+    pub(super) fn commit(&self, doing: &'static str) -> Result<(), PostgresError> {
+        let _earlier = self.warnings.take();
+        self.script(doing, "COMMIT")?;
+        match self.warnings.take() {
+            Some(warning) => Err(PostgresError::Alone(warning)),
+            None => Ok(()),
+        }
+    }
+
     /// The statement, prepared once for the life of the connection.
     pub(super) async fn prepared(
         &self,

@@ -24,10 +24,9 @@ pub use heads::Heads;
 pub use read::Reader;
 
 use crate::books::StoreError;
-use fence::Session;
+use fence::{Former, Reign, Session};
 use link::Link;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 /// No answer to the writer takes longer, or the connection counts as lost.
@@ -42,9 +41,10 @@ pub struct Store {
     address: Arc<Address>,
     name: String,
     link: Option<Link>,
-    session: Session,
-    /// The epoch under which this process may write; shared with its readers.
-    epoch: Arc<AtomicI64>,
+    /// The session that has the lock, and former ones that may not have ended yet.
+    sessions: Vec<Session>,
+    /// Under which this process may write; shared with its readers.
+    reign: Arc<Reign>,
 }
 
 impl Store {
@@ -63,10 +63,9 @@ impl Store {
         let (_sender, pause) = std::sync::mpsc::channel::<()>();
         loop {
             match begin(&address, &name, deadline) {
-                Ok((link, epoch)) => {
-                    let session = Session::of(&link)?;
-                    let epoch = Arc::new(AtomicI64::new(epoch));
-                    return Ok(Self { address, name, link: Some(link), session, epoch });
+                Ok((link, session, reign)) => {
+                    let (sessions, reign) = (vec![session], Arc::new(reign));
+                    return Ok(Self { address, name, link: Some(link), sessions, reign });
                 }
                 Err(error) if is_passing(&error) && Instant::now() < deadline => {
                     tracing::info!(%error, "waiting for the books");
@@ -80,7 +79,7 @@ impl Store {
     /// The log's signed heads, which are kept beside the books.
     #[must_use]
     pub fn heads(&self) -> Heads {
-        Heads::of(&self.address, &self.epoch)
+        Heads::of(&self.address, &self.reign)
     }
 
     /// The connection, or why there is none: after a failure it is only made again by [`Store::resume`].
@@ -95,7 +94,7 @@ impl Store {
         &mut self,
         work: impl FnOnce(&Link, i64) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let epoch = self.epoch.load(Ordering::Acquire);
+        let epoch = self.reign.epoch();
         let done = self.link().map_err(StoreError::from).and_then(|link| work(link, epoch));
         if done.is_err() {
             self.link = None;
@@ -111,33 +110,46 @@ impl Store {
         self.link = None;
         let link = Link::open(&self.address, &self.name, WRITE_MAX)?;
         session::to_write(&link)?;
-        self.demand_unchanged(&link)?;
+        self.reign.demand(&link)?;
         // The server may not have noticed yet that our former session has ended, and keep the lock for it.
-        self.session.end(&link)?;
+        self.end_former(&link)?;
         let deadline = Instant::now().checked_add(FAREWELL).unwrap_or_else(Instant::now);
-        fence::lock(&link, deadline)?;
-        self.demand_unchanged(&link)?;
+        // From here on the new session is one of those that may have the lock, whatever answer gets lost.
         let session = Session::of(&link)?;
-        self.epoch.store(fence::raise(&link, &self.name)?, Ordering::Release);
-        (self.session, self.link) = (session, Some(link));
+        self.sessions.push(session.clone());
+        fence::lock(&link, deadline, &self.sessions)?;
+        self.reign.demand(&link)?;
+        self.reign.raise(&link)?;
+        (self.sessions, self.link) = (vec![session], Some(link));
         Ok(())
     }
 
-    /// Demands that nobody else has opened the books since this process did.
-    fn demand_unchanged(&self, link: &Link) -> Result<(), PostgresError> {
-        let found = fence::epoch(link)?;
-        let mine = self.epoch.load(Ordering::Acquire);
-        if found == mine { Ok(()) } else { Err(PostgresError::Fenced) }
+    /// Ends our former sessions, and forgets those that have ended.
+    fn end_former(&mut self, link: &Link) -> Result<(), PostgresError> {
+        let mut left = Vec::new();
+        for session in &self.sessions {
+            if session.end(link)? == Former::Told {
+                left.push(session.clone());
+            }
+        }
+        self.sessions = left;
+        Ok(())
     }
 }
 
-fn begin(address: &Address, name: &str, deadline: Instant) -> Result<(Link, i64), StoreError> {
+fn begin(
+    address: &Address,
+    name: &str,
+    deadline: Instant,
+) -> Result<(Link, Session, Reign), StoreError> {
     let link = Link::open(address, name, WRITE_MAX)?;
     session::to_write(&link)?;
-    fence::lock(&link, deadline)?;
+    fence::lock(&link, deadline, &[])?;
     session::bring_up(&link)?;
-    let epoch = fence::raise(&link, name)?;
-    Ok((link, epoch))
+    let session = Session::of(&link)?;
+    let reign = Reign::new(0, format!("{name}, {session}"));
+    reign.raise(&link)?;
+    Ok((link, session, reign))
 }
 
 /// Whether waiting may help.

@@ -2,23 +2,22 @@
 
 use super::address::Address;
 use super::error::PostgresError;
-use super::fence;
+use super::fence::{self, Reign};
 use super::link::{Link, Parameter};
 use super::row::{Columns, Id, Time};
 use super::session;
-use crate::books::{BooksReader, Past, Restored, StoreError};
+use crate::books::{BooksReader, Past, Restored, StoreError, id_key, member_key};
+use crate::decode::{Row as _, int, limit};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tokio_postgres::Row;
-use tpw_core::{AccountId, Instant, PaymentId, PersonId, TransferId};
+use tpw_core::{AccountId, AccountSetId, Instant, PaymentId, PersonId, TransferId};
 use tpw_flow::{
-    Alarm, Burnt, ChainHead, EventRow, Funding, IdUse, Owner, Payment, RailInstruction, Registry,
-    stored,
+    Alarm, Burnt, EventRow, Funding, IdUse, Owner, Payment, RailInstruction, Registry, stored,
 };
-use tpw_ledger::{Account, Crossing, Ledger, Mark, TransferRow};
+use tpw_ledger::{Account, Crossing, Ledger, Mark, Member, TransferRow};
 use tpw_proof::leaf::Leaf;
 
 /// A little more than the server's own limit for a reader's statement.
@@ -54,8 +53,8 @@ macro_rules! accounts_where {
 /// answers, and does not know the newest payments; but its epoch is older than the writer's.
 pub struct Reader {
     address: Arc<Address>,
-    /// The writer's epoch; none when nobody writes here, as in an audit.
-    epoch: Option<Arc<AtomicI64>>,
+    /// The writer's; none when nobody writes here, as in an audit.
+    reign: Option<Arc<Reign>>,
     link: RefCell<Option<Link>>,
 }
 
@@ -65,14 +64,14 @@ impl Reader {
     /// # Errors
     /// [`StoreError`] when the server cannot be reached, or the books are of a newer format.
     pub fn open(address: Address) -> Result<Self, StoreError> {
-        let reader = Self { address: Arc::new(address), epoch: None, link: RefCell::default() };
+        let reader = Self { address: Arc::new(address), reign: None, link: RefCell::default() };
         reader.connect()?;
         Ok(reader)
     }
 
-    pub(super) fn of(address: &Arc<Address>, epoch: &Arc<AtomicI64>) -> Result<Self, StoreError> {
-        let (address, epoch) = (Arc::clone(address), Some(Arc::clone(epoch)));
-        let reader = Self { address, epoch, link: RefCell::default() };
+    pub(super) fn of(address: &Arc<Address>, reign: &Arc<Reign>) -> Result<Self, StoreError> {
+        let (address, reign) = (Arc::clone(address), Some(Arc::clone(reign)));
+        let reader = Self { address, reign, link: RefCell::default() };
         reader.connect()?;
         Ok(reader)
     }
@@ -88,10 +87,8 @@ impl Reader {
     }
 
     fn demand_epoch(&self, found: i64) -> Result<(), StoreError> {
-        match &self.epoch {
-            Some(epoch) if epoch.load(Ordering::Acquire) != found => {
-                Err(PostgresError::Fenced.into())
-            }
+        match &self.reign {
+            Some(reign) if reign.epoch() != found => Err(PostgresError::Fenced.into()),
             _ => Ok(()),
         }
     }
@@ -148,15 +145,6 @@ impl Reader {
     ) -> Result<Vec<T>, StoreError> {
         self.with(|link| collect(link, sql, parameters, what, &read))
     }
-}
-
-/// A number as PostgreSQL has it.
-fn int(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-fn limit(most: usize) -> i64 {
-    i64::try_from(most).unwrap_or(i64::MAX)
 }
 
 fn collect<T>(
@@ -262,10 +250,7 @@ fn registry(link: &Link) -> Result<Registry, StoreError> {
     let codes = "SELECT hash, person, expires, used_by FROM code";
     registry.codes = collect(link, codes, &[], "code", |c| c.code())?.into_iter().collect();
     let chains = "SELECT device, account, sequence, hash FROM chain";
-    let chains = collect(link, chains, &[], "chain", |c| {
-        let key = (c.device_id()?, c.account_id()?);
-        Ok((key, ChainHead { sequence: c.uint()?, hash: c.hash()? }))
-    })?;
+    let chains = collect(link, chains, &[], "chain", |c| c.chain())?;
     registry.chains = chains.into_iter().collect();
     Ok(registry)
 }
@@ -312,14 +297,7 @@ impl BooksReader for Reader {
         self.with(|link| {
             link.script("read the books", "BEGIN READ ONLY; SET LOCAL statement_timeout = 0")?;
             let read = each(link, sql, &[&Time(from)], "payment", |c| {
-                each_past(Past {
-                    payment: c.payment_id()?,
-                    payer: c.account_id()?,
-                    payee: c.account_id()?,
-                    money: c.money()?,
-                    device: c.device_id()?,
-                    received: c.time()?,
-                });
+                each_past(c.past()?);
                 Ok(())
             });
             link.script("read the books", "ROLLBACK")?;
@@ -338,9 +316,7 @@ impl BooksReader for Reader {
 
     fn funding(&self, id: TransferId) -> Result<Option<Funding>, StoreError> {
         let sql = "SELECT account, amount FROM funding WHERE id = $1";
-        let found = self.all(sql, &[&Id(*id.as_bytes())], "funding", |c| {
-            Ok(Funding { account: c.account_id()?, amount: c.amount()? })
-        })?;
+        let found = self.all(sql, &[&Id(*id.as_bytes())], "funding", |c| c.funding())?;
         Ok(found.into_iter().next())
     }
 
@@ -425,7 +401,7 @@ impl BooksReader for Reader {
     fn crossings(&self, after: u64, most: usize) -> Result<Vec<(u64, Crossing)>, StoreError> {
         let sql = "SELECT place, account, number, tier, edge, threshold, balance, at, action
                    FROM crossing WHERE place > $1 ORDER BY place LIMIT $2";
-        self.all(sql, &[&int(after), &limit(most)], "crossing", |c| c.crossing())
+        self.all(sql, &[&int(after), &limit(most)], "crossing", |c| Ok((c.uint()?, c.crossing()?)))
     }
 
     fn leaf_count(&self) -> Result<u64, StoreError> {
@@ -439,14 +415,32 @@ impl BooksReader for Reader {
         })
     }
 
-    fn rail_open(&self) -> Result<Vec<RailInstruction>, StoreError> {
-        let sql = "SELECT payment, account, asset, amount, purpose, at FROM rail ORDER BY at";
-        self.all(sql, &[], "rail instruction", |c| c.rail())
+    fn rail_open(
+        &self,
+        after: Option<PaymentId>,
+        most: usize,
+    ) -> Result<Vec<RailInstruction>, StoreError> {
+        let sql = "SELECT payment, account, asset, amount, purpose, at FROM rail
+                   WHERE payment > $1 ORDER BY payment LIMIT $2";
+        self.all(sql, &[&Id(id_key(after)), &limit(most)], "rail instruction", |c| c.rail())
+    }
+
+    fn members(
+        &self,
+        set: AccountSetId,
+        after: Option<Member>,
+        most: usize,
+    ) -> Result<Vec<Member>, StoreError> {
+        let (kind, member) = member_key(after);
+        let sql = "SELECT parent, kind, member FROM membership
+                   WHERE parent = $1 AND (kind, member) > ($2, $3) ORDER BY kind, member LIMIT $4";
+        let key: [Parameter<'_>; 4] = [&Id(*set.as_bytes()), &kind, &Id(member), &limit(most)];
+        self.all(sql, &key, "membership", |c| Ok(c.membership()?.member))
     }
 
     fn alarms(&self, after: u64, most: usize) -> Result<Vec<(u64, Alarm)>, StoreError> {
         let sql = "SELECT number, kind, at, device, payment, size, root FROM alarm
                    WHERE number > $1 ORDER BY number LIMIT $2";
-        self.all(sql, &[&int(after), &limit(most)], "alarm", |c| c.alarm())
+        self.all(sql, &[&int(after), &limit(most)], "alarm", |c| Ok((c.uint()?, c.alarm()?)))
     }
 }

@@ -48,18 +48,34 @@ const DEMANDED: [(&str, &[&str], &str); 4] = [
 
 /// Sets a connection up for writing, on a server that keeps what it has committed.
 pub(super) fn to_write(link: &Link) -> Result<(), PostgresError> {
-    for (name, accepted, wanted) in DEMANDED {
-        let found = setting(link, name)?;
-        if !accepted.contains(&found.as_str()) {
-            return Err(PostgresError::Setting { name, found, wanted });
-        }
-    }
+    demand_settings(link)?;
+    // What the session was accepted with stays, whatever the server is told meanwhile.
+    let pin = "SELECT pg_catalog.set_config('synchronous_commit',
+                   pg_catalog.current_setting('synchronous_commit'), false)";
+    link.rows("set up the session", pin, &[])?;
     if setting(link, "data_checksums")? != "on" {
         tracing::warn!(
             "the database cluster has no data checksums: damage on its disk goes unnoticed for longer"
         );
     }
     link.script("set up the session", WRITER)
+}
+
+/// Demands that the server keeps what it has committed. Some of it can be changed while the server runs.
+pub(super) fn demand_settings(link: &Link) -> Result<(), PostgresError> {
+    let names: Vec<&str> = DEMANDED.iter().map(|(name, ..)| *name).collect();
+    let sql = "SELECT coalesce(pg_catalog.current_setting(name, true), '')
+               FROM pg_catalog.unnest($1::text[]) WITH ORDINALITY AS wanted (name, place)
+               ORDER BY place";
+    let rows = link.rows("read the settings", sql, &[&names])?;
+    for (place, (name, accepted, wanted)) in DEMANDED.into_iter().enumerate() {
+        let found: Option<String> = rows.get(place).and_then(|row| row.try_get(0).ok());
+        let found = found.unwrap_or_default();
+        if !accepted.contains(&found.as_str()) {
+            return Err(PostgresError::Setting { name, found, wanted });
+        }
+    }
+    Ok(())
 }
 
 /// Sets a connection up for reading.

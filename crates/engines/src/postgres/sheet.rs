@@ -3,6 +3,7 @@
 //! Few rows go as one `INSERT … SELECT FROM unnest(…)`, which can share a round trip with other statements; many go as
 //! `COPY`, which costs the server least. A cell has the same bytes in both, only their order differs.
 
+use crate::decode::int;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use tpw_core::{Amount, Hash32, Instant};
@@ -226,7 +227,7 @@ impl Cells {
 
     /// A number; PostgreSQL's integers are signed. Numbers stay far below the limit.
     pub(super) fn int(&mut self, value: u64) -> &mut Self {
-        self.put(&i64::try_from(value).unwrap_or(i64::MAX).to_be_bytes())
+        self.put(&int(value).to_be_bytes())
     }
 
     pub(super) fn small(&mut self, value: u8) -> &mut Self {
@@ -318,8 +319,7 @@ fn numeric_digits(value: u128) -> ([u16; DIGITS_MAX], usize) {
 const EPOCH_MS: i64 = 946_684_800_000;
 
 pub(super) fn micros(at: Instant) -> i64 {
-    let ms = i64::try_from(at.unix_ms()).unwrap_or(i64::MAX);
-    ms.saturating_sub(EPOCH_MS).saturating_mul(1_000)
+    int(at.unix_ms()).saturating_sub(EPOCH_MS).saturating_mul(1_000)
 }
 
 /// A time from a column; `None` if no instant of ours has it.

@@ -1,7 +1,7 @@
 //! One batch of changes, one transaction.
 //!
-//! The transaction's beginning, the fence and all small statements leave together; each table that is copied costs one
-//! round trip more, and the commit leaves with the last. If anything fails on the way, the server turns the commit
+//! The transaction's beginning, the fence and the small statements behind them leave together; each table that is copied
+//! costs one round trip more, and the commit leaves with the last. If anything fails on the way, the server turns the commit
 //! into a rollback, and the failure is what is reported.
 
 use super::Store;
@@ -10,7 +10,9 @@ use super::error::PostgresError;
 use super::fence;
 use super::link::Link;
 use super::read::Reader;
-use super::sheet::Form;
+use super::row::Id;
+use super::session;
+use super::sheet::{Array, Form};
 use crate::books::{Books, Opener, StoreError};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt as _};
@@ -18,7 +20,7 @@ use futures_util::{SinkExt as _, poll};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
-use tokio_postgres::CopyInSink;
+use tokio_postgres::{CopyInSink, Statement};
 use tpw_flow::Changes;
 
 impl Books for Store {
@@ -30,7 +32,27 @@ impl Books for Store {
     /// Connects again if the connection was lost, and stores a mark.
     fn probe(&mut self) -> Result<(), StoreError> {
         self.resume()?;
-        self.using(|link, epoch| Ok(store(link, epoch, &Batch::default())?))
+        self.using(|link, epoch| {
+            session::demand_settings(link)?;
+            Ok(store(link, epoch, &Batch::default())?)
+        })
+    }
+
+    /// Nothing is under way whose outcome is unknown, so that a connection that was lost is made again without a doubt: if nobody
+    /// else has written, what the writer has in memory still is the present.
+    fn watch(&mut self) -> Result<(), StoreError> {
+        let reign = Arc::clone(&self.reign);
+        let look = |link: &Link| -> Result<(), StoreError> {
+            reign.demand(link)?;
+            Ok(session::demand_settings(link)?)
+        };
+        match self.using(|link, _epoch| look(link)) {
+            Err(StoreError::Postgres(PostgresError::Lost { .. })) => {
+                self.resume()?;
+                self.using(|link, _epoch| look(link))
+            }
+            other => other,
+        }
     }
 
     fn set_meta(&mut self, key: &str, value: &[u8]) -> Result<(), StoreError> {
@@ -44,8 +66,8 @@ impl Books for Store {
     }
 
     fn opener(&self) -> Opener {
-        let (address, epoch) = (Arc::clone(&self.address), Arc::clone(&self.epoch));
-        Arc::new(move || Ok(Box::new(Reader::of(&address, &epoch)?)))
+        let (address, reign) = (Arc::clone(&self.address), Arc::clone(&self.reign));
+        Arc::new(move || Ok(Box::new(Reader::of(&address, &reign)?)))
     }
 }
 
@@ -65,51 +87,68 @@ fn store(link: &Link, epoch: i64, batch: &Batch) -> Result<(), PostgresError> {
     }
 }
 
-async fn send(link: &Link, epoch: i64, batch: &Batch) -> Result<(), PostgresError> {
-    let client = link.client()?;
-    let (mut small, mut copies) = (Vec::new(), Vec::new());
+/// A request of a batch, prepared.
+enum Request<'b> {
+    Arrays(Statement, &'b [Array]),
+    Copy(Statement, Bytes),
+    Ids(Statement, &'b [Id]),
+}
+
+/// What a batch asks for, in its order: rows before those that name them, and what goes last of all.
+async fn requests<'b>(link: &Link, batch: &'b Batch) -> Result<Vec<Request<'b>>, PostgresError> {
+    let mut requests = Vec::new();
     for sheet in &batch.sheets {
-        match &sheet.form {
+        requests.push(match &sheet.form {
             Form::Copy(body) => {
-                copies.push((link.prepared(DOING, &sheet.table.copy_sql()).await?, body.clone()));
+                Request::Copy(link.prepared(DOING, &sheet.table.copy_sql()).await?, body.clone())
             }
             Form::Arrays(arrays) => {
-                small.push((link.prepared(DOING, &sheet.table.insert_sql()).await?, arrays));
+                Request::Arrays(link.prepared(DOING, &sheet.table.insert_sql()).await?, arrays)
             }
-        }
+        });
     }
     for sheet in &batch.removals {
         if let Form::Arrays(arrays) = &sheet.form {
-            small.push((link.prepared(DOING, &sheet.table.remove_sql()).await?, arrays));
+            let statement = link.prepared(DOING, &sheet.table.remove_sql()).await?;
+            requests.push(Request::Arrays(statement, arrays));
         }
     }
-    let mut deletions = Vec::new();
     for (sql, ids) in batch.deletions.iter().filter(|(_, ids)| !ids.is_empty()) {
-        deletions.push((link.prepared(DOING, sql).await?, ids));
+        requests.push(Request::Ids(link.prepared(DOING, sql).await?, ids));
     }
+    Ok(requests)
+}
+
+async fn send(link: &Link, epoch: i64, batch: &Batch) -> Result<(), PostgresError> {
+    let client = link.client()?;
+    let requests = requests(link, batch).await?;
     let claim = link.prepared(DOING, fence::CLAIM).await?;
 
     let mut pipeline = Pipeline::default();
     pipeline.begin(client.batch_execute("BEGIN")).await;
     let claimed = client.execute_raw(&claim, std::iter::once(epoch));
     pipeline.begin(claimed.map(|result| result.map(drop))).await;
-    for (statement, arrays) in &small {
-        let sent = client.execute_raw(statement, arrays.iter());
-        pipeline.begin(sent.map(|result| result.map(drop))).await;
-    }
-    for (statement, ids) in &deletions {
-        let sent = client.execute_raw(statement, std::iter::once(*ids));
-        pipeline.begin(sent.map(|result| result.map(drop))).await;
-    }
-    for (statement, body) in copies {
-        let mut opening = Box::pin(client.copy_in::<_, Bytes>(&statement));
-        let opened = poll!(opening.as_mut());
-        pipeline.settle().await.map_err(of)?;
-        let sink = match opened {
-            Poll::Ready(sink) => sink.map_err(of)?,
-            Poll::Pending => opening.await.map_err(of)?,
-        };
-        pipeline.begin(copy(sink, body)).await;
+    for request in &requests {
+        match request {
+            Request::Arrays(statement, arrays) => {
+                let sent = client.execute_raw(statement, arrays.iter());
+                pipeline.begin(sent.map(|result| result.map(drop))).await;
+            }
+            Request::Ids(statement, ids) => {
+                let sent = client.execute_raw(statement, std::iter::once(*ids));
+                pipeline.begin(sent.map(|result| result.map(drop))).await;
+            }
+            Request::Copy(statement, body) => {
+                let mut opening = Box::pin(client.copy_in::<_, Bytes>(statement));
+                let opened = poll!(opening.as_mut());
+                pipeline.settle().await.map_err(of)?;
+                let sink = match opened {
+                    Poll::Ready(sink) => sink.map_err(of)?,
+                    Poll::Pending => opening.await.map_err(of)?,
+                };
+                pipeline.begin(copy(sink, body.clone())).await;
+            }
+        }
     }
     pipeline.begin(client.batch_execute("COMMIT")).await;
     pipeline.settle().await.map_err(of)

@@ -3,6 +3,7 @@
 //! WAL with `synchronous=FULL`: a commit that was answered survives the loss of power. Every batch of
 //! the writer is one transaction.
 
+mod checkpoint;
 mod read;
 mod row;
 mod write;
@@ -11,17 +12,17 @@ mod write_ledger;
 pub use read::Reader;
 
 use crate::books::StoreError;
+use checkpoint::Mover;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const FORMAT: i64 = 3;
+const FORMAT: i64 = 4;
 
-/// How many pages of 4 KiB the write-ahead log may have before a commit moves them into the database.
-const WAL_PAGES: u32 = 4_000;
+/// How many pages of 4 KiB the write-ahead log may have before they are moved into the database.
+const WAL_PAGES: u32 = 8_000;
 
-/// How large a database may be to be read as a whole before the first command is taken. A larger one is read beside the work: a
-/// start may not take longer the more has happened.
+/// Read within a second or two.
 const CHECKED_AT_START_MAX: u64 = 256 << 20;
 
 /// How far each sequence has come, as one value. It is stored with every batch: where a damaged write-ahead log leaves
@@ -39,13 +40,33 @@ pub struct Place {
     /// The name of a registered SQLite VFS, its layer over the operating system; `None` is SQLite's own. A
     /// simulation puts a faulty disk here.
     pub vfs: Option<String>,
-    /// How many pages the write-ahead log may have before a commit moves them into the database.
+    /// How many pages the write-ahead log may have before they are moved into the database.
     pub wal_pages: u32,
+    /// Who moves them.
+    pub moved_by: MovedBy,
+    /// How many bytes a database may have to be read as a whole before the first command is taken. A larger one is read beside
+    /// the work: a start may not take longer the more has happened.
+    pub checked_at_start_max: u64,
+}
+
+/// Who moves the write-ahead log into the database.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MovedBy {
+    /// A thread beside the work.
+    Thread,
+    /// The commit that made the log too long: a simulation, in which the same things happen every time.
+    Commit,
 }
 
 impl From<&Path> for Place {
     fn from(path: &Path) -> Self {
-        Self { path: path.to_owned(), vfs: None, wal_pages: WAL_PAGES }
+        Self {
+            path: path.to_owned(),
+            vfs: None,
+            wal_pages: WAL_PAGES,
+            moved_by: MovedBy::Thread,
+            checked_at_start_max: CHECKED_AT_START_MAX,
+        }
     }
 }
 
@@ -63,6 +84,7 @@ pub struct Store {
     connection: Connection,
     path: PathBuf,
     place: Place,
+    mover: Option<Mover>,
 }
 
 fn corrupt(path: &Path, what: &str) -> StoreError {
@@ -95,8 +117,8 @@ impl Store {
     pub fn open_at(place: Place) -> Result<Self, StoreError> {
         let path = place.path.as_path();
         let mut connection = place.connect(OpenFlags::default()).map_err(error(path))?;
-        prepare(&connection, place.wal_pages).map_err(error(path))?;
-        if size(path) <= CHECKED_AT_START_MAX {
+        prepare(&connection, &place).map_err(error(path))?;
+        if size(path) <= place.checked_at_start_max {
             check(&connection, path)?;
         }
         let found: i64 = connection
@@ -119,7 +141,11 @@ impl Store {
             change.pragma_update(None, "user_version", FORMAT).map_err(error(path))?;
             change.commit().map_err(error(path))?;
         }
-        Ok(Self { connection, path: path.to_owned(), place })
+        let mover = match place.moved_by {
+            MovedBy::Thread => Some(Mover::start(&place)?),
+            MovedBy::Commit => None,
+        };
+        Ok(Self { connection, path: path.to_owned(), place, mover })
     }
 }
 
@@ -135,13 +161,18 @@ fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     if found == "ok" { Ok(()) } else { Err(corrupt(path, &found)) }
 }
 
-fn prepare(connection: &Connection, wal_pages: u32) -> rusqlite::Result<()> {
+fn prepare(connection: &Connection, place: &Place) -> rusqlite::Result<()> {
+    let in_commit = match place.moved_by {
+        MovedBy::Thread => 0,
+        MovedBy::Commit => place.wal_pages,
+    };
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
-    connection.pragma_update(None, "cache_size", -65_536)?; // KiB
-    connection.pragma_update(None, "wal_autocheckpoint", wal_pages)?;
+    // Some commits look through the whole cache: more would cost each of them more than it saves.
+    connection.pragma_update(None, "cache_size", -16_384)?; // KiB
+    connection.pragma_update(None, "wal_autocheckpoint", in_commit)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())
 }

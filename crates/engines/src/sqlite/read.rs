@@ -1,22 +1,34 @@
 //! Reading the books: whole at start, by key afterwards.
 
-use super::row::{self, Columns, int, time};
-use super::{COUNTS, Place, error, open_for_reading};
-use crate::books::{BooksReader, Past, Restored, StoreError};
+use super::row::{self, Columns, time};
+use super::{COUNTS, FORMAT, Place, check, corrupt, error, open_for_reading};
+use crate::books::{BooksReader, Past, Restored, StoreError, id_key, member_key};
+use crate::decode::{Row as _, int, limit};
 use rusqlite::{Connection, OptionalExtension, Params, params};
 use std::collections::HashMap;
-use std::path::PathBuf;
-use tpw_core::{AccountId, Instant, PaymentId, PersonId, TransferId};
+use std::path::{Path, PathBuf};
+use tpw_core::{AccountId, AccountSetId, Instant, PaymentId, PersonId, TransferId};
 use tpw_flow::{
-    Alarm, Burnt, ChainHead, EventRow, Funding, IdUse, Owner, Payment, RailInstruction, Registry,
-    stored,
+    Alarm, Burnt, EventRow, Funding, IdUse, Owner, Payment, RailInstruction, Registry, stored,
 };
-use tpw_ledger::{Account, Crossing, Ledger, Mark, TransferRow};
+use tpw_ledger::{Account, Crossing, Ledger, Mark, Member, TransferRow};
 use tpw_proof::leaf::Leaf;
 
 const ACCOUNT: &str =
     "id, asset, kind, owner, state, frozen, debit_max, balance_max, debits_posted,
      credits_posted, debits_pending, credits_pending, transfers, last, chain, opened, seal";
+
+/// The columns of transfers, of those for which a condition holds.
+macro_rules! transfers_where {
+    ($condition:literal) => {
+        concat!(
+            "SELECT number, id, kind, debit, credit, asset, amount, at, effective, pending,
+                 prev_debit, prev_credit, debit_chain, credit_chain, released, seal
+             FROM transfer WHERE ",
+            $condition
+        )
+    };
+}
 
 /// A connection that only reads.
 pub struct Reader {
@@ -27,6 +39,23 @@ pub struct Reader {
 impl Reader {
     pub(crate) fn open(place: &Place) -> Result<Self, StoreError> {
         Ok(Self { connection: open_for_reading(place)?, path: place.path.clone() })
+    }
+
+    /// Opens books of which this process is not the writer, as in an audit: every page is read once, and nothing is
+    /// created or changed.
+    ///
+    /// # Errors
+    /// [`StoreError`] when there is no such file, it is damaged, holds no books or those of another format.
+    pub fn open_to_read(path: &Path) -> Result<Self, StoreError> {
+        let reader = Self::open(&Place::from(path))?;
+        check(&reader.connection, path)?;
+        let format = "PRAGMA user_version";
+        match reader.connection.query_row(format, [], |row| row.get(0)).map_err(error(path))? {
+            FORMAT => Ok(reader),
+            0 => Err(corrupt(path, "it holds no books")),
+            found if found < FORMAT => Err(StoreError::Older { found, known: FORMAT }),
+            found => Err(StoreError::Newer { found, known: FORMAT }),
+        }
     }
 
     fn all<T>(
@@ -45,19 +74,31 @@ impl Reader {
         Ok(items)
     }
 
+    /// Rows that end with their seal.
+    fn sealed<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        what: &'static str,
+        read: impl Fn(&mut Columns<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        self.all(sql, params, what, |c| {
+            let row = read(c)?;
+            c.sealed(row)
+        })
+    }
+
     /// The transfers from a number on, in order.
     fn each_transfer_from(
         &self,
         number: u64,
         mut each: impl FnMut(TransferRow) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let sql = "SELECT number, id, kind, debit, credit, asset, amount, at, effective, pending,
-                       prev_debit, prev_credit, debit_chain, credit_chain, released, seal
-                   FROM transfer WHERE number >= ?1 ORDER BY number";
+        let sql = transfers_where!("number >= ?1 ORDER BY number");
         let mut statement = self.connection.prepare_cached(sql).map_err(error(&self.path))?;
         let mut rows = statement.query([int(number)]).map_err(error(&self.path))?;
         while let Some(row) = rows.next().map_err(error(&self.path))? {
-            each(Columns::new(row, "transfer").transfer()?)?;
+            each(Columns::new(row, "transfer").sealed_transfer()?)?;
         }
         Ok(())
     }
@@ -70,20 +111,20 @@ impl Reader {
 
     fn ledger(&self) -> Result<Ledger, StoreError> {
         let sql = format!("SELECT {ACCOUNT} FROM account ORDER BY place");
-        let accounts = self.all(&sql, [], "account", |c| c.account())?;
+        let accounts = self.sealed(&sql, [], "account", |c| c.account())?;
         let holds = "SELECT id, number, debit, credit, asset, amount, expires, seal FROM hold
                      ORDER BY number";
-        let holds = self.all(holds, [], "hold", |c| c.hold())?;
+        let holds = self.sealed(holds, [], "hold", |c| c.hold())?;
         let velocities =
-            "SELECT account, place, window, amount_max, count_max, since, amount, count
-                          FROM velocity";
-        let velocities = self.all(velocities, [], "velocity limit", |c| c.velocity())?;
-        let watches = "SELECT account, tier, below, above, action FROM watch";
-        let watches = self.all(watches, [], "watch", |c| c.watch())?;
-        let sets = "SELECT id, asset, opened FROM account_set ORDER BY place";
-        let sets = self.all(sets, [], "account set", |c| c.set())?;
-        let members = "SELECT parent, kind, member FROM membership";
-        let members = self.all(members, [], "membership", |c| c.membership())?;
+            "SELECT account, place, window, amount_max, count_max, since, amount, count,
+                 seal FROM velocity";
+        let velocities = self.sealed(velocities, [], "velocity limit", |c| c.velocity())?;
+        let watches = "SELECT account, tier, below, above, action, seal FROM watch";
+        let watches = self.sealed(watches, [], "watch", |c| c.watch())?;
+        let sets = "SELECT id, asset, opened, seal FROM account_set ORDER BY place";
+        let sets = self.sealed(sets, [], "account set", |c| c.set())?;
+        let members = "SELECT parent, kind, member, seal FROM membership";
+        let members = self.sealed(members, [], "membership", |c| c.membership())?;
         let last = self.count("SELECT coalesce(max(number), 0) FROM transfer")?;
         let damaged = |_| StoreError::Damaged { what: "ledger" };
         let mut restoring = Ledger::restoring(accounts.into_iter()).map_err(damaged)?;
@@ -113,39 +154,41 @@ impl Reader {
     fn registry(&self) -> Result<Registry, StoreError> {
         let mut registry = Registry::default();
         let people =
-            self.all("SELECT id, name, added FROM person", [], "person", |c| c.person())?;
+            self.sealed("SELECT id, name, added, seal FROM person", [], "person", |c| c.person())?;
         registry.people = people.into_iter().map(|p| (p.id, p)).collect();
-        let devices = self.all(
-            "SELECT id, person, algorithm, key, enrolled, revoked FROM device",
+        let devices = self.sealed(
+            "SELECT id, person, algorithm, key, enrolled, revoked, seal FROM device",
             [],
             "device",
             |c| c.device(),
         )?;
         devices.into_iter().for_each(|device| registry.add_device(device));
-        let codes = "SELECT hash, person, expires, used_by FROM code";
-        registry.codes = self.all(codes, [], "code", |c| c.code())?.into_iter().collect();
-        let chains = "SELECT device, account, sequence, hash FROM chain";
-        let chains = self.all(chains, [], "chain", |c| {
-            let key = (c.device_id()?, c.account_id()?);
-            Ok((key, ChainHead { sequence: c.uint()?, hash: c.hash()? }))
-        })?;
+        let codes = "SELECT hash, person, expires, used_by, seal FROM code";
+        registry.codes = self.sealed(codes, [], "code", |c| c.code())?.into_iter().collect();
+        let chains = "SELECT device, account, sequence, hash, seal FROM chain";
+        let chains = self.sealed(chains, [], "chain", |c| c.chain())?;
         registry.chains = chains.into_iter().collect();
         Ok(registry)
     }
 
-    /// Of how many payments that are at a clearing partner an account is a side.
+    /// Of how many payments that are at a clearing partner an account is a side. Read from their statements: the columns
+    /// beside these have no seal.
     fn instructed(&self) -> Result<HashMap<AccountId, u64>, StoreError> {
-        let sql = "SELECT account, count(*) FROM (
-            SELECT payer AS account FROM rail JOIN payment ON payment.id = rail.payment
-            UNION ALL SELECT account FROM rail) AS sides GROUP BY account";
-        let counts = self.all(sql, [], "rail instruction", |c| Ok((c.account_id()?, c.uint()?)))?;
-        Ok(counts.into_iter().collect())
+        let sql = "SELECT state FROM rail JOIN payment ON payment.id = rail.payment";
+        let mut counts = HashMap::new();
+        for payment in self.all(sql, [], "payment", |c| read_payment(c.bytes()?))? {
+            let intent = payment.intake().intent();
+            for account in [intent.payer, intent.payee] {
+                let count: &mut u64 = counts.entry(account).or_default();
+                *count = count.saturating_add(1);
+            }
+        }
+        Ok(counts)
     }
 
     fn waiting(&self) -> Result<Vec<Payment>, StoreError> {
         let sql = "SELECT state FROM payment WHERE status IN (1, 2) ORDER BY id";
-        let states = self.all(sql, [], "payment", |c| c.bytes())?;
-        states.iter().map(|bytes| read_payment(bytes)).collect()
+        self.all(sql, [], "payment", |c| read_payment(c.bytes()?))
     }
 }
 
@@ -196,9 +239,10 @@ impl BooksReader for Reader {
     }
 
     fn funding(&self, id: TransferId) -> Result<Option<Funding>, StoreError> {
-        let sql = "SELECT account, amount FROM funding WHERE id = ?1";
-        let found = self.all(sql, [id.as_bytes()], "funding", |c| {
-            Ok(Funding { account: c.account_id()?, amount: c.amount()? })
+        let sql = "SELECT id, account, amount, seal FROM funding WHERE id = ?1";
+        let found = self.sealed(sql, [id.as_bytes()], "funding", |c| {
+            let _id = c.id()?;
+            c.funding()
         })?;
         Ok(found.into_iter().next())
     }
@@ -213,24 +257,14 @@ impl BooksReader for Reader {
         let mut statement = self.connection.prepare_cached(sql).map_err(error(&self.path))?;
         let mut rows = statement.query([time(from)]).map_err(error(&self.path))?;
         while let Some(row) = rows.next().map_err(error(&self.path))? {
-            let mut c = Columns::new(row, "payment");
-            each(Past {
-                payment: c.payment_id()?,
-                payer: c.account_id()?,
-                payee: c.account_id()?,
-                money: c.money()?,
-                device: c.device_id()?,
-                received: c.time()?,
-            });
+            each(Columns::new(row, "payment").past()?);
         }
         Ok(())
     }
 
     fn transfer(&self, number: u64) -> Result<Option<TransferRow>, StoreError> {
-        let sql = "SELECT number, id, kind, debit, credit, asset, amount, at, effective, pending,
-                       prev_debit, prev_credit, debit_chain, credit_chain, released, seal
-                   FROM transfer WHERE number = ?1";
-        Ok(self.all(sql, [int(number)], "transfer", |c| c.transfer())?.into_iter().next())
+        let sql = transfers_where!("number = ?1");
+        Ok(self.all(sql, [int(number)], "transfer", |c| c.sealed_transfer())?.into_iter().next())
     }
 
     fn leaf_count(&self) -> Result<u64, StoreError> {
@@ -238,25 +272,43 @@ impl BooksReader for Reader {
     }
 
     fn leaves(&self, from: u64, most: usize) -> Result<Vec<Leaf>, StoreError> {
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let most = limit(most);
         let sql = "SELECT leaf FROM leaf WHERE idx >= ?1 ORDER BY idx LIMIT ?2";
         self.all(sql, [int(from), most], "leaf", |c| {
-            let sealed = c.bytes()?;
-            let leaf = row::opened(&sealed).and_then(|leaf| Leaf::from_bytes(leaf).ok());
+            let leaf = row::opened(c.bytes()?).and_then(|leaf| Leaf::from_bytes(leaf).ok());
             leaf.ok_or(StoreError::Damaged { what: "leaf" })
         })
     }
 
-    fn rail_open(&self) -> Result<Vec<RailInstruction>, StoreError> {
-        let sql = "SELECT payment, account, asset, amount, purpose, at FROM rail ORDER BY at";
-        self.all(sql, [], "rail instruction", |c| c.rail())
+    fn rail_open(
+        &self,
+        after: Option<PaymentId>,
+        most: usize,
+    ) -> Result<Vec<RailInstruction>, StoreError> {
+        let sql = "SELECT payment, account, asset, amount, purpose, at, seal FROM rail
+                   WHERE payment > ?1 ORDER BY payment LIMIT ?2";
+        self.sealed(sql, params![id_key(after), limit(most)], "rail instruction", |c| c.rail())
+    }
+
+    fn members(
+        &self,
+        set: AccountSetId,
+        after: Option<Member>,
+        most: usize,
+    ) -> Result<Vec<Member>, StoreError> {
+        let (kind, member) = member_key(after);
+        let sql = "SELECT parent, kind, member, seal FROM membership
+                   WHERE parent = ?1 AND (kind, member) > (?2, ?3) ORDER BY kind, member LIMIT ?4";
+        let key = params![set.as_bytes(), kind, member, limit(most)];
+        let read = |c: &mut Columns<'_>| c.membership();
+        Ok(self.sealed(sql, key, "membership", read)?.into_iter().map(|row| row.member).collect())
     }
 
     fn alarms(&self, after: u64, most: usize) -> Result<Vec<(u64, Alarm)>, StoreError> {
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let sql = "SELECT number, kind, at, device, payment, size, root FROM alarm
+        let most = limit(most);
+        let sql = "SELECT number, kind, at, device, payment, size, root, seal FROM alarm
                    WHERE number > ?1 ORDER BY number LIMIT ?2";
-        self.all(sql, [int(after), most], "alarm", |c| c.alarm())
+        self.sealed(sql, [int(after), most], "alarm", |c| Ok((c.given()?, c.alarm()?)))
     }
 
     fn transfer_id(&self, id: TransferId) -> Result<Option<IdUse>, StoreError> {
@@ -269,72 +321,102 @@ impl BooksReader for Reader {
     }
 
     fn burnt(&self, id: TransferId) -> Result<Option<Burnt>, StoreError> {
-        let sql = "SELECT why, fingerprint, at FROM burnt WHERE id = ?1";
-        Ok(self.all(sql, [id.as_bytes()], "refused order", |c| c.burnt())?.into_iter().next())
+        let sql = "SELECT id, why, fingerprint, at, seal FROM burnt WHERE id = ?1";
+        Ok(self
+            .sealed(sql, [id.as_bytes()], "refused order", |c| {
+                let _id = c.id()?;
+                c.burnt()
+            })?
+            .into_iter()
+            .next())
     }
 
     fn ordered(&self, number: u64) -> Result<bool, StoreError> {
-        let sql = "SELECT first + count FROM order_batch WHERE first <= ?1
-                   ORDER BY first DESC LIMIT 1";
-        let end = self.all(sql, [int(number)], "order batch", |c| c.uint())?.into_iter().next();
-        Ok(end.is_some_and(|end| number < end))
+        let sql = "SELECT first, count, leaf, key, at, salt, seal FROM order_batch
+                   WHERE first <= ?1 ORDER BY first DESC LIMIT 1";
+        let end = self.sealed(sql, [int(number)], "order batch", |c| {
+            let (first, count) = (c.uint()?, c.uint()?);
+            let _rest = (c.uint()?, c.hash()?, c.time()?, c.hash()?);
+            Ok(first.saturating_add(count))
+        })?;
+        Ok(end.into_iter().next().is_some_and(|end| number < end))
     }
 
     fn reversed(&self, number: u64) -> Result<bool, StoreError> {
-        let sql = "SELECT by FROM reversal WHERE of = ?1";
-        Ok(!self.all(sql, [int(number)], "reversal", |c| c.uint())?.is_empty())
+        let sql = "SELECT of, by, seal FROM reversal WHERE of = ?1";
+        let found = self.sealed(sql, [int(number)], "reversal", |c| Ok((c.uint()?, c.uint()?)))?;
+        Ok(!found.is_empty())
     }
 
     fn transfers(&self, after: u64, most: usize) -> Result<Vec<TransferRow>, StoreError> {
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let sql = "SELECT number, id, kind, debit, credit, asset, amount, at, effective, pending,
-                       prev_debit, prev_credit, debit_chain, credit_chain, released, seal
-                   FROM transfer WHERE number > ?1 ORDER BY number LIMIT ?2";
-        self.all(sql, [int(after), most], "transfer", |c| c.transfer())
+        let most = limit(most);
+        let sql = transfers_where!("number > ?1 ORDER BY number LIMIT ?2");
+        self.all(sql, [int(after), most], "transfer", |c| c.sealed_transfer())
     }
 
     fn events(&self, after: u64, most: usize) -> Result<Vec<EventRow>, StoreError> {
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let sql = "SELECT seq, position, at, kind, subject FROM event
+        let most = limit(most);
+        let sql = "SELECT seq, position, at, kind, subject, seal FROM event
                    WHERE seq > ?1 ORDER BY seq LIMIT ?2";
-        self.all(sql, [int(after), most], "event", |c| c.event())
+        let events = self.sealed(sql, [int(after), most], "event", |c| c.event())?;
+        // One that is missing leaves a gap.
+        let in_step = (1..).zip(&events).all(|(n, event)| after.checked_add(n) == Some(event.seq));
+        if in_step { Ok(events) } else { Err(StoreError::Damaged { what: "event" }) }
     }
 
     fn account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
         let sql = format!("SELECT {ACCOUNT} FROM account WHERE id = ?1");
-        Ok(self.all(&sql, [id.as_bytes()], "account", |c| c.account())?.into_iter().next())
+        Ok(self.sealed(&sql, [id.as_bytes()], "account", |c| c.account())?.into_iter().next())
     }
 
     fn owner(&self, id: AccountId) -> Result<Option<Owner>, StoreError> {
-        let sql = "SELECT person, label FROM owner WHERE account = ?1";
-        Ok(self.all(sql, [id.as_bytes()], "owner", |c| c.owner())?.into_iter().next())
+        let sql = "SELECT account, person, label, seal FROM owner WHERE account = ?1";
+        Ok(self
+            .sealed(sql, [id.as_bytes()], "owner", owned)?
+            .into_iter()
+            .next()
+            .map(|(_, owner)| owner))
     }
 
     fn accounts_of(&self, person: PersonId) -> Result<Vec<AccountId>, StoreError> {
-        let sql = "SELECT owner.account FROM owner JOIN account ON account.id = owner.account
+        let sql = "SELECT owner.account, owner.person, owner.label, owner.seal
+                   FROM owner JOIN account ON account.id = owner.account
                    WHERE owner.person = ?1 ORDER BY account.place";
-        self.all(sql, [person.as_bytes()], "owner", |c| c.account_id())
+        let found = self.sealed(sql, [person.as_bytes()], "owner", owned)?;
+        if found.iter().any(|(_, owner)| owner.person != Some(person)) {
+            return Err(StoreError::Damaged { what: "owner" });
+        }
+        Ok(found.into_iter().map(|(account, _)| account).collect())
     }
 
     fn mark_after(&self, id: AccountId, at: Instant) -> Result<Option<Mark>, StoreError> {
         let sql = "SELECT account, number, transfers, at, debits_posted, credits_posted,
-                       debits_pending, credits_pending
+                       debits_pending, credits_pending, seal
                    FROM mark WHERE account = ?1 AND at > ?2 ORDER BY at, number LIMIT 1";
-        let marks = self.all(sql, params![id.as_bytes(), time(at)], "mark", |c| c.mark())?;
+        let marks = self.sealed(sql, params![id.as_bytes(), time(at)], "mark", |c| c.mark())?;
         Ok(marks.into_iter().next())
     }
 
     fn backdated(&self, id: AccountId, effective: Instant) -> Result<Vec<u64>, StoreError> {
-        let sql = "SELECT number FROM backdated WHERE account = ?1 AND effective <= ?2";
-        self.all(sql, params![id.as_bytes(), time(effective)], "backdated transfer", |c| c.uint())
+        let sql = "SELECT account, effective, number, seal FROM backdated
+                   WHERE account = ?1 AND effective <= ?2";
+        self.sealed(sql, params![id.as_bytes(), time(effective)], "backdated transfer", |c| {
+            let _key = (c.id()?, c.time()?);
+            c.uint()
+        })
     }
 
     fn crossings(&self, after: u64, most: usize) -> Result<Vec<(u64, Crossing)>, StoreError> {
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let sql = "SELECT place, account, number, tier, edge, threshold, balance, at, action
+        let most = limit(most);
+        let sql = "SELECT place, account, number, tier, edge, threshold, balance, at, action, seal
                    FROM crossing WHERE place > ?1 ORDER BY place LIMIT ?2";
-        self.all(sql, [int(after), most], "crossing", |c| c.crossing())
+        self.sealed(sql, [int(after), most], "crossing", |c| Ok((c.given()?, c.crossing()?)))
     }
+}
+
+/// An account and whose it is.
+fn owned(c: &mut Columns<'_>) -> Result<(AccountId, Owner), StoreError> {
+    Ok((c.account_id()?, c.owner()?))
 }
 
 fn read_payment(sealed: &[u8]) -> Result<Payment, StoreError> {

@@ -1,5 +1,6 @@
 -- The books. Ids are 16 bytes, hashes 32; amounts are 16 bytes, most significant first; times are Unix
--- milliseconds. A seal is the first 8 bytes of a hash of what it stands beside or behind: SQLite has no checksums of its own. The
+-- milliseconds. A seal is the first 8 bytes of a hash of what it stands beside or behind: SQLite has no checksums of its own. A row's
+-- seal is over all of it but a `place` or `number` that SQLite gave. The
 -- constraints repeat what the ledger has already made sure of: a second line of defence.
 
 CREATE TABLE meta (
@@ -10,7 +11,8 @@ CREATE TABLE meta (
 CREATE TABLE person (
     id    BLOB PRIMARY KEY CHECK (length(id) = 16),
     name  TEXT NOT NULL,
-    added INTEGER NOT NULL
+    added INTEGER NOT NULL,
+    seal  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE device (
@@ -19,14 +21,16 @@ CREATE TABLE device (
     algorithm TEXT NOT NULL,
     key       BLOB NOT NULL UNIQUE,
     enrolled  INTEGER NOT NULL,
-    revoked   INTEGER
+    revoked   INTEGER,
+    seal      INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE code (
     hash    BLOB PRIMARY KEY CHECK (length(hash) = 32),
     person  BLOB NOT NULL REFERENCES person (id),
     expires INTEGER NOT NULL,
-    used_by BLOB
+    used_by BLOB,
+    seal    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- `place` keeps the order in which accounts were opened. A row is as of the transfer `last`; newer ones are replayed at a start.
@@ -54,7 +58,8 @@ CREATE TABLE account (
 CREATE TABLE owner (
     account BLOB PRIMARY KEY CHECK (length(account) = 16),
     person  BLOB REFERENCES person (id),
-    label   TEXT NOT NULL
+    label   TEXT NOT NULL,
+    seal    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX owner_person ON owner (person, account) WHERE person IS NOT NULL;
 
@@ -63,6 +68,7 @@ CREATE TABLE chain (
     account  BLOB NOT NULL,
     sequence INTEGER NOT NULL,
     hash     BLOB NOT NULL CHECK (length(hash) = 32),
+    seal     INTEGER NOT NULL,
     PRIMARY KEY (device, account)
 ) STRICT, WITHOUT ROWID;
 
@@ -84,7 +90,7 @@ CREATE TABLE transfer (
     debit_chain  BLOB NOT NULL CHECK (length(debit_chain) = 32),
     credit_chain BLOB NOT NULL CHECK (length(credit_chain) = 32),
     released     BLOB CHECK (length(released) = 16), -- of a hold that it ends
-    seal         INTEGER NOT NULL -- the first 8 bytes of a hash of the row
+    seal         INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE hold (
@@ -128,7 +134,8 @@ CREATE TABLE rail (
     asset   TEXT NOT NULL,
     amount  BLOB NOT NULL CHECK (length(amount) = 16),
     purpose TEXT NOT NULL,
-    at      INTEGER NOT NULL
+    at      INTEGER NOT NULL,
+    seal    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- Money brought in, by its transfer's id: a repeated order is recognised by it. A table of its own, because an index
@@ -136,7 +143,8 @@ CREATE TABLE rail (
 CREATE TABLE funding (
     id      BLOB PRIMARY KEY CHECK (length(id) = 16),
     account BLOB NOT NULL CHECK (length(account) = 16),
-    amount  BLOB NOT NULL CHECK (length(amount) = 16)
+    amount  BLOB NOT NULL CHECK (length(amount) = 16),
+    seal    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE alarm (
@@ -146,7 +154,8 @@ CREATE TABLE alarm (
     device  BLOB NOT NULL,
     payment BLOB NOT NULL,
     size    INTEGER NOT NULL,
-    root    BLOB NOT NULL CHECK (length(root) = 32)
+    root    BLOB NOT NULL CHECK (length(root) = 32),
+    seal    INTEGER NOT NULL
 ) STRICT;
 
 -- Orders that were refused, by their ids, which are used up.
@@ -154,13 +163,15 @@ CREATE TABLE burnt (
     id          BLOB PRIMARY KEY CHECK (length(id) = 16),
     why         INTEGER NOT NULL,
     fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 32),
-    at          INTEGER NOT NULL
+    at          INTEGER NOT NULL,
+    seal        INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- Transfers that orders reversed: each at most once.
 CREATE TABLE reversal (
-    of INTEGER PRIMARY KEY,
-    by INTEGER NOT NULL
+    of   INTEGER PRIMARY KEY,
+    by   INTEGER NOT NULL,
+    seal INTEGER NOT NULL
 ) STRICT;
 
 -- Orders that were carried out together; with their transfers they open an entry of the log.
@@ -170,7 +181,8 @@ CREATE TABLE order_batch (
     leaf  INTEGER NOT NULL,
     key   BLOB NOT NULL CHECK (length(key) = 32),
     at    INTEGER NOT NULL,
-    salt  BLOB NOT NULL CHECK (length(salt) = 32)
+    salt  BLOB NOT NULL CHECK (length(salt) = 32),
+    seal  INTEGER NOT NULL
 ) STRICT;
 
 -- An account's counters after every 1,024th of its transfers: where the way to a balance of the past begins.
@@ -183,6 +195,7 @@ CREATE TABLE mark (
     credits_posted  BLOB NOT NULL CHECK (length(credits_posted) = 16),
     debits_pending  BLOB NOT NULL CHECK (length(debits_pending) = 16),
     credits_pending BLOB NOT NULL CHECK (length(credits_pending) = 16),
+    seal            INTEGER NOT NULL,
     PRIMARY KEY (account, at, number)
 ) STRICT, WITHOUT ROWID;
 
@@ -191,6 +204,7 @@ CREATE TABLE backdated (
     account   BLOB NOT NULL CHECK (length(account) = 16),
     effective INTEGER NOT NULL,
     number    INTEGER NOT NULL,
+    seal      INTEGER NOT NULL,
     PRIMARY KEY (account, effective, number)
 ) STRICT, WITHOUT ROWID;
 
@@ -203,6 +217,7 @@ CREATE TABLE velocity (
     since      INTEGER NOT NULL,
     amount     BLOB NOT NULL CHECK (length(amount) = 16),
     count      INTEGER NOT NULL,
+    seal       INTEGER NOT NULL,
     PRIMARY KEY (account, place)
 ) STRICT, WITHOUT ROWID;
 
@@ -211,7 +226,8 @@ CREATE TABLE account_set (
     place  INTEGER PRIMARY KEY,
     id     BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
     asset  TEXT NOT NULL,
-    opened INTEGER NOT NULL
+    opened INTEGER NOT NULL,
+    seal   INTEGER NOT NULL
 ) STRICT;
 
 -- `kind` is 1 for an account and 2 for a set.
@@ -219,6 +235,7 @@ CREATE TABLE membership (
     parent BLOB NOT NULL CHECK (length(parent) = 16),
     kind   INTEGER NOT NULL,
     member BLOB NOT NULL CHECK (length(member) = 16),
+    seal   INTEGER NOT NULL,
     PRIMARY KEY (parent, kind, member)
 ) STRICT, WITHOUT ROWID;
 
@@ -227,7 +244,8 @@ CREATE TABLE watch (
     tier    INTEGER NOT NULL,
     below   BLOB CHECK (length(below) = 16),
     above   BLOB CHECK (length(above) = 16),
-    action  INTEGER NOT NULL
+    action  INTEGER NOT NULL,
+    seal    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE crossing (
@@ -239,7 +257,8 @@ CREATE TABLE crossing (
     threshold BLOB NOT NULL CHECK (length(threshold) = 16),
     balance   TEXT NOT NULL,
     at        INTEGER NOT NULL,
-    action    INTEGER NOT NULL
+    action    INTEGER NOT NULL,
+    seal      INTEGER NOT NULL
 ) STRICT;
 
 -- What happened beside the transfers, in order. `position` is the number of the transfer that came next.
@@ -248,5 +267,6 @@ CREATE TABLE event (
     position INTEGER NOT NULL,
     at       INTEGER NOT NULL,
     kind     INTEGER NOT NULL,
-    subject  BLOB NOT NULL CHECK (length(subject) = 16)
+    subject  BLOB NOT NULL CHECK (length(subject) = 16),
+    seal     INTEGER NOT NULL
 ) STRICT;

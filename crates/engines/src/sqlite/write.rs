@@ -1,11 +1,12 @@
 //! One batch of changes, one transaction.
 
-use super::row::{self, amount, int, time};
+use super::row::{self, amount, put_sealed, time};
 use super::{COUNTS, Reader, Store, error};
-use crate::books::{Books, Opener, RestOfCheck, StoreError};
+use crate::books::{Books, Opener, RestOfCheck, StoreError, is_settled};
+use crate::decode::int;
 use rusqlite::{Transaction, TransactionBehavior, params};
 use std::sync::Arc;
-use tpw_flow::{Changes, Payment, Rail, stored};
+use tpw_flow::{Changes, Payment, stored};
 
 impl Books for Store {
     fn commit(&mut self, changes: &Changes) -> Result<(), StoreError> {
@@ -16,7 +17,11 @@ impl Books for Store {
             .map_err(error(&path))?;
         write_all(&transaction, changes).map_err(error(&path))?;
         write_counts(&transaction).map_err(error(&path))?;
-        transaction.commit().map_err(error(&path))
+        transaction.commit().map_err(error(&path))?;
+        if let Some(mover) = &mut self.mover {
+            mover.after_commit(&self.connection);
+        }
+        Ok(())
     }
 
     fn probe(&mut self) -> Result<(), StoreError> {
@@ -41,7 +46,7 @@ impl Books for Store {
     }
 
     fn rest_of_check(&self) -> Option<RestOfCheck> {
-        if super::size(&self.path) <= super::CHECKED_AT_START_MAX {
+        if super::size(&self.path) <= self.place.checked_at_start_max {
             return None;
         }
         let place = self.place.clone();
@@ -65,15 +70,15 @@ fn write_all(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
     write_orders(t, changes)?;
     for (account, owner) in &changes.owners {
         let person = owner.person.map(|p| *p.as_bytes());
-        t.prepare_cached("INSERT INTO owner (account, person, label) VALUES (?1, ?2, ?3)")?
-            .execute(params![account.as_bytes(), person, owner.label.as_str()])?;
+        put_sealed(
+            t,
+            "INSERT INTO owner (account, person, label, seal) VALUES (?1, ?2, ?3, ?4)",
+            params![account.as_bytes(), person, owner.label.as_str()],
+        )?;
     }
     for (device, account, head) in &changes.chains {
-        t.prepare_cached(
-            "INSERT INTO chain (device, account, sequence, hash) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT DO UPDATE SET sequence = excluded.sequence, hash = excluded.hash",
-        )?
-        .execute(params![
+        put_sealed(t, "INSERT INTO chain (device, account, sequence, hash, seal) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT DO UPDATE SET sequence = excluded.sequence, hash = excluded.hash, seal = excluded.seal", params![
             device.as_bytes(),
             account.as_bytes(),
             int(head.sequence),
@@ -98,35 +103,40 @@ fn write_all(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
 
 fn write_registry(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
     for person in &changes.people {
-        t.prepare_cached("INSERT INTO person (id, name, added) VALUES (?1, ?2, ?3)")?
-            .execute(params![person.id.as_bytes(), person.name.as_str(), time(person.added)])?;
+        put_sealed(
+            t,
+            "INSERT INTO person (id, name, added, seal) VALUES (?1, ?2, ?3, ?4)",
+            params![person.id.as_bytes(), person.name.as_str(), time(person.added)],
+        )?;
     }
     for device in &changes.devices {
-        t.prepare_cached(
-            "INSERT INTO device (id, person, algorithm, key, enrolled, revoked)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT (id) DO UPDATE SET revoked = excluded.revoked",
-        )?
-        .execute(params![
-            device.id.as_bytes(),
-            device.person.as_bytes(),
-            device.key.algorithm().name(),
-            device.key.as_bytes(),
-            time(device.enrolled),
-            device.revoked.map(time)
-        ])?;
+        put_sealed(
+            t,
+            "INSERT INTO device (id, person, algorithm, key, enrolled, revoked, seal)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (id) DO UPDATE SET revoked = excluded.revoked, seal = excluded.seal",
+            params![
+                device.id.as_bytes(),
+                device.person.as_bytes(),
+                device.key.algorithm().name(),
+                device.key.as_bytes(),
+                time(device.enrolled),
+                device.revoked.map(time)
+            ],
+        )?;
     }
     for (hash, grant) in &changes.codes {
-        t.prepare_cached(
-            "INSERT INTO code (hash, person, expires, used_by) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT DO UPDATE SET used_by = excluded.used_by",
-        )?
-        .execute(params![
-            hash.as_bytes(),
-            grant.person.as_bytes(),
-            time(grant.expires),
-            grant.used_by.map(|d| *d.as_bytes())
-        ])?;
+        put_sealed(
+            t,
+            "INSERT INTO code (hash, person, expires, used_by, seal) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT DO UPDATE SET used_by = excluded.used_by, seal = excluded.seal",
+            params![
+                hash.as_bytes(),
+                grant.person.as_bytes(),
+                time(grant.expires),
+                grant.used_by.map(|d| *d.as_bytes())
+            ],
+        )?;
     }
     Ok(())
 }
@@ -153,12 +163,7 @@ fn write_payment(t: &Transaction<'_>, payment: &Payment) -> rusqlite::Result<()>
         intent.device.as_bytes(),
         state
     ])?;
-    let settled = match payment {
-        Payment::Booked(booked) => booked.rail() == Rail::Confirmed,
-        Payment::Compensated(_) => true,
-        _ => false,
-    };
-    if settled {
+    if is_settled(payment) {
         t.prepare_cached("DELETE FROM rail WHERE payment = ?1")?
             .execute([intent.payment.as_bytes()])?;
     }
@@ -167,87 +172,97 @@ fn write_payment(t: &Transaction<'_>, payment: &Payment) -> rusqlite::Result<()>
 
 fn write_orders(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
     for (id, burnt) in &changes.burnt {
-        t.prepare_cached("INSERT INTO burnt (id, why, fingerprint, at) VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![
-            id.as_bytes(),
-            burnt.why.number(),
-            burnt.fingerprint.as_bytes(),
-            time(burnt.at)
-        ])?;
+        put_sealed(
+            t,
+            "INSERT INTO burnt (id, why, fingerprint, at, seal) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![
+                id.as_bytes(),
+                burnt.why.number(),
+                burnt.fingerprint.as_bytes(),
+                time(burnt.at)
+            ],
+        )?;
     }
     for (of, by) in &changes.reversals {
-        t.prepare_cached("INSERT INTO reversal (of, by) VALUES (?1, ?2)")?
-            .execute([int(*of), int(*by)])?;
+        let sql = "INSERT INTO reversal (of, by, seal) VALUES (?1, ?2, ?3)";
+        put_sealed(t, sql, params![int(*of), int(*by)])?;
     }
     for batch in &changes.order_batches {
-        t.prepare_cached(
-            "INSERT INTO order_batch (first, count, leaf, key, at, salt)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?
-        .execute(params![
-            int(batch.first),
-            int(batch.count),
-            int(batch.leaf),
-            batch.by.as_bytes(),
-            time(batch.at),
-            batch.salt
-        ])?;
+        put_sealed(
+            t,
+            "INSERT INTO order_batch (first, count, leaf, key, at, salt, seal)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![
+                int(batch.first),
+                int(batch.count),
+                int(batch.leaf),
+                batch.by.as_bytes(),
+                time(batch.at),
+                batch.salt
+            ],
+        )?;
     }
     for event in &changes.events {
-        t.prepare_cached(
-            "INSERT INTO event (seq, position, at, kind, subject) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?
-        .execute(params![
-            int(event.seq),
-            int(event.position),
-            time(event.at),
-            event.kind.number(),
-            event.subject
-        ])?;
+        put_sealed(
+            t,
+            "INSERT INTO event (seq, position, at, kind, subject, seal) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                int(event.seq),
+                int(event.position),
+                time(event.at),
+                event.kind.number(),
+                event.subject
+            ],
+        )?;
     }
     Ok(())
 }
 
 fn write_rail(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
     for rail in &changes.rail {
-        t.prepare_cached(
-            "INSERT INTO rail (payment, account, asset, amount, purpose, at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?
-        .execute(params![
-            rail.payment.as_bytes(),
-            rail.account.as_bytes(),
-            rail.money.asset.to_string(),
-            amount(rail.money.amount),
-            rail.purpose,
-            time(rail.at)
-        ])?;
+        put_sealed(
+            t,
+            "INSERT INTO rail (payment, account, asset, amount, purpose, at, seal)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![
+                rail.payment.as_bytes(),
+                rail.account.as_bytes(),
+                rail.money.asset.to_string(),
+                amount(rail.money.amount),
+                rail.purpose,
+                time(rail.at)
+            ],
+        )?;
     }
     Ok(())
 }
 
 fn write_fundings(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
     for (id, funding) in &changes.fundings {
-        t.prepare_cached("INSERT INTO funding (id, account, amount) VALUES (?1, ?2, ?3)")?
-            .execute(params![id.as_bytes(), funding.account.as_bytes(), amount(funding.amount)])?;
+        put_sealed(
+            t,
+            "INSERT INTO funding (id, account, amount, seal) VALUES (?1, ?2, ?3, ?4)",
+            params![id.as_bytes(), funding.account.as_bytes(), amount(funding.amount)],
+        )?;
     }
     Ok(())
 }
 
 fn write_alarms(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
     for alarm in &changes.alarms {
-        t.prepare_cached(
-            "INSERT INTO alarm (kind, at, device, payment, size, root)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?
-        .execute(params![
-            alarm.kind.code(),
-            time(alarm.at),
-            alarm.device.as_bytes(),
-            alarm.payment.as_bytes(),
-            int(alarm.head.size),
-            alarm.head.root.as_bytes()
-        ])?;
+        put_sealed(
+            t,
+            "INSERT INTO alarm (kind, at, device, payment, size, root, seal)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![
+                alarm.kind.code(),
+                time(alarm.at),
+                alarm.device.as_bytes(),
+                alarm.payment.as_bytes(),
+                int(alarm.head.size),
+                alarm.head.root.as_bytes()
+            ],
+        )?;
     }
     Ok(())
 }

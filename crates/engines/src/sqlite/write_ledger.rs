@@ -1,11 +1,12 @@
 //! What the ledger leaves to be stored.
 
-use super::row::{account_seal, amount, hold_seal, int, time, transfer_seal};
+use super::row::{amount, put_sealed, time, transfer_seal};
+use crate::decode::int;
 use rusqlite::{Transaction, params};
 use tpw_core::Asset;
 use tpw_ledger::{
-    Account, Changes, Crossing, HoldChange, Mark, Member, Membership, MembershipChange, SetRow,
-    TransferRow, VelocityRow, WatchRow,
+    Account, Changes, Crossing, HoldChange, Mark, Member, MembershipChange, SetRow, TransferRow,
+    VelocityRow, WatchRow,
 };
 
 pub(super) fn all(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
@@ -32,20 +33,20 @@ impl AssetTexts {
 }
 
 fn write_accounts(t: &Transaction<'_>, accounts: &[Account]) -> rusqlite::Result<()> {
-    let mut upsert = t.prepare_cached(
-        "INSERT INTO account (id, asset, kind, frozen, debit_max, balance_max, debits_posted,
-             credits_posted, debits_pending, credits_pending, transfers, last, chain, opened,
-             owner, state, seal)
+    let sql = "INSERT INTO account (id, asset, kind, owner, state, frozen, debit_max, balance_max,
+             debits_posted, credits_posted, debits_pending, credits_pending, transfers, last, chain,
+             opened, seal)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
-         ON CONFLICT (id) DO UPDATE SET frozen = ?4, debit_max = ?5, balance_max = ?6,
-             debits_posted = ?7, credits_posted = ?8, debits_pending = ?9, credits_pending = ?10,
-             transfers = ?11, last = ?12, chain = ?13, state = ?16, seal = ?17",
-    )?;
+         ON CONFLICT (id) DO UPDATE SET state = ?5, frozen = ?6, debit_max = ?7, balance_max = ?8,
+             debits_posted = ?9, credits_posted = ?10, debits_pending = ?11, credits_pending = ?12,
+             transfers = ?13, last = ?14, chain = ?15, seal = ?17";
     for a in accounts {
-        upsert.execute(params![
+        let values = params![
             a.id.as_bytes(),
             a.asset.to_string(),
             a.kind.number(),
+            a.owner.map(|person| *person.as_bytes()),
+            a.state.number(),
             a.frozen.bits(),
             a.limits.debit_max_per_transfer().map(amount),
             a.limits.balance_max().map(amount),
@@ -56,11 +57,9 @@ fn write_accounts(t: &Transaction<'_>, accounts: &[Account]) -> rusqlite::Result
             int(a.transfers),
             int(a.last),
             a.chain.as_bytes(),
-            time(a.opened),
-            a.owner.map(|person| *person.as_bytes()),
-            a.state.number(),
-            account_seal(a)
-        ])?;
+            time(a.opened)
+        ];
+        put_sealed(t, sql, values)?;
     }
     Ok(())
 }
@@ -94,8 +93,11 @@ fn write_transfers(t: &Transaction<'_>, transfers: &[TransferRow]) -> rusqlite::
     }
     let backdated = transfers.iter().filter(|row| row.effective != row.at);
     for (row, account) in backdated.flat_map(|row| [(row, row.debit), (row, row.credit)]) {
-        t.prepare_cached("INSERT INTO backdated (account, effective, number) VALUES (?1, ?2, ?3)")?
-            .execute(params![account.as_bytes(), time(row.effective), int(row.number)])?;
+        put_sealed(
+            t,
+            "INSERT INTO backdated (account, effective, number, seal) VALUES (?1, ?2, ?3, ?4)",
+            params![account.as_bytes(), time(row.effective), int(row.number)],
+        )?;
     }
     Ok(())
 }
@@ -103,37 +105,34 @@ fn write_transfers(t: &Transaction<'_>, transfers: &[TransferRow]) -> rusqlite::
 fn write_holds(t: &Transaction<'_>, holds: &[HoldChange]) -> rusqlite::Result<()> {
     for change in holds {
         match change {
-            HoldChange::Opened(hold) => t
-                .prepare_cached(
-                    "INSERT INTO hold (id, number, debit, credit, asset, amount, expires, seal)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-                )?
-                .execute(params![
+            HoldChange::Opened(hold) => put_sealed(
+                t,
+                "INSERT INTO hold (id, number, debit, credit, asset, amount, expires, seal)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                params![
                     hold.id.as_bytes(),
                     int(hold.number),
                     hold.debit.as_bytes(),
                     hold.credit.as_bytes(),
                     hold.money.asset.to_string(),
                     amount(hold.money.amount),
-                    time(hold.expires),
-                    hold_seal(hold)
-                ])?,
+                    time(hold.expires)
+                ],
+            )?,
             HoldChange::Resolved { hold, .. } => {
-                t.prepare_cached("DELETE FROM hold WHERE id = ?1")?.execute([hold.as_bytes()])?
+                t.prepare_cached("DELETE FROM hold WHERE id = ?1")?.execute([hold.as_bytes()])?;
             }
-        };
+        }
     }
     Ok(())
 }
 
 fn write_marks(t: &Transaction<'_>, marks: &[Mark]) -> rusqlite::Result<()> {
     for mark in marks {
-        t.prepare_cached(
-            "INSERT INTO mark (account, number, transfers, at, debits_posted, credits_posted,
-                 debits_pending, credits_pending)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        )?
-        .execute(params![
+        let sql = "INSERT INTO mark (account, number, transfers, at, debits_posted, credits_posted,
+                       debits_pending, credits_pending, seal)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        let values = params![
             mark.account.as_bytes(),
             int(mark.number),
             int(mark.transfers),
@@ -142,7 +141,8 @@ fn write_marks(t: &Transaction<'_>, marks: &[Mark]) -> rusqlite::Result<()> {
             amount(mark.credits_posted),
             amount(mark.debits_pending),
             amount(mark.credits_pending)
-        ])?;
+        ];
+        put_sealed(t, sql, values)?;
     }
     Ok(())
 }
@@ -155,21 +155,22 @@ fn write_velocities(t: &Transaction<'_>, rows: &[VelocityRow]) -> rusqlite::Resu
                 .execute(params![row.account.as_bytes(), row.place])?;
             continue;
         }
-        t.prepare_cached(
+        put_sealed(
+            t,
             "INSERT OR REPLACE INTO velocity (account, place, window, amount_max, count_max, since,
-                 amount, count)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        )?
-        .execute(params![
-            row.account.as_bytes(),
-            row.place,
-            int(row.window.as_ms()),
-            row.amount_max.map(amount),
-            row.count_max.map(int),
-            time(row.since),
-            amount(row.amount),
-            int(row.count)
-        ])?;
+                 amount, count, seal)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            params![
+                row.account.as_bytes(),
+                row.place,
+                int(row.window.as_ms()),
+                row.amount_max.map(amount),
+                row.count_max.map(int),
+                time(row.since),
+                amount(row.amount),
+                int(row.count)
+            ],
+        )?;
     }
     Ok(())
 }
@@ -180,24 +181,30 @@ fn write_sets(
     memberships: &[MembershipChange],
 ) -> rusqlite::Result<()> {
     for set in sets {
-        t.prepare_cached("INSERT INTO account_set (id, asset, opened) VALUES (?1, ?2, ?3)")?
-            .execute(params![set.id.as_bytes(), set.asset.to_string(), time(set.opened)])?;
+        put_sealed(
+            t,
+            "INSERT INTO account_set (id, asset, opened, seal) VALUES (?1, ?2, ?3, ?4)",
+            params![set.id.as_bytes(), set.asset.to_string(), time(set.opened)],
+        )?;
     }
     for change in memberships {
-        let (sql, Membership { set, member }) = match change {
-            MembershipChange::Joined(membership) => {
-                ("INSERT INTO membership (parent, kind, member) VALUES (?1, ?2, ?3)", membership)
-            }
-            MembershipChange::Left(membership) => (
-                "DELETE FROM membership WHERE parent = ?1 AND kind = ?2 AND member = ?3",
-                membership,
-            ),
-        };
-        let (kind, member) = match member {
+        let (MembershipChange::Joined(row) | MembershipChange::Left(row)) = change;
+        let (kind, member) = match &row.member {
             Member::Account(id) => (1, id.as_bytes()),
             Member::Set(id) => (2, id.as_bytes()),
         };
-        t.prepare_cached(sql)?.execute(params![set.as_bytes(), kind, member])?;
+        let values = params![row.set.as_bytes(), kind, member];
+        match change {
+            MembershipChange::Joined(_) => {
+                let sql = "INSERT INTO membership (parent, kind, member, seal)
+                           VALUES (?1, ?2, ?3, ?4)";
+                put_sealed(t, sql, values)?;
+            }
+            MembershipChange::Left(_) => {
+                let sql = "DELETE FROM membership WHERE parent = ?1 AND kind = ?2 AND member = ?3";
+                t.prepare_cached(sql)?.execute(values)?;
+            }
+        }
     }
     Ok(())
 }
@@ -214,24 +221,22 @@ fn write_watches(
                 .execute([row.account.as_bytes()])?;
             continue;
         }
-        t.prepare_cached(
-            "INSERT OR REPLACE INTO watch (account, tier, below, above, action)
-             VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?
-        .execute(params![
-            row.account.as_bytes(),
-            row.tier.number(),
-            row.below.map(amount),
-            row.above.map(amount),
-            row.action.number()
-        ])?;
+        put_sealed(
+            t,
+            "INSERT OR REPLACE INTO watch (account, tier, below, above, action, seal)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                row.account.as_bytes(),
+                row.tier.number(),
+                row.below.map(amount),
+                row.above.map(amount),
+                row.action.number()
+            ],
+        )?;
     }
     for row in crossings {
-        t.prepare_cached(
-            "INSERT INTO crossing (account, number, tier, edge, threshold, balance, at, action)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        )?
-        .execute(params![
+        put_sealed(t, "INSERT INTO crossing (account, number, tier, edge, threshold, balance, at, action, seal)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)", params![
             row.account.as_bytes(),
             int(row.number),
             row.tier.number(),

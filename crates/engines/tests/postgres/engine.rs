@@ -1,12 +1,14 @@
 //! The whole engine over PostgreSQL: it comes back when its sessions are cut off, and a second machine takes over.
 
-use super::server::Database;
+use super::server::{Database, SETTINGS, run};
+use super::settings::set;
 use super::world::*;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 use tpw_engines::clock::SystemClock;
-use tpw_engines::{Config, Engine, EngineError, Paid, PayError, Repeated, StoreConfig};
+use tpw_engines::{Config, Engine, EngineError, Paid, Part, PayError, Repeated, StoreConfig};
+use tpw_flow::Command;
 
 fn try_start(folder: &Path, database: &Database) -> Result<Arc<Engine>, EngineError> {
     let store = StoreConfig::Postgres(database.url());
@@ -63,6 +65,26 @@ fn the_engine_comes_back_when_its_sessions_are_cut_off() {
     demand_balanced(&engine);
 }
 
+/// So many that their table is copied, while the tables of what names them are not.
+#[test]
+fn people_with_codes_and_accounts_are_added_by_the_hundred() {
+    let (database, folder, mut dice) = (Database::new(), scratch(), Dice::new(63));
+    let engine = start(folder.path(), &database);
+    for count in [255, 500] {
+        let adding = (0..count).map(|_| {
+            let (holder, [add, _enrol]) = Holder::new(&engine, &mut dice, 5);
+            (holder, add)
+        });
+        let (holders, adding): (Vec<_>, Vec<_>) = adding.unzip();
+        let outcomes = runtime().block_on(engine.commands(adding)).unwrap();
+        assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+        for holder in holders {
+            assert_eq!(engine.accounts_of(holder.person).unwrap().len(), 1);
+        }
+    }
+    demand_balanced(&engine);
+}
+
 /// What an operator gives the machine that stands by: keys and certificates, and neither books nor log.
 fn stand_by(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap().flatten() {
@@ -71,6 +93,140 @@ fn stand_by(from: &Path, to: &Path) {
             std::fs::copy(entry.path(), to.join(name)).unwrap();
         }
     }
+}
+
+/// Starts as soon as the first machine's session has ended, which connects again by itself if nobody else was quicker.
+fn take_over(folder: &Path, database: &Database) -> Arc<Engine> {
+    let begun = Instant::now();
+    loop {
+        database.cut_off_the_writer();
+        match try_start(folder, database) {
+            Ok(engine) => return engine,
+            Err(error) => assert!(begun.elapsed() < Duration::from_secs(20), "{error}"),
+        }
+    }
+}
+
+/// Nobody writes: a server that was deposed must notice all the same, for it answers from memory.
+#[test]
+fn an_idle_server_notices_that_it_was_deposed() {
+    let (database, folder) = (Database::new(), scratch());
+    let engine = start(folder.path(), &database);
+    let rt = runtime();
+    rt.block_on(async {
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        assert!(!engine.is_deposed());
+        assert_eq!(engine.health().writer, Part::Good);
+        database.sql("UPDATE fence SET epoch = epoch + 1, writer = epoch + 1, holder = 'another'");
+        let told = tokio::time::timeout(Duration::from_secs(5), engine.deposed()).await;
+        assert!(told.is_ok(), "it was not told");
+    });
+    assert!(engine.is_deposed());
+}
+
+#[test]
+fn an_idle_server_connects_again_before_somebody_needs_it() {
+    let (database, folder, mut dice) = (Database::new(), scratch(), Dice::new(64));
+    let engine = start(folder.path(), &database);
+    runtime().block_on(async {
+        let mut ann = Holder::enrolled(&engine, &mut dice, 1_000).await;
+        let bob = Holder::enrolled(&engine, &mut dice, 0).await;
+        database.cut_off_the_writer();
+        let writer = "SELECT 1 FROM pg_stat_activity JOIN pg_locks USING (pid)
+                      WHERE datname = current_database() AND application_name LIKE 'tpw (%'
+                          AND locktype = 'advisory' AND granted";
+        let begun = Instant::now();
+        while database.sql(writer).is_empty() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "it does not come back");
+        }
+        let signed = ann.next(&engine, &mut dice, bob.account, 10);
+        assert_eq!(status(&insist(&engine, &signed).await), "booked");
+        assert!(!engine.is_deposed());
+    });
+}
+
+/// A head that was seen long ago, and the receipt of an old payment, are read from the server: whoever waits for that keeps no other
+/// task waiting.
+#[test]
+fn tasks_go_on_while_the_log_is_read_from_a_server_that_is_slow() {
+    let (database, folder, mut dice) = (Database::new(), scratch(), Dice::new(65));
+    let engine = start(folder.path(), &database);
+    let rt = runtime();
+    let mut ann = rt.block_on(Holder::enrolled(&engine, &mut dice, 1_000));
+    let bob = rt.block_on(Holder::enrolled(&engine, &mut dice, 0));
+    let mut old = Vec::new();
+    for _ in 0..2 {
+        let signed = ann.next(&engine, &mut dice, bob.account, 7);
+        rt.block_on(insist(&engine, &signed));
+        old.push((signed, engine.log().newest().unwrap().head));
+    }
+    engine.close();
+    drop(engine);
+    let engine = start(folder.path(), &database);
+    let mut intent = ann.intent(&engine, &mut dice, bob.account, 7);
+    intent.seen = old[0].1;
+    for signed in [ann.sign(intent), old[0].0.clone()] {
+        std::thread::scope(|scope| {
+            let locked = "SELECT 1 FROM pg_locks WHERE relation = 'tpw.head'::regclass
+                          AND mode = 'AccessExclusiveLock' AND granted";
+            scope.spawn(|| {
+                database.sql("BEGIN; LOCK TABLE head IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(2)")
+            });
+            while database.sql(locked).is_empty() {}
+            let (ticks, answered) = rt.block_on(async {
+                let (mut ticks, mut tick) = (0, tokio::time::interval(Duration::from_millis(20)));
+                let answer = engine.pay(&signed.bytes);
+                tokio::pin!(answer);
+                loop {
+                    tokio::select! {
+                        answered = &mut answer => break (ticks, answered),
+                        _ = tick.tick() => ticks += 1,
+                    }
+                }
+            });
+            assert!(ticks > 10, "{ticks}");
+            assert_eq!(status(&answered.unwrap()), "booked");
+        });
+    }
+}
+
+fn pause(ms: u64) {
+    runtime().block_on(async { tokio::time::sleep(Duration::from_millis(ms)).await });
+}
+
+/// Some settings can be changed while the server runs; the server says so when it next looks, and goes on when they are right.
+#[test]
+fn a_server_that_stops_syncing_while_it_runs_is_not_written_to() {
+    let settings = SETTINGS.write().unwrap_or_else(PoisonError::into_inner);
+    let (database, folder) = (Database::with("ENCODING 'UTF8'", None), scratch());
+    let engine = start(folder.path(), &database);
+    // What the sessions were accepted with stays.
+    set("synchronous_commit", "off");
+    pause(2_500);
+    let unmoved = engine.health().writer;
+    run("postgres", "ALTER SYSTEM RESET synchronous_commit");
+    set("fsync", "off");
+    let begun = Instant::now();
+    let told = loop {
+        match engine.health().writer {
+            Part::Bad(why) => break why,
+            Part::Good if begun.elapsed() > Duration::from_secs(5) => break String::new(),
+            Part::Good => pause(20),
+        }
+    };
+    let kept = runtime().block_on(engine.command(Command::Tick)).is_err();
+    set("fsync", "on");
+    run("postgres", "ALTER SYSTEM RESET fsync");
+    assert_eq!(unmoved, Part::Good);
+    assert!(told.contains("`fsync = off`"), "{told}");
+    assert!(kept, "it was written to");
+    let begun = Instant::now();
+    while engine.health().writer != Part::Good {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", engine.health().writer);
+        pause(20);
+    }
+    drop(engine);
+    drop(settings);
 }
 
 #[test]
@@ -90,8 +246,7 @@ fn a_second_machine_takes_over() {
     };
     assert!(message.contains("the books are being written by `tpw (process"), "{message}");
 
-    database.cut_off_the_writer();
-    let second = start(folders[1].path(), &database);
+    let second = take_over(folders[1].path(), &database);
     for (signed, paid) in signed.iter().zip(&paid) {
         let again = rt.block_on(insist(&second, signed));
         assert_eq!(again.repeated, Repeated::Yes);

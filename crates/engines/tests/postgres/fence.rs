@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 use tpw_core::{AccountId, Amount, Money, TransferId};
 use tpw_engines::books::{Books, StoreError};
@@ -222,6 +222,8 @@ fn a_payment_is_not_replaced_by_another() {
 struct Wire {
     url: String,
     cut: Arc<AtomicBool>,
+    /// The ends of all connections.
+    ends: Arc<Mutex<Vec<TcpStream>>>,
 }
 
 impl Wire {
@@ -231,10 +233,12 @@ impl Wire {
         let (front, rest) = url.split_once('@').unwrap();
         let (target, path) = rest.split_once('/').unwrap();
         let (target, cut) = (target.to_owned(), Arc::new(AtomicBool::new(false)));
-        let flag = Arc::clone(&cut);
+        let (flag, all) = (Arc::clone(&cut), Arc::new(Mutex::new(Vec::new())));
+        let known = Arc::clone(&all);
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let server = TcpStream::connect(&target).unwrap();
+                known.lock().unwrap().push(client.try_clone().unwrap());
                 let ends = (client.try_clone().unwrap(), server.try_clone().unwrap());
                 let (armed, asked) = (Arc::clone(&flag), Arc::new(AtomicBool::new(false)));
                 let ask = Arc::clone(&asked);
@@ -259,7 +263,14 @@ impl Wire {
                 });
             }
         });
-        Self { url: format!("{front}@127.0.0.1:{port}/{path}"), cut }
+        Self { url: format!("{front}@127.0.0.1:{port}/{path}"), cut, ends: all }
+    }
+
+    /// Cuts all connections on the client's side, as a client does that has waited too long.
+    fn sever(&self) {
+        for end in self.ends.lock().unwrap().drain(..) {
+            let _gone = end.shutdown(Shutdown::Both);
+        }
     }
 }
 
@@ -364,6 +375,84 @@ fn a_commit_that_did_not_wait_for_its_standbys_is_in_doubt() {
         store.probe().unwrap();
         assert_eq!(restored(&store), purse.0);
     }
+    drop(settings);
+}
+
+/// The process of the writer's session, which has the lock.
+fn writers_process(database: &Database) -> String {
+    let sql = "SELECT pid FROM pg_stat_activity JOIN pg_locks USING (pid)
+               WHERE datname = current_database() AND application_name LIKE 'tpw (%'
+                   AND locktype = 'advisory' AND granted";
+    database.sql(sql).remove(0)
+}
+
+/// A server whose storage stalls does not end a session when told to: the lock is then held by the writer itself, and nobody
+/// has taken over.
+#[test]
+fn a_session_of_its_own_that_does_not_end_does_not_depose_the_writer() {
+    let database = Database::new();
+    let wire = Wire::new(&database.url());
+    let mut purse = Purse::new();
+    let mut store = Store::open(Address::parse(&wire.url).unwrap()).unwrap();
+    store.commit(&purse.batch(1)).unwrap();
+    let process = writers_process(&database);
+    let signal = |name: &str| {
+        database.sql(&format!("COPY (SELECT 1) TO PROGRAM 'kill -{name} {process}'"));
+    };
+    signal("STOP");
+    wire.sever();
+    let changes = purse.batch(1);
+    assert!(lost(&store.commit(&changes).unwrap_err()));
+    for _ in 0..2 {
+        let error = store.probe().unwrap_err();
+        assert!(lost(&error) && !error.is_deposed(), "{error}");
+        assert!(error.to_string().contains("our former session"), "{error}");
+    }
+    signal("CONT");
+    wait_for_probe(&mut store);
+    store.commit(&changes).unwrap();
+    assert_eq!(restored(&store), purse.0);
+}
+
+/// Probes until it succeeds; a writer that was never deposed must not believe that it was.
+fn wait_for_probe(store: &mut Store) {
+    let begun = Instant::now();
+    while let Err(error) = store.probe() {
+        assert!(!error.is_deposed(), "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "{error}");
+    }
+}
+
+/// The answer to the raising of the epoch is lost: whoever finds it raised did that itself.
+#[test]
+fn an_epoch_that_was_raised_without_an_answer_does_not_depose_the_writer() {
+    let settings = SETTINGS.write().unwrap_or_else(PoisonError::into_inner);
+    let database = Database::with("ENCODING 'UTF8'", None);
+    let wire = Wire::new(&database.url());
+    let mut purse = Purse::new();
+    let mut store = Store::open(Address::parse(&wire.url).unwrap()).unwrap();
+    store.commit(&purse.batch(1)).unwrap();
+    wire.sever();
+    let changes = purse.batch(1);
+    assert!(lost(&store.commit(&changes).unwrap_err()));
+    set("synchronous_standby_names", "nobody");
+    let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        for _ in 0..2 {
+            std::thread::scope(|scope| {
+                let probing = scope.spawn(|| store.probe().unwrap_err());
+                wait_for(&database, "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
+                wire.sever();
+                let error = probing.join().unwrap();
+                assert!(!error.is_deposed(), "{error}");
+            });
+        }
+    }));
+    set("synchronous_standby_names", "");
+    run("postgres", "ALTER SYSTEM RESET synchronous_standby_names");
+    told.unwrap();
+    wait_for_probe(&mut store);
+    store.commit(&changes).unwrap();
+    assert_eq!(restored(&store), purse.0);
     drop(settings);
 }
 

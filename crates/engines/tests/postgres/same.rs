@@ -4,13 +4,14 @@ use super::desk::*;
 use super::live::{FEES, live};
 use super::server::Database;
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
-use tpw_core::{AccountId, Amount, Money, TransferId};
+use tpw_core::{AccountId, AccountSetId, Amount, Money, TransferId};
 use tpw_engines::books::{Books, BooksReader, Past, Restored};
 use tpw_engines::{postgres, sqlite};
 use tpw_flow::{Changes, IdUse, Registry};
-use tpw_ledger::{AccountKind, Ledger, Limits, NewAccount, Operation, TransferRequest};
+use tpw_ledger::{AccountKind, Ledger, Limits, Member, NewAccount, Operation, TransferRequest};
 
 /// Both kinds of books, which are given the same.
 struct Twins {
@@ -48,7 +49,16 @@ impl Twins {
         assert_eq!(one.events(2, 300).unwrap(), other.events(2, 300).unwrap());
         assert_eq!(one.crossings(0, 9).unwrap(), other.crossings(0, 9).unwrap());
         demand_same_by_key(&*one, &*other, &left.ledger);
-        assert_eq!(one.rail_open().unwrap(), other.rail_open().unwrap());
+        let mut after = None;
+        loop {
+            let open = one.rail_open(after, 2).unwrap();
+            assert_eq!(open, other.rail_open(after, 2).unwrap());
+            let Some(last) = open.last() else { break };
+            after = Some(last.payment);
+        }
+        for set in left.ledger.sets().map(|set| set.row.id) {
+            demand_same_members(&*one, &*other, &left.ledger, set);
+        }
         assert_eq!(one.alarms(0, 100).unwrap(), other.alarms(0, 100).unwrap());
         let past = |reader: &dyn BooksReader, from| -> Vec<Past> {
             let mut all = Vec::new();
@@ -60,6 +70,26 @@ impl Twins {
         }
         right
     }
+}
+
+/// Page by page, all members of a set and no others.
+fn demand_same_members(
+    one: &dyn BooksReader,
+    other: &dyn BooksReader,
+    ledger: &Ledger,
+    set: AccountSetId,
+) {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = one.members(set, after, 2).unwrap();
+        assert_eq!(page, other.members(set, after, 2).unwrap());
+        let Some(last) = page.last() else { break };
+        after = Some(*last);
+        all.extend(page);
+    }
+    let known: BTreeSet<Member> = ledger.members(&set).collect();
+    assert_eq!(all.len(), known.len());
+    assert_eq!(all.into_iter().collect::<BTreeSet<_>>(), known);
 }
 
 fn demand_same_by_key(one: &dyn BooksReader, other: &dyn BooksReader, ledger: &Ledger) {

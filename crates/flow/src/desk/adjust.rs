@@ -1,6 +1,6 @@
 //! The commands about what accounts may do and which belong together, and looking at it.
 
-use super::command::{AccountSet, Adjustment, Guards, Look};
+use super::command::{Adjustment, Guards, Look};
 use super::{Answer, Desk, EventKind, Outcome, Rejection};
 use tpw_core::{AccountId, Instant};
 use tpw_ledger::{AccountKind, FreezeReason, Membership, Operation, WatchAction};
@@ -76,10 +76,7 @@ impl Desk {
                     watch: self.ledger.watch(&account),
                 }))
             }
-            Look::Set(id) => Answer::Set(self.ledger.set(&id).map(|balance| AccountSet {
-                balance,
-                members: self.ledger.members(&id).collect(),
-            })),
+            Look::Set(id) => Answer::Set(self.ledger.set(&id)),
             Look::Totals => Answer::Totals(self.ledger.totals()?),
         })
     }

@@ -11,8 +11,8 @@ use tpw_core::{
 };
 use tpw_crypto::PublicKey;
 use tpw_ledger::{
-    AccountKind, AssetTotal, FreezeReason, LedgerError, Limits, Member, Membership, SetBalance,
-    Velocity, VelocityRow, Watch,
+    AccountKind, AssetTotal, FreezeReason, LedgerError, Limits, Membership, SetBalance, Velocity,
+    VelocityRow, Watch,
 };
 use tpw_proof::statement::Verified;
 
@@ -223,7 +223,7 @@ pub enum Adjustment {
 pub enum Look {
     /// An account's velocity limits and watch.
     Guards(AccountId),
-    /// A set with its sums and members.
+    /// A set with its sums.
     Set(AccountSetId),
     /// The sums of all accounts.
     Totals,
@@ -236,15 +236,6 @@ pub struct Guards {
     pub velocities: Vec<VelocityRow>,
     /// How its balance is watched.
     pub watch: Option<Watch>,
-}
-
-/// A set with its sums and members.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct AccountSet {
-    /// Sums over all accounts in it and in the sets in it.
-    pub balance: SetBalance,
-    /// Its own members.
-    pub members: Vec<Member>,
 }
 
 impl Command {
@@ -284,8 +275,8 @@ pub enum Answer {
     Ordered(Vec<OrderOutcome>),
     /// What guards an account; `None` without the account.
     Guards(Option<Guards>),
-    /// A set; `None` if there is none.
-    Set(Option<AccountSet>),
+    /// A set with the sums over all accounts in it and in the sets in it; `None` if there is none.
+    Set(Option<SetBalance>),
     /// The sums of all accounts, one for each asset.
     Totals(Vec<AssetTotal>),
 }

@@ -19,8 +19,8 @@ pub use changes::{
     RailInstruction,
 };
 pub use command::{
-    AccountSet, Adjustment, Answer, Command, Frozen, Guards, Look, NewAccountOrder, NewPerson,
-    Rejection, RejectionClass, Submission,
+    Adjustment, Answer, Command, Frozen, Guards, Look, NewAccountOrder, NewPerson, Rejection,
+    RejectionClass, Submission,
 };
 pub use orders::IdUse;
 pub use registry::{ChainHead, CodeGrant, Device, Owner, Person, Registry};

@@ -1,7 +1,7 @@
 //! Accounts, their balances, statements and signature chains.
 
 use super::payments::IDEMPOTENCY_KEY;
-use super::{guards, json, no_such_action, off_thread, people};
+use super::{Reply, guards, json, no_such_action, off_thread, people};
 use crate::app::App;
 use crate::body::{self, Query};
 use crate::fault::{QueryFault, ValueFault};
@@ -11,7 +11,7 @@ use crate::view;
 use crate::wire::{AccountList, ChainHead, Fund, OpenAccount, Statement, Text};
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::sync::Arc;
@@ -24,15 +24,20 @@ use tpw_ledger::{AccountKind, Balance, FreezeReason, Side, StatementPoint, Trans
 /// The most transfers of one page of a statement.
 const PAGE_MAX: usize = 250;
 
-type Reply = Result<Response<Body>, Problem>;
-
 /// An account that the caller may know.
-pub(super) fn known(app: &App, caller: &Caller, id: &str) -> Result<AccountView, Problem> {
-    let unknown = || Problem::new(Code::UnknownAccount);
-    let id: AccountId = body::id(id)?;
-    let view = app.engine.account(&id)?.ok_or_else(unknown)?;
+pub(super) async fn known(
+    app: &Arc<App>,
+    caller: &Caller,
+    id: &str,
+) -> Result<AccountView, Problem> {
+    let view = stored(app, body::id(id)?).await?;
     caller.may_know(Action::ReadAccount, view.owner.person, Code::UnknownAccount)?;
     Ok(view)
+}
+
+async fn stored(app: &Arc<App>, id: AccountId) -> Result<AccountView, Problem> {
+    let found = off_thread(app, move |engine| Ok(engine.account(&id)?)).await?;
+    found.ok_or_else(|| Problem::new(Code::UnknownAccount))
 }
 
 /// `GET /v1/accounts`: the caller's own, or with `person` anybody's for an operator.
@@ -45,7 +50,7 @@ pub(super) async fn list(
     let person: PersonId = query.value("person")?.unwrap_or_else(|| caller.session.person());
     caller.may_know(Action::ReadAccount, Some(person), Code::UnknownPerson)?;
     let now = app.engine.now();
-    let items = app.engine.accounts_of(person)?;
+    let items = off_thread(&app, move |engine| Ok(engine.accounts_of(person)?)).await?;
     let items = items.iter().map(|account| view::account(account, now)).collect();
     Ok(json(StatusCode::OK, &AccountList { items }))
 }
@@ -56,7 +61,7 @@ pub(super) async fn read(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Reply {
-    let view = known(&app, &caller, &id)?;
+    let view = known(&app, &caller, &id).await?;
     Ok(json(StatusCode::OK, &view::account(&view, app.engine.now())))
 }
 
@@ -88,22 +93,17 @@ pub(super) async fn open(
     let command = Command::OpenAccount { person, order: order.clone() };
     let status = match app.engine.command(command).await {
         Ok(_) => StatusCode::CREATED,
-        Err(error) => {
-            // The same account once more changes nothing.
-            let there = app.engine.account(&id)?.is_some_and(|view| {
-                request.account.id.is_some()
-                    && view.owner.person == person
-                    && view.owner.label == order.label
-                    && view.account.asset == order.asset
-                    && view.account.kind == order.kind
-            });
-            if !there {
+        // The same account once more changes nothing.
+        Err(error) if request.account.id.is_some() => {
+            let read = move |engine: &Engine| people::same_account(engine, &order, person);
+            if !off_thread(&app, read).await? {
                 return Err(error.into());
             }
             StatusCode::OK
         }
+        Err(error) => return Err(error.into()),
     };
-    let view = app.engine.account(&id)?.ok_or_else(|| Problem::new(Code::UnknownAccount))?;
+    let view = stored(&app, id).await?;
     Ok(json(status, &view::account(&view, app.engine.now())))
 }
 
@@ -123,7 +123,7 @@ pub(super) async fn act(
         "close" => Action::CloseAccount,
         _ => return Err(Problem::new(Code::NotFound)),
     };
-    let view = guards::changeable(&app, &caller, id, action)?;
+    let view = guards::changeable(&app, &caller, id, action).await?;
     let account = view.account.id;
     let command = match action {
         Action::Fund => {
@@ -146,7 +146,7 @@ pub(super) async fn act(
         },
     };
     app.engine.command(command).await?;
-    let view = app.engine.account(&account)?.ok_or_else(|| Problem::new(Code::UnknownAccount))?;
+    let view = stored(&app, account).await?;
     Ok(json(StatusCode::OK, &view::account(&view, app.engine.now())))
 }
 
@@ -166,7 +166,7 @@ pub(super) async fn chain(
 ) -> Reply {
     let query = Query::parse(query.as_deref(), &["device"])?;
     let device: DeviceId = query.value("device")?.unwrap_or_else(|| caller.session.device());
-    let account = known(&app, &caller, &id)?.account.id;
+    let account = known(&app, &caller, &id).await?.account.id;
     let head = app.engine.chain_head(device, account);
     Ok(json(StatusCode::OK, &ChainHead { sequence: head.sequence, hash: Text(head.hash) }))
 }
@@ -180,7 +180,7 @@ pub(super) async fn statement(
 ) -> Reply {
     let query = Query::parse(query.as_deref(), &["limit", "page_token"])?;
     let limit = query.limit(PAGE_MAX)?;
-    let view = known(&app, &caller, &id)?;
+    let view = known(&app, &caller, &id).await?;
     let closing = match query.text("page_token") {
         Some(token) => {
             let point = read_token(token).map(|PageToken(point)| point);

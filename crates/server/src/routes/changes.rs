@@ -1,30 +1,27 @@
 //! All that happens, in order, and what watched balances did.
 
-use super::{json, off_thread};
+use super::{Reply, json, off_thread};
 use crate::app::App;
-use crate::body::Query;
+use crate::body::{Page, Query};
 use crate::fault::QueryFault;
 use crate::gate::Caller;
 use crate::problem::Problem;
 use crate::view;
 use crate::wire::{self, ChangeList, CrossingList, Text};
-use axum::body::Body;
 use axum::extract::{RawQuery, State};
-use axum::http::{Response, StatusCode};
+use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::sync::Arc;
 use tpw_access::Action;
 use tpw_core::{AccountId, AccountSetId, DeviceId, PaymentId, PersonId, TransferId};
-use tpw_engines::{Change, Place};
+use tpw_engines::{Change, Engine, Place};
 use tpw_flow::EventKind;
 
 /// The most changes of one page.
 const PAGE_MAX: usize = 1_000;
 /// The most crossings of one page.
 const CROSSINGS_MAX: usize = 250;
-
-type Reply = Result<Response<Body>, Problem>;
 
 /// `GET /v1/changes?after=&limit=`
 pub(super) async fn list(
@@ -113,27 +110,23 @@ pub(super) async fn crossings(
     RawQuery(query): RawQuery,
 ) -> Reply {
     caller.may(Action::ReadChanges, None)?;
-    let query = Query::parse(query.as_deref(), &["after", "limit"])?;
-    let after = query.value("after")?.unwrap_or(0);
-    let limit = query.limit(CROSSINGS_MAX)?;
-    let found = off_thread(&app, move |engine| Ok(engine.crossings(after, limit)?)).await?;
-    let full = found.len() >= limit;
-    let items: Vec<wire::Crossing> = found
-        .into_iter()
-        .map(|(place, crossing)| wire::Crossing {
-            place,
-            account: Text(crossing.account),
-            tier: crossing.tier.code().to_owned(),
-            edge: crossing.edge.code().to_owned(),
-            threshold: Text(crossing.threshold),
-            balance: Text(crossing.balance),
-            number: crossing.number,
-            at: Text(crossing.at),
-            action: crossing.action.code().to_owned(),
-        })
-        .collect();
-    let next_after = items.last().filter(|_| full).map(|crossing| crossing.place);
-    Ok(json(StatusCode::OK, &CrossingList { items, next_after }))
+    let query = Query::parse(query.as_deref(), &Page::<u64>::QUERY)?;
+    let page: Page<u64> = query.page(CROSSINGS_MAX)?;
+    let read = move |engine: &Engine| Ok(engine.crossings(page.after.unwrap_or(0), page.limit)?);
+    let found = off_thread(&app, read).await?;
+    let next_after = page.next(&found, |(place, _)| *place);
+    let items = found.into_iter().map(|(place, crossing)| wire::Crossing {
+        place,
+        account: Text(crossing.account),
+        tier: crossing.tier.code().to_owned(),
+        edge: crossing.edge.code().to_owned(),
+        threshold: Text(crossing.threshold),
+        balance: Text(crossing.balance),
+        number: crossing.number,
+        at: Text(crossing.at),
+        action: crossing.action.code().to_owned(),
+    });
+    Ok(json(StatusCode::OK, &CrossingList { items: items.collect(), next_after }))
 }
 
 #[cfg(test)]

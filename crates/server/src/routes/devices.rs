@@ -1,6 +1,6 @@
 //! Devices and their tokens.
 
-use super::{json, people};
+use super::{Reply, json, off_thread, people};
 use crate::app::{App, Peer};
 use crate::body;
 use crate::gate::{Caller, EnrolmentProof, KnownDevice};
@@ -10,7 +10,7 @@ use crate::view;
 use crate::wire::{Enrol, Enrolled, Text, Token};
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use std::net::IpAddr;
 use std::sync::Arc;
 use tpw_access::{Action, EnrolmentCode, Grant, Throttled, enrol as enrolment, token as tokens};
@@ -18,8 +18,6 @@ use tpw_core::{DeviceId, Hash32, TreeHead};
 use tpw_engines::entropy::OsEntropy;
 use tpw_flow::{Answer, Command, Device};
 use tpw_proof::tree::empty_root;
-
-type Reply = Result<Response<Body>, Problem>;
 
 /// `POST /v1/devices`: the proof in the header is made for the code in the body (`tpw_access::enrol`).
 pub(super) async fn enrol(
@@ -45,7 +43,7 @@ pub(super) async fn enrol(
     match app.engine.command(command).await {
         Ok(Answer::Device(device)) => {
             app.throttle().succeeded(&from);
-            Ok(json(StatusCode::CREATED, &enrolled(&app, &device)?))
+            Ok(json(StatusCode::CREATED, &enrolled(&app, &device).await?))
         }
         Ok(_) => Err(Problem::internal(&"an enrolment answered with something else")),
         Err(error) => {
@@ -65,9 +63,10 @@ fn throttled(wait: Throttled) -> Problem {
     Problem::new(Code::Throttled).retry_after_s(wait.retry_after.as_ms().div_ceil(1000).max(1))
 }
 
-fn enrolled(app: &App, device: &Device) -> Result<Enrolled, Problem> {
+async fn enrolled(app: &Arc<App>, device: &Device) -> Result<Enrolled, Problem> {
     let now = app.engine.now();
-    let accounts = app.engine.accounts_of(device.person)?;
+    let person = device.person;
+    let accounts = off_thread(app, move |engine| Ok(engine.accounts_of(person)?)).await?;
     let trust = serde_json::from_str(&app.engine.trust_json());
     let newest = app.engine.log().newest();
     let head = newest.map_or(TreeHead { size: 0, root: empty_root() }, |newest| newest.head);

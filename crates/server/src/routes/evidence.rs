@@ -1,18 +1,16 @@
 //! What anyone may read: the log, the trust file, time-stamps, the description of this API.
 
-use super::{json, off_thread, typed};
+use super::{Reply, json, off_thread, typed};
 use crate::app::{App, Peer};
 use crate::body::{self, BodyLimit};
 use crate::problem::{Code, Problem};
 use crate::view;
 use crate::wire::{self, Base64Url, Text};
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
-use std::sync::Arc;
-
-type Reply = Result<Response<Body>, Problem>;
+use std::sync::{Arc, OnceLock};
 
 /// `GET /v1/checkpoint`
 pub(super) async fn checkpoint(State(app): State<Arc<App>>) -> Reply {
@@ -34,7 +32,10 @@ pub(super) async fn trust(State(app): State<Arc<App>>) -> Response<Body> {
 
 /// `GET /v1/openapi.json`
 pub(super) async fn openapi() -> Response<Body> {
-    typed(StatusCode::OK, "application/json", crate::openapi::openapi_json())
+    // The same for as long as this program runs.
+    static TEXT: OnceLock<Bytes> = OnceLock::new();
+    let text = TEXT.get_or_init(|| crate::openapi::openapi_json().into());
+    typed(StatusCode::OK, "application/json", text.clone())
 }
 
 /// `GET /v1/log/checkpoint` and `GET /v1/log/tile/…` (`c2sp.org/tlog-tiles`).

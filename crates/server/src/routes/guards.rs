@@ -1,31 +1,35 @@
 //! What an account may do, how it is watched, what it had in the past, and sets of accounts.
 
 use super::accounts::known;
-use super::{json, off_thread};
+use super::{Reply, json, off_thread};
 use crate::app::App;
-use crate::body::{self, Query};
+use crate::body::{self, Page, Query};
 use crate::fault::ValueFault;
 use crate::gate::Caller;
 use crate::problem::{Code, Problem};
 use crate::wire::{
-    AccountGuards, AccountLimits, AccountSet, Freeze, NewAccountSet, PastBalance, Text,
+    AccountGuards, AccountLimits, AccountSet, Freeze, MemberList, NewAccountSet, PastBalance, Text,
     VelocityLimit, VelocityLimits, VelocityUse, Watch,
 };
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
+use core::str::FromStr;
 use std::sync::Arc;
 use tpw_access::Action;
-use tpw_core::{AccountId, AccountSetId, Instant, Span};
-use tpw_engines::{AccountView, PayError};
-use tpw_flow::{Adjustment, Command};
-use tpw_ledger::{FreezeReason, Limits, Member, Membership, Tier, Velocity, WatchAction};
+use tpw_core::{AccountSetId, Instant, Span};
+use tpw_engines::{AccountView, Engine, PayError};
+use tpw_flow::{Adjustment, Command, Rejection};
+use tpw_ledger::{
+    FreezeReason, LedgerError, Limits, Member, Membership, Tier, Velocity, WatchAction,
+};
 
-type Reply = Result<Response<Body>, Problem>;
+/// The most members of one page.
+const MEMBERS_MAX: usize = 1_000;
 
 /// An account that the caller may change in this way.
-pub(super) fn changeable(
-    app: &App,
+pub(super) async fn changeable(
+    app: &Arc<App>,
     caller: &Caller,
     id: &str,
     action: Action,
@@ -33,15 +37,28 @@ pub(super) fn changeable(
     if !caller.is_operator() {
         return Err(Problem::new(Code::Forbidden));
     }
-    let view = known(app, caller, id)?;
+    let view = known(app, caller, id).await?;
     if view.owner.person.is_some() {
         caller.may(action, view.owner.person)?;
     }
     Ok(view)
 }
 
+/// What is asked for once more holds already, and there is nothing to do.
 async fn adjust(app: &App, adjustment: Adjustment) -> Result<(), PayError> {
-    app.engine.command(Command::Adjust(adjustment)).await.map(|_done| ())
+    match app.engine.command(Command::Adjust(adjustment)).await {
+        Ok(_)
+        | Err(PayError::Rejected(Rejection::Ledger(
+            LedgerError::AlreadyMember | LedgerError::NotMember | LedgerError::NotWatched,
+        ))) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Changes an account and tells what guards it then.
+async fn changed(app: &Arc<App>, view: &AccountView, adjustment: Adjustment) -> Reply {
+    adjust(app, adjustment).await?;
+    guarded(app, view).await
 }
 
 /// The reason in the body of a freeze, if there is a body.
@@ -66,7 +83,7 @@ pub(super) async fn balance(
 ) -> Reply {
     let query = Query::parse(query.as_deref(), &["at"])?;
     let at: Instant = query.value("at")?.unwrap_or_else(|| app.engine.now());
-    let account = known(&app, &caller, &id)?.account.id;
+    let account = known(&app, &caller, &id).await?.account.id;
     let past = off_thread(&app, move |engine| Ok(engine.past(account, at)?)).await?;
     let past = past.ok_or_else(|| Problem::new(Code::UnknownAccount))?;
     let balance = PastBalance {
@@ -87,11 +104,11 @@ pub(super) async fn read(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Reply {
-    let view = known(&app, &caller, &id)?;
+    let view = known(&app, &caller, &id).await?;
     guarded(&app, &view).await
 }
 
-async fn guarded(app: &App, view: &AccountView) -> Reply {
+async fn guarded(app: &Arc<App>, view: &AccountView) -> Reply {
     let id = view.account.id;
     let unknown = || Problem::new(Code::UnknownAccount);
     let guards = app.engine.guards(id).await?.ok_or_else(unknown)?;
@@ -106,7 +123,8 @@ async fn guarded(app: &App, view: &AccountView) -> Reply {
         count: row.count,
     });
     // The limits may just have been changed.
-    let limits = app.engine.account(&id)?.map_or(view.account.limits, |view| view.account.limits);
+    let now = off_thread(app, move |engine| Ok(engine.account(&id)?)).await?;
+    let limits = now.map_or(view.account.limits, |view| view.account.limits);
     let guards = AccountGuards {
         account: Text(id),
         limits: AccountLimits {
@@ -132,13 +150,12 @@ pub(super) async fn limits(
     headers: HeaderMap,
     body: Body,
 ) -> Reply {
-    let view = changeable(&app, &caller, &id, Action::SetLimits)?;
+    let view = changeable(&app, &caller, &id, Action::SetLimits).await?;
     let wanted: AccountLimits = body::json(&headers, body, app.small_body()).await?;
     let limits = Limits::NONE
         .with_debit_max_per_transfer(wanted.debit_max.map(|Text(max)| max))
         .with_balance_max(wanted.balance_max.map(|Text(max)| max));
-    adjust(&app, Adjustment::SetLimits { account: view.account.id, limits }).await?;
-    guarded(&app, &view).await
+    changed(&app, &view, Adjustment::SetLimits { account: view.account.id, limits }).await
 }
 
 /// `PUT /v1/accounts/{id}/velocities`
@@ -149,7 +166,7 @@ pub(super) async fn velocities(
     headers: HeaderMap,
     body: Body,
 ) -> Reply {
-    let view = changeable(&app, &caller, &id, Action::SetLimits)?;
+    let view = changeable(&app, &caller, &id, Action::SetLimits).await?;
     let wanted: VelocityLimits = body::json(&headers, body, app.small_body()).await?;
     let velocities = wanted.limits.iter().map(|limit| Velocity {
         window: Span::from_secs(limit.window_s),
@@ -157,8 +174,7 @@ pub(super) async fn velocities(
         count_max: limit.count_max,
     });
     let (account, velocities) = (view.account.id, velocities.collect());
-    adjust(&app, Adjustment::SetVelocities { account, velocities }).await?;
-    guarded(&app, &view).await
+    changed(&app, &view, Adjustment::SetVelocities { account, velocities }).await
 }
 
 /// `PUT /v1/accounts/{id}/watch`
@@ -169,7 +185,7 @@ pub(super) async fn watch(
     headers: HeaderMap,
     body: Body,
 ) -> Reply {
-    let view = changeable(&app, &caller, &id, Action::SetLimits)?;
+    let view = changeable(&app, &caller, &id, Action::SetLimits).await?;
     let wanted: Watch = body::json(&headers, body, app.small_body()).await?;
     let unknown = |field| Problem::bad_value(field, ValueFault::Code);
     let watch = tpw_ledger::Watch {
@@ -179,8 +195,7 @@ pub(super) async fn watch(
         action: WatchAction::from_code(&wanted.action).ok_or_else(|| unknown("/action"))?,
     };
     let account = view.account.id;
-    adjust(&app, Adjustment::SetWatch { account, watch: Some(watch) }).await?;
-    guarded(&app, &view).await
+    changed(&app, &view, Adjustment::SetWatch { account, watch: Some(watch) }).await
 }
 
 /// `DELETE /v1/accounts/{id}/watch`
@@ -189,25 +204,19 @@ pub(super) async fn unwatch(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Reply {
-    let view = changeable(&app, &caller, &id, Action::SetLimits)?;
-    adjust(&app, Adjustment::SetWatch { account: view.account.id, watch: None }).await?;
-    guarded(&app, &view).await
+    let view = changeable(&app, &caller, &id, Action::SetLimits).await?;
+    changed(&app, &view, Adjustment::SetWatch { account: view.account.id, watch: None }).await
 }
 
 async fn set_view(app: &App, id: AccountSetId) -> Result<Option<AccountSet>, Problem> {
-    let Some(set) = app.engine.account_set(id).await? else { return Ok(None) };
-    let members = set.members.iter().map(|member| match member {
-        Member::Account(account) => account.to_string(),
-        Member::Set(set) => set.to_string(),
-    });
-    Ok(Some(AccountSet {
+    let set = app.engine.account_set(id).await?;
+    Ok(set.map(|set| AccountSet {
         id: Text(id),
-        asset: Text(set.balance.row.asset),
-        opened: Text(set.balance.row.opened),
-        accounts: set.balance.accounts,
-        posted: Text(set.balance.balance()),
-        available: Text(set.balance.available()),
-        members: members.collect(),
+        asset: Text(set.row.asset),
+        opened: Text(set.row.opened),
+        accounts: set.accounts,
+        posted: Text(set.balance()),
+        available: Text(set.available()),
     }))
 }
 
@@ -247,12 +256,67 @@ pub(super) async fn open_set(
     answered(&app, id, StatusCode::CREATED).await
 }
 
-fn membership(set: &str, member: &str) -> Result<Membership, Problem> {
+/// A member as its id says it.
+#[derive(Clone, Copy)]
+struct MemberId(Member);
+
+impl FromStr for MemberId {
+    type Err = <AccountSetId as FromStr>::Err;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse() {
+            Ok(account) => Ok(Self(Member::Account(account))),
+            Err(_other) => text.parse().map(|set| Self(Member::Set(set))),
+        }
+    }
+}
+
+impl core::fmt::Display for MemberId {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self.0 {
+            Member::Account(account) => account.fmt(f),
+            Member::Set(set) => set.fmt(f),
+        }
+    }
+}
+
+/// `GET /v1/account_sets/{id}/members?after=&limit=`
+pub(super) async fn members(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Reply {
+    caller.may(Action::ManageSets, None)?;
+    let id: AccountSetId = body::id(&id)?;
+    let query = Query::parse(query.as_deref(), &Page::<MemberId>::QUERY)?;
+    let page: Page<MemberId> = query.page(MEMBERS_MAX)?;
+    let unknown = || Problem::new(Code::UnknownAccountSet);
+    app.engine.account_set(id).await?.ok_or_else(unknown)?;
+    let after = page.after.map(|MemberId(member)| member);
+    let read = move |engine: &Engine| Ok(engine.members(id, after, page.limit)?);
+    let members = off_thread(&app, read).await?;
+    let next_after = page.next(&members, |member| MemberId(*member));
+    let list = MemberList {
+        items: members.iter().map(|member| MemberId(*member).to_string()).collect(),
+        next_after: next_after.map(|member| member.to_string()),
+    };
+    Ok(json(StatusCode::OK, &list))
+}
+
+/// Changes who belongs to a set and tells what the set then is.
+async fn change_members(
+    app: &App,
+    caller: &Caller,
+    set: &str,
+    member: &str,
+    change: fn(Membership) -> Adjustment,
+) -> Reply {
+    caller.may(Action::ManageSets, None)?;
+    let MemberId(member) = body::id(member)?;
     let set = body::id(set)?;
-    let account = member.parse::<AccountId>().map(Member::Account);
-    let member = account.or_else(|_other| member.parse::<AccountSetId>().map(Member::Set));
-    let member = member.map_err(|_neither| Problem::new(Code::NotFound))?;
-    Ok(Membership { set, member })
+    adjust(app, change(Membership { set, member })).await?;
+    answered(app, set, StatusCode::OK).await
 }
 
 /// `PUT /v1/account_sets/{id}/members/{member}`
@@ -261,10 +325,7 @@ pub(super) async fn join(
     caller: Caller,
     Path((set, member)): Path<(String, String)>,
 ) -> Reply {
-    caller.may(Action::ManageSets, None)?;
-    let membership = membership(&set, &member)?;
-    adjust(&app, Adjustment::Join(membership)).await?;
-    answered(&app, membership.set, StatusCode::OK).await
+    change_members(&app, &caller, &set, &member, Adjustment::Join).await
 }
 
 /// `DELETE /v1/account_sets/{id}/members/{member}`
@@ -273,8 +334,5 @@ pub(super) async fn leave(
     caller: Caller,
     Path((set, member)): Path<(String, String)>,
 ) -> Reply {
-    caller.may(Action::ManageSets, None)?;
-    let membership = membership(&set, &member)?;
-    adjust(&app, Adjustment::Leave(membership)).await?;
-    answered(&app, membership.set, StatusCode::OK).await
+    change_members(&app, &caller, &set, &member, Adjustment::Leave).await
 }

@@ -1,6 +1,6 @@
 //! What those who operate the server read.
 
-use super::{json, typed};
+use super::{Reply, json, typed};
 use crate::app::App;
 use crate::body::Query;
 use crate::problem::{Code, Problem};
@@ -14,8 +14,6 @@ use std::sync::Arc;
 use tpw_engines::Part;
 
 const PLAIN: &str = "text/plain; charset=utf-8";
-
-type Reply = Result<Response<Body>, Problem>;
 
 /// `GET /livez`: the process answers.
 pub(super) async fn live() -> Response<Body> {
@@ -40,7 +38,7 @@ pub(super) async fn ready(State(app): State<Arc<App>>, RawQuery(query): RawQuery
     if age.is_none() {
         failing.push("checkpoint_missing".to_owned());
     }
-    if app.in_flight.available_permits() == 0 {
+    if app.in_flight.is_full() {
         failing.push("requests".to_owned());
     }
     let ready = failing.is_empty();
@@ -59,7 +57,7 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response<Body> {
 
 /// The values that a text names differ from answer to answer: the page leaves them open.
 fn left_open() -> Vec<(&'static str, String)> {
-    let names = ["seconds", "most", "expected", "field", "reason", "asset"];
+    let names = ["seconds", "most", "expected", "field", "reason", "asset", "why"];
     names.map(|name| (name, "…".to_owned())).to_vec()
 }
 
@@ -71,4 +69,21 @@ pub(super) async fn problem(language: Language, Path(code): Path<String>) -> Rep
     let detail = text::say(language, &id, Some("detail"), &left_open()).unwrap_or_default();
     let status = known.status().as_u16();
     Ok(typed(StatusCode::OK, PLAIN, format!("{title}\n\n{detail}\n\n{code}, HTTP {status}\n")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_of_every_problem_is_whole() {
+        for language in Language::ALL {
+            for code in Code::ALL {
+                let id = format!("problem-{}", code.code());
+                let detail = text::say(language, &id, Some("detail"), &left_open()).unwrap();
+                let missing = detail.contains(['{', '$']);
+                assert!(!missing, "{id} in {}: {detail}", language.tag());
+            }
+        }
+    }
 }

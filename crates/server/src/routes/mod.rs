@@ -25,92 +25,66 @@ use serde::Serialize;
 use std::sync::Arc;
 use tpw_engines::Engine;
 
-/// Every path of the router, as it is written there: for counting, and for the check of the OpenAPI document.
-pub(crate) const PATHS: [&str; 38] = [
-    "/v1/people",
-    "/v1/people:batch",
-    "/v1/people/{id}",
-    "/v1/people/{id}/codes",
-    "/v1/devices",
-    "/v1/devices/{id}",
-    "/v1/tokens",
-    "/v1/accounts",
-    "/v1/accounts/{id}",
-    "/v1/accounts/{id}/statement",
-    "/v1/accounts/{id}/chain",
-    "/v1/account_sets/{id}",
-    "/v1/account_sets/{id}/members/{member}",
-    "/v1/accounts/{id}/balance",
-    "/v1/accounts/{id}/guards",
-    "/v1/accounts/{id}/limits",
-    "/v1/accounts/{id}/velocities",
-    "/v1/accounts/{id}/watch",
-    "/v1/payments:batch",
-    "/v1/transfers:batch",
-    "/v1/changes",
-    "/v1/crossings",
-    "/v1/reconciliations",
-    "/v1/payments",
-    "/v1/payments/{id}",
-    "/v1/payments/{id}/receipt",
-    "/v1/holds",
-    "/v1/rail",
-    "/v1/alarms",
-    "/v1/checkpoint",
-    "/v1/trust",
-    "/v1/openapi.json",
-    "/v1/log/{*path}",
-    "/tsa",
-    "/problems/{code}",
-    "/livez",
-    "/readyz",
-    "/metrics",
-];
+macro_rules! routes {
+    ($($path:literal => $methods:expr;)*) => {
+        /// Every path of the router, as it is written there: for counting, and for the check of the OpenAPI document.
+        pub(crate) const PATHS: &[&str] = &[$($path),*];
 
-/// All routes. A path of the form `…/{id}:verb` is one segment: the handler of `POST …/{id}` takes it apart.
-pub(crate) fn all() -> Router<Arc<App>> {
-    Router::new()
-        .route("/v1/people", post(people::add))
-        .route("/v1/people:batch", post(people::add_batch))
-        .route("/v1/people/{id}", get(people::read))
-        .route("/v1/people/{id}/codes", post(people::issue_code))
-        .route("/v1/devices", post(devices::enrol))
-        .route("/v1/devices/{id}", delete(devices::revoke))
-        .route("/v1/tokens", post(devices::token))
-        .route("/v1/accounts", get(accounts::list).post(accounts::open))
-        .route("/v1/accounts/{id}", get(accounts::read).post(accounts::act))
-        .route("/v1/accounts/{id}/statement", get(accounts::statement))
-        .route("/v1/accounts/{id}/chain", get(accounts::chain))
-        .route("/v1/accounts/{id}/balance", get(guards::balance))
-        .route("/v1/accounts/{id}/guards", get(guards::read))
-        .route("/v1/accounts/{id}/limits", put(guards::limits))
-        .route("/v1/accounts/{id}/velocities", put(guards::velocities))
-        .route("/v1/accounts/{id}/watch", put(guards::watch).delete(guards::unwatch))
-        .route("/v1/account_sets/{id}", get(guards::read_set).put(guards::open_set))
-        .route("/v1/account_sets/{id}/members/{member}", put(guards::join).delete(guards::leave))
-        .route("/v1/payments:batch", post(orders::payments))
-        .route("/v1/transfers:batch", post(orders::transfers))
-        .route("/v1/changes", get(changes::list))
-        .route("/v1/crossings", get(changes::crossings))
-        .route("/v1/reconciliations", post(reconcile::run))
-        .route("/v1/payments", post(payments::pay))
-        .route("/v1/payments/{id}", get(payments::read).post(payments::act))
-        .route("/v1/payments/{id}/receipt", get(payments::receipt))
-        .route("/v1/holds", get(ops::holds))
-        .route("/v1/rail", get(ops::rail))
-        .route("/v1/alarms", get(ops::alarms))
-        .route("/v1/checkpoint", get(evidence::checkpoint))
-        .route("/v1/trust", get(evidence::trust))
-        .route("/v1/openapi.json", get(evidence::openapi))
-        .route("/v1/log/{*path}", get(evidence::log_file))
-        .route("/tsa", post(evidence::stamp))
-        .route("/problems/{code}", get(health::problem))
-        .route("/livez", get(health::live))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(health::metrics))
-        .fallback(async || Problem::new(Code::NotFound))
-        .method_not_allowed_fallback(async || Problem::new(Code::MethodNotAllowed))
+        /// All routes.
+        pub(crate) fn all() -> Router<Arc<App>> {
+            Router::new()
+                $(.route($path, $methods))*
+                .fallback(async || Problem::new(Code::NotFound))
+                .method_not_allowed_fallback(async || Problem::new(Code::MethodNotAllowed))
+        }
+    };
 }
+
+// A path of the form `…/{id}:verb` is one segment: the handler of `POST …/{id}` takes it apart.
+routes! {
+    "/v1/people" => post(people::add);
+    "/v1/people:batch" => post(people::add_batch);
+    "/v1/people/{id}" => get(people::read);
+    "/v1/people/{id}/codes" => post(people::issue_code);
+    "/v1/devices" => post(devices::enrol);
+    "/v1/devices/{id}" => delete(devices::revoke);
+    "/v1/tokens" => post(devices::token);
+    "/v1/accounts" => get(accounts::list).post(accounts::open);
+    "/v1/accounts/{id}" => get(accounts::read).post(accounts::act);
+    "/v1/accounts/{id}/statement" => get(accounts::statement);
+    "/v1/accounts/{id}/chain" => get(accounts::chain);
+    "/v1/accounts/{id}/balance" => get(guards::balance);
+    "/v1/accounts/{id}/guards" => get(guards::read);
+    "/v1/accounts/{id}/limits" => put(guards::limits);
+    "/v1/accounts/{id}/velocities" => put(guards::velocities);
+    "/v1/accounts/{id}/watch" => put(guards::watch).delete(guards::unwatch);
+    "/v1/account_sets/{id}" => get(guards::read_set).put(guards::open_set);
+    "/v1/account_sets/{id}/members" => get(guards::members);
+    "/v1/account_sets/{id}/members/{member}" => put(guards::join).delete(guards::leave);
+    "/v1/payments:batch" => post(orders::payments);
+    "/v1/transfers:batch" => post(orders::transfers);
+    "/v1/changes" => get(changes::list);
+    "/v1/crossings" => get(changes::crossings);
+    "/v1/reconciliations" => post(reconcile::run);
+    "/v1/payments" => post(payments::pay);
+    "/v1/payments/{id}" => get(payments::read).post(payments::act);
+    "/v1/payments/{id}/receipt" => get(payments::receipt);
+    "/v1/holds" => get(ops::holds);
+    "/v1/rail" => get(ops::rail);
+    "/v1/alarms" => get(ops::alarms);
+    "/v1/checkpoint" => get(evidence::checkpoint);
+    "/v1/trust" => get(evidence::trust);
+    "/v1/openapi.json" => get(evidence::openapi);
+    "/v1/log/{*path}" => get(evidence::log_file);
+    "/tsa" => post(evidence::stamp);
+    "/problems/{code}" => get(health::problem);
+    "/livez" => get(health::live);
+    "/readyz" => get(health::ready);
+    "/metrics" => get(health::metrics);
+}
+
+/// What a handler answers.
+type Reply = Result<Response<Body>, Problem>;
 
 impl App {
     pub(crate) const fn small_body(&self) -> BodyLimit {

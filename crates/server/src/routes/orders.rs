@@ -1,7 +1,7 @@
 //! Batches: orders of the operator, and payments that an integrator collected.
 
-use super::{json, off_thread};
-use crate::app::App;
+use super::{Reply, json, off_thread};
+use crate::app::{App, Peer, RequestId, language_of};
 use crate::body::{self, BodyLimit};
 use crate::fault::ValueFault;
 use crate::gate::Caller;
@@ -12,21 +12,21 @@ use crate::wire::{
     self, OrderBatch, OrderOutcomes, PaymentBatch, PaymentOutcome, PaymentOutcomes, Text,
 };
 use axum::body::Body;
-use axum::extract::State;
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use core::num::NonZeroUsize;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tpw_access::Action;
-use tpw_core::{AccountId, Hash32, Intent, Money};
-use tpw_engines::Repeated;
-use tpw_flow::{Order, OrderOutcome, Ordered, Payment, Rejection, Status};
+use tpw_core::{AccountId, Hash32, Intent, Money, PersonId};
+use tpw_engines::{Engine, PayError, Repeated};
+use tpw_flow::{Command, Order, OrderOutcome, Ordered, Payment, Rejection, Status};
 use tpw_ledger::{Comparison, Condition, Measure, TransferRequest};
 use tpw_proof::Verified;
 
 /// The most orders or payments of one request.
 const BATCH_MAX: usize = 8_190;
-
-type Reply = Result<Response<Body>, Problem>;
 
 fn counted(count: usize, field: &str) -> Result<(), Problem> {
     if (1..=BATCH_MAX).contains(&count) {
@@ -44,32 +44,44 @@ fn large_body(app: &App) -> BodyLimit {
 pub(super) async fn transfers(
     State(app): State<Arc<App>>,
     caller: Caller,
+    Peer(from): Peer,
     headers: HeaderMap,
     body: Body,
 ) -> Reply {
     caller.may(Action::Order, None)?;
-    let _turn = app.batch_turn()?;
-    let batch: OrderBatch = body::json(&headers, body, large_body(&app)).await?;
-    counted(batch.orders.len(), "/orders")?;
-    let orders = batch.orders.iter().enumerate().map(|(place, wire)| ordered(wire, place));
-    let orders = orders.collect::<Result<Vec<_>, _>>()?;
-    not_in_own_favour(&app, &caller, &orders)?;
+    let place = app.ordered.body(from)?;
+    let bytes = body::json_bytes(&headers, body, large_body(&app)).await?;
+    let turn = app.ordered.turn(place).await?;
+    let person = caller.session.person();
+    // The turn lasts as long as the work, also when nobody waits for its end any more.
+    let read = move |engine: &Engine| Ok((orders(engine, &bytes, person)?, turn));
+    let (orders, _turn) = off_thread(&app, read).await?;
     let outcomes = app.engine.order(orders, caller.session.jkt()).await?;
     let items = outcomes.iter().map(|outcome| order_outcome(outcome, caller.language)).collect();
     Ok(json(StatusCode::OK, &OrderOutcomes { items }))
 }
 
+/// The orders of a body, which this person may give.
+fn orders(engine: &Engine, bytes: &[u8], person: PersonId) -> Result<Vec<Ordered>, Problem> {
+    let batch: OrderBatch = body::parse(bytes)?;
+    counted(batch.orders.len(), "/orders")?;
+    let orders = batch.orders.iter().enumerate().map(|(place, wire)| ordered(wire, place));
+    let orders = orders.collect::<Result<Vec<_>, _>>()?;
+    not_in_own_favour(engine, person, &orders)?;
+    Ok(orders)
+}
+
 /// Nobody orders money onto an account of their own.
-fn not_in_own_favour(app: &App, caller: &Caller, orders: &[Ordered]) -> Result<(), Problem> {
-    let own = app.engine.accounts_of(caller.session.person())?;
+fn not_in_own_favour(engine: &Engine, person: PersonId, orders: &[Ordered]) -> Result<(), Problem> {
+    let own = engine.accounts_of(person)?;
     let own: BTreeSet<AccountId> = own.iter().map(|view| view.account.id).collect();
     let credits = |ordered: &Ordered| match &ordered.order {
         Order::Transfer(request) | Order::Hold { request, .. } => own.contains(&request.credit),
         Order::Linked(legs) => legs.iter().any(|leg| own.contains(&leg.credit)),
-        // These move what an order has moved or held before.
+        // These move what an order has moved or held before, and no order debits a person's account.
         Order::Post { .. } | Order::Void { .. } | Order::Reverse { .. } => false,
     };
-    if orders.iter().any(credits) { Err(Problem::new(Code::Forbidden)) } else { Ok(()) }
+    if orders.iter().any(credits) { Err(Problem::own_favour()) } else { Ok(()) }
 }
 
 fn leg(wire: &wire::Leg) -> TransferRequest {
@@ -134,86 +146,113 @@ fn order_outcome(outcome: &OrderOutcome, language: Language) -> wire::OrderOutco
     }
 }
 
+/// The payments of a body that can be decided, and for each of its items what is wrong with it, if anything is.
+struct Collected {
+    commands: Vec<Command>,
+    faults: Vec<Option<Problem>>,
+}
+
+/// Reads a body and checks its signatures on all cores.
+fn collected(app: &App, engine: &Engine, bytes: &[u8]) -> Result<Collected, Problem> {
+    let batch: PaymentBatch = body::parse(bytes)?;
+    counted(batch.statements.len(), "/statements")?;
+    let statements: Vec<Vec<u8>> =
+        batch.statements.into_iter().map(|statement| statement.0).collect();
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let mut collected = Collected { commands: Vec::new(), faults: Vec::new() };
+    for checked in engine.check_intents(&statements, cores) {
+        collected.faults.push(match ready(app, engine, checked) {
+            Ok(command) => {
+                collected.commands.push(command);
+                None
+            }
+            Err(problem) => Some(problem.not_consumed()),
+        });
+    }
+    Ok(collected)
+}
+
+fn ready(
+    app: &App,
+    engine: &Engine,
+    checked: Result<Verified<Intent>, PayError>,
+) -> Result<Command, Problem> {
+    let intent = checked?;
+    app.rates.device(Hash32::new(intent.key().jwk_thumbprint()))?;
+    Ok(engine.submission(intent)?)
+}
+
 /// `POST /v1/payments:batch`: each signed intent proves who sends it, and its id is its idempotency key.
 pub(super) async fn payments(
     State(app): State<Arc<App>>,
-    language: Language,
+    Peer(from): Peer,
+    asked: Asked,
     headers: HeaderMap,
     body: Body,
 ) -> Reply {
-    let _turn = app.batch_turn()?;
-    let batch: PaymentBatch = body::json(&headers, body, large_body(&app)).await?;
-    counted(batch.statements.len(), "/statements")?;
-    let checked = off_thread(&app, move |engine| {
-        let checked =
-            batch.statements.into_iter().map(|statement| engine.check_intent(&statement.0));
-        Ok(checked.collect::<Vec<_>>())
-    });
-    let checked: Vec<Result<Verified<Intent>, Problem>> = checked
-        .await?
-        .into_iter()
-        .map(|checked| {
-            let intent = checked?;
-            app.rates.device(Hash32::new(intent.key().jwk_thumbprint()))?;
-            Ok(intent)
-        })
-        .collect();
-    let (mut intents, mut faults) = (Vec::new(), Vec::new());
-    for item in checked {
-        faults.push(match item {
-            Ok(intent) => {
-                intents.push(intent);
-                None
-            }
-            Err(problem) => Some(problem),
-        });
-    }
-    let mut decided = app.engine.submit_all(intents).await?.into_iter();
+    let place = app.collected.body(from)?;
+    let bytes = body::json_bytes(&headers, body, large_body(&app)).await?;
+    let turn = app.collected.turn(place).await?;
+    let limits = Arc::clone(&app);
+    // The turn lasts as long as the work, also when nobody waits for its end any more.
+    let read = move |engine: &Engine| Ok((collected(&limits, engine, &bytes)?, turn));
+    let (Collected { commands, faults }, _turn) = off_thread(&app, read).await?;
+    let mut decided = app.engine.submit_all(commands).await?.into_iter();
     let items = faults.into_iter().map(|fault| match fault {
-        Some(problem) => not_taken(&app, &problem.not_consumed(), language),
+        Some(problem) => asked.not_taken(&problem),
         None => match decided.next() {
-            Some(decided) => payment_outcome(&app, decided, language),
-            None => not_taken(&app, &Problem::new(Code::Internal), language),
+            Some(decided) => asked.outcome(decided),
+            None => asked.not_taken(&Problem::new(Code::Internal)),
         },
     });
     Ok(json(StatusCode::OK, &PaymentOutcomes { items: items.collect() }))
 }
 
-fn not_taken(app: &App, problem: &Problem, language: Language) -> PaymentOutcome {
-    let status = problem.code().status().as_u16();
-    let problem = problem.to_wire(language, app.issuer(), "");
-    PaymentOutcome { status, repeated: false, payment: None, problem: Some(Box::new(problem)) }
+/// How a request wants to be answered, item by item.
+pub(super) struct Asked {
+    language: Language,
+    issuer: String,
+    request: RequestId,
 }
 
-/// The answer that the payment would have had alone.
-fn payment_outcome(
-    app: &App,
-    decided: Result<(Arc<Payment>, Repeated), Rejection>,
-    language: Language,
-) -> PaymentOutcome {
-    let (payment, repeated) = match decided {
-        Ok(decided) => decided,
-        Err(rejection) => {
-            return not_taken(app, &Problem::from(rejection).not_consumed(), language);
-        }
-    };
-    let Some(wire) = view::payment(language, &payment) else {
-        let problem = Problem::internal(&"a payment between two states was answered");
-        return not_taken(app, &problem, language);
-    };
-    let repeated = repeated == Repeated::Yes;
-    let problem = match payment.status() {
-        Some(Status::StepUp) => Problem::of_payment(Code::StepUpRequired, None, wire),
-        Some(Status::Refused) => Problem::of_payment(Code::Refused, view::refusal(&payment), wire),
-        _ => {
-            let status = if repeated { StatusCode::OK } else { StatusCode::CREATED }.as_u16();
-            return PaymentOutcome {
-                status,
-                repeated,
-                payment: Some(Box::new(wire)),
-                problem: None,
-            };
-        }
-    };
-    PaymentOutcome { repeated, ..not_taken(app, &problem, language) }
+impl FromRequestParts<Arc<App>> for Asked {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let request = RequestId::from_request_parts(parts, app).await?;
+        Ok(Self { language: language_of(parts), issuer: app.issuer().to_owned(), request })
+    }
+}
+
+impl Asked {
+    fn not_taken(&self, problem: &Problem) -> PaymentOutcome {
+        let status = problem.code().status().as_u16();
+        let problem = problem.to_wire(self.language, &self.issuer, &self.request.0);
+        PaymentOutcome { status, repeated: false, payment: None, problem: Some(Box::new(problem)) }
+    }
+
+    /// The answer that the payment would have had alone.
+    fn outcome(&self, decided: Result<(Arc<Payment>, Repeated), Rejection>) -> PaymentOutcome {
+        let (payment, repeated) = match decided {
+            Ok(decided) => decided,
+            Err(rejection) => return self.not_taken(&Problem::from(rejection).not_consumed()),
+        };
+        let Some(wire) = view::payment(self.language, &payment) else {
+            let between = "a payment between two states was answered";
+            return self.not_taken(&Problem::internal(&between));
+        };
+        let repeated = repeated == Repeated::Yes;
+        let problem = match payment.status() {
+            Some(Status::StepUp) => Problem::of_payment(Code::StepUpRequired, None, wire),
+            Some(Status::Refused) => {
+                Problem::of_payment(Code::Refused, view::refusal(&payment), wire)
+            }
+            _ => {
+                let status = if repeated { StatusCode::OK } else { StatusCode::CREATED }.as_u16();
+                let payment = Some(Box::new(wire));
+                return PaymentOutcome { status, repeated, payment, problem: None };
+            }
+        };
+        PaymentOutcome { repeated, ..self.not_taken(&problem) }
+    }
 }

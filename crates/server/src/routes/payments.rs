@@ -1,6 +1,6 @@
 //! Payments and their receipts.
 
-use super::{json, no_such_action, off_thread, typed};
+use super::{Reply, json, no_such_action, off_thread, typed};
 use crate::app::App;
 use crate::body::{self, Query};
 use crate::fault::QueryFault;
@@ -27,8 +27,6 @@ static SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// The media type of a signed statement as it is (RFC 9052 §9).
 const COSE: &str = "application/cose";
-
-type Reply = Result<Response<Body>, Problem>;
 
 /// `POST /v1/payments`: the signed intent itself proves who sends it (RFC 9449 is not needed here).
 pub(super) async fn pay(
@@ -162,45 +160,65 @@ pub(super) async fn act(
         let language = crate::app::language_of(&parts);
         return step_up(&app, language, id, &parts.headers, body).await;
     }
-    let action = match verb {
-        "release" | "reject" => Action::DecideHold,
-        "recall" => Action::Reverse,
-        "rail-confirm" | "rail-return" => Action::ReportRail,
-        _ => return Err(Problem::new(Code::NotFound)),
-    };
+    let verb = Verb::of(verb).ok_or_else(|| Problem::new(Code::NotFound))?;
     let caller = Caller::from_request_parts(&mut parts, &app).await?;
     if !caller.is_operator() {
         return Err(Problem::new(Code::Forbidden));
     }
-    let payment = find(&app, id).await?;
-    let intent = payment.intake().intent();
-    let owner_of = |account| app.engine.holder_of(account);
-    match action {
-        // Nobody decides in their own favour.
-        Action::DecideHold => caller.may(action, owner_of(&intent.payer)?)?,
-        Action::Reverse => {
-            // A payee at a clearing partner has no owner: the ledger decides whether it can be undone.
-            if let Some(payee) = owner_of(&intent.payee)? {
-                caller.may(action, Some(payee))?;
-            }
-        }
-        _ => caller.may(action, None)?,
-    }
-    let operator = caller.session.jkt();
-    let command = command(verb, id, operator).ok_or_else(|| Problem::new(Code::NotFound))?;
-    let paid = app.engine.decide(command).await?;
+    let sides = find(&app, id).await?;
+    not_in_own_favour(&caller, verb, &sides)?;
+    let paid = app.engine.decide(verb.command(id, caller.session.jkt())).await?;
     decided(caller.language, paid)
 }
 
-fn command(verb: &str, payment: PaymentId, operator: Hash32) -> Option<Command> {
-    Some(match verb {
-        "release" => Command::Release { payment, operator },
-        "reject" => Command::Reject { payment },
-        "recall" => Command::Recall { payment, operator },
-        "rail-confirm" => Command::RailConfirm { payment },
-        "rail-return" => Command::RailReturn { payment },
-        _ => return None,
-    })
+/// What an operator does to a payment.
+#[derive(Clone, Copy)]
+enum Verb {
+    Release,
+    Reject,
+    Recall,
+    RailConfirm,
+    RailReturn,
+}
+
+impl Verb {
+    fn of(text: &str) -> Option<Self> {
+        Some(match text {
+            "release" => Self::Release,
+            "reject" => Self::Reject,
+            "recall" => Self::Recall,
+            "rail-confirm" => Self::RailConfirm,
+            "rail-return" => Self::RailReturn,
+            _ => return None,
+        })
+    }
+
+    const fn command(self, payment: PaymentId, operator: Hash32) -> Command {
+        match self {
+            Self::Release => Command::Release { payment, operator },
+            Self::Reject => Command::Reject { payment },
+            Self::Recall => Command::Recall { payment, operator },
+            Self::RailConfirm => Command::RailConfirm { payment },
+            Self::RailReturn => Command::RailReturn { payment },
+        }
+    }
+}
+
+/// Nobody decides in their own favour. A payment that goes on serves both its sides; one that is rejected, recalled or returned
+/// brings its payer the money. A confirmation brings nobody anything.
+fn not_in_own_favour(caller: &Caller, verb: Verb, sides: &Sides) -> Result<(), Problem> {
+    // A payee at a clearing partner has no owner.
+    let both = |action| {
+        caller.may(action, sides.payer)?;
+        sides.payee.map_or(Ok(()), |payee| caller.may(action, Some(payee)))
+    };
+    match verb {
+        Verb::Release => both(Action::ReleaseHold),
+        Verb::Reject => caller.may(Action::RejectHold, sides.payer),
+        Verb::Recall => both(Action::Reverse),
+        Verb::RailConfirm => caller.may(Action::ReportRail, None),
+        Verb::RailReturn => caller.may(Action::ReturnRail, sides.payer),
+    }
 }
 
 /// The answer to an operator: also a payment that is now refused is what the operator asked for.
@@ -239,22 +257,31 @@ async fn step_up(
     }
 }
 
-async fn find(app: &Arc<App>, id: PaymentId) -> Result<Arc<Payment>, Problem> {
-    let found = off_thread(app, move |engine| Ok(engine.payment(id)?)).await?;
-    found.ok_or_else(|| Problem::new(Code::UnknownPayment))
+/// A payment and whose its two accounts are.
+struct Sides {
+    payment: Arc<Payment>,
+    payer: Option<PersonId>,
+    payee: Option<PersonId>,
+}
+
+async fn find(app: &Arc<App>, id: PaymentId) -> Result<Sides, Problem> {
+    off_thread(app, move |engine| {
+        let payment = engine.payment(id)?.ok_or_else(|| Problem::new(Code::UnknownPayment))?;
+        let intent = payment.intake().intent();
+        let (payer, payee) = (engine.holder_of(&intent.payer)?, engine.holder_of(&intent.payee)?);
+        Ok(Sides { payment, payer, payee })
+    })
+    .await
 }
 
 /// A payment that the caller may know: as payer, as payee, or as operator.
 async fn known(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Arc<Payment>, Problem> {
-    let payment = find(app, body::id(id)?).await?;
-    let intent = payment.intake().intent();
-    let owner = |account| app.engine.holder_of(account);
+    let sides = find(app, body::id(id)?).await?;
     let may = |person: Option<PersonId>| {
         caller.may_know(Action::ReadPayment, person, Code::UnknownPayment)
     };
-    let (payer, payee) = (owner(&intent.payer)?, owner(&intent.payee)?);
-    may(payer).or_else(|_| may(payee))?;
-    Ok(payment)
+    may(sides.payer).or_else(|_| may(sides.payee))?;
+    Ok(sides.payment)
 }
 
 async fn with_receipts(app: &Arc<App>, payment: Arc<Payment>) -> Result<Paid, Problem> {

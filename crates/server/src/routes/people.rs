@@ -1,6 +1,6 @@
 //! People and their enrolment codes.
 
-use super::{json, off_thread};
+use super::{Reply, json, off_thread};
 use crate::app::App;
 use crate::body::{self, BodyLimit};
 use crate::fault::ValueFault;
@@ -13,22 +13,20 @@ use crate::wire::{
 };
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use std::sync::Arc;
 use tpw_access::{Action, CodeGrant, EnrolmentCode};
 use tpw_core::{AccountId, Amount, Instant, Name, PersonId, TransferId};
 use tpw_crypto::Entropy;
 use tpw_engines::Engine;
 use tpw_engines::entropy::OsEntropy;
-use tpw_flow::{Command, NewAccountOrder, Rejection};
+use tpw_flow::{Command, NewAccountOrder, Outcome, Rejection};
 use tpw_ledger::{AccountKind, Limits};
 
 /// The most accounts that a person is entered with.
 const ACCOUNTS_MAX: usize = 16;
 /// The most people of one batch.
 const BATCH_MAX: usize = 500;
-
-type Reply = Result<Response<Body>, Problem>;
 
 /// Ten random bytes for an id.
 pub(super) fn random() -> Result<[u8; 10], Problem> {
@@ -66,6 +64,27 @@ pub(super) fn order(
         transfer: TransferId::new(now.unix_ms(), random()?),
         limits: Limits::NONE,
     })
+}
+
+/// Whether this very account is there already: the same id, owner, asset, kind and label. With another opening it is the same
+/// account and not the same request.
+pub(super) fn same_account(
+    engine: &Engine,
+    order: &NewAccountOrder,
+    person: Option<PersonId>,
+) -> Result<bool, Problem> {
+    let same = engine.account(&order.id)?.filter(|view| {
+        view.owner.person == person
+            && view.owner.label == order.label
+            && view.account.asset == order.asset
+            && view.account.kind == order.kind
+    });
+    let Some(view) = same else { return Ok(false) };
+    if engine.opening(&view.account)? != order.opening {
+        let problem = Problem::new(Code::ExistsWithDifferent).precisely("opening");
+        return Err(problem.field("opening"));
+    }
+    Ok(true)
 }
 
 /// A person to be entered, with the code to be shown, if any.
@@ -111,20 +130,13 @@ impl Prepared {
         }
     }
 
-    /// Whether this very person is there already, with accounts of the same ids, assets, kinds and labels. What
-    /// came in on opening is not compared: the ledger's account knows sums only.
+    /// Whether this very person is there already, with the same accounts.
     fn is_there(&self, engine: &Engine) -> Result<bool, Problem> {
         if engine.person(&self.person.id).is_none_or(|p| p.name != self.person.name) {
             return Ok(false);
         }
         for order in &self.person.accounts {
-            let same = engine.account(&order.id)?.is_some_and(|view| {
-                view.owner.person == Some(self.person.id)
-                    && view.owner.label == order.label
-                    && view.account.asset == order.asset
-                    && view.account.kind == order.kind
-            });
-            if !same {
+            if !same_account(engine, order, Some(self.person.id))? {
                 return Ok(false);
             }
         }
@@ -150,7 +162,9 @@ pub(super) async fn add(
     let prepared = prepare(&new, app.engine.now())?;
     match app.engine.command(Command::AddPerson(prepared.person.clone())).await {
         Ok(_) => Ok(json(StatusCode::CREATED, &prepared.added())),
-        Err(error) if is_taken(&error) && prepared.is_there(&app.engine)? => {
+        Err(error) if is_taken(&error) => {
+            let read = move |engine: &Engine| Ok((prepared.is_there(engine)?, prepared));
+            let (true, prepared) = off_thread(&app, read).await? else { return Err(error.into()) };
             if let Some(again) = prepared.code_again() {
                 app.engine.command(again).await?;
             }
@@ -181,31 +195,40 @@ pub(super) async fn add_batch(
     let prepared: Vec<_> = batch.people.iter().map(|new| prepare(new, now)).collect();
     let ready = prepared.iter().filter_map(|item| item.as_ref().ok());
     let commands = ready.map(|item| Command::AddPerson(item.person.clone())).collect();
-    let mut outcomes = app.engine.commands(commands).await?.into_iter();
-    let mut items = Vec::with_capacity(prepared.len());
-    let mut codes = Vec::new();
-    for item in prepared {
-        items.push(match item {
-            Err(problem) => rejected(&problem, caller.language),
-            Ok(item) => match outcomes.next() {
-                Some(Ok(_)) => PersonOutcome::Created(item.added()),
-                Some(Err(Rejection::IdInUse { what: "person" }))
-                    if item.is_there(&app.engine)? =>
-                {
-                    codes.extend(item.code_again());
-                    PersonOutcome::Exists(item.added())
-                }
-                Some(Err(rejection)) => rejected(&rejection.into(), caller.language),
-                None => rejected(&Problem::new(Code::Internal), caller.language),
-            },
-        });
-    }
+    let outcomes = app.engine.commands(commands).await?;
+    let language = caller.language;
+    let read = move |engine: &Engine| Ok(told(engine, prepared, outcomes, language));
+    let (items, codes) = off_thread(&app, read).await?;
     if !codes.is_empty() {
         for outcome in app.engine.commands(codes).await? {
             outcome.map_err(Problem::from)?;
         }
     }
     Ok(json(StatusCode::OK, &PeopleAdded { items }))
+}
+
+/// What became of each person, and the codes that are to be issued anew.
+fn told(
+    engine: &Engine,
+    prepared: Vec<Result<Prepared, Problem>>,
+    outcomes: Vec<Outcome>,
+    language: Language,
+) -> (Vec<PersonOutcome>, Vec<Command>) {
+    let (mut outcomes, mut codes) = (outcomes.into_iter(), Vec::new());
+    let mut one = |item: Prepared| match outcomes.next() {
+        Some(Ok(_)) => Ok(PersonOutcome::Created(item.added())),
+        Some(Err(Rejection::IdInUse { what: "person" })) if item.is_there(engine)? => {
+            codes.extend(item.code_again());
+            Ok(PersonOutcome::Exists(item.added()))
+        }
+        Some(Err(rejection)) => Err(rejection.into()),
+        None => Err(Problem::new(Code::Internal)),
+    };
+    let items = prepared.into_iter().map(|item| {
+        let done = item.and_then(&mut one);
+        done.unwrap_or_else(|problem| rejected(&problem, language))
+    });
+    (items.collect(), codes)
 }
 
 fn rejected(problem: &Problem, language: Language) -> PersonOutcome {

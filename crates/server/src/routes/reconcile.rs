@@ -1,8 +1,8 @@
 //! A partner's statement set against the ledger.
 
 use super::accounts::known;
-use super::{json, off_thread};
-use crate::app::App;
+use super::{Reply, json, off_thread};
+use crate::app::{App, Peer};
 use crate::body::{self, BodyLimit, Query};
 use crate::fault::QueryFault;
 use crate::gate::Caller;
@@ -10,7 +10,7 @@ use crate::problem::{Code, Problem};
 use crate::wire::{self, ReconciledLines, ReconciledTotal, ReconciliationList, Text};
 use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tpw_access::Action;
@@ -21,14 +21,12 @@ use tpw_ledger::reconcile::{
     Day, LINES_MAX, LedgerExtract, LedgerLine, Outcome, OutcomeKind, PartnerLine, PartnerStatement,
     Period, ReconcileError, Reconciliation, Sides, Terms, Zone, camt, csv, reconcile,
 };
-use tpw_ledger::{Account, Balance, Side};
+use tpw_ledger::{Account, Balance, Side, TransferRow};
 
 /// How many transfers are read at once.
 const PAGE_LEN: usize = 4_096;
 /// How many days may lie between the two sides if nobody says otherwise.
 const WINDOW_DAYS: u32 = 2;
-
-type Reply = Result<Response<Body>, Problem>;
 
 /// What the query asks for.
 struct Wanted {
@@ -42,6 +40,7 @@ struct Wanted {
 pub(super) async fn run(
     State(app): State<Arc<App>>,
     caller: Caller,
+    Peer(from): Peer,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,
@@ -52,7 +51,7 @@ pub(super) async fn run(
     let query = Query::parse(query.as_deref(), &known_names)?;
     let missing = || Problem::bad_query("account", &QueryFault::Missing);
     let id = query.text("account").ok_or_else(missing)?;
-    let account = known(&app, &caller, id)?.account;
+    let account = known(&app, &caller, id).await?.account;
     let wanted = wanted(&query, &account)?;
     let is_csv = match body::media_type(&headers).as_str() {
         "application/xml" | "text/xml" => false,
@@ -62,10 +61,13 @@ pub(super) async fn run(
             return Err(Problem::new(Code::UnsupportedType).with("expected", expected));
         }
     };
-    let _turn = app.batch_turn()?;
+    let place = app.ordered.body(from)?;
     let limit = BodyLimit { bytes: app.limits.partner_bytes, time: app.limits.body_time };
     let file = body::read(&headers, body, limit).await?;
+    let turn = app.ordered.turn(place).await?;
     let items = off_thread(&app, move |engine| {
+        // The turn lasts as long as the work, also when nobody waits for its end any more.
+        let _turn = turn;
         let statements = statements(&file, is_csv, &account, &wanted)?;
         statements
             .iter()
@@ -101,6 +103,10 @@ fn wanted(query: &Query, account: &Account) -> Result<Wanted, Problem> {
         zone: query.value("zone")?.unwrap_or(Zone::UTC),
         sides,
     };
+    // Asked before a file is read for it.
+    if terms.window_days > Terms::WINDOW_DAYS_MAX {
+        return Err(ReconcileError::Window(terms.window_days).into());
+    }
     let partner_account = query.text("partner_account").map(str::to_owned);
     Ok(Wanted { partner_account, period, terms, every_line })
 }
@@ -152,34 +158,48 @@ fn extract(
     let owners = payments(statement);
     let first = period.from().earlier(terms.window_days).start(terms.zone);
     let last = ends.plus(Span::from_secs(u64::from(terms.window_days).saturating_mul(86_400)));
-    let mut lines = Vec::new();
-    let mut from = None;
-    'pages: loop {
-        let rows = engine.statement(account.id, from, PAGE_LEN)?;
-        let full = rows.len() == PAGE_LEN;
-        for row in &rows {
-            // A value date never lies after its booking: what was booked before is too early in any case.
-            if row.at < first {
-                break 'pages;
-            }
-            let payment = owners.get(tail(&row.id)).copied();
-            let line = LedgerLine::of(row, &account.id, payment, Vec::new());
-            lines.extend(line.filter(|line| first <= line.at && line.at <= last));
-            if lines.len() > LINES_MAX {
-                return Err(ReconcileError::TooManyLines(LINES_MAX).into());
-            }
+    let rows = valued(engine, account.id, first, last)?;
+    let lines = rows.iter().filter_map(|row| {
+        let payment = owners.get(tail(&row.id)).copied();
+        LedgerLine::of(row, &account.id, payment, Vec::new())
+    });
+    let lines = lines.filter(|line| first <= line.at && line.at <= last).collect();
+    Ok(LedgerExtract { asset: account.asset, opening, closing, knows_payments: true, lines })
+}
+
+/// An account's transfers that can have a value date from `first` to `last`, by number. Few others are read, however long ago that
+/// was.
+fn valued(
+    engine: &Engine,
+    account: AccountId,
+    first: Instant,
+    last: Instant,
+) -> Result<Vec<TransferRow>, Problem> {
+    let too_many = || Problem::from(ReconcileError::TooManyLines(LINES_MAX));
+    let newest = engine.newest_by(account, last)?;
+    let mut later = engine.backdated(account, newest, last, LINES_MAX)?;
+    let mut rows = Vec::new();
+    let mut from = newest;
+    while from != 0 {
+        let page = engine.statement(account, Some(from), PAGE_LEN)?;
+        let Some(oldest) = page.last() else { break };
+        from = match oldest.side_of(&account) {
+            Some(Side::Debit) => oldest.prev_debit,
+            Some(Side::Credit) => oldest.prev_credit,
+            None => 0,
+        };
+        // A value date never lies after its booking: what was booked before is too early in any case.
+        if oldest.at < first {
+            from = 0;
         }
-        let oldest = rows.last().and_then(|row| match row.side_of(&account.id)? {
-            Side::Debit => Some(row.prev_debit),
-            Side::Credit => Some(row.prev_credit),
-        });
-        match oldest.filter(|number| full && *number != 0) {
-            Some(number) => from = Some(number),
-            None => break,
+        rows.extend(page.into_iter().filter(|row| first <= row.at));
+        if rows.len().saturating_add(later.len()) > LINES_MAX {
+            return Err(too_many());
         }
     }
-    lines.reverse();
-    Ok(LedgerExtract { asset: account.asset, opening, closing, knows_payments: true, lines })
+    rows.reverse();
+    rows.append(&mut later);
+    Ok(rows)
 }
 
 /// Which payment a transfer belongs to, for the payments that the partner names: all but the time in a transfer's id follows from

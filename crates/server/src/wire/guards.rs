@@ -192,6 +192,14 @@ pub struct AccountSet {
     /// The sum of what is available.
     #[schema(value_type = String)]
     pub available: Text<Balance>,
-    /// Its own members: accounts (`acc_…`) and sets (`set_…`).
-    pub members: Vec<String>,
+}
+
+/// Members of a set of accounts.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct MemberList {
+    /// Its own members: accounts (`acc_…`), then sets (`set_…`), each in the order of their ids.
+    pub items: Vec<String>,
+    /// Give it as `after` to get those that follow; absent when there may be none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_after: Option<String>,
 }

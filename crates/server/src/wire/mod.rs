@@ -22,8 +22,8 @@ pub use accounts::{
 pub use changes::{Change, ChangeList};
 pub use evidence::{Checkpoint, Health, TreeHead};
 pub use guards::{
-    AccountGuards, AccountLimits, AccountSet, Crossing, CrossingList, Freeze, NewAccountSet,
-    PastBalance, VelocityLimit, VelocityLimits, VelocityUse, Watch,
+    AccountGuards, AccountLimits, AccountSet, Crossing, CrossingList, Freeze, MemberList,
+    NewAccountSet, PastBalance, VelocityLimit, VelocityLimits, VelocityUse, Watch,
 };
 pub use ops::{Alarm, AlarmList, RailInstruction, RailList};
 pub use orders::{

@@ -30,8 +30,12 @@ pub struct RailInstruction {
 /// Open instructions.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct RailList {
-    /// The instructions, oldest first.
+    /// The instructions, in the order of their payments' ids, which begin with a time.
     pub items: Vec<RailInstruction>,
+    /// Give it as `after` to get those that follow; absent when there may be none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub next_after: Option<Text<PaymentId>>,
 }
 
 /// Something an operator has to look at.

@@ -256,6 +256,10 @@ pub struct Payment {
 /// Payments.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct PaymentList {
-    /// The payments, oldest first.
+    /// The payments, in the order of their ids, which begin with a time.
     pub items: Vec<Payment>,
+    /// Give it as `after` to get those that follow; absent when there may be none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub next_after: Option<Text<PaymentId>>,
 }

@@ -25,7 +25,7 @@ pub struct NewPerson {
 }
 
 /// A person was entered.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct PersonAdded {
     /// The person.
     #[schema(value_type = String)]
@@ -40,6 +40,15 @@ pub struct PersonAdded {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub code_expires: Option<Text<Instant>>,
+}
+
+/// The code stays out of logs.
+impl core::fmt::Debug for PersonAdded {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let mut shown = f.debug_struct("PersonAdded");
+        shown.field("person", &self.person).field("accounts", &self.accounts);
+        shown.field("code_expires", &self.code_expires).finish_non_exhaustive()
+    }
 }
 
 /// Up to 500 people to be entered, each on its own.
@@ -75,7 +84,7 @@ pub struct PeopleAdded {
 }
 
 /// An enrolment code.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct IssuedCode {
     /// For whom.
     #[schema(value_type = String)]
@@ -86,6 +95,15 @@ pub struct IssuedCode {
     /// Until when it can be used.
     #[schema(value_type = String, format = DateTime)]
     pub code_expires: Text<Instant>,
+}
+
+/// The code stays out of logs.
+impl core::fmt::Debug for IssuedCode {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let mut shown = f.debug_struct("IssuedCode");
+        shown.field("person", &self.person).field("code_expires", &self.code_expires);
+        shown.finish_non_exhaustive()
+    }
 }
 
 /// A person.
@@ -184,5 +202,39 @@ pub struct Token {
 impl core::fmt::Debug for Token {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Token").field("expires_in", &self.expires_in).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_code_and_no_token_is_shown() {
+        const SECRET: &str = "8XQ2M-4T0ZK-W7P3C-5RJ9D";
+        let person = Text(PersonId::from_bytes([1; 16]));
+        let code_expires = Text(Instant::from_unix_ms(1).unwrap());
+        let secret = || SECRET.to_owned();
+        let added = || PersonAdded {
+            person,
+            accounts: Vec::new(),
+            code: Some(secret()),
+            code_expires: Some(code_expires),
+        };
+        let list = PeopleAdded {
+            items: vec![PersonOutcome::Created(added()), PersonOutcome::Exists(added())],
+        };
+        for shown in [
+            format!("{:?}", added()),
+            format!("{list:#?}"),
+            format!("{:?}", IssuedCode { person, code: secret(), code_expires }),
+            format!("{:?}", Enrol { code: secret(), device: None }),
+            format!(
+                "{:?}",
+                Token { access_token: secret(), token_type: "DPoP".to_owned(), expires_in: 1 }
+            ),
+        ] {
+            assert!(!shown.contains(SECRET), "{shown}");
+        }
     }
 }

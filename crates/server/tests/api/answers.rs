@@ -4,6 +4,7 @@ use crate::support::{Actor, Server, encode, random};
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 use tpw_core::{AccountId, PersonId, Span, TransferId};
+use tpw_engines::clock::Clock as _;
 use tpw_ledger::{StatementPoint, TransferRow};
 use tpw_proof::Trust;
 
@@ -184,6 +185,62 @@ async fn step_up_hold_refusal_and_compensation() {
     let headers = [("idempotency-key", key.as_str()), ("accept-language", "zh-CN")];
     let chinese = server.post_json("/v1/payments", &headers, &signed.body()).await;
     assert_json_snapshot!("payment_refused_zh", chinese.shown());
+}
+
+/// Goal: a repeat says whether it was the same request, to the amount with which an account was opened. Method: money of before and
+/// after the opening does not count.
+#[tokio::test]
+async fn a_repeat_with_another_opening_is_not_the_same_request() {
+    let server = Server::start().await;
+    let operator = server.operator();
+    let ids = |n: u8| {
+        let now = server.clock.now().unix_ms();
+        (PersonId::new(now, [n; 10]), AccountId::new(now, [n; 10]))
+    };
+    let account = |id: AccountId, opening: Option<&str>| {
+        let mut account = json!({
+            "id": id.to_string(), "asset": "USD/2", "kind": "custodial", "label": "main",
+        });
+        if let Some(opening) = opening {
+            account["opening"] = opening.into();
+        }
+        account
+    };
+    let (person, first) = ids(1);
+    let (_, second) = ids(2);
+    let add = async |opening: Option<&str>| {
+        let accounts = [account(first, opening)];
+        let body = json!({ "id": person.to_string(), "name": "Ann", "accounts": accounts });
+        let alone = server.call(&operator, "POST", "/v1/people", Some(&body)).await;
+        let people = json!({ "people": [body] });
+        let batch = server.call(&operator, "POST", "/v1/people:batch", Some(&people)).await;
+        (alone, batch.json()["items"][0].clone())
+    };
+    let open = async |opening: Option<&str>| {
+        let body = json!({ "person": person.to_string(), "account": account(second, opening) });
+        server.call(&operator, "POST", "/v1/accounts", Some(&body)).await
+    };
+    assert_eq!(add(Some("500")).await.0.status, 201);
+    assert_eq!(open(None).await.status, 201);
+    server.clock.advance(Span::from_ms(1));
+    for account in [first, second] {
+        let transfer = TransferId::new(server.clock.now().unix_ms(), random());
+        assert_eq!(server.fund(&operator, account, "70", transfer).await.status, 200);
+    }
+    for wrong in [None, Some("501"), Some("570"), Some("70")] {
+        let (alone, batch) = add(wrong).await;
+        let got = (alone.status.as_u16(), alone.problem());
+        assert_eq!(got, (409, "exists_with_different".to_owned()), "{wrong:?}");
+        assert_eq!(alone.json()["field"], "opening");
+        assert_eq!(batch["outcome"], "rejected", "{wrong:?}");
+        assert_eq!(batch["code"], "exists_with_different", "{wrong:?}");
+    }
+    for wrong in [Some("1"), Some("70")] {
+        assert_eq!(open(wrong).await.problem(), "exists_with_different", "{wrong:?}");
+    }
+    let (alone, batch) = add(Some("500")).await;
+    assert_eq!((alone.status.as_u16(), batch["outcome"].as_str()), (200, Some("exists")));
+    assert_eq!(open(None).await.status, 200);
 }
 
 #[tokio::test]

@@ -3,9 +3,11 @@
 use crate::support::{Actor, Answer, Server, encode, random};
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 use tpw_core::{AccountId, AccountSetId, Span, TransferId};
 use tpw_engines::clock::Clock as _;
 use tpw_ledger::reconcile::{Day, Zone};
+use tpw_server::BatchLimits;
 
 /// A server, its operator, Ann with money, and the account from which money comes in.
 struct Set {
@@ -176,6 +178,10 @@ async fn payments_in_a_batch_are_decided_as_if_they_came_alone() {
     let body = json!({ "statements": statements });
     let answer = server.post_json("/v1/payments:batch", &[], &body).await;
     assert_json_snapshot!("payments_batch", answer.shown());
+    let (problems, id) = (answer.json(), answer.header("x-request-id").unwrap().to_owned());
+    let problems = problems["items"].as_array().unwrap().iter();
+    let ids = problems.filter_map(|item| item["problem"]["request_id"].as_str());
+    assert_eq!(ids.collect::<Vec<_>>(), [&id; 2], "a problem of one item names the request");
     let again = server.post_json("/v1/payments:batch", &[], &body).await.json();
     let of = |place: usize, member: &str| again["items"][place][member].clone();
     assert_eq!((of(1, "status"), of(1, "repeated")), (200.into(), true.into()));
@@ -194,17 +200,91 @@ async fn payments_in_a_batch_are_decided_as_if_they_came_alone() {
 }
 
 #[tokio::test]
+async fn signatures_of_a_batch_are_checked_on_several_threads_each_as_alone() {
+    let set = Set::new().await;
+    let bob = set.server.person(&set.operator, "Bob", "0").await;
+    let (server, ann) = (&set.server, &set.ann);
+    let mut statements: Vec<Vec<u8>> = Vec::new();
+    for place in 0..70 {
+        let mut signed = server.sign(ann, server.intent(ann, bob.account(), 1 + place));
+        if place % 7 == 3 {
+            *signed.bytes.last_mut().unwrap() ^= 1;
+        }
+        statements.push(signed.bytes);
+    }
+    let shown = |checked: Result<tpw_proof::Verified<tpw_core::Intent>, tpw_engines::PayError>| {
+        checked.map(|intent| intent.value().payment).map_err(|error| error.to_string())
+    };
+    let alone: Vec<_> =
+        statements.iter().map(|one| shown(server.engine.check_intent(one))).collect();
+    assert_eq!(alone.iter().filter(|one| one.is_err()).count(), 10);
+    for threads in [1, 2, 3, 64] {
+        let threads = core::num::NonZeroUsize::new(threads).unwrap();
+        let checked = server.engine.check_intents(&statements, threads);
+        assert_eq!(checked.into_iter().map(shown).collect::<Vec<_>>(), alone, "{threads}");
+    }
+    assert!(server.engine.check_intents(&[], core::num::NonZeroUsize::MIN).is_empty());
+}
+
+#[tokio::test]
 async fn batches_beyond_the_few_at_once_are_to_come_back() {
-    let limits = tpw_server::Limits { batches: 0, ..crate::support::limits() };
-    let server = Server::start_with(limits).await;
+    let standard = crate::support::limits();
+    let wait = core::time::Duration::from_millis(100);
+    for batches in [
+        BatchLimits { turns: 0, wait, ..standard.batches },
+        BatchLimits { bodies: 0, ..standard.batches },
+    ] {
+        let server = Server::start_with(tpw_server::Limits { batches, ..standard }).await;
+        let body = json!({ "statements": [""] });
+        let answer = server.post_json("/v1/payments:batch", &[], &body).await;
+        assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (503, "busy"));
+        assert_eq!(answer.header("retry-after"), Some("1"));
+        let body = json!({ "orders": [] });
+        let operator = server.operator();
+        let answer = server.call(&operator, "POST", "/v1/transfers:batch", Some(&body)).await;
+        assert_eq!(answer.problem(), "busy");
+    }
+}
+
+#[tokio::test]
+async fn strangers_with_slow_batches_keep_nobody_else_from_theirs() {
+    let set = Set::new().await;
+    let bodies = crate::support::limits().batches.bodies_of_one;
+    let mut slow = Vec::new();
+    for _ in 0..bodies {
+        let mut stream = set.server.connect().await;
+        let head = "POST /v1/payments:batch HTTP/1.1\r\nHost: localhost\r\n\
+                    Content-Type: application/json\r\nContent-Length: 1000000\r\n\r\n{";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.flush().await.unwrap();
+        slow.push(stream);
+    }
+    // The same network has had its share; when all its streams have arrived, one more is turned away.
     let body = json!({ "statements": [""] });
-    let answer = server.post_json("/v1/payments:batch", &[], &body).await;
-    assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (503, "busy"));
-    assert_eq!(answer.header("retry-after"), Some("1"));
-    let body = json!({ "orders": [] });
-    let operator = server.operator();
-    let answer = server.call(&operator, "POST", "/v1/transfers:batch", Some(&body)).await;
-    assert_eq!(answer.problem(), "busy");
+    let mut turned_away = None;
+    for _ in 0..100 {
+        let answer = set.server.post_json("/v1/payments:batch", &[], &body).await;
+        if answer.status == 503 {
+            turned_away = Some(answer.problem());
+            break;
+        }
+    }
+    assert_eq!(turned_away.as_deref(), Some("busy"));
+    // Another one has its own, and the operator's batches and reconciliations are not concerned.
+    let other = format!(
+        "POST /v1/payments:batch HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.to_string().len()
+    );
+    let answer = set.server.ask_from("127.0.0.2", &other).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let order = json!({ "order": { "kind": "transfer", "leg": set.leg(set.ann.account(), "1") } });
+    assert_eq!(set.order(&[order]).await.json()["items"][0]["outcome"], "done");
+    let file = camt(&set.today(), "1.00", &[("1.00", "CRDT", "x")]);
+    let query = format!("account={}", set.issuance);
+    let answer = set.reconcile(&query, "application/xml", file).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    drop(slow);
 }
 
 #[tokio::test]
@@ -274,6 +354,8 @@ async fn limits_velocities_watches_and_balances_of_the_past() {
     assert_json_snapshot!("crossings", set.get("/v1/crossings").await.shown());
     let lifted = set.server.call(&set.operator, "DELETE", &format!("{path}/watch"), None).await;
     assert_json_snapshot!("watch_lifted", lifted.shown());
+    let again = set.server.call(&set.operator, "DELETE", &format!("{path}/watch"), None).await;
+    assert_eq!((again.status.as_u16(), again.json()), (200, lifted.json()), "nothing to do");
 
     let past = set.get(&format!("{path}/balance?at={before}")).await;
     assert_json_snapshot!("past_balance", past.shown());
@@ -364,12 +446,91 @@ async fn sets_of_accounts_add_up() {
     assert_eq!(set.get(&path(all)).await.json()["posted"], "300");
 
     assert_eq!(join(wallets, all.to_string()).await.json()["reason"], "set_cycle");
-    assert_eq!(join(wallets, hot.to_string()).await.json()["reason"], "already_member");
+    // Once more changes nothing, and is no mistake.
+    let again = join(wallets, hot.to_string()).await;
+    assert_eq!((again.status.as_u16(), &again.json()["accounts"]), (200, &json!(1)));
+    let again = set.server.call(&set.operator, "DELETE", &leave, None).await;
+    assert_eq!((again.status.as_u16(), again.json()), (200, left.json()));
+    let stranger = format!("{}/members/{}", path(wallets), AccountId::new(0, [9; 10]));
+    let absent = set.server.call(&set.operator, "DELETE", &stranger, None).await;
+    assert_eq!(absent.json()["reason"], "unknown_account");
     assert_eq!(join(id(), hot.to_string()).await.json()["reason"], "unknown_set");
     assert_eq!(join(wallets, "pay_1".to_owned()).await.problem(), "not_found");
     assert_eq!(set.get(&path(id())).await.problem(), "unknown_account_set");
     let holder = set.server.call(&set.ann, "GET", &path(all), None).await;
     assert_eq!(holder.problem(), "forbidden");
+}
+
+#[tokio::test]
+async fn members_of_a_set_come_page_by_page() {
+    let set = Set::new().await;
+    let id = || AccountSetId::new(set.server.clock.now().unix_ms(), random());
+    let (outer, inner) = (id(), id());
+    let path = format!("/v1/account_sets/{outer}");
+    for one in [outer, inner] {
+        let path = format!("/v1/account_sets/{one}");
+        assert_eq!(set.call("PUT", &path, &json!({ "asset": "USD/2" })).await.status, 201);
+    }
+    let mut accounts = Vec::new();
+    for _ in 0..3 {
+        accounts.push(set.float("1").await.to_string());
+    }
+    accounts.sort();
+    let wanted: Vec<String> = accounts.into_iter().chain([inner.to_string()]).collect();
+    for member in &wanted {
+        let answer = set.call("PUT", &format!("{path}/members/{member}"), &json!({})).await;
+        assert_eq!(answer.json().get("members"), None, "a change answers with sums alone");
+    }
+    assert_json_snapshot!("members", set.get(&format!("{path}/members?limit=3")).await.shown());
+    let (mut all, mut next) = (Vec::new(), Some(String::new()));
+    while let Some(after) = next {
+        let page = set.get(&format!("{path}/members?limit=2{after}")).await.json();
+        let items = page["items"].as_array().unwrap();
+        assert!(items.len() <= 2);
+        all.extend(items.iter().map(|item| item.as_str().unwrap().to_owned()));
+        next = page["next_after"].as_str().map(|after| format!("&after={after}"));
+    }
+    assert_eq!(all, wanted);
+    for query in ["after=x", "limit=0", "limit=1001", "page=1"] {
+        let answer = set.get(&format!("{path}/members?{query}")).await;
+        assert_eq!(answer.problem(), "bad_query", "{query}");
+    }
+    let absent = set.get(&format!("/v1/account_sets/{}/members", id())).await;
+    assert_eq!(absent.problem(), "unknown_account_set");
+    let holder = set.server.call(&set.ann, "GET", &format!("{path}/members"), None).await;
+    assert_eq!(holder.problem(), "forbidden");
+}
+
+#[tokio::test]
+async fn what_waits_comes_page_by_page() {
+    let set = Set::new().await;
+    let (server, bob) = (&set.server, set.server.person(&set.operator, "Bob", "0").await);
+    set.server.fund(&set.operator, set.ann.account(), "9000000", set.transfer()).await;
+    let account = json!({ "account": { "asset": "USD/2", "kind": "external", "label": "bank" } });
+    let opened = set.call("POST", "/v1/accounts", &account).await.json();
+    let bank = opened["id"].as_str().unwrap().parse().unwrap();
+    let (mut held, mut open) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        open.push(server.pay(&set.ann, bank, 70).await.0.id.to_string());
+    }
+    for _ in 0..3 {
+        held.push(server.pay(&set.ann, bob.account(), 1_500_000).await.0.id.to_string());
+    }
+    for (path, member, wanted) in [("/v1/holds", "id", held), ("/v1/rail", "payment", open)] {
+        let (mut all, mut next) = (Vec::new(), Some(String::new()));
+        while let Some(after) = next {
+            let page = set.get(&format!("{path}?limit=2{after}")).await.json();
+            let items = page["items"].as_array().unwrap();
+            assert!(items.len() <= 2, "{path}");
+            all.extend(items.iter().map(|item| item[member].as_str().unwrap().to_owned()));
+            next = page["next_after"].as_str().map(|after| format!("&after={after}"));
+        }
+        assert_eq!(all, wanted, "{path}");
+        for query in ["after=x", "limit=0", "limit=251", "page=1"] {
+            let answer = set.get(&format!("{path}?{query}")).await;
+            assert_eq!(answer.problem(), "bad_query", "{path}?{query}");
+        }
+    }
 }
 
 /// A statement with these entries: amount, direction, reference.
@@ -445,6 +606,33 @@ async fn a_partners_statement_is_set_against_its_mirror() {
     );
 }
 
+/// Goal: a period of the past is complete and cheap to read. Method: after its two transfers, so many follow that a mark lies
+/// between, and one more that counts from the period.
+#[tokio::test]
+async fn a_period_long_past_is_reconciled_without_reading_all_that_came_after() {
+    let set = Set::new().await;
+    let (day, first) = (set.today(), set.float("5000").await);
+    let last = set.server.clock.now();
+    set.server.clock.advance(Span::from_secs(40 * 86_400));
+    *set.operator.token.borrow_mut() = None;
+    let order = |leg: Value| json!({ "order": { "kind": "transfer", "leg": leg } });
+    let later: Vec<Value> = (0..1_100).map(|_| order(set.leg(first, "1"))).collect();
+    assert_eq!(set.order(&later).await.json()["items"][1_099]["outcome"], "done");
+    let mut backdated = set.leg(first, "7");
+    backdated["effective"] = last.to_string().into();
+    assert_eq!(set.order(&[order(backdated)]).await.json()["items"][0]["outcome"], "done");
+
+    let csv = format!("booking_date,amount,currency\n{day},50.00,USD\n{day},0.07,USD\n");
+    let query = format!("account={first}&from={day}&to={day}&sides=same");
+    let answer = set.reconcile(&query, "text/csv", csv).await;
+    assert_eq!(answer.json()["items"][0]["clean"], true, "{}", answer.json());
+    let newest = set.server.engine.account(&first).unwrap().unwrap().account.last;
+    let from = set.server.engine.newest_by(first, last).unwrap();
+    assert!(from < newest, "{from} is not the newest transfer, {newest}");
+    let late = set.server.engine.backdated(first, from, last, 9).unwrap();
+    assert_eq!(late.iter().map(|row| row.number).collect::<Vec<_>>(), [newest]);
+}
+
 #[tokio::test]
 async fn files_that_cannot_be_reconciled() {
     let set = Set::new().await;
@@ -479,6 +667,10 @@ async fn files_that_cannot_be_reconciled() {
         assert_eq!(answer.problem(), code, "{more} {media_type}");
     }
     assert_eq!(set.reconcile("show=all", "application/xml", good()).await.problem(), "bad_query");
+    // What the query says is judged before the file.
+    let query = format!("{query}&window_days=32");
+    let early = set.reconcile(&query, "application/xml", "<a/>".to_owned()).await;
+    assert_eq!(early.json()["reason"], "window");
     let nobody = AccountId::new(0, [9; 10]);
     assert_eq!(
         set.reconcile(&format!("account={nobody}"), "application/xml", good()).await.problem(),

@@ -3,7 +3,9 @@
 use crate::support::{Actor, Server, Signed, encode, limits, random};
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
-use tpw_core::{Amount, Hash32, Instant, Intent, Name, PaymentId, Span, TransferId, TreeHead};
+use tpw_core::{
+    AccountId, Amount, Hash32, Instant, Intent, Name, PaymentId, Span, TransferId, TreeHead,
+};
 use tpw_server::Rate;
 
 struct Scene {
@@ -392,6 +394,87 @@ async fn nobody_reads_what_is_anothers_and_holders_do_not_operate() {
     });
     let answer = server.call(&scene.operator, "POST", "/v1/accounts", Some(&own)).await;
     assert_eq!(answer.status, 403, "{answer:?}");
+}
+
+/// The operator's own device, with an account of the operator's person.
+async fn paying_operator(scene: &Scene) -> Actor {
+    let server = &scene.server;
+    let mut operator = server.operator();
+    let device = server.engine.device_by_jkt(&operator_jkt(&operator)).unwrap();
+    let account = json!({
+        "person": device.person.to_string(),
+        "account": { "asset": "USD/2", "kind": "custodial", "label": "mine" },
+    });
+    let opened = server.call(&scene.operator, "POST", "/v1/accounts", Some(&account)).await;
+    assert_eq!(opened.status, 201, "{opened:?}");
+    operator.device = Some(device.id);
+    operator.person = Some(device.person);
+    operator.account = Some(opened.json()["id"].as_str().unwrap().parse().unwrap());
+    operator
+}
+
+/// Every cell: on which side the operator's own person stands, and what it then may not do.
+#[tokio::test]
+async fn no_operator_decides_on_a_payment_in_its_own_favour() {
+    let scene = Scene::set().await;
+    let server = &scene.server;
+    let own = paying_operator(&scene).await;
+    let transfer = TransferId::new(0, random());
+    server.fund(&scene.operator, scene.ann.account(), "20000000", transfer).await;
+    let external = json!({ "account": { "asset": "USD/2", "kind": "external", "label": "bank" } });
+    let opened = server.call(&scene.operator, "POST", "/v1/accounts", Some(&external)).await;
+    let bank: AccountId = opened.json()["id"].as_str().unwrap().parse().unwrap();
+
+    let (booked_to_own, answer) = server.pay(&scene.ann, own.account(), 90_000).await;
+    assert_eq!(answer.json()["status"], "booked", "{answer:?}");
+    let (large_to_own, waits) = server.pay(&scene.ann, own.account(), 1_500_000).await;
+    assert_eq!(waits.json()["status"], "held", "{waits:?}");
+    let (from_own, _) = server.pay(&own, scene.bob.account(), 1_000).await;
+    let (to_bank, answer) = server.pay(&own, bank, 2_000).await;
+    assert_eq!(answer.json()["rail"], "instructed", "{answer:?}");
+    let (other_to_bank, _) = server.pay(&scene.ann, bank, 3_000).await;
+
+    let decide = async |payment: PaymentId, verb: &str| {
+        let path = format!("/v1/payments/{payment}:{verb}");
+        server.call(&scene.operator, "POST", &path, None).await
+    };
+    let actors = [&scene.ann, &scene.bob, &own];
+    let before = server.state(&scene.operator, &actors).await;
+    for (side, payment, verb) in [
+        ("payee", large_to_own.id, "release"),
+        ("payee", booked_to_own.id, "recall"),
+        ("payer", from_own.id, "release"),
+        ("payer", from_own.id, "reject"),
+        ("payer", from_own.id, "recall"),
+        ("payer", from_own.id, "rail-return"),
+        ("payer", to_bank.id, "recall"),
+        ("payer", to_bank.id, "rail-return"),
+    ] {
+        let answer = decide(payment, verb).await;
+        let got = (answer.status.as_u16(), answer.problem());
+        assert_eq!(got, (403, "forbidden".to_owned()), "{verb} as {side}");
+        assert_eq!(answer.json()["reason"], "own_favour", "{verb} as {side}");
+    }
+    let leg = json!({
+        "id": TransferId::new(0, random()).to_string(), "debit": bank.to_string(),
+        "credit": own.account().to_string(), "amount": "1", "asset": "USD/2",
+    });
+    for order in [
+        json!({ "kind": "transfer", "leg": leg }),
+        json!({ "kind": "linked", "legs": [leg] }),
+        json!({ "kind": "hold", "leg": leg, "expires": "2099-01-01T00:00:00.000Z" }),
+    ] {
+        let body = json!({ "orders": [{ "order": order }] });
+        let path = "/v1/transfers:batch";
+        let answer = server.call(&scene.operator, "POST", path, Some(&body)).await;
+        assert_eq!(answer.problem(), "forbidden", "{body}");
+        assert_eq!(answer.json()["reason"], "own_favour", "{body}");
+    }
+    assert_eq!(server.state(&scene.operator, &actors).await, before, "nothing has changed");
+    // Against its own favour, in nobody's, and about others, the operator decides.
+    assert_eq!(decide(large_to_own.id, "reject").await.json()["status"], "refused");
+    assert_eq!(decide(to_bank.id, "rail-confirm").await.json()["rail"], "confirmed");
+    assert_eq!(decide(other_to_bank.id, "rail-return").await.json()["status"], "compensated");
 }
 
 fn operator_jkt(operator: &Actor) -> Hash32 {

@@ -13,7 +13,8 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tempfile::TempDir;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -290,6 +291,23 @@ impl Server {
 
     pub(crate) async fn connect(&self) -> TlsStream<TcpStream> {
         connect(&self.connector, self.addr).await.unwrap()
+    }
+
+    /// The answer to a request that is written as it is, from another address of this machine; none when the connection is
+    /// not taken.
+    pub(crate) async fn ask_from(&self, from: &str, request: &str) -> std::io::Result<String> {
+        let mut stream = self.connect_from(from).await?;
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+
+    pub(crate) async fn connect_from(&self, from: &str) -> std::io::Result<TlsStream<TcpStream>> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::new(from.parse().unwrap(), 0))?;
+        let stream = socket.connect(self.addr).await?;
+        self.connector.connect(ServerName::try_from("localhost").unwrap(), stream).await
     }
 
     pub(crate) async fn send(

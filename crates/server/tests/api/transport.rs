@@ -4,7 +4,7 @@ use crate::support::{Server, connect, connector, limits};
 use core::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tpw_server::development_certificate_path;
+use tpw_server::{Limits, development_certificate_path};
 
 fn pem(server: &Server) -> Vec<u8> {
     std::fs::read(development_certificate_path(server.dir.path())).unwrap()
@@ -84,6 +84,78 @@ async fn a_slow_client_is_cut_off() {
     let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     assert_eq!(server.get("/livez").await.status, 200, "others are served");
+}
+
+const LIVEZ: &str = "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+
+#[tokio::test]
+async fn one_network_does_not_get_all_connections() {
+    let limits = Limits { connections: 4, connections_of_one: 2, ..limits() };
+    let server = Server::start_with(limits).await;
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        held.push(server.connect_from("127.0.0.3").await.unwrap());
+    }
+    assert!(server.connect_from("127.0.0.3").await.is_err(), "the third one of a network");
+    let other = server.ask_from("127.0.0.4", LIVEZ).await.unwrap();
+    assert!(other.starts_with("HTTP/1.1 200"), "{other}");
+    drop(held.pop());
+    // The server learns of the end of a connection a little later.
+    let mut again = server.ask_from("127.0.0.3", LIVEZ).await;
+    for _ in 0..100 {
+        if again.is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        again = server.ask_from("127.0.0.3", LIVEZ).await;
+    }
+    assert!(again.unwrap().starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn one_network_does_not_get_all_requests() {
+    let limits = Limits { requests: 2, requests_of_one: 1, ..limits() };
+    let server = Server::start_with(limits).await;
+    let mut slow = server.connect_from("127.0.0.3").await.unwrap();
+    let head = "POST /v1/payments HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+                Idempotency-Key: x\r\nContent-Length: 100\r\n\r\n{";
+    slow.write_all(head.as_bytes()).await.unwrap();
+    slow.flush().await.unwrap();
+    let mut answer = String::new();
+    for _ in 0..100 {
+        answer = server.ask_from("127.0.0.3", LIVEZ).await.unwrap();
+        if answer.starts_with("HTTP/1.1 503") {
+            break;
+        }
+    }
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert!(answer.contains("\"code\":\"busy\""), "{answer}");
+    let other = server.ask_from("127.0.0.4", LIVEZ).await.unwrap();
+    assert!(other.starts_with("HTTP/1.1 200"), "{other}");
+}
+
+#[tokio::test]
+async fn a_connection_of_http_2_without_requests_is_closed() {
+    let limits = Limits { idle_time: Duration::from_millis(300), ..limits() };
+    let server = Server::start_with(limits).await;
+    let second = connector(&pem(&server), &rustls::version::TLS13, &[b"h2"]);
+    let stream = connect(&second, server.addr).await.unwrap();
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let io = hyper_util::rt::TokioIo::new(stream);
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake::<_, _, String>(executor, io).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let uri = format!("https://{}/livez", server.addr);
+    let began = std::time::Instant::now();
+    // Used connections stay for longer than the bound.
+    while began.elapsed() < Duration::from_millis(500) {
+        let request = axum::http::Request::get(&uri).body(String::new()).unwrap();
+        assert_eq!(sender.send_request(request).await.unwrap().status(), 200);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let patience = Duration::from_secs(5);
+    let ended = tokio::time::timeout(patience, connection).await.unwrap().unwrap();
+    assert!(ended.is_ok(), "it ends as HTTP/2 does it: {ended:?}");
 }
 
 #[tokio::test]

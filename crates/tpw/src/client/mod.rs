@@ -7,7 +7,7 @@ use crate::exit::Failure;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use connect::Connector;
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Bytes;
 use hyper::{Method, Request, header};
 use hyper_util::client::legacy::Client as Pool;
@@ -42,9 +42,12 @@ pub enum ClientError {
     /// The certificates to trust cannot be read.
     #[error("the certificate file cannot be used: {0}")]
     Authority(String),
-    /// No connection.
+    /// No connection: nothing was sent.
     #[error("no connection to the server: {0}")]
     Connect(String),
+    /// The connection ended after something was sent: the request may have been carried out.
+    #[error("the connection to the server was lost before its answer came: {0}")]
+    Lost(String),
     /// A connection that is not to be trusted.
     #[error("the server's certificate is not accepted: {0}")]
     Tls(String),
@@ -54,12 +57,34 @@ pub enum ClientError {
     /// The server said no, and why.
     #[error("{}", .0.detail)]
     Problem(Box<Problem>),
+    /// An answer that is not read to its end.
+    #[error("the server's answer is longer than {ANSWER_LEN_MAX} bytes")]
+    AnswerTooLong,
     /// An answer that is none of our API's.
     #[error("an answer that this program does not understand: {0}")]
     Answer(String),
     /// The device could not prove that the request is its own.
     #[error("the request could not be signed")]
     Prove(Failure),
+}
+
+impl ClientError {
+    /// The stable code of what happened.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Address(_) => "address",
+            Self::Authority(_) => "authority",
+            Self::Connect(_) => "connect",
+            Self::Lost(_) => "lost",
+            Self::Tls(_) => "tls",
+            Self::Timeout => "timeout",
+            Self::Problem(_) => "problem",
+            Self::AnswerTooLong => "answer-too-long",
+            Self::Answer(_) => "answer",
+            Self::Prove(_) => "prove",
+        }
+    }
 }
 
 /// An answer as it came.
@@ -103,6 +128,11 @@ impl Answer {
         })
     }
 
+    /// Whether the server said that it did not even begin: whatever was asked for can be asked for again.
+    fn is_not_taken(&self) -> bool {
+        matches!(self.problem().code.as_str(), "busy" | "rate_limited")
+    }
+
     fn checked(self) -> Result<Self, ClientError> {
         if (200..300).contains(&self.status) {
             return Ok(self);
@@ -134,6 +164,54 @@ enum Proof<'k> {
     Code(&'k Keys, &'k str),
     /// By a token bound to the key.
     Token(&'k Keys),
+}
+
+/// Whether a request that was carried out may be sent once more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Again {
+    /// It reads or sets something, or what it makes has an id of ours: the second time changes nothing.
+    Harmless,
+    /// It would be done twice.
+    Never,
+}
+
+/// One request, however often it is sent.
+struct Call<'c> {
+    method: Method,
+    path: &'c str,
+    body: Option<Payload>,
+    proof: Proof<'c>,
+    /// The `Idempotency-Key`.
+    key: Option<&'c str>,
+    again: Again,
+}
+
+impl<'c> Call<'c> {
+    const fn new(method: Method, path: &'c str, proof: Proof<'c>, again: Again) -> Self {
+        Self { method, path, body: None, proof, key: None, again }
+    }
+
+    fn with(mut self, body: Payload) -> Self {
+        self.body = Some(body);
+        self
+    }
+
+    const fn under(mut self, key: &'c str) -> Self {
+        self.key = Some(key);
+        self
+    }
+
+    /// Whether it is sent once more after this outcome: always when the server cannot have begun it, and when its
+    /// outcome is open only if that is harmless.
+    fn is_sent_again(&self, outcome: &Result<Answer, ClientError>) -> bool {
+        let harmless = self.again == Again::Harmless;
+        match outcome {
+            Ok(answer) => matches!(answer.status, 429 | 503) && (harmless || answer.is_not_taken()),
+            Err(ClientError::Connect(_)) => true,
+            Err(ClientError::Lost(_) | ClientError::Timeout) => harmless,
+            Err(_) => false,
+        }
+    }
 }
 
 struct Token {
@@ -192,7 +270,15 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn get_public(&self, path: &str) -> Result<Answer, ClientError> {
-        self.request(&Method::GET, path, None, Proof::None).await?.checked()
+        self.send(&Call::new(Method::GET, path, Proof::None, Again::Harmless)).await?.checked()
+    }
+
+    /// Asks once, and takes any answer: for what is asked to learn how the server is.
+    ///
+    /// # Errors
+    /// [`ClientError`] when there is no answer.
+    pub async fn probe(&self, path: &str) -> Result<Answer, ClientError> {
+        self.once(&Call::new(Method::GET, path, Proof::None, Again::Harmless), None).await
     }
 
     /// Reads as the owner of `keys`.
@@ -200,16 +286,17 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn get(&self, keys: &Keys, path: &str) -> Result<Answer, ClientError> {
-        self.request(&Method::GET, path, None, Proof::Token(keys)).await?.checked()
+        let call = Call::new(Method::GET, path, Proof::Token(keys), Again::Harmless);
+        self.send(&call).await?.checked()
     }
 
-    /// Changes something as the owner of `keys`.
+    /// Changes something as the owner of `keys`. It is not sent again once the server may have begun it.
     ///
     /// # Errors
     /// [`ClientError`].
     pub async fn post(&self, keys: &Keys, path: &str, body: &Value) -> Result<Answer, ClientError> {
-        let body = Payload::json(body);
-        self.request(&Method::POST, path, Some(&body), Proof::Token(keys)).await?.checked()
+        let call = Call::new(Method::POST, path, Proof::Token(keys), Again::Never);
+        self.send(&call.with(Payload::json(body))).await?.checked()
     }
 
     /// Sets something as the owner of `keys`. Setting it again changes nothing.
@@ -217,8 +304,8 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn put(&self, keys: &Keys, path: &str, body: &Value) -> Result<Answer, ClientError> {
-        let body = Payload::json(body);
-        self.request(&Method::PUT, path, Some(&body), Proof::Token(keys)).await?.checked()
+        let call = Call::new(Method::PUT, path, Proof::Token(keys), Again::Harmless);
+        self.send(&call.with(Payload::json(body))).await?.checked()
     }
 
     /// Sends a file as it is, as the owner of `keys`.
@@ -232,11 +319,13 @@ impl Client {
         media_type: &'static str,
         bytes: Vec<u8>,
     ) -> Result<Answer, ClientError> {
+        let call = Call::new(Method::POST, path, Proof::Token(keys), Again::Never);
         let body = Payload { media_type, bytes: Bytes::from(bytes) };
-        self.request(&Method::POST, path, Some(&body), Proof::Token(keys)).await?.checked()
+        self.send(&call.with(body)).await?.checked()
     }
 
-    /// Changes something as the owner of `keys`, under an id that makes it happen once however often it is sent.
+    /// Changes something as the owner of `keys`, once however often it is sent: it is done under the id `key`, or the body
+    /// has the ids of all that it makes.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -247,8 +336,8 @@ impl Client {
         body: &Value,
         key: &str,
     ) -> Result<Answer, ClientError> {
-        let (body, proof) = (Payload::json(body), Proof::Token(keys));
-        self.send(&Method::POST, path, Some(&body), proof, Some(key)).await?.checked()
+        let call = Call::new(Method::POST, path, Proof::Token(keys), Again::Harmless);
+        self.send(&call.with(Payload::json(body)).under(key)).await?.checked()
     }
 
     /// Removes something as the owner of `keys`.
@@ -256,7 +345,8 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn delete(&self, keys: &Keys, path: &str) -> Result<Answer, ClientError> {
-        self.request(&Method::DELETE, path, None, Proof::Token(keys)).await?.checked()
+        let call = Call::new(Method::DELETE, path, Proof::Token(keys), Again::Never);
+        self.send(&call).await?.checked()
     }
 
     /// Enrols the key of `keys` with a one-time code.
@@ -268,8 +358,8 @@ impl Client {
         let body = Payload::json(&json!({ "code": text.as_str() }));
         let digits = Zeroizing::new(text.replace('-', ""));
         let proof = Proof::Code(keys, &digits);
-        let answer = self.request(&Method::POST, "/v1/devices", Some(&body), proof).await?;
-        answer.checked()?.json()
+        let call = Call::new(Method::POST, "/v1/devices", proof, Again::Never);
+        self.send(&call.with(body)).await?.checked()?.json()
     }
 
     /// Sends a signed payment. Problems are answers here: they say what became of it.
@@ -281,7 +371,8 @@ impl Client {
     pub async fn pay(&self, payment: PaymentId, statement: &[u8]) -> Result<Answer, ClientError> {
         let body = Payload::json(&json!({ "statement": URL_SAFE_NO_PAD.encode(statement) }));
         let key = payment.to_string();
-        self.send(&Method::POST, "/v1/payments", Some(&body), Proof::None, Some(&key)).await
+        let call = Call::new(Method::POST, "/v1/payments", Proof::None, Again::Harmless);
+        self.send(&call.with(body).under(&key)).await
     }
 
     /// Sends a step-up proof. Problems are answers here.
@@ -293,7 +384,8 @@ impl Client {
         let path = format!("/v1/payments/{payment}:step-up");
         // It is its own proof of possession too, and the same bytes again change nothing.
         let key = payment.to_string();
-        self.send(&Method::POST, &path, Some(&body), Proof::None, Some(&key)).await
+        let call = Call::new(Method::POST, &path, Proof::None, Again::Harmless);
+        self.send(&call.with(body).under(&key)).await
     }
 
     /// A token for `keys`, new or kept.
@@ -308,8 +400,9 @@ impl Client {
                 return Ok(token.text.clone());
             }
         }
-        let sent = self.once(&Method::POST, "/v1/tokens", None, Proof::Key(keys), None);
-        let view: Issued = sent.await?.checked()?.json()?;
+        // A second token changes nothing.
+        let call = Call::new(Method::POST, "/v1/tokens", Proof::Key(keys), Again::Harmless);
+        let view: Issued = self.send(&call).await?.checked()?.json()?;
         // A little early, so that it does not end under way.
         let ends = now.plus(Span::from_secs(view.expires_in.saturating_sub(20)));
         let mut kept = self.token.lock().unwrap_or_else(PoisonError::into_inner);
@@ -317,35 +410,14 @@ impl Client {
         Ok(view.access_token)
     }
 
-    async fn request(
-        &self,
-        method: &Method,
-        path: &str,
-        body: Option<&Payload>,
-        proof: Proof<'_>,
-    ) -> Result<Answer, ClientError> {
-        self.send(method, path, body, proof, None).await
-    }
-
-    /// Sends until there is an answer that is worth having. Only what may be repeated is: reads, payments and fundings under
-    /// their own id, and whatever the server said it did not take.
-    async fn send(
-        &self,
-        method: &Method,
-        path: &str,
-        body: Option<&Payload>,
-        proof: Proof<'_>,
-        key: Option<&str>,
-    ) -> Result<Answer, ClientError> {
-        let repeatable = *method == Method::GET || *method == Method::PUT || key.is_some();
+    /// Sends until there is an answer that is worth having, or sending once more could do harm.
+    async fn send(&self, call: &Call<'_>) -> Result<Answer, ClientError> {
         let mut pause = PAUSE_FIRST;
         for attempt in 1..=ATTEMPTS {
-            let last = attempt == ATTEMPTS;
-            match self.once(method, path, body, proof, key).await {
-                Ok(answer) if !last && matches!(answer.status, 429 | 503) => {}
-                Err(ClientError::Connect(_)) if !last => {}
-                Err(ClientError::Timeout) if !last && repeatable => {}
-                other => return other,
+            let token = self.token_for(call).await?;
+            let outcome = self.once(call, token.as_deref()).await;
+            if attempt == ATTEMPTS || !call.is_sent_again(&outcome) {
+                return outcome;
             }
             tokio::time::sleep(pause).await;
             pause = pause.saturating_mul(2).min(PAUSE_MAX);
@@ -353,60 +425,64 @@ impl Client {
         Err(ClientError::Timeout)
     }
 
-    async fn once(
-        &self,
-        method: &Method,
-        path: &str,
-        body: Option<&Payload>,
-        proof: Proof<'_>,
-        key: Option<&str>,
-    ) -> Result<Answer, ClientError> {
-        let address = format!("{}{path}", self.base.origin());
-        let mut request = Request::builder()
-            .method(method.clone())
-            .uri(&address)
-            .header(header::ACCEPT, "application/json, application/problem+json, */*;q=0.1")
-            .header(header::ACCEPT_LANGUAGE, self.language);
-        if let Some(key) = key {
-            request = request.header("Idempotency-Key", key);
+    async fn token_for(&self, call: &Call<'_>) -> Result<Option<String>, ClientError> {
+        match call.proof {
+            // A token is asked for with a call of its own, which needs none.
+            Proof::Token(keys) => Ok(Some(Box::pin(self.token(keys)).await?)),
+            Proof::None | Proof::Key(_) | Proof::Code(..) => Ok(None),
         }
-        let token = match proof {
-            Proof::Token(keys) => Some(Box::pin(self.token(keys)).await?),
-            Proof::None | Proof::Key(_) | Proof::Code(..) => None,
-        };
-        if let Proof::Token(keys) | Proof::Key(keys) | Proof::Code(keys, _) = proof {
-            let url =
-                HttpUrl::parse(&address).map_err(|_odd| ClientError::Address(address.clone()))?;
-            let code = if let Proof::Code(_, digits) = proof { Some(digits) } else { None };
-            let (access_token, now) = (token.as_deref().or(code), self.clock.now());
-            let wanted = DpopRequest { method: method.as_str(), url: &url, access_token, now };
-            request = request.header("DPoP", keys.prove(&wanted).map_err(ClientError::Prove)?);
-        }
-        if let Some(token) = &token {
-            request = request.header(header::AUTHORIZATION, format!("DPoP {token}"));
-        }
-        let bytes = match body {
-            Some(body) => {
-                request = request.header(header::CONTENT_TYPE, body.media_type);
-                body.bytes.clone()
-            }
-            None => Bytes::new(),
-        };
-        let request =
-            request.body(Full::new(bytes)).map_err(|_odd| ClientError::Address(address))?;
+    }
+
+    async fn once(&self, call: &Call<'_>, token: Option<&str>) -> Result<Answer, ClientError> {
+        let request = self.request(call, token)?;
         tokio::time::timeout(REQUEST_TIME_MAX, self.exchange(request))
             .await
             .map_err(|_elapsed| ClientError::Timeout)?
     }
 
+    fn request(
+        &self,
+        call: &Call<'_>,
+        token: Option<&str>,
+    ) -> Result<Request<Full<Bytes>>, ClientError> {
+        let address = format!("{}{}", self.base.origin(), call.path);
+        let mut request = Request::builder()
+            .method(call.method.clone())
+            .uri(&address)
+            .header(header::ACCEPT, "application/json, application/problem+json, */*;q=0.1")
+            .header(header::ACCEPT_LANGUAGE, self.language);
+        if let Some(key) = call.key {
+            request = request.header("Idempotency-Key", key);
+        }
+        if let Proof::Token(keys) | Proof::Key(keys) | Proof::Code(keys, _) = call.proof {
+            let url =
+                HttpUrl::parse(&address).map_err(|_odd| ClientError::Address(address.clone()))?;
+            let code = if let Proof::Code(_, digits) = call.proof { Some(digits) } else { None };
+            let (access_token, now) = (token.or(code), self.clock.now());
+            let wanted = DpopRequest { method: call.method.as_str(), url: &url, access_token, now };
+            request = request.header("DPoP", keys.prove(&wanted).map_err(ClientError::Prove)?);
+        }
+        if let Some(token) = token {
+            request = request.header(header::AUTHORIZATION, format!("DPoP {token}"));
+        }
+        let mut bytes = Bytes::new();
+        if let Some(body) = &call.body {
+            request = request.header(header::CONTENT_TYPE, body.media_type);
+            bytes = body.bytes.clone();
+        }
+        request.body(Full::new(bytes)).map_err(|_odd| ClientError::Address(address))
+    }
+
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, ClientError> {
-        let response = self.pool.request(request).await.map_err(|error| connect_error(&error))?;
+        let response = self.pool.request(request).await.map_err(|error| no_answer(&error))?;
         let (parts, body) = response.into_parts();
         let timing = parts.headers.get("server-timing").and_then(|value| value.to_str().ok());
-        let body = Limited::new(body, ANSWER_LEN_MAX)
-            .collect()
-            .await
-            .map_err(|error| ClientError::Connect(error.to_string()))?;
+        let body = Limited::new(body, ANSWER_LEN_MAX).collect().await.map_err(|error| {
+            match error.is::<LengthLimitError>() {
+                true => ClientError::AnswerTooLong,
+                false => ClientError::Lost(error.to_string()),
+            }
+        })?;
         Ok(Answer {
             status: parts.status.as_u16(),
             timing: timing.map(str::to_owned),
@@ -416,7 +492,7 @@ impl Client {
 }
 
 /// The innermost cause is what tells a person something; a refused certificate is no matter of trying again.
-fn connect_error(error: &hyper_util::client::legacy::Error) -> ClientError {
+fn no_answer(error: &hyper_util::client::legacy::Error) -> ClientError {
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {
         cause = inner;
@@ -425,6 +501,7 @@ fn connect_error(error: &hyper_util::client::legacy::Error) -> ClientError {
     match cause.downcast_ref::<rustls::Error>() {
         Some(_) => ClientError::Tls(text),
         None if text.contains("certificate") => ClientError::Tls(text),
-        None => ClientError::Connect(text),
+        None if error.is_connect() => ClientError::Connect(text),
+        None => ClientError::Lost(text),
     }
 }

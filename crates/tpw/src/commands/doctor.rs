@@ -5,10 +5,11 @@ use super::ops::premises;
 use super::wallet::client;
 use super::{Context, Outcome};
 use crate::args::Doctor;
+use crate::client::Client;
 use crate::device::agent::AgentLink;
 use crate::device::files::{DeviceFolder, is_open_to_others};
 use crate::exit::{Exit, Failure};
-use crate::say::Mood;
+use crate::say::{Mood, Say};
 use serde_json::json;
 use tpw_core::{Instant, Span};
 use tpw_engines::clock::Clock as _;
@@ -34,11 +35,11 @@ enum Verdict {
 }
 
 impl Finding {
-    fn of(name: &'static str, result: Result<String, Failure>) -> Self {
+    fn of(say: &Say, name: &'static str, result: Result<String, Failure>) -> Self {
         match result {
             Ok(detail) => Self { name, verdict: Verdict::Good, detail },
             Err(failure) => {
-                let detail = failure.cause.unwrap_or(failure.key);
+                let detail = say.cause(&failure).unwrap_or_else(|| say.what(&failure));
                 Self { name, verdict: Verdict::Bad, detail }
             }
         }
@@ -59,7 +60,7 @@ pub(super) async fn run(context: &Context, args: &Doctor) -> Outcome {
         },
         clock(context),
     ];
-    findings.extend(device(&folder));
+    findings.extend(device(&context.say, &folder));
     let mut servers = Vec::new();
     if let Ok(profile) = folder.profile() {
         servers.push((profile.server, folder.ca()?));
@@ -67,7 +68,7 @@ pub(super) async fn run(context: &Context, args: &Doctor) -> Outcome {
     if let Some(data) = &args.data {
         match premises(data) {
             Ok(here) => servers.push((here.server, here.ca)),
-            Err(failure) => findings.push(Finding::of("data", Err(failure))),
+            Err(failure) => findings.push(Finding::of(&context.say, "data", Err(failure))),
         }
     }
     if servers.is_empty() {
@@ -88,7 +89,7 @@ fn clock(context: &Context) -> Finding {
     Finding { name: "clock", verdict, detail: now.to_string() }
 }
 
-fn device(folder: &DeviceFolder) -> Vec<Finding> {
+fn device(say: &Say, folder: &DeviceFolder) -> Vec<Finding> {
     let shown = folder.path().display().to_string();
     if !folder.has_vault() {
         return vec![Finding::skipped("wallet")];
@@ -98,35 +99,56 @@ fn device(folder: &DeviceFolder) -> Vec<Finding> {
         if !path.exists() || !is_open_to_others(&path) {
             return Ok(path.display().to_string());
         }
-        Err(Failure::failed("open-file").because(format!("{} is open to others", path.display())))
+        Err(Failure::failed("open-file").arg("path", path.display()))
     };
     let journal =
         folder.lock().and_then(|_lock| Ok(folder.journal()?.journal().entries().len().to_string()));
     let agent = AgentLink::find(&folder.socket()).map(|agent| agent.device().to_string());
     vec![
         Finding { name: "wallet", verdict: Verdict::Good, detail: shown },
-        Finding::of("permissions", private("vault").and(private("journal"))),
-        Finding::of("profile", folder.profile().map(|profile| profile.server)),
-        Finding::of("journal", journal),
+        Finding::of(say, "permissions", private("vault").and(private("journal"))),
+        Finding::of(say, "profile", folder.profile().map(|profile| profile.server)),
+        Finding::of(say, "journal", journal),
         Finding { name: "agent", verdict: Verdict::Good, detail: agent.unwrap_or_default() },
     ]
 }
 
 /// Whether the server answers, and whether its clock and ours agree.
 async fn reach(context: &Context, server: &str, ca: Option<&[u8]>) -> Vec<Finding> {
+    let say = &context.say;
     let client = match client(context, server, ca) {
         Ok(client) => client,
-        Err(failure) => return vec![Finding::of("server", Err(failure))],
+        Err(failure) => return vec![Finding::of(say, "server", Err(failure))],
     };
-    let ready = client.get_public("/readyz").await.map_err(Failure::from);
+    let ready = readiness(say, &client).await;
     let checkpoint = client.get_public("/v1/checkpoint").await.and_then(|a| a.json());
     let skew = checkpoint
         .map_err(Failure::from)
         .and_then(|c: wire::Checkpoint| ahead(c.issued.0, context.clock.now()));
     vec![
-        Finding::of("server", ready.map(|_answer| server.to_owned())),
-        Finding::of("checkpoint", skew),
+        Finding::of(say, "server", ready.map(|()| server.to_owned())),
+        Finding::of(say, "checkpoint", skew),
     ]
+}
+
+/// A server that is not ready names the parts that fail: what it says now is what is wanted, so that it is asked once.
+async fn readiness(say: &Say, client: &Client) -> Result<(), Failure> {
+    let answer = client.probe("/readyz").await?;
+    if answer.status == 200 {
+        return Ok(());
+    }
+    let parts = match answer.json::<wire::Health>() {
+        Ok(health) => health.failing.iter().map(|code| part(say, code)).collect(),
+        // Something between us and the server may answer in its own form.
+        Err(_other_form) => vec![format!("HTTP {}", answer.status)],
+    };
+    Err(Failure::failed("server-not-ready").arg("parts", parts.join(", ")))
+}
+
+/// A part of the server; a newer server may have parts that are not known here.
+fn part(say: &Say, code: &str) -> String {
+    let key = format!("part-{}", code.replace('_', "-"));
+    say.find(&key, &[]).map_or_else(|| code.to_owned(), |text| format!("{text} ({code})"))
 }
 
 /// A checkpoint from the future means that one of the two clocks is wrong.
@@ -134,7 +156,7 @@ fn ahead(issued: Instant, now: Instant) -> Result<String, Failure> {
     if issued.since(now) <= SKEW_MAX {
         return Ok(issued.to_string());
     }
-    Err(Failure::failed("clock").because(format!("server {issued}, here {now}")))
+    Err(Failure::failed("clock").arg("there", issued).arg("here", now))
 }
 
 fn tell(context: &Context, findings: &[Finding]) {

@@ -121,14 +121,19 @@ pub(super) fn keys(
     Ok(Keys::Vault(Box::new(vault(context, folder, device, Asking::Open)?)))
 }
 
-/// Whether the person says yes. Without a terminal there is nobody to ask, and the command line is the consent.
-pub(super) fn confirmed(context: &Context, key: &str) -> Result<bool, Failure> {
+/// Asks for the person's yes. Where nobody can be asked nobody has said it: consent is given with `--yes`, and then this is
+/// not called.
+pub(super) fn confirm(context: &Context, key: &str) -> Result<(), Failure> {
+    let refused = || Failure::failed("not-confirmed");
     if context.input == Input::None || !io::stdin().is_terminal() {
-        return Ok(true);
+        return Err(Failure { cause_key: Some("cause-nobody-to-ask".to_owned()), ..refused() });
     }
     context.say.word(&context.say.text(key));
     let mut line = String::new();
     let read = io::stdin().lock().read_line(&mut line);
     read.map_err(|error| Failure::failed("terminal").because(error))?;
-    Ok(matches!(line.trim().to_lowercase().as_str(), "y" | "yes" | "是" | "好"))
+    match line.trim().to_lowercase().as_str() {
+        "y" | "yes" | "是" | "好" => Ok(()),
+        _ => Err(refused()),
+    }
 }

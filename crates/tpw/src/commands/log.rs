@@ -6,64 +6,109 @@ use super::{Context, Outcome};
 use crate::args::Log;
 use crate::device::files::read_named;
 use crate::exit::{Exit, Failure};
-use crate::say::Mood;
+use crate::say::{Mood, Say};
 use serde_json::json;
 use std::path::Path;
-use tpw_engines::books::Books as _;
-use tpw_engines::log_store::{self, LeafSource};
-use tpw_engines::sqlite::Store;
+use tpw_engines::books::{BooksReader, StoreError};
+use tpw_engines::log_store::{self, LeafSource, Report, SharedHeads};
+use tpw_engines::{postgres, sqlite};
 use tpw_proof::{SignedCheckpoint, Trust};
 use tpw_server::wire;
 
 pub(super) async fn run(context: &Context, command: &Log) -> Outcome {
     match command {
-        Log::Fsck { data, trust } => fsck(context, data, trust.as_deref()),
+        Log::Fsck { data, trust, books } => fsck(context, data, trust.as_deref(), books.as_deref()),
         Log::Checkpoint { server, ca, trust } => {
             checkpoint(context, server, ca.as_deref(), trust.as_deref()).await
         }
     }
 }
 
-fn fsck(context: &Context, data: &Path, trust_path: Option<&Path>) -> Outcome {
-    let say = &context.say;
+/// What the log is compared with beside its own files.
+struct Books {
+    leaves: Box<dyn BooksReader>,
+    /// The checkpoints, where they are kept beside the books.
+    heads: Option<Box<dyn SharedHeads>>,
+}
+
+/// The books to compare with: those at `address` in PostgreSQL, or the file of the folder. An auditor may have a copy of the
+/// log alone, and then there are none.
+fn books(data: &Path, address: Option<&str>) -> Result<Option<Books>, Failure> {
+    let failed = |error: StoreError| Failure::failed("log-books").because(error);
+    if let Some(address) = address {
+        let parsed = || {
+            let address = postgres::Address::parse(address);
+            address.map_err(|error| Failure::usage("log-store").because(error))
+        };
+        let leaves = Box::new(postgres::Reader::open(parsed()?).map_err(failed)?);
+        let heads: Box<dyn SharedHeads> = Box::new(postgres::Heads::to_read(parsed()?));
+        return Ok(Some(Books { leaves, heads: Some(heads) }));
+    }
+    let path = data.join("books.db");
+    if !path.exists() {
+        return Ok(None);
+    }
+    let leaves = Box::new(sqlite::Reader::open_to_read(&path).map_err(failed)?);
+    Ok(Some(Books { leaves, heads: None }))
+}
+
+fn fsck(context: &Context, data: &Path, trust_path: Option<&Path>, store: Option<&str>) -> Outcome {
     // The server leaves the trust file in its folder; an auditor brings one from elsewhere.
     let trust: Trust = match trust_path {
         Some(path) => trust(path)?,
         None => trust(&data.join("trust.json"))?,
     };
-    let failed = |error: &dyn std::fmt::Display| Failure::failed("log").because(error);
-    let books = data.join("books.db");
-    // An auditor may have a copy of the log alone; with the books it is compared with what they say, too.
-    let source = if books.exists() {
-        let store = Store::open(&books).map_err(|error| failed(&error))?;
-        Some(store.reader().map_err(|error| failed(&error))?)
-    } else {
-        None
-    };
+    // Books on another machine block this thread, which is the runtime's.
+    let books = tokio::task::block_in_place(|| books(data, store))?;
+    let compared = if books.is_some() { Compared::WithBooks } else { Compared::Alone };
+    let (source, heads) = books.map_or((None, None), |books| (Some(books.leaves), books.heads));
     let source = source.as_ref().map(|leaves| leaves as &dyn LeafSource);
-    let report = log_store::fsck(&data.join("log"), &trust, source).map_err(|e| failed(&e))?;
+    let audit = || log_store::fsck_sharing(&data.join("log"), &trust, source, heads);
+    let report = tokio::task::block_in_place(audit);
+    let report = report.map_err(|error| Failure::failed("log").because(error))?;
+    tell_report(&context.say, &report, compared);
+    Ok(if report.is_sound() { Exit::Done } else { Exit::NotVerified })
+}
+
+/// Whether entries were compared with the books.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Compared {
+    WithBooks,
+    Alone,
+}
+
+fn tell_report(say: &Say, report: &Report, compared: Compared) {
     if say.is_json() {
         let findings = report.findings.iter().map(|finding| {
-            json!({ "path": finding.path, "what": finding.what, "advice": finding.advice })
+            json!({
+                "path": finding.path, "code": finding.code, "what": finding.what,
+                "advice": finding.advice.text,
+            })
         });
         say.json(&json!({
             "sound": report.is_sound(), "size": report.size.to_string(),
             "checkpoints": report.checkpoints.to_string(), "files": report.files.to_string(),
+            "compared_with_books": compared == Compared::WithBooks,
             "findings": findings.collect::<Vec<_>>(),
         }));
-    } else {
-        let texts = [report.size, report.checkpoints, report.files].map(|n| n.to_string());
-        let [size, checkpoints, files] = &texts;
-        let args = [("size", size.as_str()), ("checkpoints", checkpoints), ("files", files)];
-        let (key, mood) =
-            if report.is_sound() { ("log-sound", Mood::Good) } else { ("log-unsound", Mood::Bad) };
-        say.data(&say.paint(mood, &say.with(key, &args)));
-        for finding in &report.findings {
-            say.data(&format!("  {}: {}", finding.path, finding.what));
-            say.word(&say.with("line-help", &[("text", finding.advice)]));
-        }
+        return;
     }
-    Ok(if report.is_sound() { Exit::Done } else { Exit::NotVerified })
+    let texts = [report.size, report.checkpoints, report.files].map(|n| n.to_string());
+    let [size, checkpoints, files] = &texts;
+    let args = [("size", size.as_str()), ("checkpoints", checkpoints), ("files", files)];
+    let (key, mood) =
+        if report.is_sound() { ("log-sound", Mood::Good) } else { ("log-unsound", Mood::Bad) };
+    say.data(&say.paint(mood, &say.with(key, &args)));
+    if compared == Compared::Alone {
+        say.data(&say.paint(Mood::Warn, &say.text("log-alone")));
+    }
+    for finding in &report.findings {
+        let what = say.with(&format!("fsck-{}", finding.code), &[("detail", &finding.what)]);
+        say.data(&format!("  {}: {what}", finding.path));
+        let key = format!("fsck-advice-{}", finding.advice.code);
+        let advice = say.with(&key, &[("detail", finding.advice.text)]);
+        say.word(&say.with("line-help", &[("text", &advice)]));
+    }
 }
 
 async fn checkpoint(

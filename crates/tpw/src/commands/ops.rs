@@ -1,6 +1,7 @@
 //! `tpw ops`: the operator's tools. They go through the same door as everybody, with the operator's own device key.
 
 mod ledger;
+mod people;
 
 use super::wallet::{client, units};
 use super::{Context, Outcome, show};
@@ -13,17 +14,13 @@ use crate::say::Say;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::path::Path;
-use tpw_core::{AccountId, Amount, Asset, DeviceId, PaymentId, PersonId, TransferId};
+use tpw_core::{AccountId, Amount, DeviceId, PaymentId, TransferId};
 use tpw_crypto::Entropy as _;
 use tpw_engines::clock::Clock;
 use tpw_engines::entropy::OsEntropy;
 use tpw_server::wire::{
-    self, AccountKind, AlarmList, IssuedCode, NewAccount, NewPerson, OpenAccount, Payment,
-    PaymentList, PeopleAdded, PersonAdded, PersonOutcome, RailList, Text,
+    self, AccountKind, AlarmList, OpenAccount, Payment, PaymentList, RailList, Text,
 };
-
-/// The server takes this many people at once.
-const BATCH_LEN: usize = 500;
 
 /// The operator at the door.
 struct Counter<'a> {
@@ -36,10 +33,13 @@ struct Counter<'a> {
 pub(super) async fn run(context: &Context, args: &Ops) -> Outcome {
     let counter = open(context, &args.operator)?;
     match &args.command {
-        OpsCommand::Person(Person::Add { name, accounts, batch: None }) => {
-            counter.add_person(name.as_deref().unwrap_or_default(), accounts).await
+        OpsCommand::Person(Person::Add { name, accounts, batch: None, seed }) => {
+            let name = name.as_deref().unwrap_or_default();
+            counter.add_person(name, accounts, seed.as_deref()).await
         }
-        OpsCommand::Person(Person::Add { batch: Some(file), .. }) => counter.add_people(file).await,
+        OpsCommand::Person(Person::Add { batch: Some(file), seed, .. }) => {
+            counter.add_people(file, seed.as_deref()).await
+        }
         OpsCommand::Person(Person::Code { person }) => counter.issue_code(person).await,
         OpsCommand::Person(Person::Show { person }) => counter.show_person(person).await,
         OpsCommand::Account(command) => counter.account(command).await,
@@ -63,7 +63,7 @@ pub(super) async fn run(context: &Context, args: &Ops) -> Outcome {
         OpsCommand::Crossings { crossing } => counter.crossings(*crossing).await,
         OpsCommand::Balance { account, at } => counter.balance(account, at.as_deref()).await,
         OpsCommand::Close { account } => {
-            let closed = counter.act(account, "close").await?;
+            let closed = counter.act(account, "close", &json!({})).await?;
             counter.tell_account(&closed)
         }
         OpsCommand::Limits(args) => counter.limits(args).await,
@@ -107,36 +107,14 @@ fn open<'a>(context: &'a Context, operator: &Operator) -> Result<Counter<'a>, Fa
     Ok(Counter { say, client, keys: Keys::operator(&key)?, clock })
 }
 
-/// `USD/2`, `USD/2:1000.00`, `ETH/18:0.5:self`, `USD/2:label=rent`: asset, then in any order the opening balance in
-/// whole units, `self` for self-custody, and a label.
-pub(super) fn account_of(text: &str) -> Result<NewAccount, Failure> {
-    let wrong = || Failure::usage("account").arg("text", text);
-    let mut parts = text.split(':');
-    let asset: Asset = parts.next().unwrap_or_default().parse().map_err(|_odd| wrong())?;
-    let mut account = NewAccount {
-        id: None,
-        asset: Text(asset),
-        kind: AccountKind::Custodial,
-        label: asset.code().to_owned(),
-        opening: None,
-    };
-    for part in parts {
-        if part == "self" {
-            account.kind = AccountKind::SelfCustodial;
-        } else if let Some(label) = part.strip_prefix("label=") {
-            label.clone_into(&mut account.label);
-        } else {
-            let amount = asset.parse_units(part).map_err(|error| wrong().because(error))?;
-            account.opening = Some(Text(amount));
-        }
-    }
-    Ok(account)
-}
-
 /// An id that the person typed.
 fn id<T: std::str::FromStr<Err: ToString>>(text: &str) -> Result<T, Failure> {
     text.parse()
         .map_err(|error: T::Err| Failure::usage("id").arg("text", text).because(error.to_string()))
+}
+
+fn freeze(reason: &str) -> Result<Value, Failure> {
+    body(&wire::Freeze { reason: Some(reason.to_owned()) })
 }
 
 fn body(value: &impl Serialize) -> Result<Value, Failure> {
@@ -152,109 +130,25 @@ impl Counter<'_> {
         Ok(self.client.post(&self.keys, path, body).await?.json()?)
     }
 
+    /// Sends what has ids of our making, under `key`: repeated, it changes nothing.
+    async fn post_once<T: serde::de::DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &Value,
+        key: &str,
+    ) -> Result<T, Failure> {
+        Ok(self.client.post_once(&self.keys, path, body, key).await?.json()?)
+    }
+
+    /// A new id, as `make` makes it from a time and random bytes.
+    fn new_id<T>(&self, make: impl FnOnce(u64, [u8; 10]) -> T) -> Result<T, Failure> {
+        let mut random = [0; 10];
+        OsEntropy.fill(&mut random).map_err(|error| Failure::failed("signing").because(error))?;
+        Ok(make(self.clock.now().unix_ms(), random))
+    }
+
     async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         Ok(self.client.get(&self.keys, path).await?.json()?)
-    }
-
-    async fn add_person(&self, name: &str, accounts: &[String]) -> Outcome {
-        let accounts = accounts.iter().map(|text| account_of(text)).collect::<Result<_, _>>()?;
-        let new = NewPerson { id: None, name: name.to_owned(), accounts, enrolment_code: true };
-        let added: PersonAdded = self.post("/v1/people", &body(&new)?).await?;
-        if self.say.is_json() {
-            self.say.json(&body(&added)?);
-            return Ok(Exit::Done);
-        }
-        self.say.data(&self.say.with("person-added", &[("person", &added.person.0.to_string())]));
-        for Text(account) in &added.accounts {
-            self.say.data(&format!("  {account}"));
-        }
-        if let Some(code) = &added.code {
-            self.tell_code(code, added.code_expires.map(|Text(at)| at.to_string()));
-        }
-        Ok(Exit::Done)
-    }
-
-    fn tell_code(&self, code: &str, expires: Option<String>) {
-        let time = expires.unwrap_or_default();
-        self.say.data(&self.say.with("person-code", &[("code", code), ("time", &time)]));
-        self.say.tell("person-code-next", &[]);
-    }
-
-    /// A file of people: one JSON object per line, or CSV lines `name,account,account…`; a person per line.
-    async fn add_people(&self, file: &Path) -> Outcome {
-        let bytes = read_named(file, 256 << 20)?;
-        let text = String::from_utf8(bytes)
-            .map_err(|_odd| Failure::usage("not-text").arg("path", file.display()))?;
-        let mut people = Vec::new();
-        for (number, line) in
-            (1_u64..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty())
-        {
-            people.push((number, person_of(line, number)?));
-        }
-        let mut exit = Exit::Done;
-        for chunk in people.chunks(BATCH_LEN) {
-            let batch: Vec<&NewPerson> = chunk.iter().map(|(_, person)| person).collect();
-            let added: PeopleAdded =
-                self.post("/v1/people:batch", &json!({ "people": body(&batch)? })).await?;
-            for ((line, _), outcome) in chunk.iter().zip(&added.items) {
-                if matches!(outcome, PersonOutcome::Rejected { .. }) {
-                    exit = Exit::Refused;
-                }
-                self.tell_person(*line, outcome)?;
-            }
-        }
-        Ok(exit)
-    }
-
-    fn tell_person(&self, line: u64, outcome: &PersonOutcome) -> Result<(), Failure> {
-        let mut value = body(outcome)?;
-        if let Value::Object(members) = &mut value {
-            members.insert("line".to_owned(), line.into());
-        }
-        if self.say.is_json() {
-            self.say.json(&value);
-            return Ok(());
-        }
-        self.say.data(&match outcome {
-            PersonOutcome::Created(added) | PersonOutcome::Exists(added) => {
-                let accounts: Vec<String> =
-                    added.accounts.iter().map(|Text(id)| id.to_string()).collect();
-                let code = added.code.clone().unwrap_or_default();
-                format!("{line}\t{}\t{}\t{code}", added.person.0, accounts.join(","))
-            }
-            PersonOutcome::Rejected { code, detail } => format!("{line}\t{code}\t{detail}"),
-        });
-        Ok(())
-    }
-
-    async fn issue_code(&self, person: &str) -> Outcome {
-        let person: PersonId = id(person)?;
-        let issued: IssuedCode =
-            self.post(&format!("/v1/people/{person}/codes"), &json!({})).await?;
-        if self.say.is_json() {
-            self.say.json(&body(&issued)?);
-        } else {
-            self.tell_code(&issued.code, Some(issued.code_expires.0.to_string()));
-        }
-        Ok(Exit::Done)
-    }
-
-    async fn show_person(&self, person: &str) -> Outcome {
-        let person: PersonId = id(person)?;
-        let found: wire::Person = self.get(&format!("/v1/people/{person}")).await?;
-        if self.say.is_json() {
-            self.say.json(&body(&found)?);
-            return Ok(Exit::Done);
-        }
-        self.say.data(&format!("{}  {}", found.id.0, found.name));
-        for Text(account) in &found.accounts {
-            self.say.data(&format!("  {account}"));
-        }
-        for device in &found.devices {
-            let revoked = device.revoked.map(|Text(at)| at.to_string()).unwrap_or_default();
-            self.say.data(format!("  {}  {}  {revoked}", device.id.0, device.algorithm).trim_end());
-        }
-        Ok(Exit::Done)
     }
 
     async fn account(&self, command: &Account) -> Outcome {
@@ -266,18 +160,17 @@ impl Counter<'_> {
             Account::Fund { account, amount, transfer } => {
                 self.fund(account, amount, transfer.as_deref()).await?
             }
-            Account::Freeze { account } => self.act(account, "freeze").await?,
-            Account::Unfreeze { account } => self.act(account, "unfreeze").await?,
-            Account::OpenExternal { asset, label } => self.open_external(asset, label).await?,
+            Account::Freeze { account, reason } => {
+                self.act(account, "freeze", &freeze(reason)?).await?
+            }
+            Account::Unfreeze { account, reason } => {
+                self.act(account, "unfreeze", &freeze(reason)?).await?
+            }
+            Account::OpenExternal { asset, label, opened } => {
+                self.open_external(asset, label, opened.as_deref()).await?
+            }
         };
         self.tell_account(&account)
-    }
-
-    fn new_transfer(&self) -> Result<TransferId, Failure> {
-        let mut random = [0; 10];
-        let failed = |error| Failure::failed("signing").because(error);
-        OsEntropy.fill(&mut random).map_err(failed)?;
-        Ok(TransferId::new(self.clock.now().unix_ms(), random))
     }
 
     /// The transfer's id is made and told before anything is sent: with it the order can be sent again.
@@ -290,7 +183,7 @@ impl Counter<'_> {
         let account: AccountId = id(account)?;
         let transfer: TransferId = match transfer {
             Some(text) => id(text)?,
-            None => self.new_transfer()?,
+            None => self.new_id(TransferId::new)?,
         };
         let path = format!("/v1/accounts/{account}");
         // Whole units are read by the asset's decimals, which the account knows.
@@ -300,19 +193,33 @@ impl Counter<'_> {
         let key = transfer.to_string();
         self.say.tell("funding-order", &[("transfer", &key)]);
         let path = format!("{path}:fund");
-        Ok(self.client.post_once(&self.keys, &path, &body(&fund)?, &key).await?.json()?)
+        self.post_once(&path, &body(&fund)?, &key).await
     }
 
-    async fn act(&self, account: &str, verb: &str) -> Result<wire::Account, Failure> {
+    async fn act(&self, account: &str, verb: &str, body: &Value) -> Result<wire::Account, Failure> {
         let account: AccountId = id(account)?;
-        self.post(&format!("/v1/accounts/{account}:{verb}"), &json!({})).await
+        self.post(&format!("/v1/accounts/{account}:{verb}"), body).await
     }
 
-    async fn open_external(&self, asset: &str, label: &str) -> Result<wire::Account, Failure> {
-        let mut account = account_of(asset)?;
+    /// The account's id is made and told before anything is sent, as a transfer's.
+    async fn open_external(
+        &self,
+        asset: &str,
+        label: &str,
+        opened: Option<&str>,
+    ) -> Result<wire::Account, Failure> {
+        let mut account = people::account_of(asset)?;
         account.kind = AccountKind::External;
         label.clone_into(&mut account.label);
-        self.post("/v1/accounts", &body(&OpenAccount { person: None, account })?).await
+        let id: AccountId = match opened {
+            Some(text) => id(text)?,
+            None => self.new_id(AccountId::new)?,
+        };
+        account.id = Some(Text(id));
+        let key = id.to_string();
+        self.say.tell("opening-order", &[("account", &key)]);
+        let open = OpenAccount { person: None, account };
+        self.post_once("/v1/accounts", &body(&open)?, &key).await
     }
 
     fn tell_account(&self, account: &wire::Account) -> Outcome {
@@ -320,7 +227,6 @@ impl Counter<'_> {
             self.say.json(&body(account)?);
             return Ok(Exit::Done);
         }
-        let frozen = if account.frozen.is_empty() { "" } else { "word-frozen" };
         let mut row = vec![
             account.id.0.to_string(),
             account.label.clone(),
@@ -328,21 +234,27 @@ impl Counter<'_> {
             units(account, &account.pending.0.to_string()),
             account.asset.0.to_string(),
         ];
-        if !frozen.is_empty() {
-            row.push(self.say.text(frozen));
+        if !account.frozen.is_empty() {
+            // Each reason is lifted by itself: it has to be known which.
+            row.push(format!("{} ({})", self.say.text("word-frozen"), account.frozen.join(", ")));
         }
         self.say.data(&row.join("\t"));
         Ok(Exit::Done)
     }
 
     async fn holds(&self) -> Outcome {
-        let list: PaymentList = self.get("/v1/holds").await?;
+        let mut items = Vec::new();
+        let mut path = Some("/v1/holds".to_owned());
+        while let Some(page) = path {
+            let page: PaymentList = self.get(&page).await?;
+            path = page.next_after.map(|after| format!("/v1/holds?after={}", after.0));
+            items.extend(page.items);
+        }
         if self.say.is_json() {
-            self.say.json(&body(&list)?);
+            self.say.json(&json!({ "items": body(&items)? }));
             return Ok(Exit::Done);
         }
-        let rows: Vec<Vec<String>> = list
-            .items
+        let rows: Vec<Vec<String>> = items
             .iter()
             .map(|payment| {
                 vec![
@@ -368,13 +280,18 @@ impl Counter<'_> {
     }
 
     async fn rail(&self) -> Outcome {
-        let list: RailList = self.get("/v1/rail").await?;
+        let mut items = Vec::new();
+        let mut path = Some("/v1/rail".to_owned());
+        while let Some(page) = path {
+            let page: RailList = self.get(&page).await?;
+            path = page.next_after.map(|after| format!("/v1/rail?after={}", after.0));
+            items.extend(page.items);
+        }
         if self.say.is_json() {
-            self.say.json(&body(&list)?);
+            self.say.json(&json!({ "items": body(&items)? }));
             return Ok(Exit::Done);
         }
-        let rows: Vec<Vec<String>> = list
-            .items
+        let rows: Vec<Vec<String>> = items
             .iter()
             .map(|open| {
                 vec![
@@ -473,17 +390,4 @@ fn status(say: &Say, payment: &Payment) -> String {
         wire::PaymentStatus::Refused => "refused",
     };
     say.text(&format!("status-{code}"))
-}
-
-/// A person of a batch file: a JSON object as the API takes it, or `name,account,account…`.
-fn person_of(line: &str, number: u64) -> Result<NewPerson, Failure> {
-    let wrong = |why: String| Failure::usage("batch-line").arg("line", number).because(why);
-    if line.trim_start().starts_with('{') {
-        return serde_json::from_str(line).map_err(|error| wrong(error.to_string()));
-    }
-    let mut fields = line.split(',').map(str::trim);
-    let name = fields.next().unwrap_or_default().to_owned();
-    let accounts = fields.map(account_of).collect::<Result<_, _>>();
-    let accounts = accounts.map_err(|failure| wrong(failure.cause.unwrap_or_default()))?;
-    Ok(NewPerson { id: None, name, accounts, enrolment_code: true })
 }

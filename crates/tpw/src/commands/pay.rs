@@ -35,8 +35,10 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) fn open(context: &Context, device: &Device) -> Result<Self, Failure> {
         let folder = input::folder(device)?;
-        let profile = folder.profile()?;
+        // INVARIANT: what is written back later was read under the lock. A head that another command noted meanwhile would
+        // be lost otherwise, and with it the device's memory of what the log was.
         let lock = folder.lock()?;
+        let profile = folder.profile()?;
         let keys = input::keys(context, &folder, device)?;
         Ok(Self { folder, profile, keys, _lock: lock })
     }
@@ -160,6 +162,8 @@ struct Row {
     outcome: String,
     code: Option<String>,
     receipt: Option<String>,
+    /// How a command for this line alone would end.
+    exit: Exit,
 }
 
 /// How many lines came to what.
@@ -168,7 +172,41 @@ struct Tally {
     booked: u64,
     refused: u64,
     waiting: u64,
+    later: u64,
     wrong: u64,
+}
+
+impl Tally {
+    fn count(&mut self, exit: Exit) {
+        let counter = match exit {
+            Exit::Done => &mut self.booked,
+            Exit::StepUp | Exit::Held => &mut self.waiting,
+            Exit::Later => &mut self.later,
+            Exit::Refused | Exit::NotVerified => &mut self.refused,
+            Exit::Failed | Exit::Usage => &mut self.wrong,
+        };
+        *counter = counter.saturating_add(1);
+    }
+
+    /// Lines that were not taken come first: the same file given again goes on with them, whatever became of the others.
+    const fn exit(&self) -> Exit {
+        match self {
+            Self { later: 1.., .. } => Exit::Later,
+            Self { wrong: 1.., .. } => Exit::Failed,
+            Self { refused: 1.., .. } => Exit::Refused,
+            Self { waiting: 1.., .. } => Exit::Held,
+            _ => Exit::Done,
+        }
+    }
+
+    fn tell(&self, say: &Say) {
+        let counts = [self.booked, self.refused, self.waiting, self.later, self.wrong];
+        let texts = counts.map(|count| count.to_string());
+        let names = ["booked", "refused", "waiting", "later", "wrong"];
+        let args: Vec<(&str, &str)> =
+            names.into_iter().zip(texts.iter().map(String::as_str)).collect();
+        say.tell("batch-done", &args);
+    }
 }
 
 pub(super) async fn batch(context: &Context, args: &PayBatch) -> Outcome {
@@ -195,7 +233,7 @@ pub(super) async fn batch(context: &Context, args: &PayBatch) -> Outcome {
             },
             Err(error) => wrong_row(error),
         };
-        count(&mut tally, &row);
+        tally.count(row.exit);
         bar.suspend(|| tell_row(say, &row));
         bar.inc(1);
     }
@@ -203,18 +241,8 @@ pub(super) async fn batch(context: &Context, args: &PayBatch) -> Outcome {
     if let Some(head) = head {
         desk.keep_head(head)?;
     }
-    let texts = [tally.booked, tally.refused, tally.waiting, tally.wrong].map(|n| n.to_string());
-    let [booked, refused, waiting, wrong] = &texts;
-    say.tell(
-        "batch-done",
-        &[("booked", booked), ("refused", refused), ("waiting", waiting), ("wrong", wrong)],
-    );
-    Ok(match tally {
-        Tally { wrong: 1.., .. } => Exit::Failed,
-        Tally { refused: 1.., .. } => Exit::Refused,
-        Tally { waiting: 1.., .. } => Exit::Held,
-        _ => Exit::Done,
-    })
+    tally.tell(say);
+    Ok(tally.exit())
 }
 
 fn progress(say: &Say, lines: usize) -> ProgressBar {
@@ -254,6 +282,7 @@ async fn pay_line(
         outcome: outcome.code().to_owned(),
         code: None,
         receipt: None,
+        exit: outcome.exit(),
     };
     match outcome {
         Paid::Booked(kept) | Paid::Compensated(kept) => {
@@ -279,7 +308,8 @@ fn known_row(state: &State, line: u64, payment: PaymentId) -> Option<Row> {
         State::Refused { code } => ("refused", Some(code.as_str().to_owned()), None),
         State::Prepared | State::Sent | State::Abandoned { .. } => return None,
     };
-    Some(Row { line, payment: Some(payment), outcome: outcome.to_owned(), code, receipt })
+    let exit = if outcome == "booked" { Exit::Done } else { Exit::Refused };
+    Some(Row { line, payment: Some(payment), outcome: outcome.to_owned(), code, receipt, exit })
 }
 
 fn wrong_row(error: &LineError) -> Row {
@@ -289,19 +319,7 @@ fn wrong_row(error: &LineError) -> Row {
         outcome: "wrong".to_owned(),
         code: Some(format!("{}:{}", error.column, error.fault.code())),
         receipt: None,
-    }
-}
-
-const fn count_one(counter: &mut u64) {
-    *counter = counter.saturating_add(1);
-}
-
-fn count(tally: &mut Tally, row: &Row) {
-    match row.outcome.as_str() {
-        "booked" => count_one(&mut tally.booked),
-        "step_up" | "held" => count_one(&mut tally.waiting),
-        "wrong" => count_one(&mut tally.wrong),
-        _ => count_one(&mut tally.refused),
+        exit: Exit::Failed,
     }
 }
 

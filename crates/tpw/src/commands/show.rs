@@ -3,8 +3,8 @@
 use crate::device::pay::Outcome;
 use crate::say::{Mood, Say};
 use serde_json::{Value, json};
-use tpw_core::Money;
-use tpw_proof::verdict::{LevelResult, Outcome as Found, ProvedPayment};
+use tpw_core::{Hash32, Money};
+use tpw_proof::verdict::{Level, LevelResult, Outcome as Found, ProvedPayment};
 use tpw_proof::{Judgement, ProofError};
 use tpw_server::wire::{Payment, Reason};
 
@@ -81,7 +81,10 @@ pub(super) fn level_lines(say: &Say, judgement: &Judgement) -> Vec<String> {
     let line = |result: &LevelResult| {
         let level = say.text(&format!("level-{}", result.level.code()));
         let (key, mood, detail) = match &result.outcome {
-            Found::Proved { detail } => ("word-proved", Mood::Good, detail.clone()),
+            Found::Proved { detail } => {
+                let words = proved_words(say, result.level, judgement.payment.as_ref());
+                ("word-proved", Mood::Good, words.unwrap_or_else(|| detail.clone()))
+            }
             Found::Absent => ("word-absent", Mood::Dim, String::new()),
             Found::Failed { layer, reason } => {
                 let layer = say.text(&format!("layer-{}", layer.code()));
@@ -94,6 +97,24 @@ pub(super) fn level_lines(say: &Say, judgement: &Judgement) -> Vec<String> {
         format!("  L{} {level}: {word} {detail}", result.level.number()).trim_end().to_owned()
     };
     judgement.levels.iter().map(line).collect()
+}
+
+/// What exactly is proved, in the reader's language; a time needs no words.
+fn proved_words(say: &Say, level: Level, proved: Option<&ProvedPayment>) -> Option<String> {
+    let proved = proved?;
+    match level {
+        Level::DeviceSignature => {
+            let key = tpw_proof::public_key(&proved.record.device_key).ok()?;
+            let thumbprint = Hash32::new(key.cose_key_thumbprint()).short().to_string();
+            let args = [("algorithm", key.algorithm().name()), ("key", &thumbprint)];
+            Some(say.with("proved-device-signature", &args))
+        }
+        Level::InLog => {
+            let (index, size) = (proved.index.to_string(), proved.head.size.to_string());
+            Some(say.with("proved-in-log", &[("index", &index), ("size", &size)]))
+        }
+        _ => None,
+    }
 }
 
 /// What a proved payment says, line by line.

@@ -285,20 +285,15 @@ fn seconds_of(text: &str) -> Result<u64, Failure> {
 
 async fn accounts(context: &Context, device: &Device) -> Outcome {
     let (say, folder) = (&context.say, input::folder(device)?);
-    let mut profile = folder.profile()?;
+    let profile = folder.profile()?;
     let keys = input::keys(context, &folder, device)?;
     let client = client(context, &profile.server, folder.ca()?.as_deref())?;
     let list: wire::AccountList = client.get(&keys, "/v1/accounts").await?.json()?;
-    let before = profile.clone();
-    for account in &list.items {
-        if profile.account(account.id.0).is_err() {
-            put_account(&mut profile, account)?;
-        }
-    }
-    if profile != before {
-        let _lock = folder.lock()?;
-        folder.write_profile(&profile)?;
-    }
+    let is_new = |account: &wire::Account| profile.account(account.id.0).is_err();
+    let profile = match list.items.iter().any(is_new) {
+        true => keep_accounts(&folder, &list.items)?,
+        false => profile,
+    };
     if say.is_json() {
         let items = serde_json::to_value(&list.items).unwrap_or_default();
         say.json(&json!({ "accounts": items }));
@@ -323,6 +318,19 @@ async fn accounts(context: &Context, device: &Device) -> Outcome {
         ["head-label", "head-available", "head-pending", "head-asset", "head-keys", "head-account"];
     say.table(&head, &rows);
     Ok(Exit::Done)
+}
+
+/// Enters accounts into the profile as it is now: another command may have changed it while the server was asked.
+fn keep_accounts(folder: &DeviceFolder, accounts: &[wire::Account]) -> Result<Profile, Failure> {
+    let _lock = folder.lock()?;
+    let mut profile = folder.profile()?;
+    for account in accounts {
+        if profile.account(account.id.0).is_err() {
+            put_account(&mut profile, account)?;
+        }
+    }
+    folder.write_profile(&profile)?;
+    Ok(profile)
 }
 
 /// Minor units, possibly negative, as whole units.
@@ -357,8 +365,8 @@ async fn pay_one(context: &Context, device: &Device, args: &PayOrder) -> Outcome
         say.data(&hex);
         return Ok(Exit::Done);
     }
-    if !args.yes && !input::confirmed(context, "ask-confirm")? {
-        return Err(Failure::failed("not-confirmed"));
+    if !args.yes {
+        input::confirm(context, "ask-confirm")?;
     }
     let mut teller = desk.teller(context, &client, journal);
     let started = teller.begin(&order)?;

@@ -53,6 +53,24 @@ fn nobody_is_asked_without_a_terminal() {
 }
 
 #[test]
+fn without_a_yes_nothing_is_signed() {
+    let root = tempfile::tempdir().unwrap();
+    let server = Server::start(&root.path().join("operator"), &[]);
+    let alice = Device::enrolled(&server, root.path(), "Alice", &["USD/2:10:label=main"]);
+    let bob = Device::enrolled(&server, root.path(), "Bob", &["USD/2:label=main"]);
+    let order = ["pay", "main", &bob.accounts[0], "1", "USD/2", "--json"];
+    // Nobody can be asked: neither the flag nor the missing terminal is a yes.
+    for more in [&["--no-input"][..], &[]] {
+        let ran = alice.wallet_as_typed(&[&order[..], more].concat()).ends(1);
+        assert!(ran.stderr.contains("not-confirmed"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("--yes"), "{}", ran.stderr);
+        assert_eq!(alice.wallet(&["show", "--json"]).ends(0).json()["payments"], 0);
+    }
+    alice.wallet_as_typed(&[&order[..], &["--no-input", "--yes"]].concat()).ends(0);
+    assert_eq!(alice.available(), "900");
+}
+
+#[test]
 fn weak_passphrases_make_no_wallet() {
     let root = tempfile::tempdir().unwrap();
     for (number, text) in ["", "short", "            "].into_iter().enumerate() {

@@ -76,3 +76,32 @@ fn wrong_lines_are_told_and_the_others_paid() {
     std::fs::write(&path, "from,to\n").unwrap();
     super::support::tpw(&args).ends(2);
 }
+
+#[test]
+fn lines_that_the_server_does_not_take_yet_are_no_refusals() {
+    let root = tempfile::tempdir().unwrap();
+    let server = Server::start(&root.path().join("operator"), &[]);
+    let alice = Device::enrolled(&server, root.path(), "Alice", &["USD/2:10:label=main"]);
+    let bob = Device::enrolled(&server, root.path(), "Bob", &["USD/2:label=main"]);
+    let listen = server.listen.clone();
+    let old = root.path().join("operator");
+    server.stop();
+    // A server of the same name that knows nobody: what it does not take it may take another time.
+    let new = root.path().join("new");
+    std::fs::create_dir_all(new.join("tls")).unwrap();
+    for file in std::fs::read_dir(old.join("tls")).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), new.join("tls").join(file.file_name())).unwrap();
+    }
+    let stranger = Server::start(&new, &["--listen", &listen]);
+    let batch = file(root.path(), &bob.accounts[0], 2);
+    let args = alice.args(&["pay", "--batch", &batch, "--json"]);
+    let ran = super::support::tpw(&args).ends(75);
+    assert!(ran.stdout.lines().all(|line| line.contains("unknown_device")), "{}", ran.stdout);
+    assert!(ran.stderr.contains("refused 0") && ran.stderr.contains("not taken yet 2"));
+    // Back at the right one, the same file goes on and is paid once.
+    stranger.stop();
+    let _server = Server::start(&old, &["--listen", &listen]);
+    super::support::tpw(&args).ends(0);
+    assert_eq!(bob.available(), "3");
+}

@@ -163,3 +163,101 @@ fn limits_watches_sets_and_the_end_of_an_account() {
     world.ops(&["close", &empty]).ends(0);
     world.ops(&["close", &empty]).ends(1);
 }
+
+#[test]
+fn people_and_accounts_sent_again_under_the_ids_that_were_told_are_entered_once() {
+    let world = World::new();
+    let told = |ran: &Ran, prefix: &str| {
+        let words = ran.stderr.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        words.into_iter().find(|word| word.starts_with(prefix)).unwrap().to_owned()
+    };
+    let events = || world.json(&["changes", "--limit", "1000"])["items"].as_array().unwrap().len();
+
+    let add = ["person", "add", "Ann", "--account", "USD/2:10.00", "--account", "USD/2", "--json"];
+    let first = world.ops(&add).ends(0);
+    let person = told(&first, "per_");
+    assert_eq!(first.json()["person"], person.as_str());
+    let before = world.json(&["changes", "--limit", "1000"]);
+    let again = world.ops(&[&add[..], &["--person", &person]].concat()).ends(0).json();
+    assert_eq!(again["person"], first.json()["person"]);
+    assert_eq!(again["accounts"], first.json()["accounts"]);
+    let funded = again["accounts"][0].as_str().unwrap();
+    assert_eq!(world.json(&["account", "show", funded])["available"], "1000");
+    let moved = |list: &Value| {
+        list["items"].as_array().unwrap().iter().filter(|item| item["kind"] == "transfer").count()
+    };
+    assert_eq!(moved(&world.json(&["changes", "--limit", "1000"])), moved(&before));
+
+    let people =
+        world.file("people.csv", "Ben,USD/2:1.00\n\n{\"name\":\"Cleo\",\"accounts\":[]}\n");
+    let first = world.ops(&["person", "add", "--batch", &people, "--json"]).ends(0);
+    let seed = told(&first, "per_");
+    let rows = |ran: &Ran| -> Vec<Value> {
+        ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let args = ["person", "add", "--batch", &people, "--person", &seed, "--json"];
+    let again = world.ops(&args).ends(0);
+    for (one, other) in rows(&first).iter().zip(rows(&again)) {
+        assert_eq!((&one["outcome"], &other["outcome"]), (&json!("created"), &json!("exists")));
+        assert_eq!((&one["person"], &one["accounts"]), (&other["person"], &other["accounts"]));
+    }
+
+    let open = ["account", "open-external", "USD/2", "bank", "--json"];
+    let first = world.ops(&open).ends(0);
+    let (account, before) = (told(&first, "acc_"), events());
+    let again = world.ops(&[&open[..], &["--account", &account]].concat()).ends(0).json();
+    assert_eq!((again["id"].as_str(), events()), (Some(account.as_str()), before));
+    // A file that cannot be read says why.
+    let odd = world.file("odd.csv", "Dan,usd\n");
+    let ran = world.ops(&["person", "add", "--batch", &odd, "--json"]).ends(2);
+    let error: Value = serde_json::from_str(&ran.stderr).unwrap();
+    assert_ne!(error["error"]["cause"], "");
+}
+
+#[test]
+fn a_limit_that_is_not_named_stays_and_none_lifts_one() {
+    let world = World::new();
+    let account = world.bank();
+    let limits = |more: &[&str]| {
+        world.json(&[&["limits", account.as_str()], more].concat())["limits"].clone()
+    };
+    limits(&["--balance-max", "900.00", "--velocity", "24h:80.00"]);
+    let both = json!({ "debit_max": "5000", "balance_max": "90000" });
+    assert_eq!(limits(&["--debit-max", "50.00"]), both);
+    assert_eq!(limits(&[]), both);
+    assert_eq!(limits(&["--balance-max", "none"]), json!({ "debit_max": "5000" }));
+    world.ops(&["limits", &account, "--debit-max", "nothing"]).ends(2);
+    assert_eq!(limits(&[]), json!({ "debit_max": "5000" }));
+    // The windows are other limits: they stay until they are set or lifted.
+    let velocities = world.json(&["limits", &account])["velocities"].clone();
+    assert_eq!(velocities.as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_watch_without_a_threshold_is_a_mistake() {
+    let world = World::new();
+    let account = world.bank();
+    for odd in [&["--freeze"][..], &["--tier", "cold"], &["--stop", "--tier", "cold"]] {
+        world.ops(&[&["watch", account.as_str()], odd].concat()).ends(2);
+    }
+    assert_eq!(world.json(&["watch", &account])["watch"], Value::Null);
+    world.ops(&["watch", &account, "--above", "1.00", "--tier", "cold", "--freeze"]).ends(0);
+}
+
+#[test]
+fn what_a_watch_froze_is_unfrozen_for_that_reason() {
+    let world = World::new();
+    let alice = Device::enrolled(&world.server, root(&world), "Alice", &["USD/2:10:label=main"]);
+    let account = alice.accounts[0].as_str();
+    world.ops(&["watch", account, "--below", "6.00", "--freeze"]).ends(0);
+    alice.wallet(&["pay", "main", &world.bank(), "5.00", "USD/2"]).ends(0);
+    world.ops(&["account", "freeze", account, "--reason", "sanctions"]).ends(0);
+    // The operator's own reason is another: both stay, and are told.
+    world.ops(&["account", "unfreeze", account]).ends(1);
+    let ran = world.ops(&["account", "show", account]).ends(0);
+    assert!(ran.stdout.contains("frozen (sanctions, watch)"), "{}", ran.stdout);
+    world.ops(&["account", "unfreeze", account, "--reason", "sanctions"]).ends(0);
+    let shown = world.json(&["account", "unfreeze", account, "--reason", "watch"]);
+    assert_eq!(shown["frozen"], json!([]));
+    world.ops(&["account", "freeze", account, "--reason", "mood"]).ends(2);
+}

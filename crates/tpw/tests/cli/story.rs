@@ -57,6 +57,41 @@ fn from_keys_to_a_receipt_that_stock_tools_accept() {
     server.stop();
     let audit = tpw(&["log", "fsck", "--data", &data, "--json"]).ends(0).json();
     assert_eq!((&audit["sound"], &audit["size"]), (&true.into(), &"3".into()));
+    assert_eq!(audit["compared_with_books"], true);
+}
+
+#[test]
+fn an_audit_says_what_it_was_not_compared_with_and_changes_no_books() {
+    let (root, server) = world();
+    let data = server.data.clone();
+    server.stop();
+    let fsck = |more: &[&str]| tpw(&[&["log", "fsck", "--data", &data], more].concat());
+    let books = root.path().join("operator/books.db");
+    let before = std::fs::read(&books).unwrap();
+    fsck(&[]).ends(0);
+    assert!(std::fs::read(&books).unwrap() == before, "an audit writes nothing");
+    // What is no books is neither accepted nor made into books.
+    for odd in [
+        &b""[..],
+        b"no database at all, and longer than a header: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+    ] {
+        std::fs::write(&books, odd).unwrap();
+        assert!(fsck(&["--json"]).ends(1).stderr.contains("log-books"));
+        assert_eq!(std::fs::read(&books).unwrap(), odd);
+    }
+    let away = "postgres://tpw@127.0.0.1:1/books?connect_timeout=1";
+    assert!(fsck(&["--store", away, "--json"]).ends(1).stderr.contains("log-books"));
+    fsck(&["--store", "not an address"]).ends(2);
+    // What is found is told in the person's language.
+    std::fs::write(root.path().join("operator/log/tile/stranger"), "x").unwrap();
+    std::fs::remove_file(&books).unwrap();
+    let ran = fsck(&["--lang", "zh-CN"]).ends(4);
+    assert!(ran.stdout.contains("不属于这样大小的日志"), "{}", ran.stdout);
+    assert!(ran.stderr.contains("移走该文件"), "{}", ran.stderr);
+    std::fs::remove_file(root.path().join("operator/log/tile/stranger")).unwrap();
+    // A copy of the log alone is audited as such, and that is said.
+    assert!(fsck(&[]).ends(0).stdout.contains("NOT compared with the books"));
+    assert_eq!(fsck(&["--json"]).ends(0).json()["compared_with_books"], false);
 }
 
 #[test]
@@ -180,6 +215,7 @@ fn an_unlocked_wallet_pays_without_passphrase_but_never_steps_up() {
             "USD/2",
             "--wallet",
             folder,
+            "--yes",
             "--json",
         ])
     };
@@ -220,4 +256,28 @@ fn a_second_wallet_with_p256_and_a_used_code() {
     // Another device cannot use the code.
     second.wallet(&["init"]).ends(0);
     second.wallet(&enrol).ends(1);
+}
+
+#[test]
+fn an_operator_whose_key_was_revoked_has_another_one_after_the_next_start() {
+    let (root, server) = world();
+    let data = root.path().join("operator");
+    let changes = server.ops(&["changes"]).ends(0).json();
+    let of_kind = |item: &&Value| item["kind"] == "device.enrolled";
+    let first = changes["items"].as_array().unwrap().iter().find(of_kind).unwrap();
+    let device = first["subject"].as_str().unwrap().to_owned();
+    server.ops(&["device", "revoke", &device]).ends(0);
+    let refused = server.ops(&["holds", "list"]);
+    assert_ne!(refused.code, 0, "{}", refused.stdout);
+    server.stop();
+    let before = std::fs::read(data.join("operator.key")).unwrap();
+    let server = Server::start(&data, &[]);
+    server.ops(&["holds", "list"]).ends(0);
+    let after = std::fs::read(data.join("operator.key")).unwrap();
+    assert_ne!(before, after);
+    // A key that holds is kept.
+    server.stop();
+    let server = Server::start(&data, &[]);
+    server.ops(&["holds", "list"]).ends(0);
+    assert_eq!(std::fs::read(data.join("operator.key")).unwrap(), after);
 }

@@ -157,7 +157,13 @@ impl Device {
         [args, &own].concat()
     }
 
+    /// The tests have no terminal: what is to be paid is agreed to on the command line.
     pub(crate) fn wallet(&self, args: &[&str]) -> Ran {
+        let consent: &[&str] = if args.first() == Some(&"pay") { &["--yes"] } else { &[] };
+        self.wallet_as_typed(&[args, consent].concat())
+    }
+
+    pub(crate) fn wallet_as_typed(&self, args: &[&str]) -> Ran {
         tpw(&self.args(&[&["wallet"], args].concat()))
     }
 

@@ -92,6 +92,29 @@ fn every_text_that_the_program_names_exists() {
     assert!(missing.is_empty(), "{missing:#?}");
 }
 
+/// The codes of an audit's findings and of what is to be done stand in the audit's source.
+#[test]
+fn every_finding_of_an_audit_has_a_text() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../engines/src/log_store/fsck.rs");
+    let source = std::fs::read_to_string(path).unwrap();
+    let (advice, findings) = source.split_once("pub fn fsck(").unwrap();
+    let advice = advice.split("code: \"").skip(1).filter_map(|rest| rest.split('"').next());
+    let mut keys: Vec<String> = advice.map(|code| format!("fsck-advice-{code}")).collect();
+    // A call names the place, the code, the words and the advice: the code is its last literal of one word.
+    for call in findings.split("self.find(").skip(1) {
+        let call = call.split_once(';').map_or(call, |(call, _)| call);
+        let plain = |text: &&str| text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        let words: Vec<&str> = call.split('"').skip(1).step_by(2).filter(plain).collect();
+        keys.extend(words.last().map(|code| format!("fsck-{code}")));
+    }
+    assert!(keys.len() > 25, "the codes are no longer found");
+    for lang in Lang::ALL {
+        let say = Say::new(lang, Form::Text);
+        let missing: Vec<_> = keys.iter().filter(|key| say.find(key, &[]).is_none()).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+}
+
 #[test]
 fn the_environment_chooses_the_language() {
     let env = |set: &'static [(&str, &str)]| {

@@ -8,8 +8,6 @@ use crate::exit::{Exit, Failure};
 use serde_json::{Value, json};
 use std::path::Path;
 use tpw_core::{AccountId, AccountSetId, Amount, Asset};
-use tpw_crypto::Entropy as _;
-use tpw_engines::entropy::OsEntropy;
 use tpw_ledger::Balance;
 use tpw_server::wire::{
     self, AccountGuards, AccountSet, ChangeList, CrossingList, OrderOutcome, OrderOutcomes,
@@ -176,8 +174,7 @@ impl Counter<'_> {
             // Ids in the orders make it safe to send them again.
             let sent = json!({ "orders": chunk });
             let path = "/v1/transfers:batch";
-            let answer = self.client.post_once(&self.keys, path, &sent, "orders").await?;
-            let done: OrderOutcomes = answer.json()?;
+            let done: OrderOutcomes = self.post_once(path, &sent, "orders").await?;
             for outcome in &done.items {
                 place = place.saturating_add(1);
                 if matches!(outcome, OrderOutcome::Refused { .. } | OrderOutcome::Rejected { .. }) {
@@ -317,24 +314,16 @@ impl Counter<'_> {
     pub(super) async fn limits(&self, args: &LimitArgs) -> Outcome {
         let account = self.found(&args.account).await?;
         let (asset, path) = (account.asset.0, format!("/v1/accounts/{}", account.id.0));
-        let amount = |text: &String| money(text, asset).map(|money| Text(money.amount));
-        let debit_max = args.debit_max.as_ref().map(amount).transpose()?;
-        let balance_max = args.balance_max.as_ref().map(amount).transpose()?;
-        let limits = args.velocities.iter().map(|text| velocity(text, asset));
-        let limits = limits.collect::<Result<Vec<_>, _>>()?;
-        let mut guards = None;
-        if args.lift || debit_max.is_some() || balance_max.is_some() {
-            let limits = wire::AccountLimits { debit_max, balance_max };
-            guards = Some(self.put(&format!("{path}/limits"), &body(&limits)?).await?);
+        let mut guards: AccountGuards = self.get(&format!("{path}/guards")).await?;
+        let velocities = args.velocities.iter().map(|text| velocity(text, asset));
+        let velocities = velocities.collect::<Result<Vec<_>, _>>()?;
+        if let Some(limits) = new_limits(args, &guards.limits, asset)? {
+            guards = self.put(&format!("{path}/limits"), &body(&limits)?).await?;
         }
-        if args.lift || !limits.is_empty() {
-            let limits = wire::VelocityLimits { limits };
-            guards = Some(self.put(&format!("{path}/velocities"), &body(&limits)?).await?);
+        if args.lift || !velocities.is_empty() {
+            let limits = wire::VelocityLimits { limits: velocities };
+            guards = self.put(&format!("{path}/velocities"), &body(&limits)?).await?;
         }
-        let guards = match guards {
-            Some(guards) => guards,
-            None => self.get(&format!("{path}/guards")).await?,
-        };
         self.tell_guards(asset, &guards)
     }
 
@@ -406,7 +395,7 @@ impl Counter<'_> {
                 let asset: Asset = id(asset)?;
                 let set: AccountSetId = match set {
                     Some(text) => id(text)?,
-                    None => self.new_set()?,
+                    None => self.new_id(AccountSetId::new)?,
                 };
                 let new = wire::NewAccountSet { asset: Text(asset) };
                 self.put(&format!("/v1/account_sets/{set}"), &body(&new)?).await?
@@ -424,8 +413,16 @@ impl Counter<'_> {
                 self.client.delete(&self.keys, &path).await?.json()?
             }
         };
+        let members = match command {
+            AccountSets::Show { .. } => Some(self.members(set.id.0).await?),
+            _ => None,
+        };
         if self.say.is_json() {
-            self.say.json(&body(&set)?);
+            let mut shown = body(&set)?;
+            if let (Some(shown), Some(members)) = (shown.as_object_mut(), members) {
+                shown.insert("members".to_owned(), json!(members));
+            }
+            self.say.json(&shown);
             return Ok(Exit::Done);
         }
         let asset = set.asset.0;
@@ -437,16 +434,21 @@ impl Counter<'_> {
             asset.to_string(),
         ];
         self.say.data(&row.join("\t"));
-        for member in &set.members {
+        for member in members.unwrap_or_default() {
             self.say.data(&format!("  {member}"));
         }
         Ok(Exit::Done)
     }
 
-    fn new_set(&self) -> Result<AccountSetId, Failure> {
-        let mut random = [0; 10];
-        OsEntropy.fill(&mut random).map_err(|error| Failure::failed("signing").because(error))?;
-        Ok(AccountSetId::new(self.clock.now().unix_ms(), random))
+    async fn members(&self, set: AccountSetId) -> Result<Vec<String>, Failure> {
+        let path = format!("/v1/account_sets/{set}/members");
+        let (mut members, mut next) = (Vec::new(), Some(path.clone()));
+        while let Some(page) = next {
+            let page: wire::MemberList = self.get(&page).await?;
+            next = page.next_after.map(|after| format!("{path}?after={after}"));
+            members.extend(page.items);
+        }
+        Ok(members)
     }
 }
 
@@ -457,6 +459,30 @@ fn member_path(set: &str, member: &str) -> Result<String, Failure> {
         Err(_other) => id::<AccountId>(member)?.to_string(),
     };
     Ok(format!("/v1/account_sets/{set}/members/{member}"))
+}
+
+/// The limits to be set, if any. The server takes both in place of those before: what is not named stays as it is, and
+/// what is named `none` is lifted.
+fn new_limits(
+    args: &LimitArgs,
+    set: &wire::AccountLimits,
+    asset: Asset,
+) -> Result<Option<wire::AccountLimits>, Failure> {
+    if args.lift {
+        return Ok(Some(wire::AccountLimits { debit_max: None, balance_max: None }));
+    }
+    if args.debit_max.is_none() && args.balance_max.is_none() {
+        return Ok(None);
+    }
+    let merged = |given: Option<&String>, before: Option<Text<Amount>>| match given {
+        None => Ok(before),
+        Some(text) if text == "none" => Ok(None),
+        Some(text) => money(text, asset).map(|money| Some(Text(money.amount))),
+    };
+    Ok(Some(wire::AccountLimits {
+        debit_max: merged(args.debit_max.as_ref(), set.debit_max)?,
+        balance_max: merged(args.balance_max.as_ref(), set.balance_max)?,
+    }))
 }
 
 /// `1h:1000.00`, `1h:1000.00:5`, `24h::20`: how long a window is, the most that may leave the account in it, how often.
