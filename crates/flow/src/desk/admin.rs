@@ -280,11 +280,22 @@ impl Desk {
         now: Instant,
     ) -> Outcome {
         let id = person.id;
+        self.check_device(device, &key)?;
         if let Entry::Vacant(vacant) = self.registry.people.entry(id) {
             self.changes.people.push(person.clone());
             vacant.insert(person);
         }
         self.new_device(id, device, key, now).map(Answer::Device)
+    }
+
+    fn check_device(&self, id: DeviceId, key: &PublicKey) -> Result<(), Rejection> {
+        if self.registry.devices.contains_key(&id) {
+            return Err(Rejection::IdInUse { what: "device" });
+        }
+        if self.registry.by_jwk.contains_key(&Hash32::new(key.jwk_thumbprint())) {
+            return Err(Rejection::KeyInUse);
+        }
+        Ok(())
     }
 
     fn new_device(
@@ -294,12 +305,7 @@ impl Desk {
         key: PublicKey,
         now: Instant,
     ) -> Result<Device, Rejection> {
-        if self.registry.devices.contains_key(&id) {
-            return Err(Rejection::IdInUse { what: "device" });
-        }
-        if self.registry.by_jwk.contains_key(&Hash32::new(key.jwk_thumbprint())) {
-            return Err(Rejection::KeyInUse);
-        }
+        self.check_device(id, &key)?;
         let device = Device { id, person, key, enrolled: now, revoked: None };
         self.registry.add_device(device.clone());
         self.tell(EventKind::DeviceEnrolled, *id.as_bytes(), now);

@@ -186,6 +186,32 @@ fn people_codes_and_devices() {
     assert_eq!(bench.reject_of(revoke), Rejection::UnknownDevice);
 }
 
+/// Whoever has the data folder has the operator's device; the person is entered once.
+#[test]
+fn an_operators_device_needs_no_code() {
+    let mut bench = Bench::new();
+    let (stranger, alice) = (bench.key("stranger"), bench.key("alice"));
+    let operator = tpw_flow::Person { id: person(8), name: name("Operator"), added: bench.now };
+    let enrol =
+        |id, key| Command::EnrolOperator { person: operator.clone(), device: device(id), key };
+    // A device that cannot be enrolled leaves no person behind.
+    for (id, key) in [(1, stranger.clone()), (8, alice.clone())] {
+        bench.reject_of(enrol(id, key));
+    }
+    let (outcome, changes) = bench.apply(enrol(8, stranger.clone()));
+    assert!(matches!(outcome, Ok(Answer::Device(known)) if known.person == person(8)));
+    assert_eq!((changes.people.len(), changes.devices.len()), (1, 1));
+    // Neither a key nor an id is enrolled twice, and a second device brings no second person.
+    assert_eq!(bench.reject_of(enrol(9, stranger)), Rejection::KeyInUse);
+    assert_eq!(bench.reject_of(enrol(9, alice)), Rejection::KeyInUse);
+    let fresh = bench.fresh_key("operator2");
+    let taken = Rejection::IdInUse { what: "device" };
+    assert_eq!(bench.reject_of(enrol(8, fresh.clone())), taken);
+    let (outcome, changes) = bench.apply(enrol(9, fresh));
+    assert!(outcome.is_ok() && changes.people.is_empty());
+    assert_eq!(bench.desk.registry().people.get(&person(8)), Some(&operator));
+}
+
 fn add(n: u8, accounts: Vec<tpw_flow::NewAccountOrder>) -> Command {
     let code = Some((hash("code 3"), at(60)));
     Command::AddPerson(NewPerson { id: person(n), name: name("somebody"), accounts, code })

@@ -277,6 +277,13 @@ impl Bench {
         self.slots.public_key(&slot(slot_name)).unwrap()
     }
 
+    /// A key that no device has.
+    pub(crate) fn fresh_key(&mut self, slot_name: &str) -> PublicKey {
+        let entropy = &mut FixedEntropy::new(12);
+        self.slots.generate(slot(slot_name), Algorithm::Ed25519, entropy).unwrap();
+        self.key(slot_name)
+    }
+
     /// Applies, and stores as the writer does.
     pub(crate) fn apply(&mut self, command: Command) -> (Outcome, Changes) {
         let outcome = self.desk.apply(command, self.now, &self.books).unwrap();
