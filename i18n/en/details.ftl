@@ -71,6 +71,9 @@ detail-bad_token-future = The access token is from the future.
 detail-bad_token-not_bound = The access token is bound to another device key.
 detail-bad_token-other = { $why }
 
+detail-account_needed-issuance = Money comes in from an asset’s issuance account. It is never closed.
+detail-account_needed-instructed = A payment of the account is at a clearing partner, which may still return it. Close the account when the partner has confirmed or returned it.
+
 detail-ledger_refused-account_exists = The account exists already. Use another id.
 detail-ledger_refused-unknown_account = An account does not exist. Open it first.
 detail-ledger_refused-same_account = The same account stands on both sides. Choose two different accounts.

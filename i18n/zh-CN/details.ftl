@@ -70,6 +70,9 @@ detail-bad_token-future = 访问令牌的时间在未来。
 detail-bad_token-not_bound = 访问令牌绑定的是另一个设备密钥。
 detail-bad_token-other = 访问令牌无效：{ $why }
 
+detail-account_needed-issuance = 资产的资金由其发行账户转入，发行账户不能关闭。
+detail-account_needed-instructed = 该账户有一笔支付正在清算伙伴处，可能被退回。待伙伴确认或退回后再关闭。
+
 detail-ledger_refused-account_exists = 账户已存在，请换一个编号。
 detail-ledger_refused-unknown_account = 有一个账户不存在，请先开立。
 detail-ledger_refused-same_account = 收付双方是同一个账户，请选择两个不同的账户。

@@ -79,6 +79,9 @@ pub(crate) fn restart(
     ensure(waiting && fresh.next_deadline() == desk.next_deadline(), || {
         "the stored waiting payments differ".to_owned()
     })?;
+    ensure(fresh.instructed() == desk.instructed(), || {
+        "the stored payments at the partner differ".to_owned()
+    })?;
     ensure(fresh.leaves() == desk.leaves(), || "the number of leaves differs".to_owned())?;
     for _ in 0..4 {
         let facts = some_facts(desk, accounts, device, now, chance);
@@ -185,12 +188,32 @@ pub(crate) fn rows(server: &Server, model: &Model) -> Checked {
         money_of(payment, &mut moves)?;
     }
     moved_only_by(server, &moves, model)?;
+    batches(server)?;
     let leaves: Vec<Hash32> = server.store.leaves.iter().map(|row| row.leaf.leaf_hash()).collect();
     server.log.check(&leaves)?;
     ensure(server.log.size() == server.store.leaf_count(), || {
         "leaves are not published".to_owned()
     })?;
     statements(server)
+}
+
+/// The entry of each command of orders commits to its transfers, as they are stored.
+fn batches(server: &Server) -> Checked {
+    for batch in &server.store.order_batches {
+        let place = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        let first = place(batch.first.saturating_sub(1));
+        let rows = server.store.transfers.get(first..first.saturating_add(place(batch.count)));
+        let rows = rows.ok_or_else(|| format!("transfers of the orders at {first} are missing"))?;
+        let leaf = server.store.leaves.get(place(batch.leaf)).map(|row| &row.leaf);
+        ensure(leaf == Some(&batch.commitment(rows)), || {
+            format!("leaf {} is not that of its orders", batch.leaf)
+        })?;
+    }
+    let about_none = server.store.leaves.iter().filter(|row| row.payment.is_none()).count();
+    let genesis = usize::from(tpw_proof::Leaf::GENESIS_COUNT);
+    ensure(about_none == server.store.order_batches.len().saturating_add(genesis), || {
+        "a leaf is of no payment and no orders".to_owned()
+    })
 }
 
 /// A booked payment has one transfer of its own, a compensated one also its opposite.

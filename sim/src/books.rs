@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tpw_core::{Hash32, PaymentId, TransferId};
 use tpw_engines::books::{Books, BooksReader, Restored, StoreError};
 use tpw_engines::sqlite;
-use tpw_flow::{Archive, ArchiveError, Burnt, Changes, Funding, IdUse, Payment};
+use tpw_flow::{Archive, ArchiveError, Burnt, Changes, Funding, IdUse, Payment, Registry, stored};
 use tpw_ledger::{Account, HoldRow, TransferRow};
 use tpw_sim_disk::{Chance, Disk, Fuse, Trouble};
 
@@ -106,11 +106,26 @@ pub(crate) struct OnDisk {
     pub(crate) tally: Tally,
 }
 
-/// A state in short: the ledger's root and how many leaves and events there are.
-type Digest = (Hash32, u64, u64);
+/// A state in short: the ledger's root, how many leaves and events there are, and a hash of everything else that a start finds.
+type Digest = (Hash32, u64, u64, Hash32);
 
 fn digest(state: &Restored) -> Digest {
-    (state.ledger.audit_root(), state.leaves, state.events)
+    (state.ledger.audit_root(), state.leaves, state.events, digest_of_rest(state))
+}
+
+fn digest_of_rest(state: &Restored) -> Hash32 {
+    let Registry { people, devices, codes, chains, by_jwk, by_cose } = &state.registry;
+    let mut parts: Vec<String> = Vec::new();
+    parts.extend(people.iter().map(|row| format!("{row:?}")));
+    parts.extend(devices.iter().map(|row| format!("{row:?}")));
+    parts.extend(codes.iter().map(|row| format!("{row:?}")));
+    parts.extend(chains.iter().map(|row| format!("{row:?}")));
+    parts.extend(by_jwk.iter().chain(by_cose).map(|row| format!("{row:?}")));
+    parts.extend(state.waiting.iter().map(|row| format!("{:?}", stored::to_bytes(row))));
+    parts.extend(state.instructed.iter().map(|row| format!("{row:?}")));
+    parts.push(format!("{:?} {:?}", state.newest_payment, state.newest_transfer));
+    parts.sort_unstable();
+    Hash32::new(tpw_crypto::sha256(parts.join("\n").as_bytes()))
 }
 
 /// A commit that was watched: the states around it, and what is known beside the disk.
@@ -348,7 +363,8 @@ impl OnDisk {
             *counter = counter.saturating_add(1);
             return Ok(());
         };
-        let is_past = self.past.contains(&digest(&found));
+        let found_digest = digest(&found);
+        let is_past = found_digest != digest(watched.after) && self.past.contains(&found_digest);
         let counter = match () {
             () if found.leaves < watched.published => &mut self.tally.bits_noticed,
             () if is_past => &mut self.tally.bits_cut,
@@ -564,6 +580,7 @@ pub(crate) fn differs(found: &Restored, wanted: &Restored) -> Option<&'static st
         () if found.newest_transfer != wanted.newest_transfer => Some("the newest transfer"),
         () if !registry => Some("the registry"),
         () if by_id(found) != by_id(wanted) => Some("the waiting payments"),
+        () if found.instructed != wanted.instructed => Some("the payments at the partner"),
         () => None,
     }
 }

@@ -4,10 +4,11 @@
 use crate::orders::{self, Book};
 use std::collections::{BTreeMap, HashMap};
 use tpw_core::{
-    AccountId, Asset, DeviceId, Hash32, Instant, Intent, PaymentId, PersonId, Span, Verdict,
+    AccountId, Amount, Asset, DeviceId, Hash32, Instant, Intent, PaymentId, PersonId, Span,
+    TransferId, Verdict,
 };
 use tpw_flow::{Answer, Command, Frozen, NewAccountOrder, Outcome, Payment, Seen};
-use tpw_ledger::AccountKind;
+use tpw_ledger::{AccountKind, Measure};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Standing {
@@ -44,6 +45,7 @@ impl Standing {
     }
 }
 
+#[derive(Clone)]
 pub(crate) struct Account {
     pub(crate) asset: Asset,
     pub(crate) kind: AccountKind,
@@ -51,6 +53,16 @@ pub(crate) struct Account {
     pub(crate) held: i128,
     frozen: bool,
     owner: Option<PersonId>,
+}
+
+impl Account {
+    /// What a condition looks at: the posted balance, or what is free of it.
+    pub(crate) const fn measure(&self, on: Measure) -> i128 {
+        match on {
+            Measure::Available => self.posted.saturating_sub(self.held),
+            _ => self.posted,
+        }
+    }
 }
 
 pub(crate) struct Paid {
@@ -74,6 +86,8 @@ pub(crate) struct Model {
     devices: BTreeMap<DeviceId, (PersonId, bool)>,
     codes: HashMap<Hash32, PersonId>,
     pub(crate) orders: Book,
+    /// Money brought in, by the id of its transfer.
+    pub(crate) fundings: BTreeMap<TransferId, (AccountId, Amount)>,
     pub(crate) alarms: u64,
 }
 
@@ -110,7 +124,7 @@ pub(crate) fn standing_of(payment: &Payment) -> Option<Standing> {
 
 type Expected = Result<String, &'static str>;
 
-fn minor(amount: tpw_core::Amount) -> i128 {
+fn minor(amount: Amount) -> i128 {
     i128::try_from(amount.minor()).unwrap_or(i128::MAX)
 }
 
@@ -130,6 +144,9 @@ impl Model {
                 let given =
                     if let Ok(Answer::Ordered(given)) = outcome { given.as_slice() } else { &[] };
                 Ok(self.order(orders, given, now))
+            }
+            Command::Fund { account, amount, transfer } => {
+                self.fund(*account, *amount, *transfer, now)
             }
             other => self.administer(other),
         };
@@ -407,17 +424,6 @@ impl Model {
                 self.devices.get_mut(device).ok_or("unknown_device")?.1 = true;
                 Ok("device".to_owned())
             }
-            Command::Fund { account, amount, .. } => {
-                let funded = self.accounts.get(account).ok_or("unknown_account")?;
-                let (asset, frozen) = (funded.asset, funded.frozen);
-                let from = self.issuance(asset).ok_or("unknown_asset")?;
-                let dry = self.accounts.get(&from).is_some_and(|account| account.frozen);
-                if frozen || dry || from == *account {
-                    return Err("ledger_refused");
-                }
-                self.post(&from, account, minor(*amount));
-                Ok("done".to_owned())
-            }
             Command::Freeze { account, frozen } => {
                 let account = self.accounts.get_mut(account).ok_or("unknown_account")?;
                 let frozen = *frozen == Frozen::Yes;
@@ -432,6 +438,25 @@ impl Model {
             }
             _ => Err("not modelled"),
         }
+    }
+
+    /// The same order again moves nothing, whatever has become of the account.
+    fn fund(&mut self, to: AccountId, amount: Amount, id: TransferId, now: Instant) -> Expected {
+        if id.unix_ms() > now.unix_ms().saturating_add(60_000) {
+            return Err("from_future");
+        }
+        if let Some(known) = self.fundings.get(&id) {
+            return if *known == (to, amount) { Ok("done".to_owned()) } else { Err("id_in_use") };
+        }
+        let funded = self.accounts.get(&to).ok_or("unknown_account")?;
+        let (asset, frozen) = (funded.asset, funded.frozen);
+        let from = self.issuance(asset).ok_or("unknown_asset")?;
+        if frozen || self.is_frozen(&from) || from == to {
+            return Err("ledger_refused");
+        }
+        self.fundings.insert(id, (to, amount));
+        self.post(&from, &to, minor(amount));
+        Ok("done".to_owned())
     }
 
     fn open(&mut self, owner: Option<PersonId>, order: &NewAccountOrder) {

@@ -27,12 +27,26 @@ pub(crate) fn command(
         7..=9 => Command::Recall { payment: payment(chance, &[Standing::Booked])?, operator },
         10..=11 => Command::RailConfirm { payment: payment(chance, &[Standing::Booked])? },
         12..=13 => Command::RailReturn { payment: payment(chance, &[Standing::Booked])? },
-        14..=15 => Command::Fund {
-            account: *chance.pick(accounts)?,
-            amount: Amount::from_minor(chance.below(3_000_000).saturating_add(1).into()),
-            transfer: TransferId::new(now.unix_ms(), chance.bytes()),
-        },
+        14 => fund(accounts, now, chance)?,
+        15 => fund_again(model, chance).or_else(|| fund(accounts, now, chance))?,
         16 => Command::Freeze { account: *chance.pick(accounts)?, frozen: Frozen::Yes },
         _ => Command::Freeze { account: *chance.pick(accounts)?, frozen: Frozen::No },
     })
+}
+
+fn fund(accounts: &[AccountId], now: Instant, chance: &mut Chance) -> Option<Command> {
+    Some(Command::Fund {
+        account: *chance.pick(accounts)?,
+        amount: Amount::from_minor(chance.below(3_000_000).saturating_add(1).into()),
+        transfer: TransferId::new(now.unix_ms(), chance.bytes()),
+    })
+}
+
+/// Money that was brought in before, perhaps with another amount.
+fn fund_again(model: &Model, chance: &mut Chance) -> Option<Command> {
+    let known: Vec<_> = model.fundings.iter().collect();
+    let (transfer, (account, amount)) = *chance.pick(&known)?;
+    let more = u128::from(chance.one_in(3));
+    let amount = Amount::from_minor(amount.minor().saturating_add(more));
+    Some(Command::Fund { account: *account, amount, transfer: *transfer })
 }

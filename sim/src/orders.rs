@@ -4,7 +4,7 @@ use crate::model::Model;
 use std::collections::{BTreeMap, BTreeSet};
 use tpw_core::{AccountId, Amount, Asset, Hash32, Instant, Money, Span, TransferId};
 use tpw_flow::{Command, Order, OrderOutcome, OrderRejection, Ordered, Orders};
-use tpw_ledger::{AccountKind, TransferRequest};
+use tpw_ledger::{AccountKind, Balance, Comparison, Condition, Measure, TransferRequest};
 use tpw_sim_disk::Chance;
 
 /// An open hold of an order.
@@ -59,10 +59,34 @@ pub(crate) fn command(
     let mut orders = Vec::new();
     for _ in 0..count {
         let order = one(model, accounts, now, chance)?;
-        orders.push(Ordered { order, conditions: Vec::new() });
+        let conditions = conditions(model, accounts, chance);
+        orders.push(Ordered { order, conditions });
     }
     let (by, salt) = (Hash32::new([9; 32]), chance.bytes());
     Some(Command::Orders(Box::new(Orders { orders, by, salt })))
+}
+
+/// What must hold after an order, of some account: about what is the case before it, so that either may come true.
+fn conditions(model: &Model, accounts: &[AccountId], chance: &mut Chance) -> Vec<Condition> {
+    let count = if chance.one_in(4) { chance.below(2).saturating_add(1) } else { 0 };
+    let one = |chance: &mut Chance| {
+        let account = *chance.pick(accounts)?;
+        let on = if chance.one_in(2) { Measure::Posted } else { Measure::Available };
+        let is = *chance.pick(&Comparison::ALL)?;
+        let now = model.accounts.get(&account)?.measure(on);
+        let than = balance(now.saturating_add(i128::from(chance.below(3))).saturating_sub(1));
+        Some(Condition { account, on, is, than })
+    };
+    (0..count).filter_map(|_| one(chance)).collect()
+}
+
+fn balance(minor: i128) -> Balance {
+    let amount = Amount::from_minor(minor.unsigned_abs());
+    if minor < 0 {
+        Balance::between(Amount::ZERO, amount)
+    } else {
+        Balance::between(amount, Amount::ZERO)
+    }
 }
 
 fn one(model: &Model, accounts: &[AccountId], now: Instant, chance: &mut Chance) -> Option<Order> {
@@ -75,7 +99,9 @@ fn one(model: &Model, accounts: &[AccountId], now: Instant, chance: &mut Chance)
     Some(match chance.below(14) {
         0..=4 => Order::Transfer(request(model, accounts, id, chance)?),
         5 | 6 => {
-            let second = TransferId::new(now.unix_ms(), chance.bytes());
+            let used: Vec<TransferId> = book.ids.iter().copied().collect();
+            let fresh = TransferId::new(now.unix_ms(), chance.bytes());
+            let second = chance.pick(&used).copied().filter(|_| chance.one_in(3)).unwrap_or(fresh);
             let first = request(model, accounts, id, chance)?;
             Order::Linked(vec![first, request(model, accounts, second, chance)?])
         }
@@ -155,17 +181,18 @@ impl Model {
     ) -> String {
         let mut words = Vec::new();
         for (place, ordered) in orders.orders.iter().enumerate() {
-            words.push(self.one_order(&ordered.order, given.get(place), now));
+            words.push(self.one_order(ordered, given.get(place), now));
         }
         format!("ordered/{}", words.join(","))
     }
 
     fn one_order(
         &mut self,
-        order: &Order,
+        ordered: &Ordered,
         given: Option<&OrderOutcome>,
         now: Instant,
     ) -> &'static str {
+        let order = &ordered.order;
         let id = id_of(order);
         if let Some((known, fate)) = self.orders.known.get(&id) {
             return match fate {
@@ -177,11 +204,61 @@ impl Model {
         if id.unix_ms() > now.unix_ms().saturating_add(60_000) {
             return "from_future";
         }
-        let done = self.carry_out(order, given, now);
+        if let Order::Linked(legs) = order
+            && let Some(word) = self.legs_word(legs, now)
+        {
+            return word;
+        }
+        let done = self.carry_out_if(ordered, given, now);
         let (word, fate) =
             if done.is_ok() { ("done", Fate::Done) } else { ("refused", Fate::Refused) };
         self.orders.known.insert(id, (order.clone(), fate));
         word
+    }
+
+    /// Carries an order out if its conditions hold afterwards.
+    fn carry_out_if(
+        &mut self,
+        ordered: &Ordered,
+        given: Option<&OrderOutcome>,
+        now: Instant,
+    ) -> Result<(), Refused> {
+        if ordered.conditions.is_empty() {
+            return self.carry_out(&ordered.order, given, now);
+        }
+        let before = (self.accounts.clone(), self.orders.holds.clone(), self.orders.done.clone());
+        let ids = self.orders.ids.clone();
+        self.carry_out(&ordered.order, given, now)?;
+        if ordered.conditions.iter().all(|condition| self.holds(condition)) {
+            return Ok(());
+        }
+        (self.accounts, self.orders.holds, self.orders.done) = before;
+        self.orders.ids = ids;
+        Err(Refused)
+    }
+
+    fn holds(&self, condition: &Condition) -> bool {
+        let Condition { account, on, is, than } = condition;
+        let Some(account) = self.accounts.get(account) else { return false };
+        let found = balance(account.measure(*on));
+        match is {
+            Comparison::Less => found < *than,
+            Comparison::AtMost => found <= *than,
+            Comparison::Equal => found == *than,
+            Comparison::AtLeast => found >= *than,
+            Comparison::Greater => found > *than,
+        }
+    }
+
+    /// What is wrong with the id of a later leg, if anything is: the order's own id stays unused then.
+    fn legs_word(&self, legs: &[TransferRequest], now: Instant) -> Option<&'static str> {
+        legs.iter().skip(1).find_map(|leg| match leg.id {
+            id if id.unix_ms() > now.unix_ms().saturating_add(60_000) => Some("from_future"),
+            id if self.orders.ids.contains(&id) || self.orders.known.contains_key(&id) => {
+                Some("leg_id_used")
+            }
+            _ => None,
+        })
     }
 
     fn carry_out(

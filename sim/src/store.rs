@@ -7,7 +7,7 @@ use tpw_core::{AccountId, Asset, Instant, Intent, Name, PaymentId, Span, Transfe
 use tpw_engines::books::Restored;
 use tpw_flow::{
     Archive, ArchiveError, Burnt, Changes, Desk, Funding, IdUse, LeafRow, Opening, OrderBatch,
-    Payment, RailInstruction, Registry, Status, stored,
+    Payment, Rail, RailInstruction, Registry, Status, stored,
 };
 use tpw_ledger::{Account, AccountKind, HoldChange, HoldRow, Ledger, TransferRow};
 use tpw_screen::{Facts, Rules, Screen};
@@ -21,7 +21,7 @@ pub(crate) struct Store {
     pub(crate) transfers: Vec<TransferRow>,
     transfer_ids: HashMap<TransferId, u64>,
     burnt: HashMap<TransferId, Burnt>,
-    order_batches: Vec<OrderBatch>,
+    pub(crate) order_batches: Vec<OrderBatch>,
     reversals: HashMap<u64, u64>,
     events: u64,
     newest_event: Option<Instant>,
@@ -228,6 +228,7 @@ impl Store {
             ledger,
             registry,
             waiting,
+            instructed: self.instructed()?,
             leaves: self.leaf_count(),
             events: self.events,
             newest_payment: self.payments.keys().max().copied(),
@@ -237,7 +238,7 @@ impl Store {
 
     /// What the writer starts from, given what was found in the store.
     pub(crate) fn desk(&self, found: Restored, rules: &Rules, now: Instant) -> Checked<Desk> {
-        let Restored { ledger, registry, waiting, leaves, .. } = found;
+        let Restored { ledger, registry, waiting, instructed, leaves, .. } = found;
         let Restored { events, newest_payment, newest_transfer, .. } = found;
         let screen = self.remember(rules, &ledger, now);
         let issuance: HashMap<Asset, AccountId> = ledger
@@ -251,12 +252,28 @@ impl Store {
             screen,
             registry,
             waiting,
+            instructed,
             leaves,
             events,
             issuance,
             newest_payment,
             newest_transfer,
         }))
+    }
+
+    /// Of how many payments that are at the clearing partner an account is a side.
+    fn instructed(&self) -> Checked<HashMap<AccountId, u64>> {
+        let mut counts = HashMap::new();
+        for (_, row) in self.rows().filter(|(_, row)| row.status == Some(Status::Booked)) {
+            let payment = stored::from_bytes(&row.bytes).map_err(broken)?;
+            if payment.booked().is_some_and(|booked| booked.rail() == Rail::Instructed) {
+                for account in [row.intent.payer, row.intent.payee] {
+                    let count: &mut u64 = counts.entry(account).or_default();
+                    *count = count.saturating_add(1);
+                }
+            }
+        }
+        Ok(counts)
     }
 
     fn rows(&self) -> impl Iterator<Item = (PaymentId, &Row)> {

@@ -89,10 +89,12 @@ fn what_matters_is_reached() {
         "rejected/wrong_status",
         "rejected/self_custodial",
         "rejected/ledger_refused",
+        "rejected/id_in_use",
         "ordered/done",
         "ordered/refused",
         "ordered/repeated",
         "ordered/different",
+        "ordered/leg_id_used",
         "ordered/refused_before",
     ] {
         assert!(reached.contains(outcome), "`{outcome}` was never reached: {reached:?}");

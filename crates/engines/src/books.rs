@@ -4,6 +4,7 @@
 //! meaning of a batch, not how it is kept.
 
 use crate::log_store::{LeafSource, LogError};
+use std::collections::HashMap;
 use std::sync::Arc;
 use tpw_core::{
     AccountId, AccountSetId, DeviceId, Instant, Money, PaymentId, PersonId, TransferId,
@@ -104,6 +105,8 @@ pub struct Restored {
     pub registry: Registry,
     /// Payments that wait.
     pub waiting: Vec<Payment>,
+    /// Of how many payments that are at a clearing partner an account is a side.
+    pub instructed: HashMap<AccountId, u64>,
     /// How many leaves are stored.
     pub leaves: u64,
     /// How many events are stored.

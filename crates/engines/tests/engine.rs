@@ -323,8 +323,8 @@ fn a_folder_has_one_process_and_one_operator() {
 fn the_same_funding_moves_money_once_also_across_a_restart() {
     let dir = scratch();
     let mut dice = Dice::new(7);
-    let (account, transfer, opening) =
-        (order(&mut dice, AccountKind::External, 0), TransferId::from_bytes(dice.bytes()), 40);
+    let transfer = TransferId::new(1_763_806_000_000, dice.bytes());
+    let (account, opening) = (order(&mut dice, AccountKind::External, 0), 40);
     let mut second = order(&mut dice, AccountKind::External, opening);
     let fund = |transfer, minor| Command::Fund {
         account: account.id,

@@ -238,9 +238,7 @@ impl Account {
     /// The balance less what is held for open debits, in minor units: what can be spent now.
     #[must_use]
     pub fn available(&self) -> Balance {
-        // The sum fits: the ledger refuses what would break that. If it did not, less is safer.
-        let debits = self.debits_posted.plus(self.debits_pending).unwrap_or(Amount::MAX);
-        Balance::between(self.credits_posted, debits)
+        Balance::free(self.credits_posted, self.debits_posted, self.debits_pending)
     }
 
     /// The end of its chain as a point where a statement opens or closes.

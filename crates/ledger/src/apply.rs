@@ -17,6 +17,9 @@ use tpw_crypto::sha256_parts;
 pub enum Operation<'a> {
     /// Open an account.
     Open(NewAccount),
+    /// Open accounts and bring into each what it is to open with, at most
+    /// [`Ledger::OPENINGS_MAX`], in order, all or none.
+    OpenFunded(&'a [FundedAccount]),
     /// Move money: 1 to 16 linked legs, in order, all or none. A later leg can spend what an earlier
     /// one brought.
     Transfer(&'a [TransferRequest]),
@@ -103,6 +106,15 @@ pub enum Operation<'a> {
     Leave(Membership),
 }
 
+/// An account to open, with the transfer that brings in what it opens with, if there is one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FundedAccount {
+    /// The account.
+    pub account: NewAccount,
+    /// The transfer.
+    pub funding: Option<TransferRequest>,
+}
+
 /// A transfer that moved money, as its reversal needs it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Original {
@@ -160,6 +172,9 @@ impl Applied {
 }
 
 impl Ledger {
+    /// The most accounts that one operation opens.
+    pub const OPENINGS_MAX: usize = 64;
+
     /// Carries out one operation.
     ///
     /// # Errors
@@ -186,6 +201,7 @@ impl Ledger {
                 let entries = legs.iter().map(|leg| Ok(plain(leg, TransferKind::Transfer)));
                 self.enter_all(entries, conditions, now)
             }
+            Operation::OpenFunded(accounts) => self.open_funded(accounts, conditions, now),
             Operation::Hold { request, expires } => {
                 self.make_hold(&request, expires, conditions, now)
             }
@@ -278,14 +294,51 @@ impl Ledger {
     }
 
     fn open(&mut self, new: &NewAccount, now: Instant) -> Result<Applied, LedgerError> {
+        let place = self.put_in(new, now)?;
+        self.touch(place);
+        self.save(place);
+        Ok(Applied::NOTHING)
+    }
+
+    fn put_in(&mut self, new: &NewAccount, now: Instant) -> Result<usize, LedgerError> {
         if self.place(&new.id).is_some() {
             return Err(LedgerError::AccountExists(new.id));
         }
         let (asset, limits) = (self.asset_place(new.asset)?, self.limits_place(new.limits)?);
-        let place = self.insert(Slot::new(new, asset, limits, now))?;
-        self.touch(place);
-        self.save(place);
-        Ok(Applied::NOTHING)
+        self.insert(Slot::new(new, asset, limits, now))
+    }
+
+    /// The accounts are put in first: what a funding may do is then asked of the same ledger that
+    /// makes it, and not foretold.
+    fn open_funded(
+        &mut self,
+        accounts: &[FundedAccount],
+        conditions: &[Condition],
+        now: Instant,
+    ) -> Result<Applied, LedgerError> {
+        let fundings = || accounts.iter().filter_map(|opening| opening.funding.as_ref());
+        if accounts.len() > Self::OPENINGS_MAX {
+            return Err(LedgerError::OpeningCount(accounts.len()));
+        }
+        if let Some(id) = repeated(fundings().map(|funding| funding.id)) {
+            return Err(LedgerError::DuplicateTransfer(id));
+        }
+        let (first, assets) = (self.slots.len(), self.turnovers.len());
+        let mut put_in = accounts.iter().map(|opening| self.put_in(&opening.account, now));
+        let done = put_in.try_for_each(|place| place.map(drop)).and_then(|()| {
+            let entries: Vec<_> =
+                fundings().map(|funding| Ok(plain(funding, TransferKind::Transfer))).collect();
+            self.enter_all(entries.into_iter(), conditions, now)
+        });
+        if done.is_err() {
+            self.take_out(first, assets);
+            return done;
+        }
+        for place in first..self.slots.len() {
+            self.touch(place);
+            self.save(place);
+        }
+        done
     }
 
     fn change(
@@ -440,13 +493,17 @@ fn legs_allowed(
     if count == 0 || count > Ledger::LEGS_MAX {
         return Err(LedgerError::LegCount(count));
     }
-    let mut rest = ids;
-    while let Some(id) = rest.next() {
-        if rest.clone().any(|other| other == id) {
-            return Err(LedgerError::DuplicateTransfer(id));
+    repeated(ids).map_or(Ok(()), |id| Err(LedgerError::DuplicateTransfer(id)))
+}
+
+/// The first of some ids that occurs again among them.
+fn repeated(mut ids: impl Iterator<Item = TransferId> + Clone) -> Option<TransferId> {
+    while let Some(id) = ids.next() {
+        if ids.clone().any(|other| other == id) {
+            return Some(id);
         }
     }
-    Ok(())
+    None
 }
 
 /// The id of the transfer that expires a hold: its time from the hold's expiry, the rest from a hash

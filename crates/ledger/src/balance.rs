@@ -27,6 +27,12 @@ impl Balance {
         }
     }
 
+    /// What is free of a balance: credits less debits and what open holds will debit. The ledger sees to it that these fit
+    /// together; if they did not, less is safer.
+    pub(crate) fn free(credits: Amount, debits: Amount, pending_debits: Amount) -> Self {
+        Self::between(credits, debits.plus(pending_debits).unwrap_or(Amount::MAX))
+    }
+
     /// Whether it lies below zero.
     #[must_use]
     pub const fn is_negative(self) -> bool {

@@ -264,14 +264,6 @@ impl Ledger {
         self.next_number
     }
 
-    /// How much more of an asset can be moved, in minor units, before its turnover fills 128 bits.
-    #[must_use]
-    pub fn room(&self, asset: Asset) -> Amount {
-        let turnover = self.turnovers.iter().find(|turnover| turnover.asset == asset);
-        let used = turnover.and_then(|t| t.posted.plus(t.pending)).unwrap_or(Amount::ZERO);
-        Amount::MAX.minus(used).unwrap_or(Amount::ZERO)
-    }
-
     /// Sums over all accounts, one for each asset, in the order of assets. Reads every account.
     ///
     /// # Errors
@@ -331,6 +323,12 @@ impl Ledger {
     #[must_use]
     pub fn new_transfers(&self) -> &[TransferRow] {
         &self.new_transfers
+    }
+
+    /// Crossings since the last take of changes.
+    #[must_use]
+    pub fn new_crossings(&self) -> &[Crossing] {
+        &self.new_crossings
     }
 
     /// Accounts with their present values; the flag that brought them onto the list is taken away.
@@ -445,6 +443,18 @@ impl Ledger {
         }
         self.slots.push(slot);
         self.index.add(&self.slots).ok_or(LedgerError::Overflow)
+    }
+
+    /// Takes accounts out again that were put in and have nothing: those from a place on, and the
+    /// assets that came with them.
+    pub(crate) fn take_out(&mut self, first: usize, assets: usize) {
+        while self.slots.len() > first {
+            self.index.remove_last(&self.slots);
+            if let Some(slot) = self.slots.pop() {
+                self.limits.release(slot.limits);
+            }
+        }
+        self.turnovers.truncate(assets);
     }
 }
 

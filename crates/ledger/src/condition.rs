@@ -1,6 +1,5 @@
 //! Conditions: what must hold of an account's balance after an operation, or the operation is refused.
 
-use crate::slot::Flag;
 use crate::{Balance, Ledger, LedgerError};
 use tpw_core::{AccountId, Amount};
 
@@ -75,17 +74,15 @@ impl Ledger {
         let Condition { account, on, is, than } = *condition;
         let party = self.party(&account).ok_or(LedgerError::UnknownAccount(account))?;
         let (slot, pending) = (&party.slot, &party.pending);
-        let with = |posted: Amount, pending: Amount| {
-            if slot.has(Flag::Pending) { posted.plus(pending) } else { Some(posted) }
-        };
         let (debits, credits) = (slot.debits_posted, slot.credits_posted);
         let found = match on {
             Measure::Posted => Some(Balance::between(credits, debits)),
-            Measure::Pending => with(credits, pending.credits)
-                .zip(with(debits, pending.debits))
+            Measure::Pending => credits
+                .plus(pending.credits)
+                .zip(debits.plus(pending.debits))
                 .map(|(credits, debits)| Balance::between(credits, debits)),
             Measure::Available => {
-                with(debits, pending.debits).map(|debits| Balance::between(credits, debits))
+                debits.plus(pending.debits).map(|debits| Balance::between(credits, debits))
             }
             Measure::Version => {
                 let transfers = Amount::from_minor(u128::from(slot.transfers));

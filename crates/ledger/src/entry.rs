@@ -99,8 +99,7 @@ impl Party {
     }
 
     fn available(&self) -> Balance {
-        let debits = self.slot.debits_posted.plus(self.pending.debits).unwrap_or(Amount::MAX);
-        Balance::between(self.slot.credits_posted, debits)
+        Balance::free(self.slot.credits_posted, self.slot.debits_posted, self.pending.debits)
     }
 
     /// The balance if all open holds are voided but those that bring money in.

@@ -92,6 +92,9 @@ pub enum LedgerError {
     /// The set of linked legs is empty or longer than [`crate::Ledger::LEGS_MAX`].
     #[error("`{0}` linked legs were given; give 1 to 16")]
     LegCount(usize),
+    /// More accounts are to be opened at once than [`crate::Ledger::OPENINGS_MAX`].
+    #[error("`{0}` accounts were given; open at most 64 at once")]
+    OpeningCount(usize),
     /// Two linked legs have the same id.
     #[error("the transfer id `{0}` is used twice; each leg needs its own")]
     DuplicateTransfer(TransferId),

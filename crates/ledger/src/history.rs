@@ -90,8 +90,7 @@ impl Counters {
     /// The balance less what was held for open debits, in minor units.
     #[must_use]
     pub fn available(&self) -> Balance {
-        let debits = self.debits_posted.plus(self.debits_pending).unwrap_or(Amount::MAX);
-        Balance::between(self.credits_posted, debits)
+        Balance::free(self.credits_posted, self.debits_posted, self.debits_pending)
     }
 
     /// The counters before their newest transfer.

@@ -32,6 +32,16 @@ impl Index {
         self.table.insert_unique(hash(&slots.last()?.id), short, rehash);
         Some(place)
     }
+
+    /// Removes the newest slot, which is still among them.
+    pub(crate) fn remove_last(&mut self, slots: &[Slot]) {
+        let Some((last, place)) = slots.last().zip(slots.len().checked_sub(1)) else { return };
+        let hash = self.keyed.hash_one(last.id);
+        let same = |found: &u32| usize::try_from(*found) == Ok(place);
+        if let Ok(found) = self.table.find_entry(hash, same) {
+            found.remove();
+        }
+    }
 }
 
 fn at(slots: &[Slot], place: u32) -> Option<&Slot> {

@@ -23,7 +23,7 @@ mod transfer;
 mod watch;
 
 pub use account::{Account, AccountKind, AccountState, FreezeReason, Frozen, Limits, NewAccount};
-pub use apply::{Applied, Operation, Original, Reversal};
+pub use apply::{Applied, FundedAccount, Operation, Original, Reversal};
 pub use balance::{Balance, ParseBalanceError};
 pub use book::{AssetTotal, Changes, Ledger, totals};
 pub use condition::{Comparison, Condition, Measure};

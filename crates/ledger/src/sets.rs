@@ -88,8 +88,7 @@ impl SetBalance {
     /// The balance less what is held for open debits, in minor units.
     #[must_use]
     pub fn available(&self) -> Balance {
-        let debits = self.debits_posted.plus(self.debits_pending).unwrap_or(Amount::MAX);
-        Balance::between(self.credits_posted, debits)
+        Balance::free(self.credits_posted, self.debits_posted, self.debits_pending)
     }
 
     /// With what one account has instead of what it had. The accounts of a set are different ones, so

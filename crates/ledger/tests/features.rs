@@ -23,8 +23,9 @@ use tpw_ledger::{
     balance_at, value_balance_at,
 };
 
-const ROOT_OPENED: &str = "2e942961a24ef93c4d3f5c3601238af82988eb53c9eb43230f4372c7a8d81faa";
-const ROOT_HELD: &str = "b933d257c4a9cc920295bd748a59457a6977e19267fd623fee5dfb307aec830c";
+const ROOT_OPENED: &str = "25bd1db7c0201183d7ab4966ee94d76db8a3e2fd798e2435aa5f9962c568a1ab";
+const ROOT_HELD: &str = "bcfc21ee53b2d0f267ff9f2e13dbaeb9fe3e122f3e0ace0db9d5694f5cb7c779";
+const ROOT_GUARDED: &str = "8bf0962777a0cf574cdaa9ad7a892f53bb36ceb24d17c2bbbdfd0848dd3c0123";
 
 fn plus(n: u128) -> Balance {
     Balance::between(minor(n), Amount::ZERO)
@@ -524,8 +525,8 @@ fn stored_rows_of_features_must_fit() {
     corrupt(sets(&[group], &[join(Member::Account(account(4)))]), "a member of another asset");
 }
 
-/// The root of a ledger of two accounts with a hold, computed by an independent program from the
-/// documented bytes.
+/// The root of a ledger of two accounts with a hold, then with a velocity limit, a watch and two sets, computed by an independent
+/// program from the documented bytes.
 #[test]
 fn the_audit_root_is_over_the_documented_bytes() {
     let mut l = Ledger::new();
@@ -539,7 +540,31 @@ fn the_audit_root_is_over_the_documented_bytes() {
     let request = leg(9, 0, 1, usd(1000));
     l.apply(Operation::Hold { request, expires: at(99) }, at(7)).unwrap();
     assert_eq!(l.audit_root().to_string(), ROOT_HELD);
-    let freeze = Operation::Freeze { account: account(1), why: FreezeReason::Order };
-    l.apply(freeze, at(8)).unwrap();
-    assert_ne!(l.audit_root().to_string(), ROOT_HELD);
+    let window = Span::from_secs(60);
+    let velocities = [Velocity { window, amount_max: Some(minor(500)), count_max: None }];
+    l.apply(Operation::SetVelocities { account: account(1), velocities: &velocities }, at(8))
+        .unwrap();
+    let (tier, action) = (Tier::Cold, WatchAction::Alert);
+    let watch = Some(Watch { tier, below: None, above: Some(minor(9)), action });
+    l.apply(Operation::SetWatch { account: account(0), watch }, at(9)).unwrap();
+    // Neither the order in which sets were made nor that of joining counts.
+    for n in [4, 3] {
+        l.apply(Operation::OpenSet { id: set(n), asset: asset("USD/2") }, at(10)).unwrap();
+    }
+    for member in [Member::Set(set(4)), Member::Account(account(1))] {
+        l.apply(Operation::Join(Membership { set: set(3), member }), at(11)).unwrap();
+    }
+    assert_eq!(l.audit_root().to_string(), ROOT_GUARDED);
+    let each: [Operation<'_>; 5] = [
+        Operation::Freeze { account: account(1), why: FreezeReason::Order },
+        Operation::SetVelocities { account: account(1), velocities: &[] },
+        Operation::SetWatch { account: account(0), watch: None },
+        Operation::OpenSet { id: set(5), asset: asset("USD/2") },
+        Operation::Leave(Membership { set: set(3), member: Member::Set(set(4)) }),
+    ];
+    for operation in each {
+        let mut other = l.clone();
+        other.apply(operation, at(12)).unwrap();
+        assert_ne!(other.audit_root(), l.audit_root(), "{operation:?}");
+    }
 }

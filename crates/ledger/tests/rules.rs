@@ -13,8 +13,8 @@ mod support;
 use support::{account, at, ledger, leg, minor, new_account, rebuild, refused, transfer, usd};
 use tpw_core::{Amount, Money, Refusal};
 use tpw_ledger::{
-    Account, AccountKind, Balance, FreezeReason, Frozen, HoldEnd, Ledger, LedgerError, Limit,
-    Limits, Operation, Original, Reversal, TransferKind,
+    Account, AccountKind, Balance, FreezeReason, Frozen, FundedAccount, HoldEnd, Ledger,
+    LedgerError, Limit, Limits, NewAccount, Operation, Original, Reversal, TransferKind,
 };
 
 fn balance(ledger: &Ledger, n: u8) -> String {
@@ -397,4 +397,53 @@ fn balances_are_ordered_and_keep_their_sign() {
     assert_eq!(b(u128::MAX, 0).credited(minor(1)), None);
     assert_eq!(b(0, u128::MAX).debited(minor(1)), None);
     assert_eq!(b(0, 12).to_string(), "-12");
+}
+
+/// Accounts and the money that they open with are one operation; what was put in is taken out again to the last trace.
+#[test]
+fn accounts_open_with_their_money_or_not_at_all() {
+    let funded = |n: u8, money: u128| FundedAccount {
+        account: NewAccount {
+            limits: Limits::NONE.with_balance_max(Some(minor(500))),
+            ..new_account(n, "USD/2", AccountKind::Custodial)
+        },
+        funding: Some(leg(100 + u64::from(n), 0, n, usd(money))),
+    };
+    let empty = FundedAccount { funding: None, ..funded(30, 1) };
+    let other = FundedAccount { account: new_account(31, "EUR/2", AccountKind::Issuance), ..empty };
+    let mut l = ledger();
+    let most = minor(500);
+    let full = LedgerError::LimitExceeded { limit: Limit::Balance, max: most };
+    let same = FundedAccount { funding: funded(20, 1).funding, ..funded(21, 1) };
+    let cases: [(&[FundedAccount], LedgerError); 6] = [
+        (&[other, empty, funded(20, 500), funded(21, 501)], full),
+        (
+            &[funded(20, 1), FundedAccount { funding: None, ..funded(20, 1) }],
+            LedgerError::AccountExists(account(20)),
+        ),
+        (&[funded(20, 1), funded(1, 1)], LedgerError::AccountExists(account(1))),
+        (&[funded(20, 1), same], LedgerError::DuplicateTransfer(transfer(120))),
+        (&[funded(20, 1), funded(21, 0)], LedgerError::ZeroAmount),
+        (&[empty; Ledger::OPENINGS_MAX + 1], LedgerError::OpeningCount(Ledger::OPENINGS_MAX + 1)),
+    ];
+    for (accounts, error) in cases {
+        assert_eq!(refused(&mut l, Operation::OpenFunded(accounts), at(2)), error);
+        assert!(l.account(&account(20)).is_none() && l.account(&account(31)).is_none());
+    }
+    let (before, accounts) = (l.next_number(), [other, funded(20, 500), empty, funded(21, 400)]);
+    let applied = l.apply(Operation::OpenFunded(&accounts), at(2)).unwrap();
+    assert_eq!(applied.postings.len(), 2);
+    assert_eq!(
+        (balance(&l, 20), balance(&l, 21), l.next_number()),
+        ("500".into(), "400".into(), before + 2)
+    );
+    let found: Vec<_> = l.accounts().skip(5).map(|a| a.id).collect();
+    assert_eq!(found, [31, 20, 30, 21].map(account), "in the order in which they were given");
+    // A closed account brings nothing in.
+    let mut closed = Ledger::new();
+    closed.apply(Operation::Open(new_account(0, "USD/2", AccountKind::Issuance)), at(0)).unwrap();
+    closed.apply(Operation::Close { account: account(0) }, at(0)).unwrap();
+    let opening = [funded(20, 1)];
+    let error = refused(&mut closed, Operation::OpenFunded(&opening), at(2));
+    assert_eq!(error, LedgerError::PayerClosed);
 }

@@ -147,7 +147,11 @@ impl From<Rejection> for Problem {
             }
             Rejection::IdInUse { what } => problem.field(what),
             Rejection::WrongStatus { status } => problem.reason(status),
-            Rejection::UnknownAsset(asset) => problem.with("asset", asset),
+            Rejection::UnknownAsset(asset) | Rejection::IssuanceExists(asset) => {
+                problem.with("asset", asset)
+            }
+            Rejection::WrongOwner { kind } => problem.with("kind", kind.code()),
+            Rejection::AccountNeeded { why } => problem.because(why),
             Rejection::Ledger(error) => of_ledger(problem, &error),
             _ => problem,
         }
@@ -331,6 +335,10 @@ mod tests {
             Rejection::KeyInUse,
             Rejection::IdInUse { what: "person" },
             Rejection::UnknownAsset("ABC/2".parse().unwrap()),
+            Rejection::IssuanceExists("ABC/2".parse().unwrap()),
+            Rejection::WrongOwner { kind: tpw_ledger::AccountKind::Operating },
+            Rejection::AccountNeeded { why: "issuance" },
+            Rejection::AccountNeeded { why: "instructed" },
             Rejection::SelfCustodial,
             Rejection::Ledger(tpw_ledger::LedgerError::ZeroAmount),
         ] {

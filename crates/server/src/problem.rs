@@ -142,6 +142,12 @@ problems! {
     IdInUse "id_in_use" CONFLICT Never;
     /// No such asset here.
     UnknownAsset "unknown_asset" UNPROCESSABLE_ENTITY Never;
+    /// The asset has an issuance account.
+    IssuanceExists "issuance_exists" CONFLICT Never;
+    /// The kind of account belongs to somebody else.
+    WrongOwner "wrong_owner" UNPROCESSABLE_ENTITY Never;
+    /// The account cannot be closed yet.
+    AccountNeeded "account_needed" CONFLICT Never;
     /// Only its holder can.
     SelfCustodial "self_custodial" FORBIDDEN Never;
     /// The file is no statement of a partner that can be set against the account.

@@ -309,7 +309,7 @@ fn newest_time(reader: &dyn BooksReader, desk: &Desk) -> Result<Option<Instant>,
 fn rebuild_with(audience: Name, rules: Rules, clock: Arc<dyn Clock>) -> Rebuild {
     Box::new(move |reader| {
         let restored = reader.restore()?;
-        let Restored { ledger, registry, waiting, leaves, .. } = restored;
+        let Restored { ledger, registry, waiting, instructed, leaves, .. } = restored;
         let mut screen = Screen::new(rules.clone());
         remember(&mut screen, reader, &registry, &ledger, clock.now())?;
         let issuance = ledger
@@ -324,6 +324,7 @@ fn rebuild_with(audience: Name, rules: Rules, clock: Arc<dyn Clock>) -> Rebuild 
             screen,
             registry,
             waiting,
+            instructed,
             leaves,
             issuance,
             events: restored.events,

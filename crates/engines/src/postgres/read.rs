@@ -9,6 +9,7 @@ use super::session;
 use crate::books::{BooksReader, Past, Restored, StoreError, id_key, member_key};
 use crate::decode::{Row as _, int, limit};
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_postgres::Row;
@@ -193,11 +194,21 @@ fn restored(link: &Link) -> Result<Restored, StoreError> {
         ledger: ledger(link)?,
         registry: registry(link)?,
         waiting: waiting(link)?,
+        instructed: instructed(link)?,
         leaves: count(link, "SELECT coalesce(max(idx) + 1, 0) FROM leaf")?,
         events: count(link, "SELECT coalesce(max(seq), 0) FROM event")?,
         newest_payment: payment.map(PaymentId::from_bytes),
         newest_transfer: transfer.max(burnt).map(TransferId::from_bytes),
     })
+}
+
+/// Of how many payments that are at a clearing partner an account is a side.
+fn instructed(link: &Link) -> Result<HashMap<AccountId, u64>, StoreError> {
+    let sql = "SELECT account, count(*) FROM (
+            SELECT payer AS account FROM rail JOIN payment ON payment.id = rail.payment
+            UNION ALL SELECT account FROM rail) AS sides GROUP BY account";
+    let read = |c: &mut Columns<'_>| Ok((AccountId::from_bytes(c.id()?), c.uint()?));
+    Ok(collect(link, sql, &[], "rail instruction", read)?.into_iter().collect())
 }
 
 fn ledger(link: &Link) -> Result<Ledger, StoreError> {

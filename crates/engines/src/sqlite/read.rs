@@ -5,6 +5,7 @@ use super::{COUNTS, FORMAT, Place, check, corrupt, error, open_for_reading};
 use crate::books::{BooksReader, Extent, Past, Restored, StoreError, id_key, member_key};
 use crate::decode::{Row as _, int, limit};
 use rusqlite::{Connection, OptionalExtension, Params, params};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use tpw_core::{AccountId, AccountSetId, Instant, PaymentId, PersonId, TransferId};
 use tpw_flow::{
@@ -193,6 +194,21 @@ impl Reader {
         Ok(0)
     }
 
+    /// Of how many payments that are at a clearing partner an account is a side. Read from their statements: the columns
+    /// beside these have no seal.
+    fn instructed(&self) -> Result<HashMap<AccountId, u64>, StoreError> {
+        let sql = "SELECT state FROM rail JOIN payment ON payment.id = rail.payment";
+        let mut counts = HashMap::new();
+        for payment in self.all(sql, [], "payment", |c| read_payment(c.bytes()?))? {
+            let intent = payment.intake().intent();
+            for account in [intent.payer, intent.payee] {
+                let count: &mut u64 = counts.entry(account).or_default();
+                *count = count.saturating_add(1);
+            }
+        }
+        Ok(counts)
+    }
+
     fn waiting(&self) -> Result<Vec<Payment>, StoreError> {
         let sql = "SELECT state FROM payment WHERE status IN (1, 2) ORDER BY id";
         self.all(sql, [], "payment", |c| read_payment(c.bytes()?))
@@ -232,6 +248,7 @@ impl BooksReader for Reader {
             ledger,
             registry: self.registry()?,
             waiting: self.waiting()?,
+            instructed: self.instructed()?,
             leaves,
             events: self.count("SELECT coalesce(max(seq), 0) FROM event")?,
             newest_payment: newest_payment.map(PaymentId::from_bytes),

@@ -36,6 +36,7 @@ impl Twins {
         assert_eq!(left.ledger, right.ledger);
         demand_same_registry(&left.registry, &right.registry);
         assert_eq!(left.waiting, right.waiting);
+        assert_eq!(left.instructed, right.instructed);
         assert_eq!((left.leaves, left.events), (right.leaves, right.events));
         assert_eq!(left.newest_payment, right.newest_payment);
         assert_eq!(left.newest_transfer, right.newest_transfer);

@@ -3,7 +3,7 @@
 use super::command::{Adjustment, Guards, Look};
 use super::{Answer, Desk, EventKind, Outcome, Rejection};
 use tpw_core::{AccountId, Instant};
-use tpw_ledger::{AccountKind, Member, Membership, Operation};
+use tpw_ledger::{AccountKind, FreezeReason, Membership, Operation, WatchAction};
 
 impl Desk {
     pub(super) fn adjust(&mut self, adjustment: &Adjustment, now: Instant) -> Outcome {
@@ -13,10 +13,16 @@ impl Desk {
                 Operation::Freeze { account: *account, why: *why }
             }
             Adjustment::Unfreeze { account, why } => {
-                self.is_kept_here(account)?;
+                // What a watch froze can be lifted whoever keeps the account.
+                if *why != FreezeReason::Watch {
+                    self.is_kept_here(account)?;
+                }
                 Operation::Unfreeze { account: *account, why: *why }
             }
-            Adjustment::Close { account } => Operation::Close { account: *account },
+            Adjustment::Close { account } => {
+                self.may_close(account)?;
+                Operation::Close { account: *account }
+            }
             Adjustment::SetLimits { account, limits } => {
                 Operation::SetLimits { account: *account, limits: *limits }
             }
@@ -24,6 +30,11 @@ impl Desk {
                 Operation::SetVelocities { account: *account, velocities }
             }
             Adjustment::SetWatch { account, watch } => {
+                if watch.is_some_and(|watch| watch.action == WatchAction::AlertAndFreeze)
+                    && self.ledger.kind(account) == Some(AccountKind::SelfCustodial)
+                {
+                    return Err(Rejection::SelfCustodial);
+                }
                 Operation::SetWatch { account: *account, watch: *watch }
             }
             Adjustment::OpenSet { id, asset } => Operation::OpenSet { id: *id, asset: *asset },
@@ -34,6 +45,18 @@ impl Desk {
         let (kind, subject) = about(adjustment);
         self.tell(kind, subject, now);
         Ok(Answer::Done)
+    }
+
+    /// A closed account takes nothing back. Without its issuance account an asset can never be brought in again, and
+    /// what a clearing partner returns must find both sides of its payment.
+    fn may_close(&self, account: &AccountId) -> Result<(), Rejection> {
+        if self.ledger.kind(account) == Some(AccountKind::Issuance) {
+            return Err(Rejection::AccountNeeded { why: "issuance" });
+        }
+        if self.instructed.contains_key(account) {
+            return Err(Rejection::AccountNeeded { why: "instructed" });
+        }
+        Ok(())
     }
 
     /// Only what the operator keeps can be frozen by it.
@@ -67,15 +90,9 @@ const fn about(adjustment: &Adjustment) -> (EventKind, [u8; 16]) {
         | Adjustment::Close { account }
         | Adjustment::SetLimits { account, .. }
         | Adjustment::SetVelocities { account, .. }
-        | Adjustment::SetWatch { account, .. }
-        | Adjustment::Join(Membership { member: Member::Account(account), .. })
-        | Adjustment::Leave(Membership { member: Member::Account(account), .. }) => {
-            (EventKind::AccountChanged, *account.as_bytes())
-        }
-        Adjustment::OpenSet { id, .. }
-        | Adjustment::Join(Membership { member: Member::Set(id), .. })
-        | Adjustment::Leave(Membership { member: Member::Set(id), .. }) => {
-            (EventKind::SetChanged, *id.as_bytes())
-        }
+        | Adjustment::SetWatch { account, .. } => (EventKind::AccountChanged, *account.as_bytes()),
+        Adjustment::OpenSet { id: set, .. }
+        | Adjustment::Join(Membership { set, .. })
+        | Adjustment::Leave(Membership { set, .. }) => (EventKind::SetChanged, *set.as_bytes()),
     }
 }

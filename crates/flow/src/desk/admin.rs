@@ -1,52 +1,19 @@
 //! The commands about people, devices and accounts.
 
+use super::orders::made_after;
 use super::{
-    Answer, Archive, ArchiveError, CodeGrant, Command, Desk, DeskFault, Device, EventKind, Frozen,
-    Funding, NewAccountOrder, NewPerson, Outcome, Owner, Person, Rejection,
+    Answer, Archive, ArchiveError, CodeGrant, Desk, DeskFault, Device, EventKind, Frozen, Funding,
+    NewAccountOrder, NewPerson, Outcome, Owner, Person, Rejection,
 };
+use crate::step::SKEW_MAX;
 use std::collections::hash_map::Entry;
-use tpw_core::{AccountId, Amount, DeviceId, Hash32, Instant, Money, PersonId, TransferId};
+use tpw_core::{AccountId, DeviceId, Hash32, Instant, Money, PersonId, TransferId};
 use tpw_crypto::PublicKey;
-use tpw_ledger::{AccountKind, FreezeReason, LedgerError, NewAccount, Operation, TransferRequest};
+use tpw_ledger::{
+    AccountKind, FreezeReason, FundedAccount, LedgerError, NewAccount, Operation, TransferRequest,
+};
 
 impl Desk {
-    pub(super) fn administer(
-        &mut self,
-        command: Command,
-        now: Instant,
-        archive: &dyn Archive,
-    ) -> Result<Outcome, DeskFault> {
-        Ok(match command {
-            Command::AddPerson(person) => {
-                let fresh = self.check_transfers(&person.accounts, archive)?;
-                self.add_person(person, fresh, now)
-            }
-            Command::OpenAccount { person, order } => {
-                let fresh = self.check_transfers(core::slice::from_ref(&order), archive)?;
-                self.open_account(person, order, fresh, now)
-            }
-            Command::IssueCode { person, code, expires } => self.issue_code(person, code, expires),
-            Command::Enrol { code, device, key } => self.enrol(code, device, key, now),
-            Command::EnrolOperator { person, device, key } => {
-                self.enrol_operator(person, device, key, now)
-            }
-            Command::RevokeDevice { device } => self.revoke(device, now),
-            Command::Fund { account, amount, transfer } => {
-                match self.find_funding(transfer, archive)? {
-                    None if self.use_of(transfer, archive)?.is_some() => {
-                        Err(Rejection::IdInUse { what: "transfer" })
-                    }
-                    None => self.fund(account, amount, transfer, now).map(|()| Answer::Done),
-                    Some(known) if known == (Funding { account, amount }) => Ok(Answer::Done),
-                    Some(_) => Err(Rejection::IdInUse { what: "transfer" }),
-                }
-            }
-            Command::Freeze { account, frozen } => self.freeze(account, frozen, now),
-            // The other commands are about payments; `Desk::apply` has taken them.
-            _ => Ok(Answer::Done),
-        })
-    }
-
     fn find_funding(
         &self,
         id: TransferId,
@@ -58,14 +25,18 @@ impl Desk {
         }
     }
 
-    /// Whether the transfers with which accounts open have ids of their own.
+    /// Whether the transfers with which accounts open have ids of their own, not made in the future.
     fn check_transfers(
         &self,
         orders: &[NewAccountOrder],
+        now: Instant,
         archive: &dyn Archive,
     ) -> Result<Result<(), Rejection>, ArchiveError> {
         let funded = |order: &&NewAccountOrder| !order.opening.is_zero();
         for (place, order) in orders.iter().enumerate().filter(|(_, order)| funded(order)) {
+            if made_after(order.transfer, now.plus(SKEW_MAX)) {
+                return Ok(Err(Rejection::FromFuture));
+            }
             let mut before = orders.iter().take(place).filter(funded);
             let twice = before.any(|other| other.transfer == order.transfer);
             if twice || self.use_of(order.transfer, archive)?.is_some() {
@@ -75,7 +46,17 @@ impl Desk {
         Ok(Ok(()))
     }
 
-    fn add_person(
+    pub(super) fn add_person(
+        &mut self,
+        person: NewPerson,
+        now: Instant,
+        archive: &dyn Archive,
+    ) -> Result<Outcome, DeskFault> {
+        let fresh = self.check_transfers(&person.accounts, now, archive)?;
+        Ok(self.enter_person(person, fresh, now))
+    }
+
+    fn enter_person(
         &mut self,
         new: NewPerson,
         fresh: Result<(), Rejection>,
@@ -85,78 +66,62 @@ impl Desk {
             return Err(Rejection::IdInUse { what: "person" });
         }
         for (place, order) in new.accounts.iter().enumerate() {
-            self.check_order(order)?;
+            self.check_order(Some(new.id), order)?;
             let twice = new.accounts.iter().take(place).any(|other| other.id == order.id);
             if twice || self.ledger.account(&order.id).is_some() {
                 return Err(Rejection::IdInUse { what: "account" });
             }
         }
         fresh?;
-        self.check_openings(&new.accounts)?;
         if new.code.is_some_and(|(code, _)| self.registry.codes.contains_key(&code)) {
             return Err(Rejection::IdInUse { what: "code" });
         }
+        let position = self.ledger.next_number();
+        self.open_all(Some(new.id), &new.accounts, now)?;
+        // From here on nothing is refused any more.
         let person = Person { id: new.id, name: new.name, added: now };
         self.registry.people.insert(person.id, person.clone());
-        self.tell(EventKind::PersonAdded, *person.id.as_bytes(), now);
+        self.tell_at(position, EventKind::PersonAdded, *person.id.as_bytes(), now);
         self.changes.people.push(person);
-        for order in new.accounts {
-            self.open_one(Some(new.id), order, now)?;
-        }
+        self.note_opened(Some(new.id), new.accounts, position, now);
         match new.code {
             Some((code, expires)) => self.issue_code(new.id, code, expires),
             None => Ok(Answer::Done),
         }
     }
 
-    /// What could make opening fail, asked before anything is changed.
-    fn check_order(&self, order: &NewAccountOrder) -> Result<(), Rejection> {
-        let issuance = order.kind == AccountKind::Issuance;
-        if !issuance && !self.issuance.contains_key(&order.asset) {
-            return Err(Rejection::UnknownAsset(order.asset));
+    /// What the ledger does not know of: whose accounts of a kind are, and which assets are set up here.
+    fn check_order(
+        &self,
+        person: Option<PersonId>,
+        order: &NewAccountOrder,
+    ) -> Result<(), Rejection> {
+        if order.kind.is_operators() == person.is_some() {
+            return Err(Rejection::WrongOwner { kind: order.kind });
         }
-        let most = order.limits.balance_max().unwrap_or(Amount::MAX);
-        if order.opening > most {
-            return Err(Rejection::Ledger(LedgerError::LimitExceeded {
-                limit: tpw_ledger::Limit::Balance,
-                max: most,
-            }));
+        let known = self.issuance.get(&order.asset);
+        match (order.kind, known) {
+            // One for each asset: of two, a start could take the other one.
+            (AccountKind::Issuance, Some(known)) if *known != order.id => {
+                Err(Rejection::IssuanceExists(order.asset))
+            }
+            (AccountKind::Issuance, _) | (_, Some(_)) => Ok(()),
+            (_, None) => Err(Rejection::UnknownAsset(order.asset)),
         }
-        Ok(())
     }
 
-    /// Whether the money with which accounts open can come in, all of it: once an account is open, its
-    /// funding may not fail any more.
-    fn check_openings(&self, orders: &[NewAccountOrder]) -> Result<(), LedgerError> {
-        for (place, order) in orders.iter().enumerate() {
-            if order.opening.is_zero() {
-                continue;
-            }
-            if order.kind == AccountKind::Issuance {
-                return Err(LedgerError::SameAccount(order.id));
-            }
-            let issuance = self.issuance.get(&order.asset).and_then(|id| self.ledger.account(id));
-            if let Some(issuance) = issuance {
-                if issuance.frozen.is_frozen() {
-                    return Err(LedgerError::PayerFrozen);
-                }
-                if let Some(max) = issuance.limits.debit_max_per_transfer()
-                    && order.opening > max
-                {
-                    let limit = tpw_ledger::Limit::DebitPerTransfer;
-                    return Err(LedgerError::LimitExceeded { limit, max });
-                }
-            }
-            let so_far = orders.iter().take(place).filter(|other| other.asset == order.asset);
-            let sum = so_far.map(|other| other.opening).try_fold(order.opening, Amount::plus);
-            if sum.is_none_or(|sum| sum > self.ledger.room(order.asset)) {
-                return Err(LedgerError::Overflow);
-            }
-        }
-        Ok(())
+    pub(super) fn open_account(
+        &mut self,
+        person: Option<PersonId>,
+        order: NewAccountOrder,
+        now: Instant,
+        archive: &dyn Archive,
+    ) -> Result<Outcome, DeskFault> {
+        let fresh = self.check_transfers(core::slice::from_ref(&order), now, archive)?;
+        Ok(self.enter_account(person, order, fresh, now))
     }
 
-    fn open_account(
+    fn enter_account(
         &mut self,
         person: Option<PersonId>,
         order: NewAccountOrder,
@@ -166,52 +131,111 @@ impl Desk {
         if person.is_some_and(|person| !self.registry.people.contains_key(&person)) {
             return Err(Rejection::UnknownPerson);
         }
-        self.check_order(&order)?;
+        self.check_order(person, &order)?;
         if self.ledger.account(&order.id).is_none() {
             // An account that is there already is the better reason, and the ledger gives it.
             fresh?;
         }
-        self.check_openings(core::slice::from_ref(&order))?;
-        self.open_one(person, order, now).map(|()| Answer::Done)
+        let position = self.ledger.next_number();
+        self.open_all(person, core::slice::from_ref(&order), now)?;
+        self.note_opened(person, vec![order], position, now);
+        Ok(Answer::Done)
     }
 
-    fn open_one(
+    /// Opens accounts with their money, all or none.
+    fn open_all(
+        &mut self,
+        owner: Option<PersonId>,
+        orders: &[NewAccountOrder],
+        now: Instant,
+    ) -> Result<(), Rejection> {
+        let mut accounts = Vec::with_capacity(orders.len());
+        for order in orders {
+            let NewAccountOrder { id, asset, kind, limits, .. } = *order;
+            let account = NewAccount { id, asset, kind, owner, limits };
+            accounts.push(FundedAccount { account, funding: self.funding_of(order)? });
+        }
+        self.ledger.apply(Operation::OpenFunded(&accounts), now)?;
+        Ok(())
+    }
+
+    fn funding_of(&self, order: &NewAccountOrder) -> Result<Option<TransferRequest>, Rejection> {
+        let NewAccountOrder { id: credit, asset, opening: amount, transfer: id, .. } = *order;
+        if amount.is_zero() {
+            return Ok(None);
+        }
+        if order.kind == AccountKind::Issuance {
+            return Err(LedgerError::SameAccount(credit).into());
+        }
+        let debit = *self.issuance.get(&asset).ok_or(Rejection::UnknownAsset(asset))?;
+        let money = Money { amount, asset };
+        Ok(Some(TransferRequest { id, debit, credit, money, effective: None }))
+    }
+
+    /// Keeps what the ledger does not know of accounts that it has opened.
+    fn note_opened(
         &mut self,
         person: Option<PersonId>,
-        order: NewAccountOrder,
+        orders: Vec<NewAccountOrder>,
+        position: u64,
         now: Instant,
-    ) -> Result<(), Rejection> {
-        let NewAccountOrder { id, asset, kind, label, opening, transfer, limits } = order;
-        let new = NewAccount { id, asset, kind, owner: person, limits };
-        self.ledger.apply(Operation::Open(new), now)?;
-        self.tell(EventKind::AccountOpened, *id.as_bytes(), now);
-        self.changes.owners.push((id, Owner { person, label }));
-        if kind == AccountKind::Issuance {
-            self.issuance.entry(asset).or_insert(id);
+    ) {
+        for order in orders {
+            let NewAccountOrder { id, asset, kind, label, opening, transfer, .. } = order;
+            self.tell_at(position, EventKind::AccountOpened, *id.as_bytes(), now);
+            self.changes.owners.push((id, Owner { person, label }));
+            if kind == AccountKind::Issuance {
+                self.issuance.insert(asset, id);
+            }
+            if !opening.is_zero() {
+                self.note_funding(transfer, Funding { account: id, amount: opening });
+            }
         }
-        if opening.is_zero() { Ok(()) } else { self.fund(id, opening, transfer, now) }
     }
 
-    fn fund(
+    /// The same order under the same id again moves nothing.
+    pub(super) fn bring_in(
         &mut self,
-        account: AccountId,
-        amount: Amount,
+        funding: Funding,
         id: TransferId,
         now: Instant,
-    ) -> Result<(), Rejection> {
+        archive: &dyn Archive,
+    ) -> Result<Outcome, DeskFault> {
+        if made_after(id, now.plus(SKEW_MAX)) {
+            return Ok(Err(Rejection::FromFuture));
+        }
+        let taken = Err(Rejection::IdInUse { what: "transfer" });
+        Ok(match self.find_funding(id, archive)? {
+            Some(known) if known == funding => Ok(Answer::Done),
+            Some(_) => taken,
+            None if self.use_of(id, archive)?.is_some() => taken,
+            None => self.fund(funding, id, now).map(|()| Answer::Done),
+        })
+    }
+
+    fn fund(&mut self, funding: Funding, id: TransferId, now: Instant) -> Result<(), Rejection> {
+        let Funding { account, amount } = funding;
         let credit = self.ledger.account(&account).ok_or(Rejection::UnknownAccount)?;
         let asset = credit.asset;
         let debit = *self.issuance.get(&asset).ok_or(Rejection::UnknownAsset(asset))?;
         let money = Money { amount, asset };
         let request = [TransferRequest { id, debit, credit: account, money, effective: None }];
         self.ledger.apply(Operation::Transfer(&request), now)?;
-        let funding = Funding { account, amount };
-        self.recent.fundings.insert(id, funding);
-        self.changes.fundings.push((id, funding));
+        self.note_funding(id, funding);
         Ok(())
     }
 
-    fn issue_code(&mut self, person: PersonId, code: Hash32, expires: Instant) -> Outcome {
+    fn note_funding(&mut self, id: TransferId, funding: Funding) {
+        self.recent.fundings.insert(id, funding);
+        self.changes.fundings.push((id, funding));
+    }
+
+    pub(super) fn issue_code(
+        &mut self,
+        person: PersonId,
+        code: Hash32,
+        expires: Instant,
+    ) -> Outcome {
         if !self.registry.people.contains_key(&person) {
             return Err(Rejection::UnknownPerson);
         }
@@ -228,7 +252,13 @@ impl Desk {
     }
 
     /// The same enrolment again, by the same key, gets the same answer: the first may have been lost.
-    fn enrol(&mut self, code: Hash32, device: DeviceId, key: PublicKey, now: Instant) -> Outcome {
+    pub(super) fn enrol(
+        &mut self,
+        code: Hash32,
+        device: DeviceId,
+        key: PublicKey,
+        now: Instant,
+    ) -> Outcome {
         let grant = self.registry.codes.get(&code).copied().ok_or(Rejection::CodeInvalid)?;
         if let Some(used_by) = grant.used_by {
             let known = self.registry.devices.get(&used_by).filter(|d| d.key == key);
@@ -242,7 +272,7 @@ impl Desk {
         Ok(Answer::Device(device))
     }
 
-    fn enrol_operator(
+    pub(super) fn enrol_operator(
         &mut self,
         person: Person,
         device: DeviceId,
@@ -250,11 +280,22 @@ impl Desk {
         now: Instant,
     ) -> Outcome {
         let id = person.id;
+        self.check_device(device, &key)?;
         if let Entry::Vacant(vacant) = self.registry.people.entry(id) {
             self.changes.people.push(person.clone());
             vacant.insert(person);
         }
         self.new_device(id, device, key, now).map(Answer::Device)
+    }
+
+    fn check_device(&self, id: DeviceId, key: &PublicKey) -> Result<(), Rejection> {
+        if self.registry.devices.contains_key(&id) {
+            return Err(Rejection::IdInUse { what: "device" });
+        }
+        if self.registry.by_jwk.contains_key(&Hash32::new(key.jwk_thumbprint())) {
+            return Err(Rejection::KeyInUse);
+        }
+        Ok(())
     }
 
     fn new_device(
@@ -264,12 +305,7 @@ impl Desk {
         key: PublicKey,
         now: Instant,
     ) -> Result<Device, Rejection> {
-        if self.registry.devices.contains_key(&id) {
-            return Err(Rejection::IdInUse { what: "device" });
-        }
-        if self.registry.by_jwk.contains_key(&Hash32::new(key.jwk_thumbprint())) {
-            return Err(Rejection::KeyInUse);
-        }
+        self.check_device(id, &key)?;
         let device = Device { id, person, key, enrolled: now, revoked: None };
         self.registry.add_device(device.clone());
         self.tell(EventKind::DeviceEnrolled, *id.as_bytes(), now);
@@ -277,7 +313,7 @@ impl Desk {
         Ok(device)
     }
 
-    fn revoke(&mut self, id: DeviceId, now: Instant) -> Outcome {
+    pub(super) fn revoke(&mut self, id: DeviceId, now: Instant) -> Outcome {
         let device = self.registry.devices.get_mut(&id).ok_or(Rejection::UnknownDevice)?;
         device.revoked.get_or_insert(now);
         let device = device.clone();
@@ -286,7 +322,7 @@ impl Desk {
         Ok(Answer::Device(device))
     }
 
-    fn freeze(&mut self, account: AccountId, frozen: Frozen, now: Instant) -> Outcome {
+    pub(super) fn freeze(&mut self, account: AccountId, frozen: Frozen, now: Instant) -> Outcome {
         self.is_kept_here(&account)?;
         let why = FreezeReason::Operator;
         let operation = match frozen {

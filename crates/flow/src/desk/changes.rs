@@ -126,7 +126,7 @@ tpw_core::codes! {
         PaymentRefused = 5 "payment.refused",
         /// An account was opened.
         AccountOpened = 6 "account.opened",
-        /// An account was frozen, unfrozen or closed, or its limits were changed.
+        /// An account was frozen, unfrozen or closed, or its limits, velocity limits or watch were changed.
         AccountChanged = 7 "account.changed",
         /// A balance has crossed a threshold of its watch.
         AccountCrossed = 8 "account.crossed",

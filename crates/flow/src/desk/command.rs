@@ -315,7 +315,9 @@ pub enum Rejection {
     #[error("the intent has expired; sign a new one")]
     Expired,
     /// Made in the future.
-    #[error("the statement was made more than a minute in the future; set the device's clock")]
+    #[error(
+        "the statement or id was made more than a minute in the future; set the clock that made it"
+    )]
     FromFuture,
     /// The number was used.
     #[error("the sequence number was already used; the next one is {expected}")]
@@ -387,6 +389,29 @@ pub enum Rejection {
     /// The operator has no issuance account of this asset.
     #[error("the asset `{0}` is not set up here")]
     UnknownAsset(Asset),
+    /// The operator has an issuance account of this asset already.
+    #[error("the asset `{0}` has an issuance account already; money comes in from that one")]
+    IssuanceExists(Asset),
+    /// An account of this kind belongs to somebody else.
+    #[error(
+        "an account of the kind `{}` {}", kind.code(), if kind.is_operators() {
+            "belongs to no person; leave the person out"
+        } else {
+            "belongs to a person; name the person"
+        }
+    )]
+    WrongOwner {
+        /// The kind.
+        kind: AccountKind,
+    },
+    /// The account cannot be closed yet, or never.
+    #[error(
+        "the account is still needed ({why}): an asset's issuance account always, a side of a payment until its partner has confirmed or returned it"
+    )]
+    AccountNeeded {
+        /// For what: `issuance` or `instructed`.
+        why: &'static str,
+    },
     /// Self-custodial money moves by its holder's signature only.
     #[error("the account is self-custodial: only its holder can move or block what is in it")]
     SelfCustodial,
@@ -422,6 +447,9 @@ impl Rejection {
             Self::KeyInUse => "key_in_use",
             Self::IdInUse { .. } => "id_in_use",
             Self::UnknownAsset(_) => "unknown_asset",
+            Self::IssuanceExists(_) => "issuance_exists",
+            Self::WrongOwner { .. } => "wrong_owner",
+            Self::AccountNeeded { .. } => "account_needed",
             Self::SelfCustodial => "self_custodial",
             Self::Ledger(_) => "ledger_refused",
         }
@@ -445,6 +473,8 @@ impl Rejection {
             | Self::WrongStatus { .. }
             | Self::WaitOver
             | Self::KeyInUse
+            | Self::IssuanceExists(_)
+            | Self::AccountNeeded { .. }
             | Self::IdInUse { .. } => RejectionClass::Conflict,
             Self::WrongAudience
             | Self::Expired
@@ -453,6 +483,7 @@ impl Rejection {
             | Self::ProofStale
             | Self::CodeInvalid
             | Self::UnknownAsset(_)
+            | Self::WrongOwner { .. }
             | Self::Ledger(_) => RejectionClass::Invalid,
         }
     }

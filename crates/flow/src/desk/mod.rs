@@ -25,7 +25,7 @@ pub use command::{
 pub use orders::IdUse;
 pub use registry::{ChainHead, CodeGrant, Device, Owner, Person, Registry};
 
-use crate::payment::{Payment, Status};
+use crate::payment::{Cause, Payment, Rail, Status};
 use known::{Known, Sight};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -101,6 +101,8 @@ pub struct Opening {
     pub issuance: HashMap<Asset, AccountId>,
     /// How many events there were.
     pub events: u64,
+    /// Of how many payments that are at a clearing partner an account is a side.
+    pub instructed: HashMap<AccountId, u64>,
     /// The greatest id of any payment: no younger one was ever used.
     pub newest_payment: Option<PaymentId>,
     /// The greatest id of any transfer or refused order.
@@ -134,6 +136,9 @@ pub struct Desk {
     registry: Registry,
     waiting: BTreeMap<PaymentId, Arc<Payment>>,
     deadlines: BTreeSet<(Instant, PaymentId)>,
+    /// Of how many payments that are at a clearing partner an account is a side: none of them is closed, for the
+    /// partner may still return the money.
+    instructed: HashMap<AccountId, u64>,
     /// What was touched since the last [`Desk::take_changes`].
     recent: Recent,
     /// What was taken and is being stored, oldest first.
@@ -142,6 +147,8 @@ pub struct Desk {
     transfer_ids: Known<IdUse>,
     /// How many of the ledger's new transfers are among those ids.
     noted: usize,
+    /// How many of the ledger's new crossings were told.
+    crossings_told: usize,
     leaves: u64,
     events: u64,
     issuance: HashMap<Asset, AccountId>,
@@ -181,6 +188,7 @@ impl Desk {
             registry: opening.registry,
             waiting,
             deadlines,
+            instructed: opening.instructed,
             recent: Recent::default(),
             in_flight: VecDeque::new(),
             payment_ids: Known::after(
@@ -192,6 +200,7 @@ impl Desk {
                 IDS_HELD_MAX,
             ),
             noted: 0,
+            crossings_told: 0,
             leaves: opening.leaves,
             events: opening.events,
             issuance: opening.issuance,
@@ -217,7 +226,19 @@ impl Desk {
     ) -> Result<Outcome, DeskFault> {
         let outcome = self.decide(command, now, archive);
         self.note_transfers();
+        self.tell_crossings();
         outcome
+    }
+
+    /// Tells of the thresholds that were crossed since the last call. It is called after each operation
+    /// that moves money and not when changes are taken, so that the place of these events does not
+    /// depend on which commands are stored together.
+    fn tell_crossings(&mut self) {
+        while let Some(crossing) = self.ledger.new_crossings().get(self.crossings_told) {
+            let (subject, at) = (*crossing.account.as_bytes(), crossing.at);
+            self.crossings_told = self.crossings_told.saturating_add(1);
+            self.tell(EventKind::AccountCrossed, subject, at);
+        }
     }
 
     fn decide(
@@ -242,7 +263,22 @@ impl Desk {
             Command::Tick => self.tick(now),
             Command::Adjust(adjustment) => Ok(self.adjust(&adjustment, now)),
             Command::Look(look) => Ok(self.look(look)),
-            registry_command => self.administer(registry_command, now, archive),
+            Command::AddPerson(person) => self.add_person(person, now, archive),
+            Command::OpenAccount { person, order } => {
+                self.open_account(person, order, now, archive)
+            }
+            Command::IssueCode { person, code, expires } => {
+                Ok(self.issue_code(person, code, expires))
+            }
+            Command::Enrol { code, device, key } => Ok(self.enrol(code, device, key, now)),
+            Command::EnrolOperator { person, device, key } => {
+                Ok(self.enrol_operator(person, device, key, now))
+            }
+            Command::RevokeDevice { device } => Ok(self.revoke(device, now)),
+            Command::Fund { account, amount, transfer } => {
+                self.bring_in(Funding { account, amount }, transfer, now, archive)
+            }
+            Command::Freeze { account, frozen } => Ok(self.freeze(account, frozen, now)),
         }
     }
 
@@ -260,13 +296,9 @@ impl Desk {
     /// What has to be stored, in one transaction, before any outcome since the last call is answered. More may be decided and taken
     /// meanwhile; [`Desk::stored`] is to be called when this has become durable.
     pub fn take_changes(&mut self) -> Changes {
-        self.noted = 0;
+        (self.noted, self.crossings_told) = (0, 0);
         let mut changes = core::mem::take(&mut self.changes);
         changes.ledger = Arc::new(self.ledger.take_changes());
-        for crossing in &changes.ledger.crossings {
-            let subject = *crossing.account.as_bytes();
-            changes.events.push(self.event(EventKind::AccountCrossed, subject, crossing.at));
-        }
         self.recent.ledger = Arc::clone(&changes.ledger);
         self.in_flight.push_back(core::mem::take(&mut self.recent));
         changes
@@ -343,15 +375,15 @@ impl Desk {
         }
     }
 
-    fn event(&mut self, kind: EventKind, subject: [u8; 16], at: Instant) -> EventRow {
-        self.events = self.events.saturating_add(1);
-        EventRow { seq: self.events, position: self.ledger.next_number(), at, kind, subject }
-    }
-
     /// Notes that something happened.
     fn tell(&mut self, kind: EventKind, subject: [u8; 16], at: Instant) {
-        let event = self.event(kind, subject, at);
-        self.changes.events.push(event);
+        self.tell_at(self.ledger.next_number(), kind, subject, at);
+    }
+
+    /// Notes that something happened before the transfer with a number.
+    fn tell_at(&mut self, position: u64, kind: EventKind, subject: [u8; 16], at: Instant) {
+        self.events = self.events.saturating_add(1);
+        self.changes.events.push(EventRow { seq: self.events, position, at, kind, subject });
     }
 
     /// Keeps a payment that has come to rest: in the changes, and in memory while it waits.
@@ -363,6 +395,7 @@ impl Desk {
         if let Some(at) = self.waiting.remove(&id).and_then(|old| old.deadline()) {
             self.deadlines.remove(&(at, id));
         }
+        self.count_instructed(&payment);
         let payment = Arc::new(payment);
         if matches!(payment.status(), Some(Status::StepUp | Status::Held)) {
             self.waiting.insert(id, Arc::clone(&payment));
@@ -372,5 +405,32 @@ impl Desk {
         self.recent.payments.insert(id, Arc::clone(&payment));
         self.changes.payments.push(Arc::clone(&payment));
         payment
+    }
+
+    /// Follows payments to a clearing partner and from there.
+    fn count_instructed(&mut self, payment: &Payment) {
+        let ends = match payment {
+            Payment::Booked(booked) => match booked.rail() {
+                Rail::Internal => return,
+                Rail::Instructed => false,
+                Rail::Confirmed => true,
+            },
+            Payment::Compensated(done) if done.cause() == Cause::RailReturned => true,
+            _ => return,
+        };
+        let intent = payment.intake().intent();
+        for account in [intent.payer, intent.payee] {
+            let count = self.instructed.entry(account).or_default();
+            *count = if ends { count.saturating_sub(1) } else { count.saturating_add(1) };
+            if *count == 0 {
+                self.instructed.remove(&account);
+            }
+        }
+    }
+
+    /// Of how many payments that are at a clearing partner an account is a side, of the accounts that are of any.
+    #[must_use]
+    pub const fn instructed(&self) -> &HashMap<AccountId, u64> {
+        &self.instructed
     }
 }

@@ -85,6 +85,7 @@ impl Desk {
         match self.attempt(ordered, now, archive) {
             Ok(_applied) => {
                 self.note_transfers();
+                self.tell_crossings();
                 Ok(OrderOutcome::Done { number })
             }
             Err(Not::Refused(why)) => {
@@ -323,6 +324,8 @@ impl OrderBatch {
     }
 }
 
-fn made_after(id: TransferId, latest: Instant) -> bool {
+/// Whether an id says that it was made later. One from the future would be the newest for long: what is younger than the
+/// newest is known to be new without asking the store.
+pub(super) fn made_after(id: TransferId, latest: Instant) -> bool {
     id.unix_ms() > latest.unix_ms()
 }

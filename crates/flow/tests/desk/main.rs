@@ -5,6 +5,10 @@
 //! operator; each other module is one theme.
 
 #[cfg(test)]
+mod adjust;
+#[cfg(test)]
+mod openings;
+#[cfg(test)]
 mod orders;
 #[cfg(test)]
 mod receipts;

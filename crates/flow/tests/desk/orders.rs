@@ -3,11 +3,15 @@
 
 use super::support::*;
 use std::borrow::Borrow as _;
-use tpw_core::{Hash32, Money, TransferId};
+use tpw_core::{Amount, Asset, Hash32, Money, Span, TransferId};
 use tpw_flow::{
-    Answer, Command, EventKind, Order, OrderOutcome, OrderRefusal, OrderRejection, Orders,
+    Adjustment, Answer, Command, EventKind, Order, OrderOutcome, OrderRefusal, OrderRejection,
+    Ordered, Orders,
 };
-use tpw_ledger::{AccountKind, TransferKind, TransferRequest};
+use tpw_ledger::{
+    AccountKind, Balance, Comparison, Condition, FreezeReason, Ledger, Limits, Measure,
+    TransferKind, TransferRequest, Velocity,
+};
 
 const FLOAT: u8 = 70;
 const FEES: u8 = 71;
@@ -288,4 +292,171 @@ fn refusals_are_events_and_transfers_are_not() {
     assert_eq!(event.subject, *id(&bench, 2).as_bytes());
     let [row] = changes.ledger.transfers.as_slice() else { panic!("one transfer") };
     assert_eq!((row.kind, event.position), (TransferKind::Transfer, row.number + 1));
+}
+
+fn at_least(n: u8, on: Measure, amount: u128) -> Condition {
+    let than = Balance::between(cents(amount), Amount::ZERO);
+    Condition { account: account(n), on, is: Comparison::AtLeast, than }
+}
+
+fn give_if(bench: &mut Bench, order: Order, conditions: &[Condition]) -> OrderOutcome {
+    let orders = vec![Ordered { order, conditions: conditions.to_vec() }];
+    let orders = Orders { orders, by: BY, salt: [9; 32] };
+    match bench.must(Command::Orders(Box::new(orders))) {
+        Answer::Ordered(outcomes) => outcomes[0],
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn conditions_are_judged_on_what_the_order_leaves() {
+    let mut bench = bench();
+    let pay = |bench: &Bench, n| Order::Transfer(leg(id(bench, n), FLOAT, FEES, 400));
+    let hold = |bench: &Bench, n| {
+        let expires = bench.now.plus(Span::from_secs(60));
+        Order::Hold { request: leg(id(bench, n), FLOAT, FEES, 400), expires }
+    };
+    let posted = |amount| [at_least(FLOAT, Measure::Posted, amount)];
+    let available = |amount| [at_least(FLOAT, Measure::Available, amount)];
+    let why = OrderRefusal::ConditionFailed;
+    let order = pay(&bench, 1);
+    assert_eq!(give_if(&mut bench, order.clone(), &posted(601)), OrderOutcome::Refused { why });
+    // Refused for good, also when the condition would hold or is left out.
+    assert_eq!(give_if(&mut bench, order, &[]), OrderOutcome::RefusedBefore { why });
+    let order = pay(&bench, 2);
+    let number = done(give_if(&mut bench, order.clone(), &posted(600)));
+    // Done for good, whatever a repetition would demand.
+    assert_eq!(give_if(&mut bench, order, &posted(5_000)), OrderOutcome::Repeated { number });
+    let order = hold(&bench, 3);
+    assert_eq!(give_if(&mut bench, order, &available(201)), OrderOutcome::Refused { why });
+    assert_eq!(bench.desk.ledger().holds().count(), 0);
+    let order = hold(&bench, 4);
+    done(give_if(&mut bench, order, &available(200)));
+    assert_eq!(bench.balance(FLOAT), "600");
+}
+
+/// A bench with accounts in which each way of refusing can be reached.
+struct Obstacles {
+    bench: Bench,
+    /// Expired, and no tick has ended it.
+    expired: TransferId,
+    open: TransferId,
+    reversed: u64,
+}
+
+const FROZEN: u8 = 72;
+const CLOSED: u8 = 73;
+const LIMITED: u8 = 74;
+const SLOW: u8 = 75;
+
+fn obstacles() -> Obstacles {
+    let mut bench = bench();
+    for n in [FROZEN, CLOSED, LIMITED, SLOW] {
+        bench.open_own(order(n, usd(), AccountKind::Operating, 0));
+    }
+    let on = account;
+    let limits = Limits::NONE.with_debit_max_per_transfer(Some(cents(5)));
+    let slow = Velocity { window: Span::from_secs(60), amount_max: None, count_max: Some(0) };
+    for adjustment in [
+        Adjustment::Freeze { account: on(FROZEN), why: FreezeReason::Operator },
+        Adjustment::Close { account: on(CLOSED) },
+        Adjustment::SetLimits { account: on(LIMITED), limits },
+        Adjustment::SetVelocities { account: on(SLOW), velocities: vec![slow] },
+    ] {
+        bench.must(Command::Adjust(adjustment));
+    }
+    let hold = |bench: &mut Bench, n, life_s| {
+        let (id, expires) = (id(bench, n), bench.now.plus(Span::from_secs(life_s)));
+        let order = Order::Hold { request: leg(id, FLOAT, FEES, 10), expires };
+        done(give_to(bench, &order));
+        id
+    };
+    let (expired, open) = (hold(&mut bench, 101, 60), hold(&mut bench, 102, 6_000));
+    let order = Order::Transfer(leg(id(&bench, 103), FLOAT, FEES, 1));
+    let reversed = done(give_to(&mut bench, &order));
+    let order = Order::Reverse { of: reversed, id: id(&bench, 104) };
+    done(give_to(&mut bench, &order));
+    bench.later(2);
+    Obstacles { bench, expired, open, reversed }
+}
+
+fn demand_refused(bench: &mut Bench, why: OrderRefusal, order: &Order, conditions: &[Condition]) {
+    let before = bench.desk.ledger().clone();
+    let outcome = give_if(bench, order.clone(), conditions);
+    assert_eq!(outcome, OrderOutcome::Refused { why });
+    assert!(*bench.desk.ledger() == before, "{why:?} moved something");
+    let again = give_if(bench, order.clone(), conditions);
+    assert_eq!(again, OrderOutcome::RefusedBefore { why });
+}
+
+/// Goal: every refusal is reached, its id is used up, and nothing has moved.
+#[test]
+fn every_refusal_is_reached_and_moves_nothing() {
+    use OrderRefusal as Why;
+    let Obstacles { mut bench, expired, open, reversed } = obstacles();
+    let now = bench.now;
+    let at = |n| TransferId::new(now.unix_ms(), [n; 10]);
+    let pay = |n, from, to, amount| Order::Transfer(leg(at(n), from, to, amount));
+    let of = |n, asset: Asset, to| {
+        let money = Money { amount: cents(1), asset };
+        Order::Transfer(TransferRequest { money, ..leg(at(n), FLOAT, to, 1) })
+    };
+    let huge = TransferRequest {
+        money: Money { amount: Amount::MAX, asset: usd() },
+        ..leg(at(15), ISSUANCE, FLOAT, 1)
+    };
+    let effective =
+        |request, ms: Span| TransferRequest { effective: Some(now.plus(ms)), ..request };
+    let (soon, zero) = (now.plus(Span::from_secs(60)), Span::from_ms(0));
+    let plain = [
+        (Why::UnknownDebit, pay(1, 99, FLOAT, 1)),
+        (Why::UnknownCredit, pay(2, FLOAT, 99, 1)),
+        (Why::DebitAsset, of(3, cny(), FEES)),
+        (Why::CreditAsset, of(4, usd(), ISSUANCE_CNY)),
+        (Why::SameAccount, pay(5, FLOAT, FLOAT, 1)),
+        (Why::ZeroAmount, pay(6, FLOAT, FEES, 0)),
+        (Why::DebitFrozen, pay(7, FROZEN, FEES, 1)),
+        (Why::CreditFrozen, pay(8, FLOAT, FROZEN, 1)),
+        (Why::DebitClosed, pay(9, CLOSED, FEES, 1)),
+        (Why::CreditClosed, pay(10, FLOAT, CLOSED, 1)),
+        (Why::InsufficientFunds, pay(11, FLOAT, FEES, 981)),
+        (Why::LimitExceeded, pay(12, LIMITED, FEES, 6)),
+        (Why::VelocityExceeded, {
+            let legs = vec![leg(at(13), FLOAT, SLOW, 1), leg(at(130), SLOW, FEES, 1)];
+            Order::Linked(legs)
+        }),
+        (Why::Overflow, Order::Transfer(huge)),
+        (Why::DuplicateLeg, Order::Linked(vec![leg(at(17), FLOAT, FEES, 1); 2])),
+        (
+            Why::EffectiveInFuture,
+            Order::Transfer(effective(leg(at(18), FLOAT, FEES, 1), Span::from_ms(1))),
+        ),
+        (Why::HoldNotOpen, Order::Void { hold: at(200), id: at(19) }),
+        (Why::HoldExpired, Order::Post { hold: expired, id: at(20), amount: None }),
+        (Why::ExpiryPast, Order::Hold { request: leg(at(21), FLOAT, FEES, 1), expires: now }),
+        (Why::AmountAboveHold, Order::Post { hold: open, id: at(22), amount: Some(cents(11)) }),
+        (Why::UnknownOriginal, Order::Reverse { of: 9_999, id: at(23) }),
+        (Why::AlreadyReversed, Order::Reverse { of: reversed, id: at(24) }),
+        (Why::PersonsAccount, pay(25, ALICE, FLOAT, 1)),
+        (
+            Why::EffectiveHold,
+            Order::Hold { request: effective(leg(at(26), FLOAT, FEES, 1), zero), expires: soon },
+        ),
+    ];
+    let many = vec![at_least(FLOAT, Measure::Posted, 0); Ledger::CONDITIONS_MAX + 1];
+    let conditional = [
+        (Why::ConditionFailed, pay(14, FLOAT, FEES, 1), vec![at_least(FEES, Measure::Posted, 2)]),
+        (Why::ConditionCount, pay(27, FLOAT, FEES, 1), many),
+        (Why::UnknownAccount, pay(28, FLOAT, FEES, 1), vec![at_least(99, Measure::Posted, 0)]),
+    ];
+    let cases = plain.into_iter().map(|(why, order)| (why, order, Vec::new()));
+    let mut reached = vec![OrderRefusal::LegCount]; // has no id that could be used up
+    let none = Order::Linked(Vec::new());
+    assert_eq!(give_to(&mut bench, &none), OrderOutcome::Refused { why: Why::LegCount });
+    for (why, order, conditions) in cases.chain(conditional) {
+        demand_refused(&mut bench, why, &order, &conditions);
+        reached.push(why);
+    }
+    reached.sort_by_key(|why| why.number());
+    assert_eq!(reached, OrderRefusal::ALL);
 }

@@ -186,6 +186,32 @@ fn people_codes_and_devices() {
     assert_eq!(bench.reject_of(revoke), Rejection::UnknownDevice);
 }
 
+/// Whoever has the data folder has the operator's device; the person is entered once.
+#[test]
+fn an_operators_device_needs_no_code() {
+    let mut bench = Bench::new();
+    let (stranger, alice) = (bench.key("stranger"), bench.key("alice"));
+    let operator = tpw_flow::Person { id: person(8), name: name("Operator"), added: bench.now };
+    let enrol =
+        |id, key| Command::EnrolOperator { person: operator.clone(), device: device(id), key };
+    // A device that cannot be enrolled leaves no person behind.
+    for (id, key) in [(1, stranger.clone()), (8, alice.clone())] {
+        bench.reject_of(enrol(id, key));
+    }
+    let (outcome, changes) = bench.apply(enrol(8, stranger.clone()));
+    assert!(matches!(outcome, Ok(Answer::Device(known)) if known.person == person(8)));
+    assert_eq!((changes.people.len(), changes.devices.len()), (1, 1));
+    // Neither a key nor an id is enrolled twice, and a second device brings no second person.
+    assert_eq!(bench.reject_of(enrol(9, stranger)), Rejection::KeyInUse);
+    assert_eq!(bench.reject_of(enrol(9, alice)), Rejection::KeyInUse);
+    let fresh = bench.fresh_key("operator2");
+    let taken = Rejection::IdInUse { what: "device" };
+    assert_eq!(bench.reject_of(enrol(8, fresh.clone())), taken);
+    let (outcome, changes) = bench.apply(enrol(9, fresh));
+    assert!(outcome.is_ok() && changes.people.is_empty());
+    assert_eq!(bench.desk.registry().people.get(&person(8)), Some(&operator));
+}
+
 fn add(n: u8, accounts: Vec<tpw_flow::NewAccountOrder>) -> Command {
     let code = Some((hash("code 3"), at(60)));
     Command::AddPerson(NewPerson { id: person(n), name: name("somebody"), accounts, code })
@@ -234,9 +260,11 @@ fn accounts_whose_money_cannot_come_in_are_not_opened() {
     huge.opening = half.opening;
     let rejection = bench.reject_of(add(3, vec![half, huge]));
     assert_eq!(rejection, Rejection::Ledger(LedgerError::Overflow));
-    let issuance = order(43, usd(), AccountKind::Issuance, 5);
+    let eur = "EUR/2".parse().unwrap();
+    let issuance = order(43, eur, AccountKind::Issuance, 5);
     let same = Rejection::Ledger(LedgerError::SameAccount(account(43)));
-    assert_eq!(bench.reject_of(open(issuance)), same);
+    let of_nobody = Command::OpenAccount { person: None, order: issuance };
+    assert_eq!(bench.reject_of(of_nobody), same);
     bench.must(Command::Freeze { account: account(ISSUANCE), frozen: Frozen::Yes });
     let frozen = Rejection::Ledger(LedgerError::PayerFrozen);
     assert_eq!(bench.reject_of(open(order(44, usd(), custodial, 5))), frozen);
@@ -272,7 +300,8 @@ fn money_comes_in_once_under_one_id() {
     // Accounts do not open with a transfer that was made, nor two with the same one.
     let mut opening = order(45, usd(), AccountKind::Custodial, 5);
     opening.transfer = id;
-    let open = Command::OpenAccount { person: None, order: opening.clone() };
+    let person_id = Some(person(1));
+    let open = Command::OpenAccount { person: person_id, order: opening.clone() };
     assert_eq!(bench.reject_of(open), taken);
     let twin = order(46, usd(), AccountKind::Custodial, 5);
     let mut pair = vec![twin.clone(), order(47, usd(), AccountKind::Custodial, 5)];
@@ -283,7 +312,7 @@ fn money_comes_in_once_under_one_id() {
     }
     // Nothing comes in: the id means nothing.
     opening.opening = Amount::ZERO;
-    bench.must(Command::OpenAccount { person: None, order: opening });
+    bench.must(Command::OpenAccount { person: person_id, order: opening });
     // The money with which an account opened is known by its id as well.
     let first = Command::Fund {
         account: account(ALICE),
@@ -292,6 +321,51 @@ fn money_comes_in_once_under_one_id() {
     };
     assert_eq!(bench.must(first), Answer::Done);
     assert_eq!(bench.balance(ALICE), "5000000");
+}
+
+/// An id from the future would stay the newest for long, and until then every other one would have to be looked up.
+#[test]
+fn money_does_not_come_in_under_an_id_from_the_future() {
+    let mut bench = Bench::new();
+    let late = TransferId::new(bench.now.unix_ms() + 60_001, [7; 10]);
+    let fund = Command::Fund { account: account(BOB), amount: cents(5), transfer: late };
+    let mut opening = order(45, usd(), AccountKind::Custodial, 5);
+    opening.transfer = late;
+    let open = Command::OpenAccount { person: Some(person(1)), order: opening.clone() };
+    for command in [fund.clone(), open, add(3, vec![opening])] {
+        assert_eq!(bench.reject_of(command), Rejection::FromFuture);
+    }
+    bench.later(1);
+    assert_eq!(bench.must(fund), Answer::Done);
+}
+
+/// Which accounts belong to persons is decided by what they are, and money comes in from one account of each asset.
+#[test]
+fn accounts_belong_to_whom_their_kind_says() {
+    use AccountKind::{Custodial, External, Issuance, Operating, SelfCustodial};
+    let mut bench = Bench::new();
+    let eur = "EUR/2".parse().unwrap();
+    for (kind, of) in [
+        (Custodial, None),
+        (SelfCustodial, None),
+        (External, Some(person(1))),
+        (Operating, Some(person(1))),
+        (Issuance, Some(person(1))),
+    ] {
+        let order = order(41, usd(), kind, 0);
+        let open = Command::OpenAccount { person: of, order: order.clone() };
+        assert_eq!(bench.reject_of(open), Rejection::WrongOwner { kind });
+        if of.is_some() {
+            assert_eq!(bench.reject_of(add(3, vec![order])), Rejection::WrongOwner { kind });
+        }
+    }
+    let issuance =
+        |n, asset| Command::OpenAccount { person: None, order: order(n, asset, Issuance, 0) };
+    assert_eq!(bench.reject_of(issuance(42, usd())), Rejection::IssuanceExists(usd()));
+    bench.must(issuance(42, eur));
+    assert_eq!(bench.reject_of(issuance(43, eur)), Rejection::IssuanceExists(eur));
+    let again = Rejection::Ledger(LedgerError::AccountExists(account(42)));
+    assert_eq!(bench.reject_of(issuance(42, eur)), again);
 }
 
 #[test]

@@ -9,9 +9,9 @@ use tpw_core::{
 };
 use tpw_crypto::{Algorithm, FixedEntropy, PublicKey, Signer, SlotName, SoftwareSlots, sha256};
 use tpw_flow::{
-    Answer, Archive, ArchiveError, Burnt, Changes, Command, Desk, IdUse, NewAccountOrder,
-    NewPerson, Opening, OrderBatch, Outcome, Payment, Registry, Rejection, Seen, Status,
-    Submission, stored,
+    Answer, Archive, ArchiveError, Burnt, Changes, Command, Desk, EventKind, IdUse,
+    NewAccountOrder, NewPerson, Opening, OrderBatch, Outcome, Payment, Registry, Rejection, Seen,
+    Status, Submission, stored,
 };
 use tpw_ledger::{AccountKind, Ledger, Limits, TransferRow};
 use tpw_proof::{Leaf, Unverified, Verified, sign};
@@ -152,6 +152,8 @@ pub(crate) struct Bench {
     pub(crate) slots: SoftwareSlots,
     pub(crate) now: Instant,
     ids: u16,
+    owners: usize,
+    alarms: u64,
     keep: Keep,
 }
 
@@ -163,11 +165,13 @@ pub(crate) type Keep = Box<dyn FnMut(&Changes)>;
 struct Snapshot {
     ledger: Ledger,
     chains: HashMap<(DeviceId, AccountId), tpw_flow::ChainHead>,
-    people: usize,
+    people: HashMap<PersonId, tpw_flow::Person>,
     devices: HashMap<DeviceId, tpw_flow::Device>,
     codes: HashMap<Hash32, tpw_flow::CodeGrant>,
     waiting: Vec<Arc<Payment>>,
+    owners: usize,
     leaves: u64,
+    events: u64,
     deadline: Option<Instant>,
 }
 
@@ -205,6 +209,7 @@ impl Bench {
             screen: Screen::new(Rules::from_toml(RULES).unwrap()),
             registry: Registry::default(),
             waiting: Vec::new(),
+            instructed: HashMap::new(),
             leaves: 0,
             events: 0,
             issuance: HashMap::new(),
@@ -212,7 +217,17 @@ impl Bench {
             newest_transfer: None,
         };
         let (desk, books) = (Desk::open(opening), Books::default());
-        let mut bench = Self { desk, books, leaves: Vec::new(), slots, now: at(0), ids: 0, keep };
+        let mut bench = Self {
+            desk,
+            books,
+            leaves: Vec::new(),
+            slots,
+            now: at(0),
+            ids: 0,
+            owners: 0,
+            alarms: 0,
+            keep,
+        };
         bench.set_up();
         bench
     }
@@ -262,6 +277,13 @@ impl Bench {
         self.slots.public_key(&slot(slot_name)).unwrap()
     }
 
+    /// A key that no device has.
+    pub(crate) fn fresh_key(&mut self, slot_name: &str) -> PublicKey {
+        let entropy = &mut FixedEntropy::new(12);
+        self.slots.generate(slot(slot_name), Algorithm::Ed25519, entropy).unwrap();
+        self.key(slot_name)
+    }
+
     /// Applies, and stores as the writer does.
     pub(crate) fn apply(&mut self, command: Command) -> (Outcome, Changes) {
         let outcome = self.desk.apply(command, self.now, &self.books).unwrap();
@@ -271,6 +293,8 @@ impl Bench {
             let bytes = stored::to_bytes(payment).unwrap();
             self.books.payments.borrow_mut().insert(payment.id(), bytes);
         }
+        self.owners += changes.owners.len();
+        self.alarms += changes.alarms.len() as u64;
         self.books.fundings.borrow_mut().extend(changes.fundings.iter().copied());
         self.books.transfers.borrow_mut().extend(&changes.ledger.transfers);
         self.books.burnt.borrow_mut().extend(changes.burnt.iter().copied());
@@ -304,11 +328,14 @@ impl Bench {
         Snapshot {
             ledger: self.desk.ledger().clone(),
             chains: registry.chains.clone(),
-            people: registry.people.len(),
+            people: registry.people.clone(),
             devices: registry.devices.clone(),
             codes: registry.codes.clone(),
             waiting: self.desk.waiting().cloned().collect(),
+            owners: self.owners,
             leaves: self.desk.leaves(),
+            // An alarm is told of even where what raised it is rejected.
+            events: self.desk.events().saturating_sub(self.alarms),
             deadline: self.desk.next_deadline(),
         }
     }
@@ -460,6 +487,9 @@ fn assert_nothing(changes: &Changes) {
     assert!(changes.people.is_empty() && changes.devices.is_empty() && changes.codes.is_empty());
     assert!(changes.owners.is_empty() && changes.chains.is_empty());
     assert!(changes.payments.is_empty() && changes.leaves.is_empty() && changes.rail.is_empty());
-    assert!(changes.fundings.is_empty());
+    assert!(changes.fundings.is_empty() && changes.burnt.is_empty());
+    assert!(changes.reversals.is_empty() && changes.order_batches.is_empty());
+    let alarms = changes.events.iter().filter(|event| event.kind == EventKind::AlarmRaised).count();
+    assert_eq!((changes.events.len(), alarms), (alarms, changes.alarms.len()));
     assert!(changes.ledger.is_empty(), "{:?}", changes.ledger);
 }

@@ -4,7 +4,9 @@
 //! `value_date`, `reference`, `counterparty`, `text` and `balance` may be. Fields are separated by commas, or by
 //! semicolons if the first line has one; then amounts may have a decimal comma. With `direction` (`credit` or `debit`)
 //! amounts have no sign; without it, a sign says which way the money went. `balance` is what the account held after the
-//! line; if it is there, it must follow from the lines, oldest first or newest first.
+//! line; if it is there, it must follow from the lines, oldest first or newest first. Where all are of one day and follow in both
+//! orders to different balances, nobody can tell which are meant, and the file has none. An amount has no more decimals than
+//! the asset: `1.230` may stand for 1230.
 
 use super::error::shown;
 use super::line::{self, less, moved};
@@ -13,6 +15,7 @@ use super::{
     PartnerStatement, Period, Place, ReconcileError,
 };
 use crate::{Balance, Side};
+use core::cmp::Ordering;
 use tpw_core::{Amount, Asset};
 
 tpw_core::codes! {
@@ -194,6 +197,10 @@ impl Table {
         let comma = self.delimiter == b';' && !text.contains('.');
         let plain = if comma { text.replacen(',', ".", 1) } else { text.to_owned() };
         let refused = || ReconcileError::Amount { place, found: shown(text), asset: self.asset };
+        let decimals = plain.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+        if decimals > usize::from(self.asset.scale()) {
+            return Err(refused());
+        }
         line::units(&plain, self.asset).ok_or_else(refused)
     }
 }
@@ -235,14 +242,15 @@ fn follow(lines: &[PartnerLine], after: &[Balance]) -> Result<Option<Balances>, 
     if after.len() != lines.len() {
         return Ok(None);
     }
-    let newest_first = first.booked > last.booked;
     let rows = || lines.iter().zip(after.iter().copied());
-    let oldest_first = check(rows());
-    match (newest_first, oldest_first) {
-        (false, Ok(balances)) => Ok(balances),
-        // All on one day: both orders are possible.
-        (_, oldest_first) => check(rows().rev())
-            .or_else(|error| if newest_first { Err(error) } else { oldest_first }),
+    match first.booked.cmp(&last.booked) {
+        Ordering::Less => check(rows()),
+        Ordering::Greater => check(rows().rev()),
+        Ordering::Equal => match (check(rows()), check(rows().rev())) {
+            (Ok(one), Ok(other)) if one != other => Ok(None),
+            (Err(_), Ok(balances)) | (Ok(balances), _) => Ok(balances),
+            (Err(error), Err(_)) => Err(error),
+        },
     }
 }
 

@@ -110,12 +110,6 @@ impl Zone {
     pub const fn from_minutes(east: i16) -> Option<Self> {
         if east >= -720 && east <= 840 { Some(Self(east)) } else { None }
     }
-
-    /// Minutes east of UTC.
-    #[must_use]
-    pub const fn minutes(self) -> i16 {
-        self.0
-    }
 }
 
 /// The text is no offset from UTC.

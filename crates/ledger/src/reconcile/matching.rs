@@ -1,5 +1,6 @@
 //! Setting two sides against each other, in passes: by ids, by other references, announced lines by either, and last by
-//! amount, direction and day. Each pass takes what it finds; the order of the lines never decides what is matched.
+//! amount, direction and day. Each pass takes what it finds. The order of the lines never decides what is matched; where several
+//! lines are alike it decides only which of them is called the first and which the duplicate.
 
 mod days;
 mod groups;
@@ -116,16 +117,24 @@ pub fn reconcile<'l>(
     let mut found = Vec::new();
     // Where the payments are known, a line that names one is that one or none.
     let payments = ledger.knows_payments;
-    let (booked, announced): (Vec<_>, Vec<_>) =
-        free.theirs.into_iter().partition(|theirs| theirs.line.status == LineStatus::Booked);
+    let mut outcomes = Vec::new();
+    let (mut booked, mut announced) = (Vec::new(), Vec::new());
+    for theirs in free.theirs {
+        match theirs.line.status {
+            LineStatus::Booked => booked.push(theirs),
+            LineStatus::Pending => announced.push(theirs),
+            LineStatus::Information => {
+                let told = Outcome::Information { partner: theirs.line };
+                outcomes.push((Order::Partner(theirs.order), told));
+            }
+        }
+    }
     free.theirs = booked;
     let mut free = by_reference(free, Strength::Ids, window, &mut found);
-    let (named, unnamed): (Vec<_>, Vec<_>) =
-        free.theirs.into_iter().partition(|theirs| payments && names_a_payment(theirs.line));
-    free.theirs = unnamed;
+    let named = take_named(&mut free.theirs, payments);
     let mut free = by_reference(free, Strength::Texts, window, &mut found);
-    let mut outcomes = Vec::new();
-    free.ours = pending(free.ours, announced, window, &mut outcomes);
+    let announced = Free { ours: free.ours, theirs: announced };
+    free.ours = pending(announced, window, payments, &mut outcomes);
     let mut free = by_day(free, window, &mut found);
     free.theirs.extend(named);
     outcomes.extend(found.into_iter().map(outcome));
@@ -323,16 +332,27 @@ fn settle_equals<'l>(
     }
 }
 
+/// Takes out the lines that name a payment and were not found by it, where the payments are known: no other transfer is theirs.
+fn take_named<'l>(theirs: &mut Vec<Theirs<'l>>, payments: bool) -> Vec<Theirs<'l>> {
+    let (named, unnamed): (Vec<_>, Vec<_>) = core::mem::take(theirs)
+        .into_iter()
+        .partition(|theirs| payments && names_a_payment(theirs.line));
+    *theirs = unnamed;
+    named
+}
+
 /// Announced lines are matched by reference only, and only where amount and direction agree.
 fn pending<'l>(
-    ours: Vec<Ours<'l>>,
-    announced: Vec<Theirs<'l>>,
+    free: Free<'l>,
     window: u32,
+    payments: bool,
     outcomes: &mut Vec<(Order, Outcome<'l>)>,
 ) -> Vec<Ours<'l>> {
     let mut found = Vec::new();
-    let free = by_reference(Free { ours, theirs: announced }, Strength::Ids, window, &mut found);
+    let mut free = by_reference(free, Strength::Ids, window, &mut found);
+    let named = take_named(&mut free.theirs, payments);
     let mut free = by_reference(free, Strength::Texts, window, &mut found);
+    free.theirs.extend(named);
     for found in found {
         let (ledger, alone) = match found {
             Found::Pair(ours, theirs, _, fields) if !fields.amount && !fields.direction => {

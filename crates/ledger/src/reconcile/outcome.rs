@@ -26,6 +26,8 @@ tpw_core::codes! {
         Ambiguous = 9 "ambiguous",
         /// A transfer of the ledger around the period that the statement does not have.
         OutsidePeriod = 10 "outside_period",
+        /// The partner tells it for information only.
+        Information = 11 "information",
     }
 }
 
@@ -116,6 +118,11 @@ pub enum Outcome<'l> {
         /// The ledger's line.
         ledger: &'l LedgerLine,
     },
+    /// The partner tells it for information only: it is no movement, and no transfer is expected for it.
+    Information {
+        /// The partner's line.
+        partner: &'l PartnerLine,
+    },
 }
 
 impl<'l> Outcome<'l> {
@@ -133,6 +140,7 @@ impl<'l> Outcome<'l> {
             Self::DuplicateInLedger { .. } => OutcomeKind::DuplicateInLedger,
             Self::Ambiguous { .. } => OutcomeKind::Ambiguous,
             Self::OutsidePeriod { .. } => OutcomeKind::OutsidePeriod,
+            Self::Information { .. } => OutcomeKind::Information,
         }
     }
 
@@ -147,7 +155,9 @@ impl<'l> Outcome<'l> {
             | Self::OutsidePeriod { ledger } => vec![ledger],
             Self::PendingAtPartner { ledger, .. } => ledger.iter().copied().collect(),
             Self::Ambiguous { ledger, .. } => ledger.clone(),
-            Self::MissingInLedger { .. } | Self::DuplicateAtPartner { .. } => Vec::new(),
+            Self::MissingInLedger { .. }
+            | Self::DuplicateAtPartner { .. }
+            | Self::Information { .. } => Vec::new(),
         }
     }
 
@@ -159,6 +169,7 @@ impl<'l> Outcome<'l> {
             | Self::Differing { partner, .. }
             | Self::MissingInLedger { partner }
             | Self::PendingAtPartner { partner, .. }
+            | Self::Information { partner }
             | Self::DuplicateAtPartner { partner, .. } => vec![partner],
             Self::Ambiguous { partner, .. } => partner.clone(),
             Self::MissingAtPartner { .. }
@@ -207,13 +218,21 @@ pub struct Reconciliation<'l> {
 }
 
 impl Reconciliation<'_> {
-    /// Whether every line of both sides is matched and the balances agree as far as they are known.
+    /// Whether every line of both sides is as it should be, and the balances agree if they are known.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        let fine = |kind| {
-            matches!(kind, OutcomeKind::Matched | OutcomeKind::Carried | OutcomeKind::OutsidePeriod)
-        };
-        self.totals.iter().all(|total| total.outcomes == 0 || fine(total.kind))
+        self.totals.iter().all(|total| total.outcomes == 0 || self.is_fine(total.kind))
             && self.proof.is_none_or(|proof| proof.closing == Balance::ZERO)
+    }
+
+    /// Whether nobody has to look at what became of lines in this way. A carried line may be the partner's second one of a
+    /// transfer of the day before: only balances can tell.
+    #[must_use]
+    pub const fn is_fine(&self, kind: OutcomeKind) -> bool {
+        match kind {
+            OutcomeKind::Matched | OutcomeKind::OutsidePeriod | OutcomeKind::Information => true,
+            OutcomeKind::Carried => self.proof.is_some(),
+            _ => false,
+        }
     }
 }

@@ -29,14 +29,15 @@ fn is_separator(c: char) -> bool {
     matches!(c, '_' | '-' | ' ' | '.' | '/' | ':' | '+')
 }
 
+/// As much of a text as an id can have, without separators and case.
+fn plain(text: &str) -> String {
+    let letters = text.chars().filter(|c| !is_separator(*c));
+    letters.map(|c| c.to_ascii_lowercase()).take(33).collect()
+}
+
 /// The id in a text: a payment's or a transfer's in our text form, or a UUID, in any case and with any separators.
 fn id(text: &str) -> Option<[u8; 16]> {
-    let plain: String = text
-        .chars()
-        .filter(|c| !is_separator(*c))
-        .map(|c| c.to_ascii_lowercase())
-        .take(33)
-        .collect();
+    let plain = plain(text);
     let payment = || of_payment(&plain);
     let transfer = || {
         let id: TransferId = format!("trf_{}", plain.strip_prefix("trf")?).parse().ok()?;
@@ -58,15 +59,7 @@ fn of_hex(plain: &str) -> Option<[u8; 16]> {
 /// The payments that a free text names.
 fn in_words(text: &str) -> impl Iterator<Item = [u8; 16]> {
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'));
-    words.filter_map(|word| {
-        let plain: String = word
-            .chars()
-            .filter(|c| !is_separator(*c))
-            .map(|c| c.to_ascii_lowercase())
-            .take(33)
-            .collect();
-        of_payment(&plain)
-    })
+    words.filter_map(|word| of_payment(&plain(word)))
 }
 
 /// Every key of a partner's line.

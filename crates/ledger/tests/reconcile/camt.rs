@@ -220,6 +220,26 @@ fn sums_that_do_not_agree_are_refused() {
     assert_eq!(read_02(&said).unwrap_err().code(), "sum", "opening is not the previous closing");
 }
 
+/// A count that is no number is not taken for none.
+#[test]
+fn a_count_that_cannot_be_read_is_refused() {
+    let (head, rest) = V02.split_once("<Ntry>").unwrap();
+    let (_, tail) = rest.rsplit_once("</Ntry>").unwrap();
+    let (before, summary) = head.split_once("<TxsSummry>").unwrap();
+    let (_, after) = summary.split_once("</TxsSummry>").unwrap();
+    let empty = |count: &str| {
+        let count = format!("<TtlNtries><NbOfNtries>{count}</NbOfNtries></TtlNtries>");
+        let file = format!("{before}<TxsSummry>{count}</TxsSummry>{after}{tail}");
+        read_02(&file.replace("1187.15", "1000.00"))
+    };
+    for good in ["0", "00"] {
+        assert_eq!(empty(good).unwrap().lines, []);
+    }
+    for bad in ["none", "0x0", "-0", "+0", "1", "0.0", "99999999999999999999999"] {
+        assert_eq!(empty(bad).unwrap_err().code(), "summary", "{bad}");
+    }
+}
+
 #[test]
 fn amounts_are_exact_or_refused() {
     for (from, to) in [

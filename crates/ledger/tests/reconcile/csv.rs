@@ -50,6 +50,22 @@ fn newest_first_within_one_day_is_found_out() {
 }
 
 #[test]
+fn lines_of_one_day_that_follow_in_both_orders_have_no_balances() {
+    let of = |rows: &str| read(&format!("booking_date,amount,currency,balance\n{rows}"));
+    // Oldest first from 10 to 11, newest first from 11 to 10.
+    let both = of("2026-11-20,1,USD,11\n2026-11-20,-1,USD,10\n2026-11-20,1,USD,11\n");
+    assert_eq!(both.unwrap().balances.unwrap().closing, signed(1100), "the same in both");
+    let differ = of("2026-11-20,1,USD,2\n2026-11-20,-1,USD,1\n");
+    assert_eq!(differ.unwrap().balances, None);
+    // The same rows on two days can be read in one way only.
+    let days = of("2026-11-20,1,USD,2\n2026-11-21,-1,USD,1\n").unwrap().balances.unwrap();
+    assert_eq!((days.opening, days.closing), (signed(100), signed(100)));
+    // Nor are days that ascend turned round because the balances do not follow.
+    let wrong = of("2026-11-20,3,USD,6\n2026-11-21,2,USD,3\n");
+    assert_eq!(wrong.unwrap_err().code(), "sum");
+}
+
+#[test]
 fn the_period_is_told_or_taken_from_the_lines() {
     let head = "booking_date,amount,currency\n";
     assert_eq!(read(head), Err(ReconcileError::NoLines));
@@ -89,6 +105,8 @@ fn bad_lines_are_refused_with_their_number() {
         ("2026-11-31,,1,USD,credit", "field"),
         ("2026-11-20,soon,1,USD,credit", "field"),
         ("2026-11-20,,1.234,USD,credit", "amount"),
+        ("2026-11-20,,1.230,USD,credit", "amount"),
+        ("2026-11-20,,12.000,USD,credit", "amount"),
         ("2026-11-20,,-1,USD,credit", "amount"),
         ("2026-11-20,,+1,USD,credit", "amount"),
         ("2026-11-20,,,USD,credit", "amount"),

@@ -33,8 +33,10 @@ fn their_lines() -> impl Strategy<Value = Vec<PartnerLine>> {
         let line = |(place, ((booked, value, id, text), status)): (u64, (Row, u8))| {
             let mut line = theirs(place, booked, value);
             line.references.transaction = text.map(|text| format!("T{text}"));
-            if status == 0 {
-                line.status = LineStatus::Pending;
+            match status {
+                0 => line.status = LineStatus::Pending,
+                1 => line.status = LineStatus::Information,
+                _ => {}
             }
             id.map_or(line.clone(), |id| line.named(&payment(id).to_string()))
         };
@@ -96,12 +98,17 @@ proptest! {
         let pairs = |lines: Vec<PartnerLine>| {
             let statement = partner(0, lines);
             let done = reconcile(&book, &statement, &terms()).unwrap();
-            let mut pairs: Vec<(OutcomeKind, Vec<u64>, usize)> = done
+            // Which of several lines that are alike is the duplicate is decided by their order.
+            let movement = |line: &PartnerLine| value(line.side, line.amount);
+            let mut pairs: Vec<(OutcomeKind, Vec<u64>, Vec<i64>)> = done
                 .outcomes
                 .iter()
                 .map(|outcome| {
                     let numbers = outcome.ledger_lines().iter().map(|line| line.number).collect();
-                    (outcome.kind(), numbers, outcome.partner_lines().len())
+                    let mut theirs: Vec<i64> =
+                        outcome.partner_lines().into_iter().map(movement).collect();
+                    theirs.sort_unstable();
+                    (outcome.kind(), numbers, theirs)
                 })
                 .collect();
             pairs.sort();

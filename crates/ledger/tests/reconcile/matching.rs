@@ -210,6 +210,63 @@ fn announced_lines_hold_their_transfer_and_count_for_nothing() {
     assert_eq!(told(rows, lines), ["pending_at_partner |1", "matched 1|2 by day"]);
 }
 
+/// Where payments are known, an announced line that names one is not another's by a text that both have.
+#[test]
+fn an_announced_line_that_names_another_payment_holds_nothing() {
+    let mut announced = theirs(1, 22, 100).named(&payment(9).to_string());
+    announced.status = LineStatus::Pending;
+    announced.references.transaction = Some("RENT".to_owned());
+    let rows = || vec![paid(ours(1, 22, 100), 1).named("RENT")];
+    assert_eq!(
+        told(rows(), vec![announced.clone()]),
+        ["pending_at_partner |1", "missing_at_partner 1|"]
+    );
+    let (mut book, statement) = (ledger(0, rows()), partner(0, vec![announced]));
+    book.knows_payments = false;
+    let done = reconcile(&book, &statement, &terms()).unwrap();
+    assert_eq!(done.outcomes.len(), 1, "a text is all there is");
+}
+
+#[test]
+fn lines_for_information_take_nothing_and_are_clean() {
+    let mut told_only = theirs(1, 22, 100).named(&payment(1).to_string());
+    told_only.status = LineStatus::Information;
+    let rows = || vec![paid(ours(1, 22, 100), 1)];
+    let booked = theirs(2, 22, 100).named(&payment(1).to_string());
+    assert_eq!(told(rows(), vec![told_only.clone()]), ["information |1", "missing_at_partner 1|"]);
+    assert_eq!(
+        told(rows(), vec![told_only.clone(), booked.clone()]),
+        ["information |1", "matched 1|2"]
+    );
+    let (book, statement) = (ledger(0, rows()), partner(0, vec![told_only, booked]));
+    let done = reconcile(&book, &statement, &terms()).unwrap();
+    assert!(done.is_clean());
+    let total = done.totals.iter().find(|total| total.kind == OutcomeKind::Information).unwrap();
+    assert_eq!((total.partner_lines, total.difference), (1, signed(0)));
+}
+
+/// The partner's second line of a transfer of the day before looks like one that was carried over.
+#[test]
+fn what_is_carried_is_clean_only_with_balances() {
+    let rows = || vec![ours(1, 19, 100)];
+    let lines = || vec![theirs(1, 20, 100)];
+    // The partner booked it on the 19th already: its opening balance has it, and its closing balance has it twice.
+    let (book, mut statement) = (ledger(100, rows()), partner(100, lines()));
+    let done = reconcile(&book, &statement, &terms()).unwrap();
+    assert_eq!(done.outcomes[0].kind(), OutcomeKind::Carried);
+    assert!(!done.is_clean());
+    statement.balances = None;
+    let done = reconcile(&book, &statement, &terms()).unwrap();
+    assert!(!done.is_clean() && !done.is_fine(OutcomeKind::Carried));
+    // Without carried lines no balance is needed.
+    let (book, mut statement) = (ledger(0, vec![ours(1, 20, 100)]), partner(0, lines()));
+    statement.balances = None;
+    assert!(reconcile(&book, &statement, &terms()).unwrap().is_clean());
+    // With balances that agree it is clean.
+    let (book, statement) = (ledger(100, rows()), partner(0, lines()));
+    assert!(reconcile(&book, &statement, &terms()).unwrap().is_clean());
+}
+
 #[test]
 fn transfers_around_the_period_are_carried_or_left_alone() {
     let rows = vec![ours(1, 18, 3), ours(2, 19, 100), ours(3, 23, 8)];

@@ -226,9 +226,8 @@ fn view(
     done: &Reconciliation<'_>,
     wanted: &Wanted,
 ) -> wire::Reconciliation {
-    let fine = [OutcomeKind::Matched, OutcomeKind::Carried, OutcomeKind::OutsidePeriod];
     let shown = done.outcomes.iter();
-    let shown = shown.filter(|outcome| wanted.every_line || !fine.contains(&outcome.kind()));
+    let shown = shown.filter(|outcome| wanted.every_line || !done.is_fine(outcome.kind()));
     let totals = done.totals.iter().map(|total| ReconciledTotal {
         outcome: total.kind.code().to_owned(),
         count: total.outcomes,

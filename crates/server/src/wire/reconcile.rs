@@ -62,7 +62,7 @@ pub struct PartnerLine {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ReconciledLines {
     /// `matched`, `carried`, `differing`, `missing_in_ledger`, `missing_at_partner`, `pending_at_partner`,
-    /// `duplicate_at_partner`, `duplicate_in_ledger`, `ambiguous` or `outside_period`.
+    /// `duplicate_at_partner`, `duplicate_in_ledger`, `ambiguous`, `outside_period` or `information`.
     pub outcome: String,
     /// How they were matched: `reference` or `amount_and_day`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

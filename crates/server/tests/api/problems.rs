@@ -8,7 +8,7 @@ use tpw_core::{AccountId, AccountSetId, Amount, CodecError};
 use tpw_crypto::CryptoError;
 use tpw_flow::Rejection;
 use tpw_ledger::reconcile::ReconcileError;
-use tpw_ledger::{Balance, LedgerError, Limit};
+use tpw_ledger::{AccountKind, Balance, LedgerError, Limit};
 use tpw_proof::ProofError;
 use tpw_server::{Code, Language, Problem, QueryFault, ValueFault};
 
@@ -48,6 +48,9 @@ fn sample(code: Code) -> Problem {
         Code::KeyInUse => Rejection::KeyInUse.into(),
         Code::IdInUse => Rejection::IdInUse { what: "transfer" }.into(),
         Code::UnknownAsset => Rejection::UnknownAsset("ABC/2".parse().unwrap()).into(),
+        Code::IssuanceExists => Rejection::IssuanceExists("ABC/2".parse().unwrap()).into(),
+        Code::WrongOwner => Rejection::WrongOwner { kind: AccountKind::Operating }.into(),
+        Code::AccountNeeded => Rejection::AccountNeeded { why: "instructed" }.into(),
         Code::SelfCustodial => Rejection::SelfCustodial.into(),
         Code::LedgerRefused => Rejection::Ledger(LedgerError::NotFrozen).into(),
         Code::BadPartnerStatement => ReconcileError::ColumnMissing("amount").into(),

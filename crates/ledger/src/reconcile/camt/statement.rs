@@ -434,7 +434,9 @@ impl Summary {
 
 impl Counted {
     fn faults(&self, found: (u64, Amount), field: &'static str) -> impl Iterator<Item = Fault> {
-        let same = |text: &String| text.trim_start_matches('0').parse().unwrap_or(0) == found.0;
+        // A number that cannot be read is none that was found.
+        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let same = |text: &String| digits(text) && text.parse() == Ok(found.0);
         let count = self.count.clone().filter(|text| !same(text)).map(|text| Fault {
             field,
             said: Value::Count(text),
