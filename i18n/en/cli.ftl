@@ -302,6 +302,7 @@ reconcile-duplicate-at-partner = duplicate at the partner
 reconcile-duplicate-in-ledger = duplicate in the ledger
 reconcile-ambiguous = ambiguous
 reconcile-outside-period = outside the period
+reconcile-information = for information only
 differs-amount = amount
 differs-direction = direction
 differs-day = day

@@ -302,6 +302,7 @@ reconcile-duplicate-at-partner = 合作方重复
 reconcile-duplicate-in-ledger = 账本重复
 reconcile-ambiguous = 无法区分
 reconcile-outside-period = 期外
+reconcile-information = 仅供参考
 differs-amount = 金额
 differs-direction = 方向
 differs-day = 日期

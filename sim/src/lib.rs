@@ -97,11 +97,13 @@ pub enum Defect {
     CommitsUnsynced,
     /// The store keeps a batch in two transactions.
     BatchInTwo,
+    /// After a wrong bit the store gives signature chains another length, and says nothing.
+    BitsBelieved,
 }
 
 impl Defect {
     /// Every defect.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::StoreDropsTransfer,
         Self::StoreDropsChains,
         Self::StoreKeepsHolds,
@@ -116,13 +118,16 @@ impl Defect {
         Self::DiskLies,
         Self::CommitsUnsynced,
         Self::BatchInTwo,
+        Self::BitsBelieved,
     ];
 
     /// The store in which it can be.
     #[must_use]
     pub const fn store(self) -> StoreKind {
         match self {
-            Self::DiskLies | Self::CommitsUnsynced | Self::BatchInTwo => StoreKind::Sqlite,
+            Self::DiskLies | Self::CommitsUnsynced | Self::BatchInTwo | Self::BitsBelieved => {
+                StoreKind::Sqlite
+            }
             _ => StoreKind::Rows,
         }
     }

@@ -72,7 +72,7 @@ fn conditions(model: &Model, accounts: &[AccountId], chance: &mut Chance) -> Vec
     let one = |chance: &mut Chance| {
         let account = *chance.pick(accounts)?;
         let on = if chance.one_in(2) { Measure::Posted } else { Measure::Available };
-        let is = *chance.pick(&Comparison::ALL)?;
+        let is = *chance.pick(Comparison::ALL)?;
         let now = model.accounts.get(&account)?.measure(on);
         let than = balance(now.saturating_add(i128::from(chance.below(3))).saturating_sub(1));
         Some(Condition { account, on, is, than })

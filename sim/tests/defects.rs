@@ -30,9 +30,15 @@ const fn words_of(defect: Defect) -> &'static [&'static str] {
         Defect::StoreDropsChains => &["chain", "registry differs"],
         Defect::StoreKeepsHolds => &["hold", "ledger differs"],
         Defect::StoreCreditsTwice => &["contradicts itself", "ledger differs"],
-        Defect::StoreLies => {
-            &["comes at", "differs", "missing", "contradicts itself", "desk says", "the chain of"]
-        }
+        Defect::StoreLies => &[
+            "comes at",
+            "out of order",
+            "differs",
+            "missing",
+            "contradicts itself",
+            "desk says",
+            "the chain of",
+        ],
         Defect::StoreForgetsPayments => &["not stored", "desk says"],
         Defect::AnswersBeforeCommit => &["was told"],
         Defect::LogForks => &["append-only"],
@@ -41,6 +47,7 @@ const fn words_of(defect: Defect) -> &'static [&'static str] {
         Defect::DiskLies | Defect::CommitsUnsynced | Defect::BatchInTwo => {
             &["mixture", "after a crash", "damaged", "malformed"]
         }
+        Defect::BitsBelieved => &["is believed: the registry"],
         Defect::NeverAnswers => &["never got a final answer"],
     }
 }

@@ -18,8 +18,8 @@ use tpw_core::{AccountId, Instant, PaymentId, Span, TransferId};
 use tpw_engines::Engine;
 use tpw_flow::timeless_transfers;
 use tpw_ledger::reconcile::{
-    Day, LINES_MAX, LedgerExtract, LedgerLine, Outcome, OutcomeKind, PartnerLine, PartnerStatement,
-    Period, ReconcileError, Reconciliation, Sides, Terms, Zone, camt, csv, reconcile,
+    Day, LINES_MAX, LedgerExtract, LedgerLine, Outcome, PartnerLine, PartnerStatement, Period,
+    ReconcileError, Reconciliation, Sides, Terms, Zone, camt, csv, reconcile,
 };
 use tpw_ledger::{Account, Balance, Side, TransferRow};
 
