@@ -298,7 +298,10 @@ impl OnDisk {
 
     fn reopen(&mut self) -> Checked {
         self.open = None;
-        self.open = Some(Open::at(&self.disk, self.wal_pages).map_err(broken)?);
+        let mut open = Open::at(&self.disk, self.wal_pages).map_err(broken)?;
+        // As the engine does before it takes a command.
+        open.books.probe().map_err(broken)?;
+        self.open = Some(open);
         Ok(())
     }
 

@@ -260,7 +260,7 @@ impl Bench {
             return Ok(None);
         };
         settle_disk();
-        let (mut subject, start) = subject.restarted(&folder, config()?)?;
+        let (mut subject, start) = subject.restarted(&folder, config()?).await?;
         let run = subject.run(&mut work, Plan::peak(self.size.sqlite)).await?;
         subject.check().await?;
         let rows = rows.saturating_add(run.transfers);

@@ -31,7 +31,7 @@ async fn a_tiny_round_on_sqlite() {
     assert!((1..=3).contains(&paced.latency.count), "{paced:?}");
     subject.check().await.unwrap();
 
-    let (mut subject, took) = subject.restarted(folder.path(), config().unwrap()).unwrap();
+    let (mut subject, took) = subject.restarted(folder.path(), config().unwrap()).await.unwrap();
     assert!(took > Duration::ZERO);
     subject.check().await.unwrap();
     let mut work = work.with_shape(Shape::Hot);
@@ -55,7 +55,7 @@ async fn a_tiny_round_on_postgres() {
     let run = subject.run(&mut work, plan).await.unwrap();
     assert!(run.orders == 20_000 && run.repeats > 100, "{run:?}");
     subject.check().await.unwrap();
-    let (mut subject, _took) = subject.restarted(folder.path(), config()).unwrap();
+    let (mut subject, _took) = subject.restarted(folder.path(), config()).await.unwrap();
     subject.check().await.unwrap();
     subject.run(&mut work, Plan { orders: 1_000, ..plan }).await.unwrap();
     subject.check().await.unwrap();

@@ -69,7 +69,7 @@ pub enum StoreError {
         /// Ours.
         known: i64,
     },
-    /// SQLite cannot make sense of the file, or `PRAGMA quick_check` found damage.
+    /// SQLite cannot make sense of the file, or `PRAGMA integrity_check` found damage.
     #[error("the database `{path}` is damaged: {what}; restore it from a backup")]
     Corrupt {
         /// The file.

@@ -204,7 +204,7 @@ fn an_old_copy_of_the_books_is_refused() {
     let newest = fs::read(books(copy.path())).unwrap();
     fs::write(books(copy.path()), old).unwrap();
     let message = refusal(copy.path());
-    assert!(message.contains("the ledger lost data; restore its newest copy"), "{message}");
+    assert!(message.contains("it is an old copy"), "{message}");
     fs::write(books(copy.path()), newest).unwrap();
     let engine = open(copy.path()).unwrap();
     let again = runtime().block_on(engine.pay(&signed.bytes)).unwrap();
@@ -372,7 +372,7 @@ fn books_that_lost_their_newest_batches_are_refused() {
         let fund = |n| Command::Fund {
             account,
             amount: tpw_core::Amount::from_minor(7),
-            transfer: tpw_core::TransferId::from_bytes([n; 16]),
+            transfer: tpw_core::TransferId::new(1, [n; 10]),
         };
         engine.command(fund(0xfe)).await.unwrap();
         // The log notes it within a second.
@@ -439,7 +439,14 @@ fn child_on_a_full_disk() {
             match engine.pay(&signed.bytes).await {
                 Ok(paid) => println!("ack {}", paid.payment.id()),
                 Err(error) => {
-                    let again = engine.pay(&signed.bytes).await.unwrap_err();
+                    let again = match engine.pay(&signed.bytes).await {
+                        // The log was moved into the file, which had room.
+                        Ok(paid) => {
+                            println!("ack {}", paid.payment.id());
+                            continue;
+                        }
+                        Err(again) => again,
+                    };
                     let hex: String = signed.bytes.iter().map(|b| format!("{b:02x}")).collect();
                     println!("failed {} {hex}\nerror {error}\nagain {again}", signed.id());
                     println!("health {:?}", engine.health());

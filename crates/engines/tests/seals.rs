@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use tpw_core::TransferId;
 use tpw_engines::books::{Books, StoreError};
-use tpw_engines::sqlite::Store;
+use tpw_engines::sqlite::{MovedBy, Place, Store};
 use tpw_flow::{Changes, Status};
 
 /// Keys by which single rows are looked up, and what SQLite gives a row.
@@ -178,4 +178,41 @@ fn a_payment_is_not_replaced_by_another() {
         .unwrap();
     let error = store.borrow_mut().commit(&changes).unwrap_err();
     assert!(error.to_string().contains("payment.state"), "{error}");
+}
+
+/// Pages from behind the cut are in the file, and the log brings older ones: no state that ever was.
+#[test]
+fn a_log_that_was_cut_before_what_was_moved_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = books(folder.path());
+    let place = Place { wal_pages: 40, moved_by: MovedBy::Commit, ..Place::from(path.as_path()) };
+    let mut store = Store::open_at(place).unwrap();
+    store.probe().unwrap();
+    // Until all of the log was moved, and it was not yet begun anew.
+    let other = Connection::open(&path).unwrap();
+    let lengths = || {
+        let sql = "PRAGMA wal_checkpoint(NOOP)";
+        other.query_row(sql, [], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))).unwrap()
+    };
+    let mut number = 0_u32;
+    while !matches!(lengths(), (all, moved) if all == moved && all > 10) {
+        store.set_meta("note", &number.to_be_bytes()).unwrap();
+        number += 1;
+        assert!(number < 200);
+    }
+    // As after a loss of power: nothing is closed.
+    let lost = tempfile::tempdir().unwrap();
+    for name in ["books.db", "books.db-wal", "books.moved"] {
+        std::fs::copy(folder.path().join(name), lost.path().join(name)).unwrap();
+    }
+    let path = books(lost.path());
+    assert!(Store::open(&path).is_ok(), "whole, it opens");
+    std::fs::copy(folder.path().join("books.db-wal"), lost.path().join("books.db-wal")).unwrap();
+    let log = lost.path().join("books.db-wal");
+    let mut bytes = std::fs::read(&log).unwrap();
+    let frame = 24 + 4096;
+    bytes[32 + 5 * frame + 24 + 100] ^= 1;
+    std::fs::write(&log, bytes).unwrap();
+    let refused = Store::open(&path).err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(refused.contains("its write-ahead log has lost its end"), "{refused}");
 }

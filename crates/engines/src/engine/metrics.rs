@@ -1,7 +1,7 @@
 //! Counting what happens, for `/metrics` and `/readyz`.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use tpw_flow::{Answer, Changes, Outcome};
 
@@ -16,6 +16,7 @@ pub(super) struct Meter {
     rejections: Mutex<BTreeMap<&'static str, u64>>,
     writer_fault: Mutex<Option<String>>,
     damage: OnceLock<String>,
+    checking: AtomicBool,
 }
 
 /// A reading of the counters. All labels come from closed sets.
@@ -50,6 +51,14 @@ fn number(count: usize) -> u64 {
 }
 
 impl Meter {
+    pub(super) fn set_checking(&self, checking: bool) {
+        self.checking.store(checking, Ordering::Release);
+    }
+
+    pub(super) fn is_checking(&self) -> bool {
+        self.checking.load(Ordering::Acquire)
+    }
+
     pub(super) fn batch(&self, changes: &Changes) {
         self.batches.fetch_add(1, Ordering::Relaxed);
         self.leaves.fetch_add(number(changes.leaves.len()), Ordering::Relaxed);

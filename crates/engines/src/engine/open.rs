@@ -50,13 +50,17 @@ impl Engine {
     ) -> Result<Arc<Self>, EngineError> {
         files::create_private_folder(dir)?;
         let lock = FolderLock::take(dir)?;
-        let Ground { books, heads, desk, rebuild, keys, operator, now } =
+        let Ground { mut books, heads, desk, rebuild, keys, operator, now } =
             Ground::open(dir, &config, &clock)?;
 
         let source = books.reader()?;
         let log_config = log_config(&config, &keys)?;
         let trust = trust(&config, &keys, &log_config)?;
         let log_store = LogStore::open_sharing(&dir.join("log"), log_config, &source, now, heads)?;
+        // The log has not refused the books: now they may be changed. Whether the store takes writes is the writer's to find out.
+        if let Err(error) = books.probe() {
+            tracing::warn!(%error, "the books take no writes yet");
+        }
         let (epoch, handed) = (log_store.epoch(), log_store.size());
         let sequencer =
             Sequencer::start(log_store, Arc::clone(&clock), CHECKPOINT_INTERVAL, config.queue)?;
@@ -143,12 +147,16 @@ fn open_rail(dir: &Path, source: &dyn BooksReader) -> Result<PathBuf, EngineErro
 
 /// Reads a large store as a whole while commands are taken. Damage makes the engine unhealthy for good.
 fn check_beside(rest: RestOfCheck, meter: Arc<Meter>) -> Result<Thread, EngineError> {
-    let check = move || match rest() {
-        Ok(()) => tracing::info!("the books are whole"),
-        Err(error) => {
-            tracing::error!(%error, "the books are damaged");
-            meter.set_damage(error.to_string());
+    meter.set_checking(true);
+    let check = move || {
+        match rest() {
+            Ok(()) => tracing::info!("the books are whole"),
+            Err(error) => {
+                tracing::error!(%error, "the books are damaged");
+                meter.set_damage(error.to_string());
+            }
         }
+        meter.set_checking(false);
     };
     thread("books-check", check)
 }

@@ -156,6 +156,12 @@ impl Engine {
         Health { writer, log, clock, checkpoint_age_ms: self.checkpoint_age_ms() }
     }
 
+    /// Whether large books are still being read as a whole beside the work, as after each start.
+    #[must_use]
+    pub fn is_checking_books(&self) -> bool {
+        self.meter.is_checking()
+    }
+
     /// The counters.
     #[must_use]
     pub fn metrics(&self) -> Metrics {

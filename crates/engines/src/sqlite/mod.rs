@@ -4,6 +4,7 @@
 //! the writer is one transaction.
 
 mod checkpoint;
+mod moved;
 mod read;
 mod row;
 mod write;
@@ -13,6 +14,7 @@ pub use read::Reader;
 
 use crate::books::StoreError;
 use checkpoint::Mover;
+use moved::Moved;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,8 +24,11 @@ const FORMAT: i64 = 4;
 /// How many pages of 4 KiB the write-ahead log may have before they are moved into the database.
 const WAL_PAGES: u32 = 8_000;
 
+/// How long a connection waits for another.
+const BUSY: Duration = Duration::from_secs(5);
+
 /// Read within a second or two.
-const CHECKED_AT_START_MAX: u64 = 256 << 20;
+const CHECKED_AT_START_MAX: u64 = 64 << 20;
 
 /// How far each sequence has come, as one value. It is stored with every batch: where a damaged write-ahead log leaves
 /// a database that is partly of one state and partly of another, the sequences do not belong together.
@@ -72,19 +77,25 @@ impl From<&Path> for Place {
 
 impl Place {
     fn connect(&self, flags: OpenFlags) -> rusqlite::Result<Connection> {
+        self.connect_to(&self.path, flags)
+    }
+
+    fn connect_to(&self, path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
         match &self.vfs {
-            Some(vfs) => Connection::open_with_flags_and_vfs(&self.path, flags, vfs.as_str()),
-            None => Connection::open_with_flags(&self.path, flags),
+            Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs.as_str()),
+            None => Connection::open_with_flags(path, flags),
         }
     }
 }
 
 /// The books of one operator, open for writing.
 pub struct Store {
+    mover: Mover,
     connection: Connection,
     path: PathBuf,
     place: Place,
-    mover: Option<Mover>,
+    /// The write-ahead log may hold the remains of a commit that did not come to its end.
+    has_remains: bool,
 }
 
 fn corrupt(path: &Path, what: &str) -> StoreError {
@@ -117,7 +128,7 @@ impl Store {
     pub fn open_at(place: Place) -> Result<Self, StoreError> {
         let path = place.path.as_path();
         let mut connection = place.connect(OpenFlags::default()).map_err(error(path))?;
-        prepare(&connection, &place).map_err(error(path))?;
+        prepare(&connection).map_err(error(path))?;
         let is_small = size(path) <= place.checked_at_start_max;
         if is_small {
             check_pages(&connection, path)?;
@@ -147,11 +158,10 @@ impl Store {
             change.pragma_update(None, "user_version", FORMAT).map_err(error(path))?;
             change.commit().map_err(error(path))?;
         }
-        let mover = match place.moved_by {
-            MovedBy::Thread => Some(Mover::start(&place)?),
-            MovedBy::Commit => None,
-        };
-        Ok(Self { connection, path: path.to_owned(), place, mover })
+        let moved = Moved::open(&place)?;
+        moved.check(&connection, &place)?;
+        let mover = Mover::start(&place, &connection, moved)?;
+        Ok(Self { mover, connection, path: path.to_owned(), place, has_remains: true })
     }
 }
 
@@ -173,25 +183,21 @@ fn check_leaves(connection: &Connection, path: &Path) -> Result<(), StoreError> 
     if whole { Ok(()) } else { Err(StoreError::Damaged { what: "leaf" }) }
 }
 
-/// Reads every page.
+/// Reads every page, and looks up every row in every index: an index that has lost a row would let a payment be made twice.
 fn check_pages(connection: &Connection, path: &Path) -> Result<(), StoreError> {
-    let found: String =
-        connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(error(path))?;
+    let found: String = connection
+        .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
+        .map_err(error(path))?;
     if found == "ok" { Ok(()) } else { Err(corrupt(path, &found)) }
 }
 
-fn prepare(connection: &Connection, place: &Place) -> rusqlite::Result<()> {
-    let in_commit = match place.moved_by {
-        MovedBy::Thread => 0,
-        MovedBy::Commit => place.wal_pages,
-    };
-    connection.busy_timeout(Duration::from_secs(5))?;
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
     // Some commits look through the whole cache: more would cost each of them more than it saves.
     connection.pragma_update(None, "cache_size", -16_384)?; // KiB
-    connection.pragma_update(None, "wal_autocheckpoint", in_commit)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())
 }
@@ -211,7 +217,7 @@ fn open_for_reading(place: &Place) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let path = place.path.as_path();
     let connection = place.connect(flags).map_err(error(path))?;
-    connection.busy_timeout(Duration::from_secs(5)).map_err(error(path))?;
+    connection.busy_timeout(BUSY).map_err(error(path))?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
 }

@@ -1,27 +1,20 @@
 //! One batch of changes, one transaction.
 
 use super::row::{self, amount, put_sealed, time};
-use super::{COUNTS, Reader, Store, error};
+use super::{COUNTS, Reader, Store, error, moved};
 use crate::books::{Books, Opener, RestOfCheck, StoreError, is_settled};
 use crate::decode::int;
-use rusqlite::{Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::sync::Arc;
+use std::time::Duration;
 use tpw_flow::{Changes, Payment, stored};
 
 impl Books for Store {
     fn commit(&mut self, changes: &Changes) -> Result<(), StoreError> {
-        let path = self.path.clone();
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(error(&path))?;
-        write_all(&transaction, changes).map_err(error(&path))?;
-        write_counts(&transaction).map_err(error(&path))?;
-        transaction.commit().map_err(error(&path))?;
-        if let Some(mover) = &mut self.mover {
-            mover.after_commit(&self.connection);
-        }
-        Ok(())
+        self.in_transaction(|t| {
+            write_all(t, changes)?;
+            write_counts(t)
+        })
     }
 
     fn probe(&mut self) -> Result<(), StoreError> {
@@ -29,19 +22,13 @@ impl Books for Store {
     }
 
     fn set_meta(&mut self, key: &str, value: &[u8]) -> Result<(), StoreError> {
-        self.connection
-            .execute(
-                "INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)",
-                params![key, value],
-            )
-            .map(|_| ())
-            .map_err(error(&self.path))
+        self.in_transaction(|t| put_meta(t, key, value))
     }
 
     /// Moves the write-ahead log into the database file.
     fn tidy(&mut self) -> Result<(), StoreError> {
-        self.connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], super::demand_folded)
+        self.begin_anew()
+            .and_then(|()| self.mover.empty(&self.connection))
             .map_err(error(&self.path))
     }
 
@@ -57,6 +44,58 @@ impl Books for Store {
         let place = self.place.clone();
         Arc::new(move || Ok(Box::new(Reader::open(&place)?)))
     }
+}
+
+impl Store {
+    fn in_transaction(
+        &mut self,
+        write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), StoreError> {
+        if self.has_remains {
+            self.clear_remains();
+        }
+        let written = one(&mut self.connection, write);
+        // What was written before it failed lies at the end of the log.
+        self.has_remains |= written.is_err();
+        written.map_err(error(&self.path))?;
+        self.mover.after_commit(&self.connection);
+        Ok(())
+    }
+
+    /// Begins the write-ahead log anew. Frames that a failed or broken-off commit has left behind its end are valid by themselves: if a later
+    /// commit began with the same bytes and broke off, SQLite would take them for the rest of that one. When somebody reads the log, the
+    /// next commit tries again.
+    fn clear_remains(&mut self) {
+        let cleared = self.connection.busy_timeout(Duration::ZERO).and_then(|()| self.begin_anew());
+        match cleared.and(self.connection.busy_timeout(super::BUSY)) {
+            Ok(()) => self.has_remains = false,
+            Err(error) => {
+                tracing::warn!(%error, "the write-ahead log of the books was not begun anew")
+            }
+        }
+    }
+
+    fn begin_anew(&mut self) -> rusqlite::Result<()> {
+        self.mover.move_all(&self.connection)?;
+        // Only a commit overwrites the old beginning.
+        one(&mut self.connection, |t| put_meta(t, "probe", b""))
+    }
+}
+
+/// One transaction, with the next number.
+fn one(
+    connection: &mut Connection,
+    write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    write(&transaction)?;
+    moved::count(&transaction)?;
+    transaction.commit()
+}
+
+fn put_meta(t: &Transaction<'_>, key: &str, value: &[u8]) -> rusqlite::Result<()> {
+    let sql = "INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)";
+    t.prepare_cached(sql)?.execute(params![key, value]).map(|_| ())
 }
 
 fn write_counts(t: &Transaction<'_>) -> rusqlite::Result<()> {
