@@ -105,3 +105,99 @@ detail-ledger_refused-not_member = The member does not belong to the set directl
 
 detail-exists_with_different-opening = The { $field } amount differs from the one with which this account was opened. Ask for the same again, or use new ids.
 detail-forbidden-own_favour = Nobody decides in their own favour, and this is about an account or a payment of yours. Leave it to somebody whom it does not concern.
+
+detail-bad_partner_statement-too_large = The file is larger than { $most } bytes. Split it by day.
+detail-bad_partner_statement-too_many_lines = There are more than { $most } lines. Split the statement by day.
+detail-bad_partner_statement-encoding = The file is not UTF-8 but { $found }. Save it as UTF-8.
+detail-bad_partner_statement-xml = Malformed XML at byte { $number }: { $why }. Ask the partner for the file again.
+detail-bad_partner_statement-document_type = The file has a document type definition, which no statement has. It was not read.
+detail-bad_partner_statement-entity = The entity { $found } is not one of XML’s own. The file was not read.
+detail-bad_partner_statement-too_deep = Elements lie within each other more than { $most } deep: this is no statement.
+detail-bad_partner_statement-text_too_long =
+    { $place ->
+        [statement] Statement { $number }
+        [entry] Entry { $number }
+        [line] Line { $number }
+       *[document] The document
+    }: the text of { $part } is longer than { $most } bytes.
+detail-bad_partner_statement-not_a_statement = This is no camt.053 statement but { $found }. Ask the partner for camt.053 or CSV.
+detail-bad_partner_statement-version = Version { $found } of camt.053 is not known. Versions 02 to 13 are read.
+detail-bad_partner_statement-pages =
+    { $place ->
+        [statement] Statement { $number }
+        [entry] Entry { $number }
+        [line] Line { $number }
+       *[document] The document
+    }: this is only one of several pages. Ask for the statement in one message.
+detail-bad_partner_statement-no_statement = The file has no statement of the account { $found }.
+detail-bad_partner_statement-several_accounts = The file has statements of { $found } and of { $other }. Say which account is meant.
+detail-bad_partner_statement-missing =
+    { $place ->
+        [statement] Statement { $number }
+        [entry] Entry { $number }
+        [line] Line { $number }
+       *[document] The document
+    }: { $part } is missing.
+detail-bad_partner_statement-repeated =
+    { $place ->
+        [statement] Statement { $number }
+        [entry] Entry { $number }
+        [line] Line { $number }
+       *[document] The document
+    }: { $part } is there a second time.
+detail-bad_partner_statement-field =
+    { $place ->
+        [statement] Statement { $number }
+        [entry] Entry { $number }
+        [line] Line { $number }
+       *[document] The document
+    }: { $found } is no { $part } that is understood.
+detail-bad_partner_statement-amount =
+    { $place ->
+        [statement] Statement { $number }
+        [entry] Entry { $number }
+        [line] Line { $number }
+       *[document] The document
+    }: { $found } is no amount in whole minor units of { $said }.
+detail-bad_partner_statement-currency =
+    { $place ->
+        [statement] Statement { $number }
+        [entry] Entry { $number }
+        [line] Line { $number }
+       *[document] The document
+    }: the currency is { $found }, but the account holds { $said }.
+detail-bad_partner_statement-sum =
+    { $place ->
+        [statement] Statement { $number }
+        [entry] Entry { $number }
+        [line] Line { $number }
+       *[document] The document
+    }: the lines lead to the balance { $found }, but the statement says { $said }.
+detail-bad_partner_statement-summary =
+    { $place ->
+        [statement] Statement { $number }
+        [entry] Entry { $number }
+        [line] Line { $number }
+       *[document] The document
+    }: the summary says { $said } for { $part }, but the entries give { $found }.
+detail-bad_partner_statement-details =
+    { $place ->
+        [statement] Statement { $number }
+        [entry] Entry { $number }
+        [line] Line { $number }
+       *[document] The document
+    }: the details add up to { $found }, but the entry says { $said }.
+detail-bad_partner_statement-column_missing = The header has no column { $part }.
+detail-bad_partner_statement-column_unknown = The header has the column { $found }, which is not known. Rename it or take it out.
+detail-bad_partner_statement-no_lines = The file has no lines. Say which days it covers.
+detail-bad_partner_statement-asset = The statement is of { $found }, but the account holds { $said }.
+detail-bad_partner_statement-ledger_order = The ledger’s transfer number { $number } is out of order. Read the account again.
+detail-bad_partner_statement-ledger_sum = The ledger’s lines lead to { $found }, not to { $said }. Read the account again.
+detail-bad_partner_statement-window = A window of { $most } days is too wide. 0 to 31 are possible.
+detail-bad_partner_statement-overflow =
+    { $place ->
+        [statement] Statement { $number }
+        [entry] Entry { $number }
+        [line] Line { $number }
+       *[document] The document
+    }: a sum would not fit in 128 bits.

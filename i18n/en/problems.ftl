@@ -103,6 +103,6 @@ problem-self_custodial = Only the holder can do this
 problem-ledger_refused = The ledger refuses
     .detail = The ledger does not allow this transfer or change; the member reason says why.
 problem-bad_partner_statement = The partner’s statement cannot be used
-    .detail = The file was not set against the ledger: { $why }.
+    .detail = The file was not set against the ledger; the member reason says why.
 problem-unknown_account_set = No such account set
     .detail = There is no account set of this id. Make it first.

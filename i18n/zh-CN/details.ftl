@@ -104,3 +104,99 @@ detail-ledger_refused-not_member = 该成员不直接属于此账户集合。请
 
 detail-exists_with_different-opening = { $field } 金额与此账户开立时的不同。请按原样重发，或使用新编号。
 detail-forbidden-own_favour = 任何人不得作出对自己有利的决定，而此事涉及您自己的账户或付款。请交由与此无关的人处理。
+
+detail-bad_partner_statement-too_large = 文件超过 { $most } 字节。请按日拆分。
+detail-bad_partner_statement-too_many_lines = 超过 { $most } 行。请按日拆分对账单。
+detail-bad_partner_statement-encoding = 文件编码为 { $found }，不是 UTF-8。请另存为 UTF-8。
+detail-bad_partner_statement-xml = 第 { $number } 字节处的 XML 不合语法：{ $why }。请向合作方重新索取文件。
+detail-bad_partner_statement-document_type = 文件带有文档类型定义，对账单不应有，因此未读取。
+detail-bad_partner_statement-entity = 实体 { $found } 不是 XML 自带的，因此文件未读取。
+detail-bad_partner_statement-too_deep = 元素嵌套超过 { $most } 层，这不是对账单。
+detail-bad_partner_statement-text_too_long =
+    { $place ->
+        [statement] 第 { $number } 份对账单
+        [entry] 第 { $number } 笔分录
+        [line] 第 { $number } 行
+       *[document] 文件
+    }：{ $part } 的文字超过 { $most } 字节。
+detail-bad_partner_statement-not_a_statement = 这不是 camt.053 对账单，而是 { $found }。请向合作方索取 camt.053 或 CSV。
+detail-bad_partner_statement-version = 不支持 camt.053 版本 { $found }；可读取 02 至 13。
+detail-bad_partner_statement-pages =
+    { $place ->
+        [statement] 第 { $number } 份对账单
+        [entry] 第 { $number } 笔分录
+        [line] 第 { $number } 行
+       *[document] 文件
+    }：这只是多页对账单中的一页。请索取单个完整报文。
+detail-bad_partner_statement-no_statement = 文件中没有账户 { $found } 的对账单。
+detail-bad_partner_statement-several_accounts = 文件中有 { $found } 和 { $other } 的对账单。请指明账户。
+detail-bad_partner_statement-missing =
+    { $place ->
+        [statement] 第 { $number } 份对账单
+        [entry] 第 { $number } 笔分录
+        [line] 第 { $number } 行
+       *[document] 文件
+    }：缺少 { $part }。
+detail-bad_partner_statement-repeated =
+    { $place ->
+        [statement] 第 { $number } 份对账单
+        [entry] 第 { $number } 笔分录
+        [line] 第 { $number } 行
+       *[document] 文件
+    }：{ $part } 出现了两次。
+detail-bad_partner_statement-field =
+    { $place ->
+        [statement] 第 { $number } 份对账单
+        [entry] 第 { $number } 笔分录
+        [line] 第 { $number } 行
+       *[document] 文件
+    }：{ $found } 不是可以理解的 { $part }。
+detail-bad_partner_statement-amount =
+    { $place ->
+        [statement] 第 { $number } 份对账单
+        [entry] 第 { $number } 笔分录
+        [line] 第 { $number } 行
+       *[document] 文件
+    }：{ $found } 不是以 { $said } 整数最小单位表示的金额。
+detail-bad_partner_statement-currency =
+    { $place ->
+        [statement] 第 { $number } 份对账单
+        [entry] 第 { $number } 笔分录
+        [line] 第 { $number } 行
+       *[document] 文件
+    }：币种为 { $found }，而账户持有 { $said }。
+detail-bad_partner_statement-sum =
+    { $place ->
+        [statement] 第 { $number } 份对账单
+        [entry] 第 { $number } 笔分录
+        [line] 第 { $number } 行
+       *[document] 文件
+    }：各行得出余额 { $found }，而对账单写明 { $said }。
+detail-bad_partner_statement-summary =
+    { $place ->
+        [statement] 第 { $number } 份对账单
+        [entry] 第 { $number } 笔分录
+        [line] 第 { $number } 行
+       *[document] 文件
+    }：汇总中 { $part } 为 { $said }，而各分录得出 { $found }。
+detail-bad_partner_statement-details =
+    { $place ->
+        [statement] 第 { $number } 份对账单
+        [entry] 第 { $number } 笔分录
+        [line] 第 { $number } 行
+       *[document] 文件
+    }：明细合计 { $found }，而分录写明 { $said }。
+detail-bad_partner_statement-column_missing = 表头缺少列 { $part }。
+detail-bad_partner_statement-column_unknown = 表头中的列 { $found } 无法识别。请改名或删除。
+detail-bad_partner_statement-no_lines = 文件没有任何行。请说明所涵盖的日期。
+detail-bad_partner_statement-asset = 对账单的资产为 { $found }，而账户持有 { $said }。
+detail-bad_partner_statement-ledger_order = 账本中转账编号 { $number } 的次序有误。请重新读取账户。
+detail-bad_partner_statement-ledger_sum = 账本各行得出 { $found }，而不是 { $said }。请重新读取账户。
+detail-bad_partner_statement-window = { $most } 天的窗口过宽；可用 0 至 31。
+detail-bad_partner_statement-overflow =
+    { $place ->
+        [statement] 第 { $number } 份对账单
+        [entry] 第 { $number } 笔分录
+        [line] 第 { $number } 行
+       *[document] 文件
+    }：合计超出 128 位。

@@ -103,6 +103,6 @@ problem-self_custodial = 只有持有人可以操作
 problem-ledger_refused = 账本拒绝
     .detail = 账本不允许此转账或变更；reason 字段说明原因。
 problem-bad_partner_statement = 合作方对账单无法使用
-    .detail = 未能与账本对账：{ $why }。
+    .detail = 未能与账本对账；reason 字段说明原因。
 problem-unknown_account_set = 没有这个账户集合
     .detail = 没有此标识的账户集合。请先建立。

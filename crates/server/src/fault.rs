@@ -6,7 +6,7 @@ use tpw_access::{DpopError, JoseError, ReplayError, TokenError};
 use tpw_core::CodecError;
 use tpw_flow::{Rejection, RejectionClass};
 use tpw_ledger::LedgerError;
-use tpw_ledger::reconcile::ReconcileError;
+use tpw_ledger::reconcile::{Place, ReconcileError};
 use tpw_proof::ProofError;
 
 /// What is wrong with a member or a header.
@@ -115,6 +115,17 @@ impl Problem {
         Self::new(Code::BadJson).because("broken_off")
     }
 
+    /// Where in a file something is wrong.
+    fn place(self, place: Place) -> Self {
+        let (kind, number) = match place {
+            Place::Document => ("document", 0),
+            Place::Statement(number) => ("statement", number),
+            Place::Entry(number) => ("entry", number),
+            Place::Line(number) => ("line", number),
+        };
+        self.with("place", kind).with("number", number)
+    }
+
     /// The reason, which is also the key of the message.
     fn because(self, key: &'static str) -> Self {
         self.reason(key).precisely(key)
@@ -206,8 +217,50 @@ fn of_ledger(problem: Problem, error: &LedgerError) -> Problem {
 
 impl From<ReconcileError> for Problem {
     fn from(error: ReconcileError) -> Self {
-        let problem = Self::new(Code::BadPartnerStatement).reason(error.code());
-        problem.with("why", error)
+        use ReconcileError as E;
+        let problem = Self::new(Code::BadPartnerStatement).because(error.code());
+        match error {
+            E::TooLarge(most) | E::TooManyLines(most) => problem.with("most", most),
+            E::TooDeep(most) | E::Window(most) => problem.with("most", most),
+            E::Encoding(found) | E::Entity(found) | E::NotAStatement(found) => {
+                problem.with("found", found)
+            }
+            E::Version(found) | E::NoStatement(found) | E::ColumnUnknown(found) => {
+                problem.with("found", found)
+            }
+            E::ColumnMissing(part) => problem.with("part", part),
+            E::Xml { at, fault } => problem.with("number", at).with("why", fault),
+            E::SeveralAccounts(one, other) => problem.with("found", one).with("other", other),
+            E::LedgerOrder(number) => problem.with("number", number),
+            E::Asset { partner, ledger } => problem.with("found", partner).with("said", ledger),
+            E::LedgerSum { found, said } => problem.with("found", found).with("said", said),
+            E::Pages(place) | E::Overflow(place) => problem.place(place),
+            E::Missing { place, field } => problem.place(place).with("part", field),
+            E::Repeated { place, field } => problem.place(place).with("part", field),
+            E::TextTooLong { place, element, max } => {
+                problem.place(place).with("part", element).with("most", max)
+            }
+            E::Field { place, field, found } => {
+                problem.place(place).with("part", field).with("found", found)
+            }
+            E::Amount { place, found, asset } => {
+                problem.place(place).with("found", found).with("said", asset)
+            }
+            E::Currency { place, found, wanted } => {
+                problem.place(place).with("found", found).with("said", wanted)
+            }
+            E::Sum { place, found, said } => {
+                problem.place(place).with("found", found).with("said", said)
+            }
+            E::Summary { place, field, said, found } => {
+                problem.place(place).with("part", field).with("found", found).with("said", said)
+            }
+            E::Details { place, said, found } => {
+                problem.place(place).with("found", found).with("said", said)
+            }
+            // The tests see to it that each has its words.
+            _ => problem,
+        }
     }
 }
 

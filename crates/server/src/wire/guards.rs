@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Freeze {
-    /// `holder`, `operator`, `risk`, `sanctions` or `order`; `operator` when absent.
+    /// `holder`, `operator`, `risk`, `sanctions`, `order` or `watch`; `operator` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

@@ -7,7 +7,7 @@ use tpw_access::{DpopError, JoseError, ReplayError, TokenError};
 use tpw_core::{AccountId, AccountSetId, Amount, CodecError};
 use tpw_crypto::CryptoError;
 use tpw_flow::Rejection;
-use tpw_ledger::reconcile::ReconcileError;
+use tpw_ledger::reconcile::{Place, ReconcileError};
 use tpw_ledger::{AccountKind, Balance, LedgerError, Limit};
 use tpw_proof::ProofError;
 use tpw_server::{Code, Language, Problem, QueryFault, ValueFault};
@@ -186,6 +186,45 @@ fn token_errors() -> Vec<TokenError> {
     all
 }
 
+fn statement_files() -> Vec<ReconcileError> {
+    use ReconcileError as E;
+    let (text, usd) = (|| "ABC".to_owned(), "USD/2".parse().unwrap());
+    let eur = "EUR/2".parse().unwrap();
+    let (place, field) = (Place::Entry(3), "date");
+    let balance = Balance::ZERO;
+    vec![
+        E::TooLarge(9),
+        E::TooManyLines(9),
+        E::Encoding(text()),
+        E::Xml { at: 7, fault: text() },
+        E::DocumentType,
+        E::Entity(text()),
+        E::TooDeep(9),
+        E::TextTooLong { place, element: text(), max: 9 },
+        E::NotAStatement(text()),
+        E::Version(text()),
+        E::Pages(Place::Document),
+        E::NoStatement(text()),
+        E::SeveralAccounts(text(), text()),
+        E::Missing { place: Place::Statement(2), field },
+        E::Repeated { place: Place::Line(4), field: text() },
+        E::Field { place, field, found: text() },
+        E::Amount { place, found: text(), asset: usd },
+        E::Currency { place, found: text(), wanted: usd },
+        E::Sum { place, found: balance, said: balance },
+        E::Summary { place, field, said: text(), found: text() },
+        E::Details { place, said: text(), found: text() },
+        E::ColumnMissing(field),
+        E::ColumnUnknown(text()),
+        E::NoLines,
+        E::Asset { partner: eur, ledger: usd },
+        E::LedgerOrder(5),
+        E::LedgerSum { found: balance, said: balance },
+        E::Window(32),
+        E::Overflow(place),
+    ]
+}
+
 fn precise() -> Vec<Problem> {
     use ValueFault::{AccountKind, Code, Count, Name, Owner, TooMany, TransferId, Zero};
     let values = [Name, AccountKind, Owner, Zero, TooMany(16), Count(500), TransferId, Code];
@@ -204,6 +243,7 @@ fn precise() -> Vec<Problem> {
     all.extend(statement_errors().into_iter().map(Problem::from));
     all.extend(proof_errors().into_iter().map(Problem::from));
     all.extend(token_errors().into_iter().map(Problem::from));
+    all.extend(statement_files().into_iter().map(Problem::from));
     all.extend(ledger_errors().into_iter().map(|e| Problem::from(Rejection::Ledger(e))));
     all
 }
