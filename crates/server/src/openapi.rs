@@ -147,15 +147,15 @@ macro_rules! operations {
 use Gives::{AnyJson, File, Json};
 
 operations! {
-    Post "/v1/people" "people" "add_person" Operator (Some("NewPerson")) => 201 Json("PersonAdded"), [] "Enter a person with accounts and, if asked for, an enrolment code. The same id with the same content answers 200, with another opening of an account 409.";
-    Post "/v1/people:batch" "people" "add_people" Operator (Some("PeopleBatch")) => 200 Json("PeopleAdded"), [] "Enter up to 500 people, each on its own. Who is there already with the same content is told as such; with another opening of an account it is rejected.";
+    Post "/v1/people" "people" "add_person" Operator (Some("NewPerson")) => 201 Json("PersonAdded"), [] "Enter a person with accounts and, if asked for, an enrolment code. The same id with the same content answers 200, with another opening of an account on which nothing has moved since 409.";
+    Post "/v1/people:batch" "people" "add_people" Operator (Some("PeopleBatch")) => 200 Json("PeopleAdded"), [] "Enter up to 500 people, each on its own. Who is there already with the same content is told as such; with another opening of an account on which nothing has moved since it is rejected.";
     Get "/v1/people/{id}" "people" "read_person" Holder (None) => 200 Json("Person"), [] "Read a person.";
     Post "/v1/people/{id}/codes" "people" "issue_code" Operator (None) => 201 Json("IssuedCode"), [] "Issue another enrolment code.";
     Post "/v1/devices" "devices" "enrol_device" Device (Some("Enrol")) => 201 Json("Enrolled"), [] "Enrol the device whose key made the DPoP proof; the proof's `ath` is that of the code's 20 characters.";
     Delete "/v1/devices/{id}" "devices" "revoke_device" Holder (None) => 200 Json("Device"), [] "Revoke a device.";
     Post "/v1/tokens" "devices" "issue_token" Device (None) => 200 Json("Token"), [] "Get an access token for an enrolled device.";
     Get "/v1/accounts" "accounts" "list_accounts" Holder (None) => 200 Json("AccountList"), [("person", "whose; an operator may name anybody")] "List accounts.";
-    Post "/v1/accounts" "accounts" "open_account" Operator (Some("OpenAccount")) => 201 Json("Account"), [] "Open an account for a person, at a clearing partner, or of the operator's own. The same account under the same id once more answers 200, with another opening 409.";
+    Post "/v1/accounts" "accounts" "open_account" Operator (Some("OpenAccount")) => 201 Json("Account"), [] "Open an account for a person, at a clearing partner, or of the operator's own. The same account under the same id once more answers 200, with another opening, if nothing has moved on it since, 409.";
     Get "/v1/accounts/{id}" "accounts" "read_account" Holder (None) => 200 Json("Account"), [] "Read an account with its balance.";
     Post "/v1/accounts/{id}:fund" "accounts" "fund_account" Operator (Some("Fund")) => 200 Json("Account"), [] "Bring money in. The same amount under the same key again moves nothing; another one answers 409.";
     Post "/v1/accounts/{id}:freeze" "accounts" "freeze_account" Operator (Some("Freeze")) => 200 Json("Account"), [] "Freeze an account; each reason is lifted by itself. The body may be left out.";

@@ -67,7 +67,7 @@ pub(super) fn order(
 }
 
 /// Whether this very account is there already: the same id, owner, asset, kind and label. With another opening it is the same
-/// account and not the same request.
+/// account and not the same request; once money has moved on it, nobody asks any more.
 pub(super) fn same_account(
     engine: &Engine,
     order: &NewAccountOrder,
@@ -80,7 +80,7 @@ pub(super) fn same_account(
             && view.account.kind == order.kind
     });
     let Some(view) = same else { return Ok(false) };
-    if engine.opening(&view.account)? != order.opening {
+    if engine.opening(&view.account)?.is_some_and(|opening| opening != order.opening) {
         let problem = Problem::new(Code::ExistsWithDifferent).precisely("opening");
         return Err(problem.field("opening"));
     }
