@@ -222,12 +222,7 @@ async fn a_repeat_with_another_opening_is_not_the_same_request() {
     };
     assert_eq!(add(Some("500")).await.0.status, 201);
     assert_eq!(open(None).await.status, 201);
-    server.clock.advance(Span::from_ms(1));
-    for account in [first, second] {
-        let transfer = TransferId::new(server.clock.now().unix_ms(), random());
-        assert_eq!(server.fund(&operator, account, "70", transfer).await.status, 200);
-    }
-    for wrong in [None, Some("501"), Some("570"), Some("70")] {
+    for wrong in [None, Some("501"), Some("70")] {
         let (alone, batch) = add(wrong).await;
         let got = (alone.status.as_u16(), alone.problem());
         assert_eq!(got, (409, "exists_with_different".to_owned()), "{wrong:?}");
@@ -235,11 +230,19 @@ async fn a_repeat_with_another_opening_is_not_the_same_request() {
         assert_eq!(batch["outcome"], "rejected", "{wrong:?}");
         assert_eq!(batch["code"], "exists_with_different", "{wrong:?}");
     }
+    server.clock.advance(Span::from_ms(1));
+    for account in [first, second] {
+        let transfer = TransferId::new(server.clock.now().unix_ms(), random());
+        assert_eq!(server.fund(&operator, account, "70", transfer).await.status, 200);
+    }
     for wrong in [Some("1"), Some("70")] {
         assert_eq!(open(wrong).await.problem(), "exists_with_different", "{wrong:?}");
     }
-    let (alone, batch) = add(Some("500")).await;
-    assert_eq!((alone.status.as_u16(), batch["outcome"].as_str()), (200, Some("exists")));
+    // More has moved on the first: to look for its opening would take as long as its history.
+    for opening in [Some("500"), Some("501")] {
+        let (alone, batch) = add(opening).await;
+        assert_eq!((alone.status.as_u16(), batch["outcome"].as_str()), (200, Some("exists")));
+    }
     assert_eq!(open(None).await.status, 200);
 }
 
