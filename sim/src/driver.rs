@@ -223,18 +223,11 @@ impl<'k> World<'k> {
     fn step(&mut self) -> Checked {
         self.now = self.now.plus(Span::from_ms(self.chance.below(120)));
         match self.chance.below(100) {
-            0..=36 => self.begin()?,
-            37..=48 => self.resume()?,
+            0..=33 => self.begin()?,
+            34..=38 => self.order(),
+            39..=48 => self.resume()?,
             49..=53 => self.cheat()?,
-            54..=62 => {
-                let (model, accounts, chance) = (&self.model, &self.accounts, &mut self.chance);
-                let order = if chance.one_in(3) {
-                    orders::command(model, accounts, self.now, chance)
-                } else {
-                    operator::command(model, accounts, self.now, chance)
-                };
-                order.into_iter().for_each(|command| self.server.order(command));
-            }
+            54..=62 => self.operate(),
             63..=86 => {
                 let fault = self.fault();
                 let pace = if self.chance.one_in(2) { Pace::Settled } else { Pace::Pipelined };
@@ -254,6 +247,18 @@ impl<'k> World<'k> {
             _ => self.look()?,
         }
         self.deliver()
+    }
+
+    fn order(&mut self) {
+        let (model, accounts, chance) = (&self.model, &self.accounts, &mut self.chance);
+        let orders = orders::command(model, accounts, self.now, chance);
+        orders.into_iter().for_each(|command| self.server.order(command));
+    }
+
+    fn operate(&mut self) {
+        let (model, accounts, chance) = (&self.model, &self.accounts, &mut self.chance);
+        let command = operator::command(model, accounts, self.now, chance);
+        command.into_iter().for_each(|command| self.server.order(command));
     }
 
     fn fault(&mut self) -> Fault {

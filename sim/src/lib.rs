@@ -81,6 +81,8 @@ pub enum Defect {
     StoreLies,
     /// The store forgets payments, so that the same statement could be taken again.
     StoreForgetsPayments,
+    /// The store does not write the digests of orders.
+    StoreDropsDigests,
     /// The server answers although the commit has failed.
     AnswersBeforeCommit,
     /// The log exchanges a leaf that it has published.
@@ -103,13 +105,14 @@ pub enum Defect {
 
 impl Defect {
     /// Every defect.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::StoreDropsTransfer,
         Self::StoreDropsChains,
         Self::StoreKeepsHolds,
         Self::StoreCreditsTwice,
         Self::StoreLies,
         Self::StoreForgetsPayments,
+        Self::StoreDropsDigests,
         Self::AnswersBeforeCommit,
         Self::LogForks,
         Self::LogDropsLeaf,

@@ -468,7 +468,7 @@ impl Model {
         }
     }
 
-    fn issuance(&self, asset: Asset) -> Option<AccountId> {
+    pub(crate) fn issuance(&self, asset: Asset) -> Option<AccountId> {
         let fits = |a: &Account| a.kind == AccountKind::Issuance && a.asset == asset;
         self.accounts.iter().find(|(_, account)| fits(account)).map(|(id, _)| *id)
     }

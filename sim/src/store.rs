@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use tpw_core::{AccountId, Asset, Instant, Intent, Name, PaymentId, Span, TransferId};
 use tpw_engines::books::Restored;
 use tpw_flow::{
-    Archive, ArchiveError, Burnt, Changes, Desk, Funding, IdUse, LeafRow, Opening, OrderBatch,
-    Payment, Rail, RailInstruction, Registry, Status, stored,
+    Archive, ArchiveError, Burnt, Changes, Desk, Funding, IdUse, LeafRow, MadeBy, Opening,
+    OrderBatch, OrderDigest, Payment, Rail, RailInstruction, Registry, Status, stored,
 };
 use tpw_ledger::{Account, AccountKind, HoldChange, HoldRow, Ledger, TransferRow};
 use tpw_screen::{Facts, Rules, Screen};
@@ -22,6 +22,7 @@ pub(crate) struct Store {
     transfer_ids: HashMap<TransferId, u64>,
     burnt: HashMap<TransferId, Burnt>,
     pub(crate) order_batches: Vec<OrderBatch>,
+    pub(crate) order_digests: BTreeMap<u64, OrderDigest>,
     reversals: HashMap<u64, u64>,
     events: u64,
     newest_event: Option<Instant>,
@@ -69,8 +70,10 @@ impl Archive for Store {
         Ok(self.burnt.get(&id).copied())
     }
 
-    fn ordered(&self, number: u64) -> Result<bool, ArchiveError> {
-        Ok(self.order_batches.iter().any(|batch| batch.contains(number)))
+    fn made_by(&self, number: u64) -> Result<MadeBy, ArchiveError> {
+        let ordered = self.order_batches.iter().any(|batch| batch.contains(number));
+        let digest = self.order_digests.get(&number).copied();
+        Ok(if ordered { MadeBy::Order(digest) } else { MadeBy::Other })
     }
 
     fn reversed(&self, number: u64) -> Result<bool, ArchiveError> {
@@ -87,6 +90,7 @@ impl Store {
             transfer_ids: HashMap::new(),
             burnt: HashMap::new(),
             order_batches: Vec::new(),
+            order_digests: BTreeMap::new(),
             reversals: HashMap::new(),
             events: 0,
             newest_event: None,
@@ -113,6 +117,9 @@ impl Store {
         self.fundings.extend(changes.fundings.iter().copied());
         self.burnt.extend(changes.burnt.iter().copied());
         self.order_batches.extend(&changes.order_batches);
+        if self.defect != Some(Defect::StoreDropsDigests) {
+            self.order_digests.extend(changes.order_digests.iter().copied());
+        }
         self.reversals.extend(changes.reversals.iter().copied());
         for event in &changes.events {
             self.events = self.events.saturating_add(1);

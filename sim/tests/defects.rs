@@ -39,6 +39,9 @@ const fn words_of(defect: Defect) -> &'static [&'static str] {
             "desk says",
             "the chain of",
         ],
+        Defect::StoreDropsDigests => {
+            &["different` where the model says", "the model says `ordered"]
+        }
         Defect::StoreForgetsPayments => &["not stored", "desk says"],
         Defect::AnswersBeforeCommit => &["was told"],
         Defect::LogForks => &["append-only"],
