@@ -4,6 +4,7 @@ mod audit;
 mod books;
 mod client;
 mod driver;
+mod guards;
 mod keys;
 mod log;
 mod model;
@@ -83,6 +84,8 @@ pub enum Defect {
     StoreForgetsPayments,
     /// The store does not write the digests of orders.
     StoreDropsDigests,
+    /// The store does not write velocity limits.
+    StoreDropsVelocities,
     /// The server answers although the commit has failed.
     AnswersBeforeCommit,
     /// The log exchanges a leaf that it has published.
@@ -105,7 +108,7 @@ pub enum Defect {
 
 impl Defect {
     /// Every defect.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::StoreDropsTransfer,
         Self::StoreDropsChains,
         Self::StoreKeepsHolds,
@@ -113,6 +116,7 @@ impl Defect {
         Self::StoreLies,
         Self::StoreForgetsPayments,
         Self::StoreDropsDigests,
+        Self::StoreDropsVelocities,
         Self::AnswersBeforeCommit,
         Self::LogForks,
         Self::LogDropsLeaf,

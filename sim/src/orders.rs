@@ -1,6 +1,6 @@
 //! The operator's orders: what is ordered, and what the rules alone say becomes of it.
 
-use crate::model::Model;
+use crate::model::{Model, minor};
 use std::collections::{BTreeMap, BTreeSet};
 use tpw_core::{AccountId, Amount, Asset, Hash32, Instant, Money, Span, TransferId};
 use tpw_flow::{Command, Order, OrderOutcome, OrderRejection, Ordered, Orders};
@@ -14,6 +14,13 @@ pub(crate) struct OpenHold {
     credit: AccountId,
     amount: i128,
     expires: Instant,
+}
+
+impl OpenHold {
+    /// Whether an account is a side of it.
+    pub(crate) fn is_of(&self, id: &AccountId) -> bool {
+        self.debit == *id || self.credit == *id
+    }
 }
 
 /// What became of an order's id.
@@ -241,10 +248,6 @@ const fn is_own(kind: AccountKind) -> bool {
     matches!(kind, AccountKind::Issuance | AccountKind::External | AccountKind::Operating)
 }
 
-fn minor(amount: Amount) -> i128 {
-    i128::try_from(amount.minor()).unwrap_or(i128::MAX)
-}
-
 fn id_of(order: &Order) -> TransferId {
     match order {
         Order::Transfer(request) | Order::Hold { request, .. } => request.id,
@@ -305,20 +308,19 @@ impl Model {
         word
     }
 
-    /// Carries an order out if its conditions hold afterwards.
+    /// Carries an order out wholly, if its conditions hold afterwards, or not at all.
     fn carry_out_if(
         &mut self,
         ordered: &Ordered,
         given: Option<&OrderOutcome>,
         now: Instant,
     ) -> Result<(), Refused> {
-        if ordered.conditions.is_empty() {
-            return self.carry_out(&ordered.order, given, now);
-        }
+        let watched = self.watched();
         let before = (self.accounts.clone(), self.orders.holds.clone(), self.orders.done.clone());
         let ids = self.orders.ids.clone();
-        self.carry_out(&ordered.order, given, now)?;
-        if ordered.conditions.iter().all(|condition| self.holds(condition)) {
+        let done = self.carry_out(&ordered.order, given, now);
+        if done.is_ok() && ordered.conditions.iter().all(|condition| self.holds(condition)) {
+            self.look(&watched);
             return Ok(());
         }
         (self.accounts, self.orders.holds, self.orders.done) = before;
@@ -362,6 +364,7 @@ impl Model {
             Order::Transfer(request) => {
                 self.may_go(request, now)?;
                 let amount = minor(request.money.amount);
+                self.promise(&request.debit, amount, now);
                 self.post(&request.debit, &request.credit, amount);
                 if let Some(OrderOutcome::Done { number }) = given {
                     let made = (request.debit, request.credit, amount);
@@ -376,6 +379,7 @@ impl Model {
                 }
                 let (debit, credit) = (request.debit, request.credit);
                 let amount = minor(request.money.amount);
+                self.promise(&debit, amount, now);
                 self.hold(&debit, amount);
                 let hold = OpenHold { debit, credit, amount, expires: *expires };
                 self.orders.holds.insert(request.id, hold);
@@ -383,8 +387,8 @@ impl Model {
             Order::Post { hold, amount, .. } => {
                 let open = *self.orders.holds.get(hold).ok_or(Refused)?;
                 let amount = amount.map_or(open.amount, minor);
-                let frozen = [open.debit, open.credit].iter().any(|id| self.is_frozen(id));
-                if open.expires <= now || amount > open.amount || frozen {
+                let barred = [open.debit, open.credit].iter().any(|id| self.is_barred(id));
+                if open.expires <= now || amount > open.amount || barred {
                     return Err(Refused);
                 }
                 self.let_go(*hold);
@@ -397,7 +401,7 @@ impl Model {
             Order::Reverse { of, .. } => {
                 let (debit, credit, amount) = *self.orders.done.get(of).ok_or(Refused)?;
                 self.may_debit(&credit, amount)?;
-                if self.is_frozen(&debit) {
+                if self.is_barred(&debit) {
                     return Err(Refused);
                 }
                 self.orders.done.remove(of);
@@ -415,18 +419,14 @@ impl Model {
         }
     }
 
-    /// All legs or none; a later one can spend what an earlier one brought.
+    /// A later leg can spend what an earlier one brought.
     fn all_legs(&mut self, legs: &[TransferRequest], now: Instant) -> Result<(), Refused> {
         if legs.iter().any(|leg| !self.kind(&leg.debit).is_some_and(is_own)) {
             return Err(Refused);
         }
-        for (place, leg) in legs.iter().enumerate() {
-            if self.may_go(leg, now).is_err() {
-                for done in legs.iter().take(place).rev() {
-                    self.post(&done.credit, &done.debit, minor(done.money.amount));
-                }
-                return Err(Refused);
-            }
+        for leg in legs {
+            self.may_go(leg, now)?;
+            self.promise(&leg.debit, minor(leg.money.amount), now);
             self.post(&leg.debit, &leg.credit, minor(leg.money.amount));
         }
         Ok(())
@@ -437,7 +437,8 @@ impl Model {
         let asset = |id| self.accounts.get(id).map(|account| account.asset);
         let fits = asset(debit) == Some(money.asset) && asset(credit) == Some(money.asset);
         let late = effective.is_some_and(|effective| effective > now);
-        if debit == credit || !fits || late || self.is_frozen(credit) {
+        let paced = !self.allows(debit, minor(money.amount), now);
+        if debit == credit || !fits || late || paced || self.is_barred(credit) {
             return Err(Refused);
         }
         self.may_debit(debit, minor(money.amount))
@@ -447,7 +448,7 @@ impl Model {
         let account = self.accounts.get(id).ok_or(Refused)?;
         let short = account.posted.saturating_sub(account.held) < amount;
         let is_short = short && account.kind != AccountKind::Issuance;
-        let allowed = is_own(account.kind) && !self.is_frozen(id) && !is_short;
+        let allowed = is_own(account.kind) && !self.is_barred(id) && !is_short;
         if allowed { Ok(()) } else { Err(Refused) }
     }
 
