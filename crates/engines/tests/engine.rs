@@ -411,3 +411,16 @@ fn a_clock_that_was_set_gives_no_time_stamps_until_it_is_right_again() {
     assert_eq!(engine.health().clock, Part::Good);
     stamped().unwrap();
 }
+
+#[test]
+fn an_order_is_told_from_another_one_under_its_id_also_after_a_restart() {
+    let (dir, mut dice) = (scratch(), Dice::new(77));
+    let engine = open(dir.path()).unwrap();
+    let operator = runtime().block_on(orders::Operator::busy(&engine, &mut dice));
+    runtime().block_on(operator.demand_decided(&engine));
+    engine.close();
+    drop(engine);
+    let engine = open(dir.path()).unwrap();
+    runtime().block_on(operator.demand_decided(&engine));
+    demand_balanced(&engine);
+}

@@ -5,6 +5,7 @@ use crate::decode::{self, Read, Row as _, int};
 use rusqlite::types::{FromSql, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Row, Transaction};
 use tpw_core::{Amount, Instant};
+use tpw_flow::OrderDigest;
 use tpw_ledger::TransferRow;
 
 pub(super) fn time(at: Instant) -> i64 {
@@ -38,12 +39,13 @@ fn seal(parts: &[&[u8]]) -> i64 {
     i64::from_be_bytes(hash.first_chunk::<SEAL>().copied().unwrap_or_default())
 }
 
-pub(super) fn transfer_seal(row: &TransferRow) -> i64 {
+pub(super) fn transfer_seal(row: &TransferRow, digest: Option<&OrderDigest>) -> i64 {
     seal(&[
         &row.linked_bytes(),
         row.debit_chain.as_bytes(),
         row.credit_chain.as_bytes(),
         &row.released.minor().to_be_bytes(),
+        digest.map_or(&[], |digest| digest.as_bytes()),
     ])
 }
 
@@ -118,11 +120,6 @@ impl<'a> Columns<'a> {
         self.row.get_ref(place).map_err(|_| self.damaged())
     }
 
-    fn maybe_bytes(&mut self) -> Read<Option<&'a [u8]>> {
-        let value = self.next_value()?;
-        value.as_blob_or_null().map_err(|_| self.damaged())
-    }
-
     fn demand_seal(&mut self, expected: i64) -> Read<()> {
         let seal: i64 = self.get()?;
         if seal == expected { Ok(()) } else { Err(self.damaged()) }
@@ -145,9 +142,10 @@ impl<'a> Columns<'a> {
     }
 
     /// Its seal is over what the ledger has hashed already: transfers are most of all rows.
-    pub(super) fn sealed_transfer(&mut self) -> Read<TransferRow> {
-        let transfer = self.transfer()?;
-        self.demand_seal(transfer_seal(&transfer)).map(|()| transfer)
+    pub(super) fn sealed_transfer(&mut self) -> Read<(TransferRow, Option<OrderDigest>)> {
+        let (transfer, digest) = (self.transfer()?, self.order_digest()?);
+        let seal = transfer_seal(&transfer, digest.as_ref());
+        self.demand_seal(seal).map(|()| (transfer, digest))
     }
 }
 
@@ -184,6 +182,11 @@ impl<'a> decode::Row<'a> for Columns<'a> {
     fn bytes(&mut self) -> Read<&'a [u8]> {
         let value = self.next_value()?;
         value.as_blob().map_err(|_| self.damaged())
+    }
+
+    fn maybe_bytes(&mut self) -> Read<Option<&'a [u8]>> {
+        let value = self.next_value()?;
+        value.as_blob_or_null().map_err(|_| self.damaged())
     }
 
     fn text(&mut self) -> Read<&'a str> {

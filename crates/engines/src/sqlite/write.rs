@@ -105,7 +105,7 @@ fn write_counts(t: &Transaction<'_>) -> rusqlite::Result<()> {
 
 fn write_all(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
     write_registry(t, changes)?;
-    super::write_ledger::all(t, &changes.ledger)?;
+    super::write_ledger::all(t, changes)?;
     write_orders(t, changes)?;
     for (account, owner) in &changes.owners {
         let person = owner.person.map(|p| *p.as_bytes());
