@@ -3,7 +3,7 @@
 use crate::books::StoreError;
 use crate::decode::{self, Read, Row as _, int};
 use rusqlite::types::{FromSql, ToSql, ToSqlOutput, ValueRef};
-use rusqlite::{Row, Transaction};
+use rusqlite::{CachedStatement, Row, Transaction};
 use tpw_core::{Amount, Instant};
 use tpw_flow::OrderDigest;
 use tpw_ledger::TransferRow;
@@ -55,21 +55,37 @@ pub(super) fn put_sealed(
     sql: &str,
     values: &[&dyn ToSql],
 ) -> rusqlite::Result<()> {
-    let mut statement = t.prepare_cached(sql)?;
-    let (mut sealing, mut place) = (Sealing::default(), 1_usize);
-    for value in values {
-        let bound = value.to_sql()?;
-        sealing.add(match &bound {
-            ToSqlOutput::Borrowed(value) => *value,
-            ToSqlOutput::Owned(value) => value.into(),
-            // The other kinds need features of the library that are off.
-            _ => ValueRef::Null,
-        });
-        statement.raw_bind_parameter(place, &bound)?;
-        place = place.saturating_add(1);
+    SealedRows::into(t, sql)?.put(values)
+}
+
+/// Runs one statement for many rows, as [`put_sealed`] does for one: it is looked up once.
+pub(super) struct SealedRows<'t> {
+    statement: CachedStatement<'t>,
+    sealing: Sealing,
+}
+
+impl<'t> SealedRows<'t> {
+    pub(super) fn into(t: &'t Transaction<'_>, sql: &str) -> rusqlite::Result<Self> {
+        Ok(Self { statement: t.prepare_cached(sql)?, sealing: Sealing::default() })
     }
-    statement.raw_bind_parameter(place, sealing.seal())?;
-    statement.raw_execute().map(drop)
+
+    pub(super) fn put(&mut self, values: &[&dyn ToSql]) -> rusqlite::Result<()> {
+        self.sealing.0.clear();
+        let mut place = 1_usize;
+        for value in values {
+            let bound = value.to_sql()?;
+            self.sealing.add(match &bound {
+                ToSqlOutput::Borrowed(value) => *value,
+                ToSqlOutput::Owned(value) => value.into(),
+                // The other kinds need features of the library that are off.
+                _ => ValueRef::Null,
+            });
+            self.statement.raw_bind_parameter(place, &bound)?;
+            place = place.saturating_add(1);
+        }
+        self.statement.raw_bind_parameter(place, self.sealing.seal())?;
+        self.statement.raw_execute().map(drop)
+    }
 }
 
 /// The values of a row in their order, each with its kind and length, so that no two rows give the same bytes.

@@ -1,6 +1,6 @@
 //! What the ledger leaves to be stored.
 
-use super::row::{amount, put_sealed, time, transfer_seal};
+use super::row::{SealedRows, amount, put_sealed, time, transfer_seal};
 use crate::books::with_digests;
 use crate::decode::int;
 use rusqlite::{Transaction, params};
@@ -107,24 +107,29 @@ fn write_transfers(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<(
 }
 
 fn write_holds(t: &Transaction<'_>, holds: &[HoldChange]) -> rusqlite::Result<()> {
+    if holds.is_empty() {
+        return Ok(());
+    }
+    let mut texts = AssetTexts::default();
+    let mut resolve = t.prepare_cached("DELETE FROM hold WHERE id = ?1")?;
+    let mut open = SealedRows::into(
+        t,
+        "INSERT INTO hold (id, number, debit, credit, asset, amount, expires, seal)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?;
     for change in holds {
         match change {
-            HoldChange::Opened(hold) => put_sealed(
-                t,
-                "INSERT INTO hold (id, number, debit, credit, asset, amount, expires, seal)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-                params![
-                    hold.id.as_bytes(),
-                    int(hold.number),
-                    hold.debit.as_bytes(),
-                    hold.credit.as_bytes(),
-                    hold.money.asset.to_string(),
-                    amount(hold.money.amount),
-                    time(hold.expires)
-                ],
-            )?,
+            HoldChange::Opened(hold) => open.put(params![
+                hold.id.as_bytes(),
+                int(hold.number),
+                hold.debit.as_bytes(),
+                hold.credit.as_bytes(),
+                texts.of(hold.money.asset),
+                amount(hold.money.amount),
+                time(hold.expires)
+            ])?,
             HoldChange::Resolved { hold, .. } => {
-                t.prepare_cached("DELETE FROM hold WHERE id = ?1")?.execute([hold.as_bytes()])?;
+                resolve.execute([hold.as_bytes()])?;
             }
         }
     }
