@@ -33,5 +33,5 @@ order-exists_with_different =
         [order] Another order has this id.
        *[other] Another order has this id and differs in its { $field }.
     } Use a new id for a new order.
-order-leg_id_used = The id of a linked leg was used before. Use a new id for each leg.
+order-leg_id_used = The id of a linked leg, or the one under which the hold would expire, was used before. Use a new id for each leg and hold.
 order-from_future = The id was made more than a minute in the future. Set the clock that made it.

@@ -109,8 +109,10 @@ pub enum OrderRejection {
         /// In which field; `order` where only a hash of the other one tells that it is another.
         field: &'static str,
     },
-    /// A later leg has an id that was used.
-    #[error("the id `{0}` of a linked leg was used before; use a new id for each leg")]
+    /// A later leg has an id that was used, or a hold would expire under one.
+    #[error(
+        "the id `{0}`, of a linked leg or under which the hold would expire, was used before; use a new id for each leg and hold"
+    )]
     LegIdUsed(TransferId),
     /// The id was made in the future.
     #[error("the id `{0}` was made more than a minute in the future; set the clock that made it")]

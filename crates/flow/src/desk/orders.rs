@@ -9,7 +9,7 @@ use crate::order::{Order, OrderOutcome, OrderRefusal, OrderRejection, Ordered, O
 use crate::step::SKEW_MAX;
 use tpw_core::codec::Writer;
 use tpw_core::{AccountId, Hash32, Instant, RecordKind, TransferId};
-use tpw_ledger::{Applied, LedgerError, Operation, Original, Reversal, TransferRow};
+use tpw_ledger::{Applied, Ledger, LedgerError, Operation, Original, Reversal, TransferRow};
 use tpw_proof::leaf::Leaf;
 
 /// What an id was used for.
@@ -19,6 +19,8 @@ pub enum IdUse {
     Transfer(u64),
     /// For an order that was refused.
     Burnt,
+    /// An open hold will expire under it.
+    Expiry,
 }
 
 /// Why an order is not done: it is at fault, or the state is in doubt.
@@ -81,6 +83,12 @@ impl Desk {
             }
             if self.use_of(leg, archive)?.is_some() {
                 return Ok(OrderOutcome::Rejected(OrderRejection::LegIdUsed(leg)));
+            }
+        }
+        if let Order::Hold { request, expires } = order {
+            let end = Ledger::expiry_id(request.id, *expires);
+            if self.use_of(end, archive)?.is_some() {
+                return Ok(OrderOutcome::Rejected(OrderRejection::LegIdUsed(end)));
             }
         }
         let number = self.ledger.next_number();
@@ -194,7 +202,9 @@ impl Desk {
         archive: &dyn Archive,
     ) -> Result<Option<IdUse>, ArchiveError> {
         match self.transfer_ids.look(id.as_bytes()) {
-            Sight::New => return Ok(None),
+            Sight::New => {
+                return Ok(self.ledger.expires_as(&id).then_some(IdUse::Expiry));
+            }
             Sight::Used(used) => return Ok(Some(used)),
             Sight::Unsure => {}
         }
@@ -205,7 +215,10 @@ impl Desk {
         let mut rows = self.unstored_rows().flatten();
         match rows.find(|row| row.id == id) {
             Some(row) => Ok(Some(IdUse::Transfer(row.number))),
-            None => archive.transfer_id(id),
+            None => match archive.transfer_id(id)? {
+                None => Ok(self.ledger.expires_as(&id).then_some(IdUse::Expiry)),
+                used => Ok(used),
+            },
         }
     }
 

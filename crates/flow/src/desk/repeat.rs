@@ -37,6 +37,7 @@ impl Desk {
         let number = match known {
             IdUse::Burnt => return self.refused_again(ordered, id, archive),
             IdUse::Transfer(number) => number,
+            IdUse::Expiry => return Ok(differs("kind")),
         };
         let row = self.row(number, archive)?.ok_or_else(lost)?;
         let resolved = match row.pending {

@@ -8,8 +8,8 @@ use super::orders::{FEES, FLOAT, bench, leg};
 use super::support::*;
 use proptest::prelude::*;
 use tpw_core::{Amount, Hash32, Instant, Span, TransferId};
-use tpw_flow::{Answer, Command, Order, OrderOutcome, OrderRejection, Ordered, Orders};
-use tpw_ledger::{Balance, Comparison, Condition, Measure, TransferRequest};
+use tpw_flow::{Answer, Command, Order, OrderOutcome, OrderRejection, Ordered, Orders, Rejection};
+use tpw_ledger::{Balance, Comparison, Condition, Ledger, Measure, TransferRequest};
 
 /// What an order is made of; the rest follows from when it is sent.
 #[derive(Clone, Debug)]
@@ -427,4 +427,37 @@ fn an_order_under_way_is_told_from_another_one() {
     );
     assert_eq!(again[..2], [same_again(first[0]), same_again(first[1])]);
     assert_eq!(again[2..], [conflict("order"), conflict("order")]);
+}
+
+/// A hold expires under an id that anybody can foretell. Were another transfer to take it, the books could not be stored any more.
+#[test]
+fn nobody_takes_the_id_under_which_a_hold_expires() {
+    let mut bench = bench();
+    let hold = |n| TransferId::new(at(0).unix_ms(), [n; 10]);
+    let expires = bench.now.plus(Span::from_secs(30));
+    let open = |n| Order::Hold { request: leg(hold(n), FLOAT, FEES, 5), expires };
+    let end = |n| Ledger::expiry_id(hold(n), expires);
+    give_one(&mut bench, open(1));
+    for _ in 0..2 {
+        let taken = give_one(&mut bench, Order::Transfer(leg(end(1), FLOAT, FEES, 1)));
+        assert_eq!(taken, conflict("kind"));
+        let legs = vec![leg(hold(9), FLOAT, FEES, 1), leg(end(1), FLOAT, FEES, 1)];
+        let used = OrderOutcome::Rejected(OrderRejection::LegIdUsed(end(1)));
+        assert_eq!(give_one(&mut bench, Order::Linked(legs)), used);
+        let fund = Command::Fund { account: account(FLOAT), amount: cents(1), transfer: end(1) };
+        assert_eq!(bench.reject_of(fund), Rejection::IdInUse { what: "transfer" });
+        bench.restart();
+    }
+    // The other way round: the id is taken before the hold is asked for.
+    let done = give_one(&mut bench, Order::Transfer(leg(end(2), FLOAT, FEES, 1)));
+    assert!(matches!(done, OrderOutcome::Done { .. }));
+    let used = OrderOutcome::Rejected(OrderRejection::LegIdUsed(end(2)));
+    assert_eq!(give_one(&mut bench, open(2)), used);
+    bench.later(1);
+    let (outcome, changes) = bench.apply(Command::Tick);
+    assert_eq!(outcome, Ok(Answer::Ended(1)));
+    let [row] = changes.ledger.transfers.as_slice() else { panic!("one hold ends") };
+    assert_eq!(row.id, end(1));
+    let after = give_one(&mut bench, Order::Transfer(leg(end(1), FLOAT, FEES, 1)));
+    assert_eq!(after, conflict("kind"));
 }
