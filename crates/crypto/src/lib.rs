@@ -10,7 +10,7 @@ mod seal;
 mod sign;
 mod slots;
 
-pub use batch::{Check, verify_each};
+pub use batch::{Check, spread, verify_each};
 pub use encode::der_ecdsa;
 pub use entropy::{Entropy, FixedEntropy};
 pub use error::CryptoError;

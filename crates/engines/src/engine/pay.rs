@@ -44,9 +44,6 @@ pub enum Repeated {
     No,
 }
 
-/// A thread is worth its start from so many signatures on.
-const SHARE_MIN: usize = 16;
-
 /// Of a thread that ended early: nothing of its share was checked.
 fn unchecked() -> PayError {
     PayError::Stopped("a thread that checks signatures has ended; send it again".to_owned())
@@ -81,22 +78,8 @@ impl Engine {
         statements: &[Vec<u8>],
         threads: NonZeroUsize,
     ) -> Vec<Result<Verified<Intent>, PayError>> {
-        let one_by_one = |share: &[Vec<u8>]| -> Vec<_> {
-            share.iter().map(|statement| self.check_intent(statement)).collect()
-        };
-        let share = statements.len().div_ceil(threads.get()).max(SHARE_MIN);
-        let mut shares = statements.chunks(share);
-        let Some(first) = shares.next() else { return Vec::new() };
-        std::thread::scope(|scope| {
-            let others: Vec<_> =
-                shares.map(|share| (share, scope.spawn(|| one_by_one(share)))).collect();
-            let mut answers = one_by_one(first);
-            for (share, other) in others {
-                let none = |_panic| share.iter().map(|_| Err(unchecked())).collect();
-                answers.extend(other.join().unwrap_or_else(none));
-            }
-            answers
-        })
+        let check = |statement: &Vec<u8>| self.check_intent(statement);
+        tpw_crypto::spread(statements, threads, check, || Err(unchecked()))
     }
 
     /// Takes a payment whose signature was checked.
