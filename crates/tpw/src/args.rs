@@ -174,6 +174,8 @@ pub(crate) struct Verify {
     pub(crate) files: Vec<PathBuf>,
     #[arg(long, value_name = "FILE")]
     pub(crate) trust: PathBuf,
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]

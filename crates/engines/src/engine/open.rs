@@ -490,6 +490,7 @@ fn trust(config: &Config, keys: &Keys, log: &LogConfig) -> Result<Trust, EngineE
         cose_keys: vec![keys.signer.public_key(&keys.slots.log)?],
         tsa_roots: vec![keys.tsa_root.clone()],
         tsa_policies: vec![config.tsa_policy.clone()],
+        witness_policy: None,
     })
 }
 

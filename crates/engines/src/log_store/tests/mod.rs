@@ -75,6 +75,7 @@ fn keys() -> &'static Keys {
             cose_keys: vec![config.signer.public_key(&config.cose).unwrap()],
             tsa_roots: vec![root],
             tsa_policies: vec![policy.to_owned()],
+            witness_policy: None,
         };
         Keys { config, trust }
     })
