@@ -8,6 +8,7 @@ mod fault;
 mod gate;
 mod limits;
 mod openapi;
+pub mod outbound;
 mod places;
 mod problem;
 mod routes;

@@ -156,6 +156,20 @@ pub enum LogError {
         /// The size of the newest checkpoint.
         size: u64,
     },
+    /// A file of a log read from outside is not there.
+    #[error("the log has no `{path}`: it is no log, or the file was pruned")]
+    NoFile {
+        /// The path below the log's prefix.
+        path: String,
+    },
+    /// A file of a log read from outside could not be had.
+    #[error("cannot read `{path}` of the log: {why}")]
+    Away {
+        /// The path below the log's prefix.
+        path: String,
+        /// What was said instead.
+        why: String,
+    },
     /// An earlier failure stopped the log.
     #[error("the log stopped after an earlier failure: see the records, then restart")]
     Poisoned,

@@ -15,6 +15,8 @@ mod store;
 mod syncer;
 #[cfg(test)]
 mod tests;
+mod tiled;
+mod tiled_fsck;
 mod view;
 
 pub use error::LogError;
@@ -23,4 +25,6 @@ pub(crate) use heads::RawRow;
 pub use heads::{SharedHeads, SignedHead};
 pub use sequencer::{Answer, Batch, LeafSender, Sequencer, Stopped};
 pub use store::{BATCH_MAX, LeafSource, LogConfig, LogStore};
+pub use tiled::{LogFiles, Resources, TiledLog};
+pub use tiled_fsck::fsck_tiled;
 pub use view::LogView;

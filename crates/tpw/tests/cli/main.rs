@@ -12,6 +12,8 @@ mod demo;
 #[cfg(test)]
 mod ledger;
 #[cfg(test)]
+mod log;
+#[cfg(test)]
 mod story;
 #[cfg(test)]
 mod support;

@@ -5,6 +5,7 @@
 mod audit;
 mod recovery;
 mod sequencer;
+mod tiled;
 mod view;
 
 use super::{LeafSource, LogConfig, LogError, LogStore, Report, fsck};
