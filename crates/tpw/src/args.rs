@@ -66,6 +66,10 @@ pub(crate) struct Serve {
     pub(crate) rate_limit: Option<u32>,
     #[arg(long, value_name = "URL")]
     pub(crate) store: Option<String>,
+    #[arg(long, value_name = "FILE")]
+    pub(crate) witnesses: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", requires = "witnesses")]
+    pub(crate) witness_ca: Option<PathBuf>,
 }
 
 /// Where the device's files are and how its passphrase comes.
@@ -118,6 +122,8 @@ pub(crate) enum Wallet {
     Receipts {
         #[command(flatten)]
         device: Device,
+        #[arg(long)]
+        fresh: bool,
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
@@ -205,6 +211,8 @@ pub(crate) enum Log {
     Fsck(Fsck),
     Prove(Prove),
     Consistency(Consistency),
+    #[command(subcommand)]
+    Witness(WitnessCommand),
     Checkpoint {
         #[arg(long, value_name = "URL")]
         server: String,
@@ -276,6 +284,29 @@ pub(crate) struct Consistency {
     pub(crate) trusted: LogTrust,
     #[arg(id = "proof_out", long = "out", value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum WitnessCommand {
+    Serve(WitnessServe),
+}
+
+#[derive(Args)]
+pub(crate) struct WitnessServe {
+    #[arg(id = "witness_data", long = "data", value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    #[arg(id = "witness_name", long = "name", value_name = "NAME")]
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) logs: LogTrust,
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8444")]
+    pub(crate) listen: SocketAddr,
+    #[arg(long, value_name = "URL")]
+    pub(crate) public_url: Option<String>,
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub(crate) cert: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(crate) key: Option<PathBuf>,
 }
 
 #[derive(Args)]

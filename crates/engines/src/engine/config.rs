@@ -7,8 +7,8 @@ use crate::log_store::LogError;
 use tpw_core::{Asset, Name};
 use tpw_crypto::CryptoError;
 use tpw_flow::{DeskFault, Rejection};
-use tpw_proof::ProofError;
 use tpw_proof::timestamp::TspError;
+use tpw_proof::{Policy, ProofError};
 use tpw_screen::ScreenError;
 
 /// Where the books are kept.
@@ -38,6 +38,8 @@ pub struct Config {
     pub queue: usize,
     /// Where the books are kept.
     pub store: StoreConfig,
+    /// The witnesses that are asked to cosign the log's checkpoints, with their addresses.
+    pub witnesses: Option<Policy>,
 }
 
 impl Config {
@@ -56,6 +58,7 @@ impl Config {
             tsa_policy: "1.3.6.1.4.1.32473.1.1".to_owned(),
             queue: 8_192,
             store: StoreConfig::Sqlite,
+            witnesses: None,
         }
     }
 }

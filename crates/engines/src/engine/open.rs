@@ -11,7 +11,7 @@ use crate::books::{Books, BooksReader, RestOfCheck, Restored, StoreError};
 use crate::clock::Clock;
 use crate::entropy::OsEntropy;
 use crate::files::{self, FolderLock};
-use crate::log_store::{LeafSender, LogConfig, LogStore, Sequencer, SharedHeads};
+use crate::log_store::{LeafSender, LogConfig, LogStore, Sequencer, SharedHeads, Witnessed};
 use crate::postgres;
 use crate::sqlite::Store;
 use crossbeam_channel::bounded;
@@ -65,6 +65,7 @@ impl Engine {
         let sequencer =
             Sequencer::start(log_store, Arc::clone(&clock), CHECKPOINT_INTERVAL, config.queue)?;
 
+        let witnessed = open_witnessed(dir, &config, &trust, &sequencer)?;
         let directory = Arc::new(RwLock::new(Directory::of(&desk)));
         let meter = Arc::new(Meter::default());
         let rail_dir = open_rail(dir, &*source)?;
@@ -80,7 +81,7 @@ impl Engine {
         }
         Ok(Arc::new(Self {
             dir: dir.to_owned(),
-            receipts: Receipts::new(sequencer.view(), trust.hash()),
+            receipts: Receipts::new(sequencer.view(), trust.hash(), witnessed),
             trust,
             config,
             clock,
@@ -135,6 +136,19 @@ impl Ground {
         let operator = set_up(dir, config, &mut *books, &mut desk, from, &mut entropy)?;
         Ok(Self { books, heads, desk, rebuild, keys, operator, now })
     }
+}
+
+/// The store of what witnesses cosign, if some are asked.
+fn open_witnessed(
+    dir: &Path,
+    config: &Config,
+    trust: &Trust,
+    sequencer: &Sequencer,
+) -> Result<Option<Arc<Witnessed>>, EngineError> {
+    let Some(policy) = config.witnesses.clone() else { return Ok(None) };
+    let path = dir.join("witnessed.db");
+    let opened = Witnessed::open(&path, policy, &trust.log_keys, sequencer.view())?;
+    Ok(Some(Arc::new(opened)))
 }
 
 /// The folder for the clearing partner, with all open instructions.

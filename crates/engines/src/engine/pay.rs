@@ -4,7 +4,7 @@ use super::timing::Timings;
 use super::writer::{Done, Message, When, Work};
 use super::{Engine, EngineError, PayError};
 use crate::entropy::OsEntropy;
-use crate::log_store::{LogView, SignedHead};
+use crate::log_store::{LogView, SignedHead, Witnessed};
 use core::num::NonZeroUsize;
 use crossbeam_channel::TrySendError;
 use std::collections::BTreeMap;
@@ -281,6 +281,7 @@ pub(super) struct Receipts {
     pub(super) log: LogView,
     frames: Arc<Frames>,
     trust_hash: Hash32,
+    pub(super) witnessed: Option<Arc<Witnessed>>,
 }
 
 /// The log's entries about a payment, each with its kind.
@@ -294,14 +295,29 @@ fn entries(payment: &Payment) -> [Option<(RecordKind, &Entry)>; 2] {
 }
 
 impl Receipts {
-    pub(super) fn new(log: LogView, trust_hash: Hash32) -> Self {
-        Self { log, frames: Arc::default(), trust_hash }
+    pub(super) fn new(log: LogView, trust_hash: Hash32, witnessed: Option<Arc<Witnessed>>) -> Self {
+        Self { log, frames: Arc::default(), trust_hash, witnessed }
     }
 
     /// Whether the checkpoints that a payment's receipts need are in memory.
     fn are_at_hand(&self, payment: &Payment) -> bool {
         let mut entries = entries(payment).into_iter().flatten();
-        entries.all(|(_, entry)| self.log.covers_from_memory(entry.index))
+        entries.all(|(_, entry)| {
+            let witnessed = self.witnessed.as_ref().is_some_and(|w| w.covers(entry.index));
+            !witnessed && self.log.covers_from_memory(entry.index)
+        })
+    }
+
+    /// The checkpoint of an entry's receipt: the first over it that witnesses have cosigned, until then the log's first.
+    fn covering(&self, index: u64) -> Result<Arc<SignedHead>, EngineError> {
+        let witnessed = self.witnessed.as_ref().map(|witnessed| witnessed.covering(index));
+        match witnessed.transpose() {
+            Ok(Some(Some(head))) => return Ok(head),
+            Ok(_) => {}
+            // A receipt without witnesses is better than none.
+            Err(error) => tracing::warn!(%error, "a receipt goes out without its witnesses"),
+        }
+        Ok(self.log.covering(index)?)
     }
 
     fn of(&self, payment: Arc<Payment>, repeated: Repeated) -> Result<Paid, PayError> {
@@ -315,14 +331,14 @@ impl Receipts {
         Ok(Paid { payment, receipt, compensation_receipt, timings, repeated })
     }
 
-    /// The receipt of a log entry under the first checkpoint that covers it.
+    /// The receipt of a log entry.
     fn receipt(
         &self,
         kind: RecordKind,
         statement: &[u8],
         entry: &Entry,
     ) -> Result<Vec<u8>, EngineError> {
-        let head = self.log.covering(entry.index)?;
+        let head = self.covering(entry.index)?;
         let path = self.log.inclusion(entry.index, head.head.size)?;
         let statement_hash = Hash32::new(tpw_crypto::sha256(statement));
         let record_hash = Hash32::new(tpw_crypto::sha256(&entry.record));
@@ -356,23 +372,26 @@ fn ready(statement: Verified<Intent>, seen: Seen) -> Result<Command, PayError> {
 
 /// What the receipts under the newest checkpoints have in common, by the size of the tree.
 #[derive(Default)]
-struct Frames(Mutex<BTreeMap<u64, Arc<Frame>>>);
+struct Frames(Mutex<BTreeMap<FrameKey, Arc<Frame>>>);
+
+/// Size of a checkpoint and how many have signed it: witnesses add lines later.
+type FrameKey = (u64, usize);
 
 impl Frames {
     /// Requests of the last few checkpoints are answered at the same time.
     const KEPT_MAX: usize = 16;
 
     fn of(&self, head: &SignedHead, trust_hash: Hash32) -> Arc<Frame> {
-        let size = head.head.size;
+        let key = (head.head.size, head.checkpoint.note().signatures.len());
         let held = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(frame) = held().get(&size) {
+        if let Some(frame) = held().get(&key) {
             return Arc::clone(frame);
         }
         let tokens = core::slice::from_ref(&head.token);
         let frame =
             Arc::new(Frame::new(&head.checkpoint, &head.root_signature, tokens, trust_hash));
         let mut kept = held();
-        kept.insert(size, Arc::clone(&frame));
+        kept.insert(key, Arc::clone(&frame));
         while kept.len() > Self::KEPT_MAX {
             kept.pop_first();
         }

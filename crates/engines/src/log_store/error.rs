@@ -25,6 +25,15 @@ pub enum LogError {
         #[source]
         cause: rusqlite::Error,
     },
+    /// The store of cosigned checkpoints, `witnessed.db`, failed.
+    #[error("cannot {doing} in the store of cosigned checkpoints `witnessed.db`: {cause}")]
+    Witnessed {
+        /// What was being done.
+        doing: &'static str,
+        /// What SQLite said.
+        #[source]
+        cause: rusqlite::Error,
+    },
     /// The shared store of checkpoints failed.
     #[error("the shared store of checkpoints: {0}")]
     Shared(#[from] crate::postgres::PostgresError),
@@ -196,6 +205,10 @@ impl LogError {
                 | Self::OutOfOrder { .. }
                 | Self::Shared(crate::postgres::PostgresError::Fenced)
         )
+    }
+
+    pub(super) fn witnessed(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
+        move |cause| Self::Witnessed { doing, cause }
     }
 
     pub(super) fn database(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {

@@ -18,6 +18,7 @@ mod tests;
 mod tiled;
 mod tiled_fsck;
 mod view;
+mod witnessed;
 
 pub use error::LogError;
 pub use fsck::{Advice, Finding, Report, fsck, fsck_sharing};
@@ -28,3 +29,4 @@ pub use store::{BATCH_MAX, LeafSource, LogConfig, LogStore};
 pub use tiled::{LogFiles, Resources, TiledLog};
 pub use tiled_fsck::fsck_tiled;
 pub use view::LogView;
+pub use witnessed::Witnessed;

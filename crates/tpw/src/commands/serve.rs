@@ -1,5 +1,6 @@
 //! `tpw serve`: the operator's server, and what it leaves in its folder for the tools on the same machine.
 
+use super::verify::policy;
 use super::{Context, Outcome};
 use crate::args::Serve;
 use crate::device::files::read_named;
@@ -14,7 +15,11 @@ use tpw_core::Name;
 use tpw_engines::clock::Clock;
 use tpw_engines::files::{self, Access, Durability};
 use tpw_engines::{Config, Engine, StoreConfig};
-use tpw_server::{Bound, Limits, Records, ServeOptions, Tls, development_certificate_path};
+use tpw_server::outbound::Outbound;
+use tpw_server::{
+    Bound, Limits, Records, ServeOptions, Tls, Witnessing, WitnessingTimes,
+    development_certificate_path,
+};
 
 /// A server of this process.
 pub(super) struct Running {
@@ -101,6 +106,9 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
         config.rules_toml =
             Some(text.map_err(|_odd| Failure::usage("not-text").arg("path", path.display()))?);
     }
+    if let Some(path) = &args.witnesses {
+        config.witnesses = Some(policy(path)?);
+    }
     if let Some(address) = &args.store {
         config.store = StoreConfig::Postgres(address.clone());
     }
@@ -117,9 +125,12 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
     };
     let clock: Arc<dyn Clock> = context.clock.clone();
     let running = start(what, clock, asked_to_stop()).await?;
+    let witnessing = witnessing(args, &running.engine)?;
     tell(&context.say, &args.data, &running);
     let Running { engine, bound, .. } = running;
     bound.stopped().await;
+    // Whatever a witness was being asked can be asked again.
+    drop(witnessing);
     engine.close();
     // A tool that finds no address knows that nothing runs here.
     let _gone = std::fs::remove_file(args.data.join("address"));
@@ -129,6 +140,19 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
     }
     context.say.tell("serve-stopped", &[]);
     Ok(Exit::Done)
+}
+
+/// Begins to ask the witnesses, if some were named.
+fn witnessing(args: &Serve, engine: &Arc<Engine>) -> Result<Option<Witnessing>, Failure> {
+    let Some(path) = &args.witnesses else { return Ok(None) };
+    let unusable = |error: &dyn std::fmt::Display| {
+        Failure::usage("witnesses").arg("path", path.display()).because(error)
+    };
+    let ca = args.witness_ca.as_ref().map(|path| read_named(path, 4 << 20)).transpose()?;
+    let times = WitnessingTimes::standard();
+    let outbound = Outbound::new(ca.as_deref(), times.answer).map_err(|error| unusable(&error))?;
+    let started = Witnessing::start(Arc::clone(engine), outbound, times);
+    Ok(Some(started.ok_or_else(|| unusable(&"no witness in it has an address"))?))
 }
 
 fn tell(say: &Say, data: &Path, running: &Running) {

@@ -21,3 +21,5 @@ mod support;
 mod texts;
 #[cfg(test)]
 mod traffic;
+#[cfg(test)]
+mod witness;

@@ -7,6 +7,7 @@ mod recovery;
 mod sequencer;
 mod tiled;
 mod view;
+mod witnessed;
 
 use super::{LeafSource, LogConfig, LogError, LogStore, Report, fsck};
 use crate::scratch::Scratch;

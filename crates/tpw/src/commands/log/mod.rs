@@ -2,11 +2,12 @@
 
 mod prove;
 mod source;
+mod witness;
 
 use super::verify::trust;
 use super::wallet::client;
 use super::{Context, Outcome};
-use crate::args::{Fsck, Log};
+use crate::args::{Fsck, Log, WitnessCommand};
 use crate::device::files::read_named;
 use crate::exit::{Exit, Failure};
 use crate::say::{Mood, Say};
@@ -27,6 +28,7 @@ pub(super) async fn run(context: &Context, command: &Log) -> Outcome {
         },
         Log::Prove(args) => prove::prove(context, args),
         Log::Consistency(args) => prove::consistency(context, args),
+        Log::Witness(WitnessCommand::Serve(args)) => witness::serve(context, args).await,
         Log::Checkpoint { server, ca, trust } => {
             checkpoint(context, server, ca.as_deref(), trust.as_deref()).await
         }
@@ -82,7 +84,7 @@ fn fsck(context: &Context, data: &Path, trust_path: Option<&Path>, store: Option
 /// Audits any log that is served as tiles: a foreign one, or a copy without `log.db`.
 fn fsck_tiled(context: &Context, args: &Fsck) -> Outcome {
     let trusted = Trusted::of(&args.trusted)?;
-    let source = Source::needed(&args.at)?;
+    let source = Source::needed(&args.at, &trusted)?;
     let log = source.open(&trusted)?;
     if args.min_index > log.size() {
         return Err(Failure::usage("log-min-index").arg("size", log.size()));

@@ -18,7 +18,7 @@ use tpw_proof::{ProofError, SignedCheckpoint, TlogProof, note};
 /// That an entry stands in the log, as a C2SP tlog-proof.
 pub(super) fn prove(context: &Context, args: &Prove) -> Outcome {
     let trusted = Trusted::of(&args.trusted)?;
-    let source = Source::needed(&args.at)?;
+    let source = Source::needed(&args.at, &trusted)?;
     let log = source.open(&trusted)?;
     let (index, leaf) = match (&args.receipt, args.index) {
         (Some(path), _) => leaf_of(path)?,
@@ -60,7 +60,7 @@ struct Point {
 /// That one tree is the beginning of the other, as the request that a witness would be asked.
 pub(super) fn consistency(context: &Context, args: &Consistency) -> Outcome {
     let trusted = Trusted::of(&args.trusted)?;
-    let source = Source::of(&args.at)?;
+    let source = Source::of(&args.at, &trusted)?;
     let log = source.as_ref().map(|source| source.open(&trusted)).transpose()?;
     let old = point(&args.old, log.as_ref(), &trusted)?;
     let new = match (&args.new, &log) {

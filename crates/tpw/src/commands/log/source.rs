@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tpw_engines::log_store::{LogError, LogFiles, Resources, TiledLog};
-use tpw_proof::{Policy, ProofError, SignedCheckpoint, Trust};
+use tpw_proof::{Policy, ProofError, SignedCheckpoint, Trust, VerifierKey};
 use tpw_server::outbound::Outbound;
 
 /// The longest that one file of a log may take.
@@ -17,12 +17,20 @@ const FILE_TIME_MAX: Duration = Duration::from_secs(20);
 /// A log's files, from a folder or over HTTP.
 pub(super) enum Source {
     Folder(LogFiles),
-    Web { outbound: Box<Outbound>, prefix: String },
+    Web {
+        outbound: Box<Outbound>,
+        prefix: String,
+        /// Where its checkpoint is looked for first.
+        checkpoint: &'static str,
+    },
 }
 
 impl Source {
     /// The log that the command line names; `None` when it names none.
-    pub(super) fn of(at: &LogAt) -> Result<Option<Self>, Failure> {
+    pub(super) fn of(at: &LogAt, trusted: &Trusted) -> Result<Option<Self>, Failure> {
+        // The newest checkpoint of a busy server is newer than any witness has seen.
+        let of_server = if trusted.has_policy() { "witnessed-checkpoint" } else { "checkpoint" };
+        let checkpoint = if at.server.is_some() { of_server } else { "checkpoint" };
         let prefix = match (&at.log, &at.server) {
             (Some(log), _) if !is_address(log) => {
                 return Ok(Some(Self::Folder(LogFiles(PathBuf::from(log)))));
@@ -34,12 +42,12 @@ impl Source {
         let ca = at.ca.as_ref().map(|path| read_named(path, 4 << 20)).transpose()?;
         let outbound = Outbound::new(ca.as_deref(), FILE_TIME_MAX);
         let outbound = outbound.map_err(|error| Failure::usage("log-address").because(error))?;
-        Ok(Some(Self::Web { outbound: Box::new(outbound), prefix }))
+        Ok(Some(Self::Web { outbound: Box::new(outbound), prefix, checkpoint }))
     }
 
     /// As [`Source::of`], of a command that needs a log.
-    pub(super) fn needed(at: &LogAt) -> Result<Self, Failure> {
-        Self::of(at)?.ok_or_else(|| Failure::usage("log-source"))
+    pub(super) fn needed(at: &LogAt, trusted: &Trusted) -> Result<Self, Failure> {
+        Self::of(at, trusted)?.ok_or_else(|| Failure::usage("log-source"))
     }
 
     /// The folder, if it is one.
@@ -62,10 +70,22 @@ fn is_address(text: &str) -> bool {
 
 impl Resources for Source {
     fn read(&self, path: &str, size_max: u64) -> Result<Option<Vec<u8>>, LogError> {
-        let (outbound, prefix) = match self {
-            Self::Folder(files) => return files.read(path, size_max),
-            Self::Web { outbound, prefix } => (outbound, prefix),
-        };
+        match self {
+            Self::Folder(files) => files.read(path, size_max),
+            Self::Web { checkpoint, .. } if path == "checkpoint" && *checkpoint != path => {
+                match self.fetch(checkpoint, size_max)? {
+                    None => self.fetch(path, size_max),
+                    found => Ok(found),
+                }
+            }
+            Self::Web { .. } => self.fetch(path, size_max),
+        }
+    }
+}
+
+impl Source {
+    fn fetch(&self, path: &str, size_max: u64) -> Result<Option<Vec<u8>>, LogError> {
+        let Self::Web { outbound, prefix, .. } = self else { return Ok(None) };
         let away = |why: String| LogError::Away { path: path.to_owned(), why };
         let url = format!("{prefix}/{path}");
         let most = usize::try_from(size_max).unwrap_or(usize::MAX);
@@ -120,6 +140,27 @@ impl Trusted {
             trust.witness_policy = policy;
         }
         Ok(Self::File(Box::new(trust)))
+    }
+
+    fn has_policy(&self) -> bool {
+        match self {
+            Self::Policy(_) => true,
+            Self::File(trust) => trust.witness_policy.is_some(),
+        }
+    }
+
+    /// The keys of the logs, as a witness has to know them.
+    pub(super) fn log_keys(&self) -> Vec<VerifierKey> {
+        let of_policy = |policy: &Policy| policy.logs().iter().map(|log| log.key.clone()).collect();
+        match self {
+            Self::Policy(policy) => of_policy(policy),
+            Self::File(trust) => {
+                let mut keys = trust.log_keys.clone();
+                let more = trust.witness_policy.as_ref().map_or_else(Vec::new, of_policy);
+                keys.extend(more.into_iter().filter(|key| !trust.log_keys.contains(key)));
+                keys
+            }
+        }
     }
 
     pub(super) fn verify(&self, signed: &SignedCheckpoint) -> Result<(), ProofError> {
