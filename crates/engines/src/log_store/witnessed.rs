@@ -5,10 +5,12 @@
 
 use super::{LogError, LogView, SignedHead};
 use crate::decode::int;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
+use tpw_core::Hash32;
 use tpw_proof::note::NoteSignature;
 use tpw_proof::{Policy, ProofError, SignedCheckpoint, VerifierKey};
 
@@ -16,16 +18,15 @@ const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS checkpoint (
         size INTEGER PRIMARY KEY,
         met INTEGER NOT NULL,
-        note TEXT NOT NULL
+        note TEXT NOT NULL,
+        seal BLOB NOT NULL
     ) STRICT;
     CREATE INDEX IF NOT EXISTS met ON checkpoint (size) WHERE met = 1;
 ";
 
 /// Of more rows than these that do not count, the rest is not looked at.
-const NEWEST: &str =
-    "SELECT size, note FROM checkpoint WHERE met = 1 AND size > ?1 ORDER BY size DESC LIMIT 64";
-const FIRST_OVER: &str =
-    "SELECT size, note FROM checkpoint WHERE met = 1 AND size > ?1 ORDER BY size LIMIT 64";
+const NEWEST: &str = "SELECT size, met, note, seal FROM checkpoint WHERE met = 1 AND size > ?1 ORDER BY size DESC LIMIT 64";
+const FIRST_OVER: &str = "SELECT size, met, note, seal FROM checkpoint WHERE met = 1 AND size > ?1 ORDER BY size LIMIT 64";
 
 /// The cosigned checkpoints of a log under its operator's witness policy.
 pub struct Witnessed {
@@ -36,8 +37,66 @@ pub struct Witnessed {
     newest: RwLock<Option<Arc<SignedHead>>>,
 }
 
-fn size_and_note(row: &Row<'_>) -> rusqlite::Result<(i64, String)> {
-    Ok((row.get(0)?, row.get(1)?))
+/// A row as it is stored, its meaning unchecked.
+struct RawRow {
+    size: i64,
+    met: i64,
+    note: String,
+    seal: Vec<u8>,
+}
+
+impl RawRow {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self { size: row.get(0)?, met: row.get(1)?, note: row.get(2)?, seal: row.get(3)? })
+    }
+
+    /// What finds a wrong bit, also in a line that nobody here has the key of. It keeps nobody from writing a row.
+    fn seal(size: i64, met: i64, note: &str) -> [u8; 32] {
+        tpw_crypto::sha256_parts(&[&size.to_be_bytes(), &met.to_be_bytes(), note.as_bytes()])
+    }
+
+    fn is_sealed(&self) -> bool {
+        self.seal == Self::seal(self.size, self.met, &self.note)
+    }
+}
+
+/// Audits the store at `path`, if there is one: each row must be sealed, and its head and the log's lines those that
+/// `roots` and `keys` know. Tells the size of each row that is not, and why.
+pub(super) fn audit(
+    path: &Path,
+    keys: &[VerifierKey],
+    roots: &BTreeMap<u64, Hash32>,
+    find: &mut dyn FnMut(Option<u64>, String),
+) -> Result<(), LogError> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let error = LogError::witnessed;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let store = Connection::open_with_flags(path, flags).map_err(error("open"))?;
+    let mut check = store.prepare("PRAGMA integrity_check(20)").map_err(error("check"))?;
+    let said = check.query_map([], |row| row.get::<_, String>(0)).and_then(Iterator::collect);
+    let said: Vec<String> = said.map_err(error("check"))?;
+    said.into_iter().filter(|line| line != "ok").for_each(|line| find(None, line));
+    let sql = "SELECT size, met, note, seal FROM checkpoint ORDER BY size";
+    let mut found = store.prepare(sql).map_err(error("read the checkpoints"))?;
+    let mut rows = found.query([]).map_err(error("read the checkpoints"))?;
+    while let Some(row) = rows.next().map_err(error("read the checkpoints"))? {
+        let row = RawRow::read(row).map_err(error("read a checkpoint"))?;
+        let size = u64::try_from(row.size).unwrap_or(0);
+        let fault = match SignedCheckpoint::parse(&row.note) {
+            _ if !row.is_sealed() => Some("its seal does not fit".to_owned()),
+            Err(error) => Some(error.to_string()),
+            Ok(signed) if roots.get(&size) != Some(&signed.checkpoint().head.root) => {
+                Some("the log has signed no such head".to_owned())
+            }
+            Ok(signed) => signed.verify_all(keys).err().map(|error| error.to_string()),
+        };
+        if let Some(fault) = fault {
+            find(Some(size), fault);
+        }
+    }
+    Ok(())
 }
 
 impl Witnessed {
@@ -106,17 +165,20 @@ impl Witnessed {
         let head = self.view.head_at(size)?;
         let head = head.ok_or(LogError::NotYet { wanted: size, size: 0 })?;
         let store = self.held();
-        let sql = "SELECT size, note FROM checkpoint WHERE size = ?1";
-        let known = store.query_row(sql, [int(size)], size_and_note).optional();
+        let sql = "SELECT size, met, note, seal FROM checkpoint WHERE size = ?1";
+        let known = store.query_row(sql, [int(size)], RawRow::read).optional();
         let known = known.map_err(LogError::witnessed("read a checkpoint"))?;
-        let known = known.and_then(|(_size, note)| self.head_of(&head, &note));
+        let known = known.and_then(|row| head_of(&head, &row));
         let before = known.as_ref().map_or(&head.checkpoint, |known| &known.checkpoint);
         let checkpoint = before.with_lines(lines)?;
         let judged = self.policy.judge(&checkpoint)?;
         let met = judged.is_met() && !judged.cosigned.is_empty();
-        let sql = "INSERT OR REPLACE INTO checkpoint (size, met, note) VALUES (?1, ?2, ?3)";
+        let (row, flag, note) = (int(size), i64::from(met), checkpoint.to_string());
+        let seal = RawRow::seal(row, flag, &note);
+        let sql =
+            "INSERT OR REPLACE INTO checkpoint (size, met, note, seal) VALUES (?1, ?2, ?3, ?4)";
         store
-            .execute(sql, params![int(size), i64::from(met), checkpoint.to_string()])
+            .execute(sql, params![row, flag, note, seal])
             .map_err(LogError::witnessed("store a checkpoint"))?;
         drop(store);
         if met {
@@ -142,16 +204,16 @@ impl Witnessed {
     /// was stored.
     fn met(&self, sql: &str, over: u64) -> Result<Option<SignedHead>, LogError> {
         let error = LogError::witnessed;
-        let rows: Vec<(i64, String)> = {
+        let rows: Vec<RawRow> = {
             let store = self.held();
             let mut found = store.prepare_cached(sql).map_err(error("find a checkpoint"))?;
-            let rows = found.query_map([int(over)], size_and_note);
+            let rows = found.query_map([int(over)], RawRow::read);
             rows.and_then(Iterator::collect).map_err(error("read the checkpoints"))?
         };
-        for (size, note) in rows {
-            let size = u64::try_from(size).unwrap_or(0);
+        for row in rows {
+            let size = u64::try_from(row.size).unwrap_or(0);
             let Some(head) = self.view.head_at(size)? else { continue };
-            let Some(cosigned) = self.head_of(&head, &note) else { continue };
+            let Some(cosigned) = head_of(&head, &row) else { continue };
             let judged = self.policy.judge(&cosigned.checkpoint);
             if judged.is_ok_and(|judged| judged.is_met() && !judged.cosigned.is_empty()) {
                 return Ok(Some(cosigned));
@@ -159,19 +221,18 @@ impl Witnessed {
         }
         Ok(None)
     }
+}
 
-    /// The log's own head with the lines of a stored note, if the note is about it.
-    fn head_of(&self, head: &SignedHead, note: &str) -> Option<SignedHead> {
-        let checkpoint = SignedCheckpoint::parse(note).ok()?;
-        let same = checkpoint.checkpoint() == head.checkpoint.checkpoint()
-            && checkpoint.log_signed_bytes() == head.checkpoint.log_signed_bytes();
-        if !same {
-            tracing::warn!(
-                size = head.head.size,
-                "a row of `witnessed.db` is damaged; passing it over"
-            );
-            return None;
-        }
-        Some(SignedHead { checkpoint, ..head.clone() })
+/// The log's own head with the lines of a stored note, if the note is about it.
+fn head_of(head: &SignedHead, row: &RawRow) -> Option<SignedHead> {
+    let good = |checkpoint: &SignedCheckpoint| {
+        row.is_sealed()
+            && checkpoint.checkpoint() == head.checkpoint.checkpoint()
+            && checkpoint.log_signed_bytes() == head.checkpoint.log_signed_bytes()
+    };
+    let checkpoint = SignedCheckpoint::parse(&row.note).ok().filter(good);
+    if checkpoint.is_none() {
+        tracing::warn!(size = row.size, "a row of `witnessed.db` is damaged; passing it over");
     }
+    Some(SignedHead { checkpoint: checkpoint?, ..head.clone() })
 }

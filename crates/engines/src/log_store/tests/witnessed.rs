@@ -141,7 +141,12 @@ fn rows_that_somebody_edited_are_passed_over() {
     }
     drop(witnessed);
     let path = world.scratch.path().join("witnessed.db");
+    drop(store);
+    world.assert_sound();
+    let mut store = world.open();
     for (edit, newest) in [
+        ("UPDATE checkpoint SET met = 2 WHERE size = 20", Some(10)),
+        ("UPDATE checkpoint SET seal = zeroblob(32) WHERE size = 20", Some(10)),
         ("UPDATE checkpoint SET note = replace(note, 'A', 'B') WHERE size = 20", Some(10)),
         ("UPDATE checkpoint SET note = (SELECT note FROM checkpoint WHERE size = 10)", Some(10)),
         ("UPDATE checkpoint SET size = 15 WHERE size = 20", Some(10)),
@@ -153,8 +158,16 @@ fn rows_that_somebody_edited_are_passed_over() {
         rusqlite::Connection::open(&path).unwrap().execute_batch(edit).unwrap();
         let witnessed = open(&world, &store, witnesses.policy("A")).unwrap();
         assert_eq!(witnessed.newest().map(|head| head.head.size), newest, "{edit}");
-        drop(witnessed);
+        drop((witnessed, store));
+        // The audit tells every edit; rows that are gone are no fault.
+        let found = world.audit().findings;
+        assert_eq!(found.is_empty(), edit.starts_with("DELETE"), "{edit}: {found:?}");
+        assert!(found.iter().all(|finding| finding.code == "witnessed"), "{found:?}");
+        store = world.open();
         std::fs::write(&path, before).unwrap();
+    }
+    for file in ["witnessed.db-wal", "witnessed.db-shm"] {
+        let _gone = std::fs::remove_file(world.scratch.path().join(file));
     }
     std::fs::write(
         &path,
@@ -162,4 +175,6 @@ fn rows_that_somebody_edited_are_passed_over() {
     )
     .unwrap();
     assert!(matches!(open(&world, &store, witnesses.policy("A")), Err(LogError::Witnessed { .. })));
+    drop(store);
+    assert_eq!(world.audit().findings[0].code, "unreadable");
 }
