@@ -187,6 +187,12 @@ impl Policy {
         &self.witnesses
     }
 
+    /// Whether its quorum needs any cosignature.
+    #[must_use]
+    pub const fn asks_for_witnesses(&self) -> bool {
+        matches!(self.quorum, Quorum::Of { .. })
+    }
+
     /// Checks the log's signature, if the policy names logs, and every line of a known witness.
     ///
     /// # Errors

@@ -20,6 +20,8 @@ use tpw_proof::{Policy, ProofError, VerifierKey};
 pub struct WitnessingTimes {
     /// From the end of a round to the next.
     pub pause: Duration,
+    /// The same when somebody waits for the next.
+    pub pause_min: Duration,
     /// How long a witness may take, and with it a round.
     pub answer: Duration,
     /// How long a witness is left alone after its first failure; twice as long after each further one.
@@ -34,9 +36,10 @@ impl WitnessingTimes {
     pub const fn standard() -> Self {
         Self {
             pause: Duration::from_secs(1),
+            pause_min: Duration::from_millis(20),
             answer: Duration::from_secs(5),
             rest: Duration::from_secs(2),
-            rest_max: Duration::from_secs(300),
+            rest_max: Duration::from_secs(60),
         }
     }
 }
@@ -162,7 +165,10 @@ impl Rounds {
             if let Some(head) = self.engine.log().newest() {
                 self.round(&head).await;
             }
-            tokio::time::sleep(self.times.pause).await;
+            // A payment that waits for its witnesses starts the next round; some that come together share one.
+            tokio::time::sleep(self.times.pause_min).await;
+            let pause = self.times.pause.saturating_sub(self.times.pause_min);
+            let _elapsed = tokio::time::timeout(pause, self.witnessed.wanted()).await;
         }
     }
 

@@ -70,6 +70,8 @@ pub(crate) struct Serve {
     pub(crate) witnesses: Option<PathBuf>,
     #[arg(long, value_name = "FILE", requires = "witnesses")]
     pub(crate) witness_ca: Option<PathBuf>,
+    #[arg(long, value_name = "ASSET:AMOUNT", requires = "witnesses")]
+    pub(crate) witnessed_from: Vec<String>,
 }
 
 /// Where the device's files are and how its passphrase comes.

@@ -4,7 +4,7 @@ use crate::books::StoreError;
 use crate::files::FileError;
 use crate::log_store::LogError;
 
-use tpw_core::{Asset, Name};
+use tpw_core::{Asset, Money, Name};
 use tpw_crypto::CryptoError;
 use tpw_flow::{DeskFault, Rejection};
 use tpw_proof::timestamp::TspError;
@@ -40,6 +40,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// The witnesses that are asked to cosign the log's checkpoints, with their addresses.
     pub witnesses: Option<Policy>,
+    /// A payment of such an amount or more is not answered before the witnesses' quorum covers it; one amount for each asset.
+    pub witnessed_from: Vec<Money>,
 }
 
 impl Config {
@@ -59,6 +61,7 @@ impl Config {
             queue: 8_192,
             store: StoreConfig::Sqlite,
             witnesses: None,
+            witnessed_from: Vec::new(),
         }
     }
 }
@@ -106,6 +109,9 @@ pub enum EngineError {
     /// A thread could not be started.
     #[error("the system gives no thread: {0}")]
     Thread(std::io::Error),
+    /// Payments would wait for ever.
+    #[error("payments are to wait for witnesses, but no policy asks for a quorum of them")]
+    NoQuorum,
     /// A part of the folder is not there, though the folder was in use.
     #[error(
         "`{what}` is missing from the data folder, which was in use before; restore it from a backup"
@@ -128,6 +134,11 @@ pub enum PayError {
     /// The statement is no statement, or its signature does not hold.
     #[error(transparent)]
     BadStatement(#[from] ProofError),
+    /// It is booked, and of an amount that waits for the witnesses, whose quorum is not there yet.
+    #[error(
+        "the payment is booked, but not witnessed yet; send the same request again in a moment"
+    )]
+    Unwitnessed,
     /// It was rejected and has changed nothing.
     #[error(transparent)]
     Rejected(#[from] Rejection),

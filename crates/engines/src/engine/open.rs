@@ -25,7 +25,7 @@ use tpw_core::{
 use tpw_crypto::{Algorithm, Entropy, PublicKey, Signer, SlotName};
 use tpw_flow::{Archive, Command, Desk, NewAccountOrder, Opening, Person, Registry};
 use tpw_ledger::{AccountKind, Limits};
-use tpw_proof::{KeyName, Leaf, Trust};
+use tpw_proof::{KeyName, Leaf, Policy, Trust};
 use tpw_screen::{Facts, Rules, Screen};
 
 /// Under load a checkpoint begins at most this often.
@@ -81,7 +81,12 @@ impl Engine {
         }
         Ok(Arc::new(Self {
             dir: dir.to_owned(),
-            receipts: Receipts::new(sequencer.view(), trust.hash(), witnessed),
+            receipts: Receipts::new(
+                sequencer.view(),
+                trust.hash(),
+                witnessed,
+                &config.witnessed_from,
+            ),
             trust,
             config,
             clock,
@@ -145,6 +150,10 @@ fn open_witnessed(
     trust: &Trust,
     sequencer: &Sequencer,
 ) -> Result<Option<Arc<Witnessed>>, EngineError> {
+    let asks = config.witnesses.as_ref().is_some_and(Policy::asks_for_witnesses);
+    if !config.witnessed_from.is_empty() && !asks {
+        return Err(EngineError::NoQuorum);
+    }
     let Some(policy) = config.witnesses.clone() else { return Ok(None) };
     let path = dir.join("witnessed.db");
     let opened = Witnessed::open(&path, policy, &trust.log_keys, sequencer.view())?;

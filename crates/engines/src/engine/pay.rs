@@ -9,9 +9,9 @@ use core::num::NonZeroUsize;
 use crossbeam_channel::TrySendError;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
-use tpw_core::{Hash32, Intent, RecordKind, StepUpProof, TreeHead};
+use tpw_core::{Hash32, Intent, Money, RecordKind, StepUpProof, TreeHead};
 use tpw_crypto::{Entropy, PublicKey};
 use tpw_flow::{
     Answer, Command, Entry, OrderOutcome, Ordered, Orders, Outcome, Payment, Rejection, Seen,
@@ -259,6 +259,7 @@ impl Engine {
 
     /// The same for a task, which may not wait for a store.
     async fn prove(&self, payment: Arc<Payment>, repeated: Repeated) -> Result<Paid, PayError> {
+        self.receipts.wait(&payment).await;
         if self.receipts.are_at_hand(&payment) {
             return self.receipts.of(payment, repeated);
         }
@@ -275,6 +276,9 @@ async fn beside<T: Send + 'static>(
     done.map_err(|_| PayError::Stopped("reading the log ended in a panic".to_owned()))
 }
 
+/// How long a payment waits for its witnesses: less than a request may take.
+const WITNESS_TIME: Duration = Duration::from_secs(7);
+
 /// Makes receipts. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Receipts {
@@ -282,6 +286,8 @@ pub(super) struct Receipts {
     frames: Arc<Frames>,
     trust_hash: Hash32,
     pub(super) witnessed: Option<Arc<Witnessed>>,
+    /// The amounts from which on a payment waits for its witnesses.
+    witnessed_from: Arc<[Money]>,
 }
 
 /// The log's entries about a payment, each with its kind.
@@ -295,8 +301,33 @@ fn entries(payment: &Payment) -> [Option<(RecordKind, &Entry)>; 2] {
 }
 
 impl Receipts {
-    pub(super) fn new(log: LogView, trust_hash: Hash32, witnessed: Option<Arc<Witnessed>>) -> Self {
-        Self { log, frames: Arc::default(), trust_hash, witnessed }
+    pub(super) fn new(
+        log: LogView,
+        trust_hash: Hash32,
+        witnessed: Option<Arc<Witnessed>>,
+        witnessed_from: &[Money],
+    ) -> Self {
+        let witnessed_from = witnessed_from.into();
+        Self { log, frames: Arc::default(), trust_hash, witnessed, witnessed_from }
+    }
+
+    /// The entry of a payment that must be witnessed before anything is said of it, and is not yet.
+    fn unwitnessed(&self, payment: &Payment) -> Option<(&Witnessed, u64)> {
+        let witnessed = self.witnessed.as_deref()?;
+        let money = payment.intake().intent().money;
+        let reaches = |from: &Money| from.asset == money.asset && money.amount >= from.amount;
+        if !self.witnessed_from.iter().any(reaches) {
+            return None;
+        }
+        let newest = entries(payment).into_iter().flatten().map(|(_, entry)| entry.index).max()?;
+        (!witnessed.covers(newest)).then_some((witnessed, newest))
+    }
+
+    /// Waits for the witnesses of a payment that needs them, for a bounded time.
+    async fn wait(&self, payment: &Payment) {
+        if let Some((witnessed, index)) = self.unwitnessed(payment) {
+            let _in_vain = tokio::time::timeout(WITNESS_TIME, witnessed.reached(index)).await;
+        }
     }
 
     /// Whether the checkpoints that a payment's receipts need are in memory.
@@ -321,6 +352,9 @@ impl Receipts {
     }
 
     fn of(&self, payment: Arc<Payment>, repeated: Repeated) -> Result<Paid, PayError> {
+        if self.unwitnessed(&payment).is_some() {
+            return Err(PayError::Unwitnessed);
+        }
         let statement = payment.intake().statement();
         let make = |(kind, entry)| self.receipt(kind, statement, entry);
         let [booked, compensation] = entries(&payment).map(|entry| entry.map(make).transpose());

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
+use tokio::sync::{Notify, watch};
 use tpw_core::Hash32;
 use tpw_proof::note::NoteSignature;
 use tpw_proof::{Policy, ProofError, SignedCheckpoint, VerifierKey};
@@ -35,6 +36,10 @@ pub struct Witnessed {
     store: Mutex<Connection>,
     /// The newest checkpoint whose quorum is met.
     newest: RwLock<Option<Arc<SignedHead>>>,
+    /// Its size, for those who wait for it.
+    told: watch::Sender<u64>,
+    /// Told when somebody waits.
+    wanted: Notify,
 }
 
 /// A row as it is stored, its meaning unchecked.
@@ -122,7 +127,14 @@ impl Witnessed {
         // What a power failure takes away is cosigned again.
         store.pragma_update(None, "synchronous", "normal").map_err(error("set the syncing"))?;
         store.execute_batch(SCHEMA).map_err(error("make the tables"))?;
-        let witnessed = Self { policy, view, store: Mutex::new(store), newest: RwLock::default() };
+        let witnessed = Self {
+            policy,
+            view,
+            store: Mutex::new(store),
+            newest: RwLock::default(),
+            told: watch::Sender::new(0),
+            wanted: Notify::new(),
+        };
         let newest = witnessed.met(NEWEST, 0)?;
         witnessed.set_newest(newest);
         Ok(witnessed)
@@ -143,6 +155,19 @@ impl Witnessed {
     /// Whether some such checkpoint covers the leaf at `index`. Answers from memory.
     pub(crate) fn covers(&self, index: u64) -> bool {
         self.newest().is_some_and(|newest| newest.head.size > index)
+    }
+
+    /// Waits until such a checkpoint covers the leaf at `index`. Whoever gives up waiting just drops it.
+    pub(crate) async fn reached(&self, index: u64) {
+        let mut told = self.told.subscribe();
+        self.wanted.notify_one();
+        let reached = told.wait_for(|size| *size > index).await.is_ok();
+        debug_assert!(reached, "the sender lives as long as `self`");
+    }
+
+    /// Waits until somebody waits for a quorum: then it is worth asking the witnesses at once.
+    pub async fn wanted(&self) {
+        self.wanted.notified().await;
     }
 
     /// The first checkpoint over the leaf at `index` whose quorum is met.
@@ -196,7 +221,9 @@ impl Witnessed {
         let Some(head) = head else { return };
         let mut newest = self.newest.write().unwrap_or_else(PoisonError::into_inner);
         if newest.as_ref().is_none_or(|newest| newest.head.size <= head.head.size) {
+            let size = head.head.size;
             *newest = Some(Arc::new(head));
+            self.told.send_replace(size);
         }
     }
 

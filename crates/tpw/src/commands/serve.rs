@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
-use tpw_core::Name;
+use tpw_core::{Asset, Money, Name};
 use tpw_engines::clock::Clock;
 use tpw_engines::files::{self, Access, Durability};
 use tpw_engines::{Config, Engine, StoreConfig};
@@ -108,6 +108,8 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
     }
     if let Some(path) = &args.witnesses {
         config.witnesses = Some(policy(path)?);
+        let amounts = args.witnessed_from.iter().map(|text| money(text));
+        config.witnessed_from = amounts.collect::<Result<_, _>>()?;
     }
     if let Some(address) = &args.store {
         config.store = StoreConfig::Postgres(address.clone());
@@ -140,6 +142,15 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
     }
     context.say.tell("serve-stopped", &[]);
     Ok(Exit::Done)
+}
+
+/// An amount with its asset before it: `USD/2:1000.00`.
+fn money(text: &str) -> Result<Money, Failure> {
+    let wrong = || Failure::usage("witnessed-from").arg("text", text);
+    let (asset, amount) = text.split_once(':').ok_or_else(wrong)?;
+    let asset: Asset = asset.parse().map_err(|_odd| wrong())?;
+    let amount = asset.parse_units(amount).map_err(|error| wrong().because(error))?;
+    Ok(Money { amount, asset })
 }
 
 /// Begins to ask the witnesses, if some were named.

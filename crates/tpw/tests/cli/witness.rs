@@ -384,6 +384,72 @@ fn an_operator_has_its_checkpoints_cosigned_whatever_some_witnesses_do() {
     tpw(&["serve", "--data", text(&data), "--witnesses", text(&path)]).ends(2);
 }
 
+#[test]
+fn a_large_payment_waits_for_its_witnesses_and_a_small_one_does_not() {
+    let root = tempfile::tempdir().unwrap();
+    let data = root.path().join("operator");
+    Server::start(&data, &[]).ops(&["holds", "list"]).ends(0);
+    let trust = data.join("trust.json");
+    let start = |number: usize, listen: &str| {
+        let folder = root.path().join(format!("witness{number}"));
+        Witness::start(&folder, &format!("w{number}.example"), &trust, listen)
+    };
+    let (one, two) = (start(0, "127.0.0.1:0"), start(1, "127.0.0.1:0"));
+    let path = root.path().join("witnesses");
+    let write = |quorum: &str| {
+        std::fs::write(&path, policy([&one, &two], [""; 3], &[], quorum)).unwrap();
+    };
+    let ca = root.path().join("witness-ca.pem");
+    let pem = [std::fs::read(&one.ca).unwrap(), std::fs::read(&two.ca).unwrap()].concat();
+    std::fs::write(&ca, pem).unwrap();
+    let witnesses = ["--witnesses", text(&path), "--witness-ca", text(&ca)];
+    let with = |more: &[&'static str]| [&witnesses[..], more].concat();
+    let refused = |more: &[&'static str], code| {
+        let args = [&["serve", "--data", text(&data), "--listen", "127.0.0.1:0"], &with(more)[..]];
+        tpw(&args.concat()).ends(code);
+    };
+    write("none");
+    refused(&["--witnessed-from", "USD/2:5.00"], 1);
+    write("both");
+    refused(&["--witnessed-from", "5.00"], 2);
+    refused(&["--witnessed-from", "USD/2:5.001"], 2);
+
+    let server = Server::start(&data, &with(&["--witnessed-from", "USD/2:5.00"]));
+    let alice = Device::enrolled(&server, root.path(), "Alice", &["USD/2:100.00:label=main"]);
+    let bob = Device::enrolled(&server, root.path(), "Bob", &["USD/2:label=main"]);
+    let payee = bob.accounts[0].clone();
+    let verify = |paid: &Ran, code| {
+        let out = root.path().join("receipts");
+        alice.wallet(&["receipts", "--out", text(&out)]).ends(0);
+        let receipt = out.join(paid.json()["receipt"].as_str().unwrap());
+        let policy = ["--trust", text(&trust), "--policy", text(&path)];
+        tpw(&[&["verify", text(&receipt)], &policy[..]].concat()).ends(code);
+    };
+    // The answer to a large payment proves at once that the witnesses have seen it.
+    for amount in ["5.00", "7.50"] {
+        verify(&alice.wallet(&["pay", "main", &payee, amount, "USD/2", "--json"]).ends(0), 0);
+    }
+    verify(&alice.wallet(&["pay", "main", &payee, "4.99", "USD/2", "--json"]).ends(0), 4);
+
+    // With one witness away small payments go on, and a large one is not answered until it is back.
+    let listen = two.listen();
+    drop(two);
+    alice.wallet(&["pay", "main", &payee, "1.00", "USD/2"]).ends(0);
+    let order = ["wallet", "pay", "main", &payee, "20.00", "USD/2", "--json", "--yes"];
+    let mut waiting = command(&alice.args(&order)).stdout(Stdio::piped()).spawn().unwrap();
+    std::thread::park_timeout(Duration::from_secs(3));
+    assert!(waiting.try_wait().unwrap().is_none(), "it was answered without its witnesses");
+    // It is booked all the same, once.
+    let balance = server.ops(&["account", "show", &payee]).ends(0).json();
+    assert!(balance.to_string().contains("3849"), "{balance}");
+    let _back = start(1, &listen);
+    let ended = waiting.wait_with_output().unwrap();
+    assert!(ended.status.success(), "{ended:?}");
+    let ended =
+        Ran { code: 0, stdout: String::from_utf8(ended.stdout).unwrap(), stderr: String::new() };
+    verify(&ended, 0);
+}
+
 /// Where the wallet looks for its server.
 fn server_listen(device: &Device) -> String {
     let shown = device.wallet(&["show", "--json"]).ends(0).json();
