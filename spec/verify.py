@@ -25,11 +25,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from rfc3161 import Certificate, Fault, check_timestamp, need
 
-LAYERS = ["container", "statement", "record", "leaf", "tlog_proof", "checkpoint", "cose_receipt", "timestamp",
-          "anchor", "evidence"]
+LAYERS = ["container", "statement", "record", "leaf", "tlog_proof", "checkpoint", "witness", "cose_receipt",
+          "timestamp", "anchor", "evidence"]
 LEVELS = {"device_signature": ["container", "statement", "record"],
           "in_log": ["container", "leaf", "tlog_proof", "checkpoint", "cose_receipt"],
-          "witnessed": [], "time_stamped": ["checkpoint", "timestamp"], "anchored": ["anchor"],
+          "witnessed": ["checkpoint", "witness"], "time_stamped": ["checkpoint", "timestamp"], "anchored": ["anchor"],
           "renewed": ["evidence"]}
 TIME_MAX = 253402300799999
 
@@ -315,24 +315,46 @@ def root_of(leaf, index, size, path):
     return result
 
 
-def check_checkpoint(head, trust):
-    need(head["origin"] == trust["origin"], "mismatch")
+def check_line(head, name, signature, type_byte, key):
+    """log.md, "Checkpoint" and "Cosignatures": one signature line with the key that it names."""
+    if type_byte == 1:
+        return key.verify(head["text"].encode(), signature)
+    need(len(signature) > 8, "bad_signature")
+    need(signature[0] < 0x80, "malformed")
+    if type_byte == 4:
+        time = int.from_bytes(signature[:8], "big")
+        return key.verify(f"cosignature/v1\ntime {time}\n{head['text']}".encode(), signature[8:])
+    name, origin = name.encode(), head["origin"].encode()
+    message = (b"subtree/v1\n\0" + bytes([len(name)]) + name + signature[:8] + bytes([len(origin)]) + origin
+               + bytes(8) + head["size"].to_bytes(8, "big") + head["root"])
+    return key.verify(message, signature[8:])
+
+
+def signed_by(head, keys):
+    """The places of the verifier keys that have signed; a line of one of them that does not hold is a fault."""
     signed = set()
     for name, key_id, signature, _ in head["signatures"]:
-        for place, (key, known_id) in enumerate(trust["log_keys"]):
-            if name != head["origin"] or key_id != known_id:
-                continue
-            if key.algorithm == "Ed25519":
-                key.verify(head["text"].encode(), signature)
-            else:
-                need(len(signature) > 8, "bad_signature")
-                need(signature[0] < 0x80, "malformed")
-                label = bytes([len(name.encode())]) + name.encode()
-                message = (b"subtree/v1\n\0" + label + signature[:8] + label + bytes(8)
-                           + head["size"].to_bytes(8, "big") + head["root"])
-                key.verify(message, signature[8:])
-            signed.add(place)
-    need(len(signed) == len(trust["log_keys"]), "not_signed")
+        for place, (type_byte, known_name, key, known_id) in enumerate(keys):
+            if name == known_name and key_id == known_id:
+                check_line(head, name, signature, type_byte, key)
+                signed.add(place)
+    return signed
+
+
+def check_checkpoint(head, trust):
+    need(head["origin"] == trust["origin"], "mismatch")
+    need(len(signed_by(head, trust["log_keys"])) == len(trust["log_keys"]), "not_signed")
+
+
+def check_witnesses(head, policy):
+    own = [key for key in policy["logs"] if key[1] == head["origin"]]
+    need(not policy["logs"] or signed_by(head, own), "not_signed")
+    signed = signed_by(head, [key for _, key in policy["witnesses"]])
+    met = {name for place, (name, _) in enumerate(policy["witnesses"]) if place in signed}
+    for name, least, members in policy["groups"]:
+        if sum(member in met for member in members) >= least:
+            met.add(name)
+    need(policy["quorum"] == "none" or policy["quorum"] in met, "quorum")
 
 
 def check_cose_receipt(data, leaf, proof, trust):
@@ -353,25 +375,69 @@ def check_cose_receipt(data, leaf, proof, trust):
 
 # --- the verdict: receipt.md, "Judging" -------------------------------------------------------------------------------
 
+def verifier_key(line, types):
+    """`name+id+key` of one of these signature types."""
+    name, key_id, material = line.split("+", 2)
+    material = b64(material)
+    need(material and material[0] in types, "malformed")
+    key = Key({1: "Ed25519", 4: "Ed25519", 6: "ML-DSA-44"}[material[0]], material[1:])
+    known = sha256(name.encode(), b"\n", material)[:4]
+    need(name == key_name(name) and known.hex() == key_id, "malformed")
+    return material[0], name, key, known
+
+
+def read_policy(text):
+    """A witness policy: log.md, "Witness policy"."""
+    need(text.endswith("\n") and not re.search("[\x00-\x08\x0b-\x1f\x7f]", text), "malformed")
+    policy = {"logs": [], "witnesses": [], "groups": [], "quorum": None}
+    names, members, materials = set(), [], []
+    for line in text[:-1].split("\n"):
+        words_ = [word for word in re.split("[ \t]+", line) if word]
+        if not words_ or words_[0].startswith("#"):
+            continue
+        kind = words_[0]
+        if kind == "log" and len(words_) in (2, 3):
+            policy["logs"].append(verifier_key(words_[1], (1, 6)))
+            materials.append(("log", b64(words_[1].split("+", 2)[2])[1:]))
+        elif kind == "witness" and len(words_) in (3, 4):
+            policy["witnesses"].append((words_[1], verifier_key(words_[2], (4, 6))))
+            materials.append(("witness", b64(words_[2].split("+", 2)[2])[1:]))
+        elif kind == "group" and len(words_) > 3:
+            own = words_[3:]
+            need(all(member in names for member in own), "malformed")
+            threshold = {"any": 1, "all": len(own)}.get(words_[2])
+            if threshold is None:
+                need(re.fullmatch("[1-9][0-9]*", words_[2]), "malformed")
+                threshold = int(words_[2])
+            need(1 <= threshold <= len(own), "malformed")
+            policy["groups"].append((words_[1], threshold, own))
+            members += own
+        else:
+            need(kind == "quorum" and len(words_) == 2 and policy["quorum"] is None, "malformed")
+            need(words_[1] == "none" or words_[1] in names, "malformed")
+            policy["quorum"] = words_[1]
+        if kind in ("witness", "group"):
+            need(words_[1] not in names | {"none"}, "malformed")
+            names.add(words_[1])
+    need(policy["quorum"] and len(members) == len(set(members)) and len(materials) == len(set(materials)), "malformed")
+    need(all(len(policy[part]) <= 64 for part in ("logs", "witnesses", "groups")), "too_large")
+    return policy
+
+
 def read_trust(text):
     """The verifier's trust file, ready for use; raises Fault or ValueError when it is none."""
     it = json.loads(text)
+    policy = it.pop("witness_policy", None)
     need(list(it) == ["version", "operator", "origin", "log_keys", "cose_keys", "tsa_roots", "tsa_policies"]
          and it["version"] == 1 and it["log_keys"], "malformed")
     need(all(len(value) <= 16 for value in list(it.values())[3:]), "too_large")
-    keys = []
-    for line in it["log_keys"]:
-        name, key_id, material = line.split("+", 2)
-        material = b64(material)
-        key = Key({1: "Ed25519", 6: "ML-DSA-44"}[material[0]], material[1:])
-        known = sha256(name.encode(), b"\n", material)[:4]
-        need(name == key_name(it["origin"]) and known.hex() == key_id, "malformed")
-        keys.append((key, known))
+    keys = [verifier_key(line, (1, 6)) for line in it["log_keys"]]
+    need(all(name == it["origin"] for _, name, _, _ in keys), "malformed")
     roots = [x509.load_pem_x509_certificate(pem.encode()) for pem in it["tsa_roots"]]
     return {"operator": words(it["operator"], 1, 64), "origin": it["origin"], "log_keys": keys,
             "cose_keys": [Key(k["algorithm"], b64(k["key"])) for k in it["cose_keys"]],
             "tsa_roots": [Certificate(root.public_bytes(Encoding.DER)) for root in roots],
-            "tsa_policies": it["tsa_policies"]}
+            "tsa_policies": it["tsa_policies"], "witness_policy": policy and read_policy(policy)}
 
 
 class Judge:
@@ -426,6 +492,12 @@ class Judge:
     def checkpoint(self):
         check_checkpoint(self.form("tlog_proof")["checkpoint"], self.trust)
 
+    def witness(self):
+        policy = self.trust["witness_policy"]
+        if policy is None:
+            return False
+        return check_witnesses(self.form("tlog_proof")["checkpoint"], policy)
+
     def cose_receipt(self):
         for data in self.receipt[5]:
             check_cose_receipt(data, self.form("leaf"), self.form("tlog_proof"), self.trust)
@@ -466,6 +538,8 @@ def judge(data, trust):
     levels = {}
     for level, needed in LEVELS.items():
         found = [layers[layer][0] for layer in needed if layer in layers]
+        if level == "witnessed" and found[-1:] != ["proved"] and found[-1:] != ["failed"]:
+            found = []  # without a policy nobody is known who could have witnessed
         if "failed" in found or (not checks and level in ("device_signature", "in_log", "time_stamped")):
             levels[level] = "failed"
         else:

@@ -2,12 +2,13 @@
 
 use tpw_core::{Intent, Receipt, Record, StepUpProof};
 use tpw_crypto::PublicKey;
-use tpw_proof::note::Note;
+use tpw_proof::note::{Note, parse_lines};
 use tpw_proof::tile::{BundleId, decode_bundle, encode_bundle};
 use tpw_proof::timestamp::{self, CertificateWish, ClockState, TspError, serial};
+use tpw_proof::witness::AddCheckpoint;
 use tpw_proof::{
-    Leaf, RootSignature, SignedCheckpoint, TileId, TlogProof, Trust, Unverified, VerifierKey,
-    cose_receipt, judge, sign,
+    Leaf, Policy, RootSignature, SignedCheckpoint, TileId, TlogProof, Trust, Unverified,
+    VerifierKey, cose_receipt, judge, sign,
 };
 
 use crate::world::{at, hash, slot, world};
@@ -162,6 +163,48 @@ pub fn checkpoint_seeds() -> Vec<Vec<u8>> {
     vec![world().checkpoint.log_signed_bytes()]
 }
 
+/// A request to a witness has one form, and only the head that the log has signed is cosigned.
+pub fn add_checkpoint(data: &[u8]) {
+    let text = text(data);
+    if let Ok(request) = AddCheckpoint::parse(text) {
+        assert_eq!(request.to_string(), text);
+        if request.judge(&world().trust.log_keys, None).is_ok() {
+            assert_eq!(request.checkpoint.checkpoint(), world().checkpoint.checkpoint());
+        }
+    }
+    if let Ok(lines) = parse_lines(text) {
+        assert_eq!(lines.iter().map(ToString::to_string).collect::<String>(), text);
+    }
+}
+
+pub fn add_checkpoint_seeds() -> Vec<Vec<u8>> {
+    let checkpoint = world().checkpoint.clone();
+    let lines = checkpoint.note().signatures.iter().map(ToString::to_string).collect::<String>();
+    let request = AddCheckpoint { old_size: 0, proof: Vec::new(), checkpoint };
+    vec![request.to_string().into_bytes(), lines.into_bytes()]
+}
+
+/// No quorum of witnesses that have not signed is ever met.
+pub fn witness_policy(data: &[u8]) {
+    if let Ok(policy) = Policy::parse(data) {
+        assert_eq!(policy.text(), data);
+        if let Ok(witnessed) = policy.judge(&world().checkpoint) {
+            assert!(witnessed.cosigned.len() <= witnessed.known);
+            assert_eq!(witnessed.is_met(), witnessed.demand().is_ok());
+        }
+    }
+}
+
+pub fn witness_policy_seeds() -> Vec<Vec<u8>> {
+    let [ed25519, ml_dsa_44, ..] = &world().trust.log_keys[..] else { return Vec::new() };
+    // A log's ML-DSA-44 key has the form of a witness's.
+    let text = format!(
+        "# two\nlog {ed25519} https://log.example\nwitness A {ml_dsa_44}\n\
+         group G any A\ngroup H 1 G\nquorum H\n"
+    );
+    vec![text.into_bytes(), b"quorum none\n".to_vec()]
+}
+
 pub fn tlog_proof(data: &[u8]) {
     let text = text(data);
     if let Ok(proof) = TlogProof::parse(text) {
@@ -270,5 +313,8 @@ mod tests {
         assert!(decode_bundle(&bundle_seeds()[0][1..], 3).is_ok());
         assert!(TlogProof::parse(&world().receipt.tlog_proof).is_ok());
         assert!(SignedCheckpoint::parse(text(&checkpoint_seeds()[0])).is_ok());
+        assert!(AddCheckpoint::parse(text(&add_checkpoint_seeds()[0])).is_ok());
+        assert!(parse_lines(text(&add_checkpoint_seeds()[1])).is_ok());
+        assert!(witness_policy_seeds().iter().all(|seed| Policy::parse(seed).is_ok()));
     }
 }

@@ -148,6 +148,7 @@ fn trust(slots: &SoftwareSlots, root: Vec<u8>) -> Trust {
         cose_keys: vec![key("log-cose")],
         tsa_roots: vec![root],
         tsa_policies: vec![POLICY.to_owned()],
+        witness_policy: None,
     }
 }
 

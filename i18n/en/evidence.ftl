@@ -12,6 +12,7 @@ proof-bad_key_name = { $detail }
 proof-unknown_algorithm = { $detail }
 proof-wrong_key = { $detail }
 proof-not_signed = { $detail }
+proof-quorum = { $detail }
 proof-out_of_tree = { $detail }
 proof-proof_length = { $detail }
 proof-root_mismatch = { $detail }

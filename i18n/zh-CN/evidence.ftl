@@ -12,6 +12,7 @@ proof-bad_key_name = 密钥名称不合规
 proof-unknown_algorithm = 此处不接受该算法
 proof-wrong_key = 签名所指的密钥不是给定的密钥
 proof-not_signed = 受信任的密钥没有签名
+proof-quorum = 共同签名的见证方不足见证策略所要求的法定数：{ $detail }
 proof-out_of_tree = 序号或大小超出日志树的范围
 proof-proof_length = 证明路径的哈希个数与树不符
 proof-root_mismatch = 证明得出的根与检查点不同

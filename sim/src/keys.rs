@@ -68,6 +68,7 @@ impl Keys {
             cose_keys: vec![slots.public_key(&log).map_err(broken)?],
             tsa_roots: vec![root],
             tsa_policies: vec![POLICY.to_owned()],
+            witness_policy: None,
         };
         Ok(Self { slots, authority, trust, log, log_pq, devices })
     }

@@ -12,6 +12,7 @@ pub mod postgres;
 #[cfg(test)]
 pub(crate) mod scratch;
 pub mod sqlite;
+pub mod witness;
 
 pub use engine::{
     AccountView, Change, Config, Engine, EngineError, Health, Metrics, Paid, Part, Past, PayError,

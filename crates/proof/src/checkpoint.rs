@@ -4,12 +4,12 @@
 //! with ML-DSA-44 (type 0x06, `c2sp.org/tlog-cosignature`), which logs should use.
 
 use crate::error::ProofError;
-use crate::note::{KeyName, Note, NoteSignature, VerifierKey};
+use crate::note::{self, KeyName, Note, NoteSignature, VerifierKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use core::fmt;
 use tpw_core::{Hash32, TreeHead};
-use tpw_crypto::{Algorithm, CryptoError, Signer, SlotName};
+use tpw_crypto::{Algorithm, Signer, SlotName};
 
 const WHAT: &str = "checkpoint";
 
@@ -70,11 +70,9 @@ impl Checkpoint {
             if key.key().algorithm() != algorithm {
                 return Err(ProofError::Unsupported);
             }
+            // The log itself says nothing about when, hence the time zero: that is left to RFC 3161.
             let signature = if algorithm == Algorithm::MlDsa44 {
-                let message = self.cosigned_message(&self.origin, 0);
-                let mut timestamped = vec![0; 8];
-                timestamped.extend(signer.sign(slot, &message)?);
-                timestamped
+                self.subtree().sign(&self.origin, 0, signer, slot)?
             } else {
                 signer.sign(slot, text.as_bytes())?
             };
@@ -82,44 +80,6 @@ impl Checkpoint {
         }
         Ok(SignedCheckpoint { checkpoint: self.clone(), note: Note { text, signatures } })
     }
-
-    /// `c2sp.org/tlog-cosignature`, "ML-DSA-44 signed message": the structure `cosigned_message`.
-    ///
-    /// `time_s` is zero when the signer says nothing about when: our logs leave the time to RFC 3161.
-    fn cosigned_message(&self, cosigner: &KeyName, time_s: u64) -> Vec<u8> {
-        let mut message = b"subtree/v1\n\0".to_vec();
-        push_short(&mut message, cosigner);
-        message.extend_from_slice(&time_s.to_be_bytes());
-        push_short(&mut message, &self.origin);
-        message.extend_from_slice(&0_u64.to_be_bytes());
-        message.extend_from_slice(&self.head.size.to_be_bytes());
-        message.extend_from_slice(self.head.root.as_bytes());
-        message
-    }
-
-    fn verify_line(
-        &self,
-        text: &str,
-        line: &NoteSignature,
-        key: &VerifierKey,
-    ) -> Result<(), ProofError> {
-        if key.key().algorithm() != Algorithm::MlDsa44 {
-            return Ok(key.key().verify(text.as_bytes(), &line.signature)?);
-        }
-        let (time, signature) =
-            line.signature.split_first_chunk::<8>().ok_or(CryptoError::BadSignature)?;
-        let time_s = u64::from_be_bytes(*time);
-        if i64::try_from(time_s).is_err() {
-            return Err(wrong("a signature time beyond 2^63 - 1"));
-        }
-        Ok(key.key().verify(&self.cosigned_message(key.name(), time_s), signature)?)
-    }
-}
-
-/// RFC 8446 §3.4: `opaque name<1..2^8-1>`. [`KeyName`] keeps the length within a byte.
-fn push_short(message: &mut Vec<u8>, name: &KeyName) {
-    message.push(u8::try_from(name.as_str().len()).unwrap_or(u8::MAX));
-    message.extend_from_slice(name.as_str().as_bytes());
 }
 
 /// An ASCII decimal without leading zeroes.
@@ -169,7 +129,7 @@ impl SignedCheckpoint {
         let mut signed: Vec<&VerifierKey> = Vec::new();
         for line in &self.note.signatures {
             for key in keys.iter().filter(|k| *k.name() == line.name && k.id() == line.id) {
-                self.checkpoint.verify_line(&self.note.text, line, key)?;
+                self.checkpoint.verify_line(line, key)?;
                 if !signed.contains(&key) {
                     signed.push(key);
                 }
@@ -195,6 +155,52 @@ impl SignedCheckpoint {
                 key.key().algorithm().name()
             ))),
         }
+    }
+
+    /// The times of the lines of `key`, in their order; zero for a line that says nothing about when.
+    ///
+    /// # Errors
+    /// What makes a line of this key not hold.
+    pub fn times_of(&self, key: &VerifierKey) -> Result<Vec<u64>, ProofError> {
+        let own = self.note.signatures.iter();
+        own.filter(|line| line.name == *key.name() && line.id == key.id())
+            .map(|line| Ok(self.checkpoint.verify_line(line, key)?.unwrap_or(0)))
+            .collect()
+    }
+
+    /// The same checkpoint with only those lines that `keys` have signed. Other lines are dropped, false ones too.
+    #[must_use]
+    pub fn only_of(&self, keys: &[VerifierKey]) -> Self {
+        let good = |line: &&NoteSignature| {
+            keys.iter().any(|key| {
+                *key.name() == line.name
+                    && key.id() == line.id
+                    && self.checkpoint.verify_line(line, key).is_ok()
+            })
+        };
+        let signatures = self.note.signatures.iter().filter(good).cloned().collect();
+        let note = Note { text: self.note.text.clone(), signatures };
+        Self { checkpoint: self.checkpoint.clone(), note }
+    }
+
+    /// The same checkpoint with further lines at its end; one whose key has a line already takes the place of that one.
+    ///
+    /// # Errors
+    /// [`ProofError::TooLarge`] when no reader would take so many.
+    pub fn with_lines(&self, lines: &[NoteSignature]) -> Result<Self, ProofError> {
+        let mut signed = self.clone();
+        for line in lines {
+            let own = &mut signed.note.signatures;
+            match own.iter_mut().find(|old| old.name == line.name && old.id == line.id) {
+                Some(old) => *old = line.clone(),
+                None => own.push(line.clone()),
+            }
+        }
+        let most = note::SIGNATURES_MAX;
+        if signed.note.signatures.len() > most {
+            return Err(ProofError::TooLarge { what: "list of signatures", most });
+        }
+        Ok(signed)
     }
 
     /// The note with the log's own signature lines only: text, blank line, and in their order the lines

@@ -46,6 +46,14 @@ pub enum ProofError {
     /// No trusted key has signed, or not all that must.
     #[error("the trusted key `{0}` has not signed")]
     NotSigned(String),
+    /// The witnesses that have cosigned are not enough for the policy.
+    #[error("the quorum `{quorum}` of the witness policy is not met: cosigned by {found}")]
+    Quorum {
+        /// The quorum's name.
+        quorum: String,
+        /// Who has cosigned.
+        found: String,
+    },
     /// An index or a size that the tree does not have.
     #[error("the index or size {value} does not fit a tree of {size} leaves")]
     OutOfTree {
@@ -127,6 +135,7 @@ impl ProofError {
             Self::UnknownAlgorithm(_) => "unknown_algorithm",
             Self::WrongKey => "wrong_key",
             Self::NotSigned(_) => "not_signed",
+            Self::Quorum { .. } => "quorum",
             Self::OutOfTree { .. } => "out_of_tree",
             Self::ProofLength { .. } => "proof_length",
             Self::RootMismatch => "root_mismatch",

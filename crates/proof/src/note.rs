@@ -1,8 +1,8 @@
 //! C2SP signed notes (`c2sp.org/signed-note@v1.0.0`): text, a blank line, signature lines.
 //!
 //! This module reads and writes the form. What a signature covers depends on its type and is decided
-//! in [`crate::checkpoint`]: Ed25519 (0x01) signs the note's text, ML-DSA-44 (0x06) a structure of the
-//! checkpoint (`c2sp.org/tlog-cosignature`).
+//! in [`crate::cosignature`]: Ed25519 (0x01) signs the note's text, a cosignature (0x04) a time before
+//! it, ML-DSA-44 (0x06) a structure of the checkpoint (`c2sp.org/tlog-cosignature`).
 
 use crate::error::ProofError;
 use base64::Engine as _;
@@ -56,12 +56,52 @@ impl fmt::Display for KeyName {
     }
 }
 
-/// The signature type byte of a key's algorithm; P-256 signs no note here.
-fn type_byte(algorithm: Algorithm) -> Option<u8> {
-    match algorithm {
-        Algorithm::Ed25519 => Some(0x01),
-        Algorithm::MlDsa44 => Some(0x06),
-        Algorithm::P256 => None,
+/// What a key's signatures are over (`c2sp.org/signed-note`, "Signature types").
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum SignatureType {
+    /// The note's text: a log signs its checkpoints so.
+    Ed25519,
+    /// A time and the note's text: a witness cosigns so.
+    CosignatureEd25519,
+    /// The structure `cosigned_message`: logs and witnesses sign so.
+    MlDsa44,
+}
+
+impl SignatureType {
+    const fn byte(self) -> u8 {
+        match self {
+            Self::Ed25519 => 0x01,
+            Self::CosignatureEd25519 => 0x04,
+            Self::MlDsa44 => 0x06,
+        }
+    }
+
+    const fn from_byte(byte: u8) -> Option<Self> {
+        match byte {
+            0x01 => Some(Self::Ed25519),
+            0x04 => Some(Self::CosignatureEd25519),
+            0x06 => Some(Self::MlDsa44),
+            _ => None,
+        }
+    }
+
+    const fn algorithm(self) -> Algorithm {
+        match self {
+            Self::Ed25519 | Self::CosignatureEd25519 => Algorithm::Ed25519,
+            Self::MlDsa44 => Algorithm::MlDsa44,
+        }
+    }
+
+    /// Whether a log may sign its checkpoints so.
+    #[must_use]
+    pub const fn is_of_logs(self) -> bool {
+        matches!(self, Self::Ed25519 | Self::MlDsa44)
+    }
+
+    /// Whether a witness may cosign so.
+    #[must_use]
+    pub const fn is_of_witnesses(self) -> bool {
+        matches!(self, Self::CosignatureEd25519 | Self::MlDsa44)
     }
 }
 
@@ -70,20 +110,46 @@ fn type_byte(algorithm: Algorithm) -> Option<u8> {
 pub struct VerifierKey {
     name: KeyName,
     key: PublicKey,
-    type_byte: u8,
+    signature_type: SignatureType,
     id: [u8; 4],
 }
 
 impl VerifierKey {
-    /// Names a key. Ed25519 becomes type 0x01, ML-DSA-44 type 0x06.
+    /// Names a log's key. Ed25519 becomes type 0x01, ML-DSA-44 type 0x06.
     ///
     /// # Errors
     /// [`ProofError::Unsupported`] for a key that signs no notes.
     pub fn new(name: KeyName, key: PublicKey) -> Result<Self, ProofError> {
-        let type_byte = type_byte(key.algorithm()).ok_or(ProofError::Unsupported)?;
-        let hash = sha256_parts(&[name.as_str().as_bytes(), b"\n", &[type_byte], key.as_bytes()]);
+        match key.algorithm() {
+            Algorithm::Ed25519 => Ok(Self::typed(name, key, SignatureType::Ed25519)),
+            Algorithm::MlDsa44 => Ok(Self::typed(name, key, SignatureType::MlDsa44)),
+            Algorithm::P256 => Err(ProofError::Unsupported),
+        }
+    }
+
+    /// Names a witness's key. Ed25519 becomes type 0x04, ML-DSA-44 type 0x06.
+    ///
+    /// # Errors
+    /// [`ProofError::Unsupported`] for a key that cosigns nothing.
+    pub fn cosigner(name: KeyName, key: PublicKey) -> Result<Self, ProofError> {
+        match key.algorithm() {
+            Algorithm::Ed25519 => Ok(Self::typed(name, key, SignatureType::CosignatureEd25519)),
+            Algorithm::MlDsa44 => Ok(Self::typed(name, key, SignatureType::MlDsa44)),
+            Algorithm::P256 => Err(ProofError::Unsupported),
+        }
+    }
+
+    fn typed(name: KeyName, key: PublicKey, signature_type: SignatureType) -> Self {
+        let byte = [signature_type.byte()];
+        let hash = sha256_parts(&[name.as_str().as_bytes(), b"\n", &byte, key.as_bytes()]);
         let [a, b, c, d, ..] = hash;
-        Ok(Self { name, key, type_byte, id: [a, b, c, d] })
+        Self { name, key, signature_type, id: [a, b, c, d] }
+    }
+
+    /// What its signatures are over.
+    #[must_use]
+    pub const fn signature_type(&self) -> SignatureType {
+        self.signature_type
     }
 
     /// The key's name.
@@ -107,7 +173,7 @@ impl VerifierKey {
 
 impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut material = vec![self.type_byte];
+        let mut material = vec![self.signature_type.byte()];
         material.extend_from_slice(self.key.as_bytes());
         write!(f, "{}+{}+{}", self.name, hex::encode(self.id), STANDARD.encode(material))
     }
@@ -125,13 +191,11 @@ impl FromStr for VerifierKey {
             return Err(wrong("not `name+hash+key`"));
         };
         let material = STANDARD.decode(material).map_err(|_| wrong("the key is not base64"))?;
-        let (algorithm, bytes) = match material.split_first() {
-            Some((0x01, bytes)) => (Algorithm::Ed25519, bytes),
-            Some((0x06, bytes)) => (Algorithm::MlDsa44, bytes),
-            Some((other, _)) => return Err(ProofError::UnknownAlgorithm((*other).into())),
-            None => return Err(wrong("the key is empty")),
-        };
-        let key = Self::new(KeyName::new(name)?, PublicKey::from_bytes(algorithm, bytes)?)?;
+        let (byte, bytes) = material.split_first().ok_or(wrong("the key is empty"))?;
+        let unknown = ProofError::UnknownAlgorithm((*byte).into());
+        let signature_type = SignatureType::from_byte(*byte).ok_or(unknown)?;
+        let public = PublicKey::from_bytes(signature_type.algorithm(), bytes)?;
+        let key = Self::typed(KeyName::new(name)?, public, signature_type);
         if hex::encode(key.id) == id { Ok(key) } else { Err(wrong("the hash is of another key")) }
     }
 }
@@ -179,14 +243,25 @@ impl Note {
         // The text may hold empty lines; the last one in the note separates the signatures.
         let split = note.rfind("\n\n").ok_or(wrong("no blank line before the signatures"))?;
         let (text, rest) = note.split_at_checked(split.saturating_add(1)).unwrap_or((note, ""));
-        let lines = rest.strip_prefix('\n').unwrap_or(rest);
-        let lines = lines.strip_suffix('\n').ok_or(wrong("the last line has no end"))?;
-        let signatures = lines.split('\n').map(parse_line).collect::<Result<Vec<_>, _>>()?;
-        if signatures.len() > SIGNATURES_MAX {
-            return Err(ProofError::TooLarge { what: "list of signatures", most: SIGNATURES_MAX });
-        }
+        let signatures = parse_lines(rest.strip_prefix('\n').unwrap_or(rest))?;
         Ok(Self { text: text.to_owned(), signatures })
     }
+}
+
+/// Reads 1 to [`SIGNATURES_MAX`] signature lines: the end of a note, or what a witness answers.
+///
+/// # Errors
+/// As [`Note::parse`].
+pub fn parse_lines(lines: &str) -> Result<Vec<NoteSignature>, ProofError> {
+    if lines.len() > SIZE_MAX {
+        return Err(ProofError::TooLarge { what: WHAT, most: SIZE_MAX });
+    }
+    let lines = lines.strip_suffix('\n').ok_or(wrong("the last line has no end"))?;
+    let signatures = lines.split('\n').map(parse_line).collect::<Result<Vec<_>, _>>()?;
+    if signatures.len() > SIGNATURES_MAX {
+        return Err(ProofError::TooLarge { what: "list of signatures", most: SIGNATURES_MAX });
+    }
+    Ok(signatures)
 }
 
 impl fmt::Display for Note {

@@ -2,6 +2,7 @@
 
 use crate::error::ProofError;
 use crate::note::{KeyName, VerifierKey};
+use crate::policy::Policy;
 use crate::timestamp::{certificate_der, certificate_pem};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -32,6 +33,8 @@ pub struct Trust {
     pub tsa_roots: Vec<Vec<u8>>,
     /// The time-stamp policies accepted, dotted decimal.
     pub tsa_policies: Vec<String>,
+    /// The witnesses that must have cosigned the checkpoint; without it none is asked for.
+    pub witness_policy: Option<Policy>,
 }
 
 /// The wire form.
@@ -45,6 +48,8 @@ struct File {
     cose_keys: Vec<CoseKey>,
     tsa_roots: Vec<String>,
     tsa_policies: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    witness_policy: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -86,6 +91,10 @@ impl Trust {
         if log_keys.iter().any(|key| *key.name() != origin) {
             return Err(wrong("a log key with another name than the origin"));
         }
+        if log_keys.iter().any(|key| !key.signature_type().is_of_logs()) {
+            return Err(wrong("a log key of a type that only witnesses sign with"));
+        }
+        let policy = file.witness_policy.as_deref().map(|text| Policy::parse(text.as_bytes()));
         let tsa_roots = file.tsa_roots.iter().map(|pem| certificate_der(pem));
         Ok(Self {
             operator: Name::new(&file.operator).map_err(|_| wrong("the operator's name"))?,
@@ -94,6 +103,7 @@ impl Trust {
             cose_keys: file.cose_keys.iter().map(read_key).collect::<Result<_, _>>()?,
             tsa_roots: tsa_roots.collect::<Result<_, _>>()?,
             tsa_policies: file.tsa_policies,
+            witness_policy: policy.transpose()?,
         })
     }
 
@@ -112,6 +122,7 @@ impl Trust {
             cose_keys: self.cose_keys.iter().map(cose_key).collect(),
             tsa_roots: self.tsa_roots.iter().map(|der| certificate_pem(der)).collect(),
             tsa_policies: self.tsa_policies.clone(),
+            witness_policy: self.witness_policy.as_ref().map(policy_text),
         };
         // Structs of strings and numbers always serialise.
         let mut text = serde_json::to_string_pretty(&file).unwrap_or_default();
@@ -124,6 +135,11 @@ impl Trust {
     pub fn hash(&self) -> Hash32 {
         Hash32::new(sha256(self.to_json().as_bytes()))
     }
+}
+
+/// JSON is text: octets of a policy that are none, in its names and comments, do not survive it.
+fn policy_text(policy: &Policy) -> String {
+    String::from_utf8_lossy(policy.text()).into_owned()
 }
 
 fn read_key(key: &CoseKey) -> Result<PublicKey, ProofError> {

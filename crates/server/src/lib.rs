@@ -8,6 +8,7 @@ mod fault;
 mod gate;
 mod limits;
 mod openapi;
+pub mod outbound;
 mod places;
 mod problem;
 mod routes;
@@ -17,6 +18,8 @@ mod text;
 mod tls;
 mod view;
 pub mod wire;
+mod witness;
+mod witnessing;
 
 pub use error::ServerError;
 pub use fault::{QueryFault, ValueFault};
@@ -27,6 +30,8 @@ pub use serve::{Bound, ServeOptions, serve};
 pub use telemetry::{Records, start_records};
 pub use text::{Language, reason, refusal};
 pub use tls::{DEVELOPMENT_NAME, Tls, development_certificate_path};
+pub use witness::{serve_witness, witness_router};
+pub use witnessing::{Witnessing, WitnessingTimes};
 
 use std::sync::Arc;
 use tpw_access::HttpUrl;

@@ -193,7 +193,7 @@ operations! {
     Get "/v1/alarms" "operations" "list_alarms" Operator (None) => 200 Json("AlarmList"), [("after", "the number of the last alarm seen"), ("limit", "1 to 250")] "List alarms.";
     Get "/v1/checkpoint" "evidence" "read_checkpoint" Anyone (None) => 200 Json("Checkpoint"), [] "Read the newest checkpoint of the log.";
     Get "/v1/trust" "evidence" "read_trust" Anyone (None) => 200 AnyJson, [] "Read the trust file of this operator.";
-    Get "/v1/log/{path}" "evidence" "read_log_file" Anyone (None) => 200 File("application/octet-stream"), [] "Read the log: `checkpoint`, `tile/…` and `tile/entries/…` (c2sp.org/tlog-tiles).";
+    Get "/v1/log/{path}" "evidence" "read_log_file" Anyone (None) => 200 File("application/octet-stream"), [] "Read the log: `checkpoint`, `tile/…` and `tile/entries/…` (c2sp.org/tlog-tiles), and `witnessed-checkpoint`, the newest one with its quorum of witnesses.";
     Get "/v1/openapi.json" "evidence" "read_openapi" Anyone (None) => 200 AnyJson, [] "Read this description.";
     Post "/tsa" "evidence" "stamp" Anyone (None) => 200 File("application/timestamp-reply"), [] "Get a time-stamp (RFC 3161) for an `application/timestamp-query`.";
     Get "/problems/{code}" "health" "read_problem" Anyone (None) => 200 File("text/plain"), [] "Read what a problem's code means.";

@@ -88,6 +88,8 @@ problems! {
     Internal "internal" INTERNAL_SERVER_ERROR SameKey;
     /// Too much to do.
     Busy "busy" SERVICE_UNAVAILABLE After;
+    /// Booked, but its witnesses have not cosigned yet.
+    Unwitnessed "unwitnessed" SERVICE_UNAVAILABLE After;
     /// No answer in time.
     Timeout "timeout" SERVICE_UNAVAILABLE SameKey;
     /// Stopped after a failure.
@@ -207,7 +209,7 @@ impl Problem {
             reason: None,
             field: None,
             retry_after_s: match code {
-                Code::Busy => Some(1),
+                Code::Busy | Code::Unwitnessed => Some(1),
                 Code::Stopped => Some(30),
                 _ => None,
             },
@@ -373,6 +375,7 @@ impl From<PayError> for Problem {
             PayError::BadStatement(error) => error.into(),
             PayError::Rejected(rejection) => rejection.into(),
             PayError::Busy => Self::new(Code::Busy),
+            PayError::Unwitnessed => Self::new(Code::Unwitnessed),
             PayError::Stopped(cause) => {
                 tracing::error!(%cause, "the engine has stopped");
                 Self::new(Code::Stopped)

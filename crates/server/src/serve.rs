@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant as Stopwatch;
 use tokio_rustls::TlsAcceptor;
 use tpw_access::HttpUrl;
+use tpw_core::Instant;
 use tpw_engines::Engine;
 
 /// How a server is set up.
@@ -73,26 +74,35 @@ pub async fn serve(
     options: ServeOptions,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Bound, ServerError> {
+    let now = engine.now();
+    let router = |origins| Ok(layered(build(engine, origins, options.limits)?));
+    bind(&options, now, router, shutdown).await
+}
+
+/// Binds the port and serves the router that is made for the addresses of this server.
+pub(crate) async fn bind(
+    options: &ServeOptions,
+    now: Instant,
+    router: impl FnOnce(Vec<HttpUrl>) -> Result<Router, ServerError>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<Bound, ServerError> {
     let ServeOptions { listen, tls, public_url, limits } = options;
-    let listener = TcpListener::bind(listen)
-        .await
-        .map_err(|cause| ServerError::Bind { address: listen, cause })?;
-    let addr =
-        listener.local_addr().map_err(|cause| ServerError::Bind { address: listen, cause })?;
-    let origins = match &public_url {
+    let failed = |cause| ServerError::Bind { address: *listen, cause };
+    let listener = TcpListener::bind(listen).await.map_err(failed)?;
+    let addr = listener.local_addr().map_err(failed)?;
+    let origins = match public_url {
         Some(url) => vec![public_origin(url)?],
         None => local_origins(addr),
     };
     let names = tls::names(addr, &origins);
-    let config = tls::config(&tls, &names, engine.now())?;
-    if let Tls::Development { dir } = &tls {
+    let config = tls::config(tls, &names, now)?;
+    if let Tls::Development { dir } = tls {
         let path = tls::development_certificate_path(dir);
         tracing::warn!(certificate = %path.display(), "{}: for tests only", tls::DEVELOPMENT_NAME);
     }
-    let app = build(engine, origins, limits)?;
-    let url = app.issuer().to_owned();
-    let router = layered(app);
-    let listening = Listening { listener, acceptor: TlsAcceptor::from(config), router, limits };
+    let url = origins.first().map_or_else(String::new, |origin| origin.origin().to_owned());
+    let (acceptor, limits) = (TlsAcceptor::from(config), *limits);
+    let listening = Listening { listener, acceptor, router: router(origins)?, limits };
     tracing::info!(%addr, url, "listening");
     Ok(Bound { addr, url, task: tokio::spawn(listening.run(shutdown)) })
 }

@@ -306,6 +306,7 @@ fn trust() -> Trust {
         cose_keys: Vec::new(),
         tsa_roots: Vec::new(),
         tsa_policies: Vec::new(),
+        witness_policy: None,
     }
 }
 

@@ -4,11 +4,11 @@ use crate::books::StoreError;
 use crate::files::FileError;
 use crate::log_store::LogError;
 
-use tpw_core::{Asset, Name};
+use tpw_core::{Asset, Money, Name};
 use tpw_crypto::CryptoError;
 use tpw_flow::{DeskFault, Rejection};
-use tpw_proof::ProofError;
 use tpw_proof::timestamp::TspError;
+use tpw_proof::{Policy, ProofError};
 use tpw_screen::ScreenError;
 
 /// Where the books are kept.
@@ -38,6 +38,10 @@ pub struct Config {
     pub queue: usize,
     /// Where the books are kept.
     pub store: StoreConfig,
+    /// The witnesses that are asked to cosign the log's checkpoints, with their addresses.
+    pub witnesses: Option<Policy>,
+    /// A payment of such an amount or more is not answered before the witnesses' quorum covers it; one amount for each asset.
+    pub witnessed_from: Vec<Money>,
 }
 
 impl Config {
@@ -56,6 +60,8 @@ impl Config {
             tsa_policy: "1.3.6.1.4.1.32473.1.1".to_owned(),
             queue: 8_192,
             store: StoreConfig::Sqlite,
+            witnesses: None,
+            witnessed_from: Vec::new(),
         }
     }
 }
@@ -103,6 +109,9 @@ pub enum EngineError {
     /// A thread could not be started.
     #[error("the system gives no thread: {0}")]
     Thread(std::io::Error),
+    /// Payments would wait for ever.
+    #[error("payments are to wait for witnesses, but no policy asks for a quorum of them")]
+    NoQuorum,
     /// A part of the folder is not there, though the folder was in use.
     #[error(
         "`{what}` is missing from the data folder, which was in use before; restore it from a backup"
@@ -125,6 +134,11 @@ pub enum PayError {
     /// The statement is no statement, or its signature does not hold.
     #[error(transparent)]
     BadStatement(#[from] ProofError),
+    /// It is booked, and of an amount that waits for the witnesses, whose quorum is not there yet.
+    #[error(
+        "the payment is booked, but not witnessed yet; send the same request again in a moment"
+    )]
+    Unwitnessed,
     /// It was rejected and has changed nothing.
     #[error(transparent)]
     Rejected(#[from] Rejection),

@@ -24,7 +24,7 @@ pub use read::{Health, Part};
 pub use timing::Timings;
 
 use crate::clock::Clock;
-use crate::log_store::{LogView, Sequencer};
+use crate::log_store::{LogView, Sequencer, Witnessed};
 use directory::Directory;
 use inbox::Inbox;
 use keys::Keys;
@@ -136,6 +136,12 @@ impl Engine {
     #[must_use]
     pub fn token_signer(&self) -> (&dyn Signer, &SlotName) {
         (self.keys.signer.as_ref(), &self.keys.slots.token)
+    }
+
+    /// What witnesses have cosigned, if some are asked.
+    #[must_use]
+    pub const fn witnessed(&self) -> Option<&Arc<Witnessed>> {
+        self.receipts.witnessed.as_ref()
     }
 
     /// The log, for reading.

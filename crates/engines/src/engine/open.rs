@@ -12,7 +12,7 @@ use crate::books::{Books, BooksReader, RestOfCheck, Restored, StoreError};
 use crate::clock::Clock;
 use crate::entropy::OsEntropy;
 use crate::files::{self, FolderLock};
-use crate::log_store::{LeafSender, LogConfig, LogStore, Sequencer, SharedHeads};
+use crate::log_store::{LeafSender, LogConfig, LogStore, Sequencer, SharedHeads, Witnessed};
 use crate::postgres;
 use crate::sqlite::Store;
 use crossbeam_channel::bounded;
@@ -26,7 +26,7 @@ use tpw_core::{
 use tpw_crypto::{Algorithm, Entropy, PublicKey, Signer, SlotName};
 use tpw_flow::{Archive, Command, Desk, NewAccountOrder, Opening, Person, Registry};
 use tpw_ledger::{AccountKind, Limits};
-use tpw_proof::{KeyName, Leaf, Trust};
+use tpw_proof::{KeyName, Leaf, Policy, Trust};
 use tpw_screen::{Facts, Rules, Screen};
 
 /// Under load a checkpoint begins at most this often.
@@ -66,6 +66,7 @@ impl Engine {
         let sequencer =
             Sequencer::start(log_store, Arc::clone(&clock), CHECKPOINT_INTERVAL, config.queue)?;
 
+        let witnessed = open_witnessed(dir, &config, &trust, &sequencer)?;
         let directory = Arc::new(RwLock::new(Directory::of(&desk)));
         let meter = Arc::new(Meter::default());
         let rail_dir = open_rail(dir, &*source)?;
@@ -81,7 +82,12 @@ impl Engine {
         }
         Ok(Arc::new(Self {
             dir: dir.to_owned(),
-            receipts: Receipts::new(sequencer.view(), trust.hash()),
+            receipts: Receipts::new(
+                sequencer.view(),
+                trust.hash(),
+                witnessed,
+                &config.witnessed_from,
+            ),
             trust,
             config,
             clock,
@@ -136,6 +142,23 @@ impl Ground {
         let operator = set_up(dir, config, &mut *books, &mut desk, from, &mut entropy)?;
         Ok(Self { books, heads, desk, rebuild, keys, operator, now })
     }
+}
+
+/// The store of what witnesses cosign, if some are asked.
+fn open_witnessed(
+    dir: &Path,
+    config: &Config,
+    trust: &Trust,
+    sequencer: &Sequencer,
+) -> Result<Option<Arc<Witnessed>>, EngineError> {
+    let asks = config.witnesses.as_ref().is_some_and(Policy::asks_for_witnesses);
+    if !config.witnessed_from.is_empty() && !asks {
+        return Err(EngineError::NoQuorum);
+    }
+    let Some(policy) = config.witnesses.clone() else { return Ok(None) };
+    let path = dir.join("witnessed.db");
+    let opened = Witnessed::open(&path, policy, &trust.log_keys, sequencer.view())?;
+    Ok(Some(Arc::new(opened)))
 }
 
 /// The folder for the clearing partner, with all open instructions.
@@ -492,6 +515,7 @@ fn trust(config: &Config, keys: &Keys, log: &LogConfig) -> Result<Trust, EngineE
         cose_keys: vec![keys.signer.public_key(&keys.slots.log)?],
         tsa_roots: vec![keys.tsa_root.clone()],
         tsa_policies: vec![config.tsa_policy.clone()],
+        witness_policy: None,
     })
 }
 

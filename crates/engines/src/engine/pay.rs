@@ -5,13 +5,13 @@ use super::timing::Timings;
 use super::writer::{Done, When, Work};
 use super::{Engine, EngineError, PayError};
 use crate::entropy::OsEntropy;
-use crate::log_store::{LogView, SignedHead};
+use crate::log_store::{LogView, SignedHead, Witnessed};
 use core::num::NonZeroUsize;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
-use tpw_core::{Hash32, Intent, RecordKind, StepUpProof, TreeHead};
+use tpw_core::{Hash32, Intent, Money, RecordKind, StepUpProof, TreeHead};
 use tpw_crypto::{Entropy, PublicKey};
 use tpw_flow::{
     Answer, Command, Entry, OrderOutcome, Ordered, Orders, Outcome, Payment, Rejection, Seen,
@@ -239,6 +239,7 @@ impl Engine {
 
     /// The same for a task, which may not wait for a store.
     async fn prove(&self, payment: Arc<Payment>, repeated: Repeated) -> Result<Paid, PayError> {
+        self.receipts.wait(&payment).await;
         if self.receipts.are_at_hand(&payment) {
             return self.receipts.of(payment, repeated);
         }
@@ -255,12 +256,18 @@ async fn beside<T: Send + 'static>(
     done.map_err(|_| PayError::Stopped("reading the log ended in a panic".to_owned()))
 }
 
+/// How long a payment waits for its witnesses: less than a request may take.
+const WITNESS_TIME: Duration = Duration::from_secs(7);
+
 /// Makes receipts. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Receipts {
     pub(super) log: LogView,
     frames: Arc<Frames>,
     trust_hash: Hash32,
+    pub(super) witnessed: Option<Arc<Witnessed>>,
+    /// The amounts from which on a payment waits for its witnesses.
+    witnessed_from: Arc<[Money]>,
 }
 
 /// The log's entries about a payment, each with its kind.
@@ -274,17 +281,60 @@ fn entries(payment: &Payment) -> [Option<(RecordKind, &Entry)>; 2] {
 }
 
 impl Receipts {
-    pub(super) fn new(log: LogView, trust_hash: Hash32) -> Self {
-        Self { log, frames: Arc::default(), trust_hash }
+    pub(super) fn new(
+        log: LogView,
+        trust_hash: Hash32,
+        witnessed: Option<Arc<Witnessed>>,
+        witnessed_from: &[Money],
+    ) -> Self {
+        let witnessed_from = witnessed_from.into();
+        Self { log, frames: Arc::default(), trust_hash, witnessed, witnessed_from }
+    }
+
+    /// The entry of a payment that must be witnessed before anything is said of it, and is not yet.
+    fn unwitnessed(&self, payment: &Payment) -> Option<(&Witnessed, u64)> {
+        let witnessed = self.witnessed.as_deref()?;
+        let money = payment.intake().intent().money;
+        let reaches = |from: &Money| from.asset == money.asset && money.amount >= from.amount;
+        if !self.witnessed_from.iter().any(reaches) {
+            return None;
+        }
+        let newest = entries(payment).into_iter().flatten().map(|(_, entry)| entry.index).max()?;
+        (!witnessed.covers(newest)).then_some((witnessed, newest))
+    }
+
+    /// Waits for the witnesses of a payment that needs them, for a bounded time.
+    async fn wait(&self, payment: &Payment) {
+        if let Some((witnessed, index)) = self.unwitnessed(payment) {
+            let _in_vain = tokio::time::timeout(WITNESS_TIME, witnessed.reached(index)).await;
+        }
     }
 
     /// Whether the checkpoints that a payment's receipts need are in memory.
     fn are_at_hand(&self, payment: &Payment) -> bool {
         let mut entries = entries(payment).into_iter().flatten();
-        entries.all(|(_, entry)| self.log.covers_from_memory(entry.index))
+        entries.all(|(_, entry)| {
+            let witnessed = self.witnessed.as_ref().is_some_and(|w| w.covers(entry.index));
+            !witnessed && self.log.covers_from_memory(entry.index)
+        })
+    }
+
+    /// The checkpoint of an entry's receipt: the first over it that witnesses have cosigned, until then the log's first.
+    fn covering(&self, index: u64) -> Result<Arc<SignedHead>, EngineError> {
+        let witnessed = self.witnessed.as_ref().map(|witnessed| witnessed.covering(index));
+        match witnessed.transpose() {
+            Ok(Some(Some(head))) => return Ok(head),
+            Ok(_) => {}
+            // A receipt without witnesses is better than none.
+            Err(error) => tracing::warn!(%error, "a receipt goes out without its witnesses"),
+        }
+        Ok(self.log.covering(index)?)
     }
 
     fn of(&self, payment: Arc<Payment>, repeated: Repeated) -> Result<Paid, PayError> {
+        if self.unwitnessed(&payment).is_some() {
+            return Err(PayError::Unwitnessed);
+        }
         let statement = payment.intake().statement();
         let make = |(kind, entry)| self.receipt(kind, statement, entry);
         let [booked, compensation] = entries(&payment).map(|entry| entry.map(make).transpose());
@@ -295,14 +345,14 @@ impl Receipts {
         Ok(Paid { payment, receipt, compensation_receipt, timings, repeated })
     }
 
-    /// The receipt of a log entry under the first checkpoint that covers it.
+    /// The receipt of a log entry.
     fn receipt(
         &self,
         kind: RecordKind,
         statement: &[u8],
         entry: &Entry,
     ) -> Result<Vec<u8>, EngineError> {
-        let head = self.log.covering(entry.index)?;
+        let head = self.covering(entry.index)?;
         let path = self.log.inclusion(entry.index, head.head.size)?;
         let statement_hash = Hash32::new(tpw_crypto::sha256(statement));
         let record_hash = Hash32::new(tpw_crypto::sha256(&entry.record));
@@ -336,23 +386,26 @@ fn ready(statement: Verified<Intent>, seen: Seen) -> Result<Command, PayError> {
 
 /// What the receipts under the newest checkpoints have in common, by the size of the tree.
 #[derive(Default)]
-struct Frames(Mutex<BTreeMap<u64, Arc<Frame>>>);
+struct Frames(Mutex<BTreeMap<FrameKey, Arc<Frame>>>);
+
+/// Size of a checkpoint and how many have signed it: witnesses add lines later.
+type FrameKey = (u64, usize);
 
 impl Frames {
     /// Requests of the last few checkpoints are answered at the same time.
     const KEPT_MAX: usize = 16;
 
     fn of(&self, head: &SignedHead, trust_hash: Hash32) -> Arc<Frame> {
-        let size = head.head.size;
+        let key = (head.head.size, head.checkpoint.note().signatures.len());
         let held = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(frame) = held().get(&size) {
+        if let Some(frame) = held().get(&key) {
             return Arc::clone(frame);
         }
         let tokens = core::slice::from_ref(&head.token);
         let frame =
             Arc::new(Frame::new(&head.checkpoint, &head.root_signature, tokens, trust_hash));
         let mut kept = held();
-        kept.insert(size, Arc::clone(&frame));
+        kept.insert(key, Arc::clone(&frame));
         while kept.len() > Self::KEPT_MAX {
             kept.pop_first();
         }

@@ -25,6 +25,15 @@ pub enum LogError {
         #[source]
         cause: rusqlite::Error,
     },
+    /// The store of cosigned checkpoints, `witnessed.db`, failed.
+    #[error("cannot {doing} in the store of cosigned checkpoints `witnessed.db`: {cause}")]
+    Witnessed {
+        /// What was being done.
+        doing: &'static str,
+        /// What SQLite said.
+        #[source]
+        cause: rusqlite::Error,
+    },
     /// The shared store of checkpoints failed.
     #[error("the shared store of checkpoints: {0}")]
     Shared(#[from] crate::postgres::PostgresError),
@@ -156,6 +165,20 @@ pub enum LogError {
         /// The size of the newest checkpoint.
         size: u64,
     },
+    /// A file of a log read from outside is not there.
+    #[error("the log has no `{path}`: it is no log, or the file was pruned")]
+    NoFile {
+        /// The path below the log's prefix.
+        path: String,
+    },
+    /// A file of a log read from outside could not be had.
+    #[error("cannot read `{path}` of the log: {why}")]
+    Away {
+        /// The path below the log's prefix.
+        path: String,
+        /// What was said instead.
+        why: String,
+    },
     /// An earlier failure stopped the log.
     #[error("the log stopped after an earlier failure: see the records, then restart")]
     Poisoned,
@@ -182,6 +205,10 @@ impl LogError {
                 | Self::OutOfOrder { .. }
                 | Self::Shared(crate::postgres::PostgresError::Fenced)
         )
+    }
+
+    pub(super) fn witnessed(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
+        move |cause| Self::Witnessed { doing, cause }
     }
 
     pub(super) fn database(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {

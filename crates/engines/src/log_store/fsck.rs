@@ -8,6 +8,7 @@ use super::edges::{Edges, FULL, full_tiles};
 use super::folder::{LogFolder, tile_bytes, tile_hashes};
 use super::heads::{Heads, SharedHeads, SignedHead};
 use super::store::LeafSource;
+use super::witnessed;
 use crate::files::FolderLock;
 use std::collections::BTreeMap;
 use std::fs;
@@ -76,6 +77,10 @@ const RESTORE: Advice = Advice {
 };
 const LEDGER: Advice =
     Advice { code: "ledger", text: "the ledger was changed or lost data: restore its true copy" };
+const DROP: Advice = Advice {
+    code: "drop",
+    text: "stop the server, remove `witnessed.db` and start it: witnesses cosign again",
+};
 const COMPARE: Advice =
     Advice { code: "compare", text: "compare with the signed root, then restore the wrong side" };
 const REMOVE: Advice =
@@ -116,6 +121,7 @@ pub fn fsck_sharing(
     audit.heads(shared);
     audit.tree();
     audit.strangers();
+    audit.witnessed();
     Ok(audit.report)
 }
 
@@ -390,6 +396,23 @@ impl Audit<'_> {
                 Err(error) => self.find(path, "unreadable", error.to_string(), REBUILD),
             }
         }
+    }
+
+    /// What witnesses have cosigned, beside the log's folder.
+    fn witnessed(&mut self) {
+        let Some(path) = self.folder.root().parent().map(|data| data.join("witnessed.db")) else {
+            return;
+        };
+        let (name, mut faults) = ("witnessed.db", Vec::new());
+        let keys = &self.trust.log_keys;
+        let read = witnessed::audit(&path, keys, &self.roots, &mut |size, fault| {
+            let row = size.map(|size| format!("#{size}")).unwrap_or_default();
+            faults.push((format!("{name}{row}"), fault));
+        });
+        if let Err(error) = read {
+            self.find(name, "unreadable", error.to_string(), DROP);
+        }
+        faults.into_iter().for_each(|(row, fault)| self.find(row, "witnessed", fault, DROP));
     }
 
     /// Files that the log of this size does not have.

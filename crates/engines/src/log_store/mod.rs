@@ -15,7 +15,10 @@ mod store;
 mod syncer;
 #[cfg(test)]
 mod tests;
+mod tiled;
+mod tiled_fsck;
 mod view;
+mod witnessed;
 
 pub use error::LogError;
 pub use fsck::{Advice, Finding, Report, fsck, fsck_sharing};
@@ -23,4 +26,7 @@ pub(crate) use heads::RawRow;
 pub use heads::{SharedHeads, SignedHead};
 pub use sequencer::{Answer, Batch, LeafSender, Sequencer, Stopped, WORTH_A_CHECKPOINT};
 pub use store::{BATCH_MAX, LeafSource, LogConfig, LogStore};
+pub use tiled::{LogFiles, Resources, TiledLog};
+pub use tiled_fsck::fsck_tiled;
 pub use view::LogView;
+pub use witnessed::Witnessed;

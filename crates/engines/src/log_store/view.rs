@@ -247,6 +247,17 @@ impl LogView {
         Ok(root)
     }
 
+    /// The checkpoint of exactly this size; `None` when there is none.
+    ///
+    /// # Errors
+    /// An error of the store.
+    pub fn head_at(&self, size: u64) -> Result<Option<Arc<SignedHead>>, LogError> {
+        if let Some(head) = held(&self.shared.heads).get(&size) {
+            return Ok(Some(Arc::clone(head)));
+        }
+        Ok(held(&self.shared.stored).at(size)?.map(Arc::new))
+    }
+
     /// What was signed at a size never changes: which are forgotten matters to nobody's answer.
     fn keep_root(&self, size: u64, root: Hash32) {
         let mut kept = self.shared.roots.write().unwrap_or_else(PoisonError::into_inner);

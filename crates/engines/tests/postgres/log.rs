@@ -61,6 +61,7 @@ fn operator() -> (LogConfig, Trust) {
         cose_keys: vec![config.signer.public_key(&config.cose).unwrap()],
         tsa_roots: vec![root],
         tsa_policies: vec![POLICY.to_owned()],
+        witness_policy: None,
     };
     (config, trust)
 }

@@ -245,6 +245,7 @@ pub fn code_of(error: &PayError) -> &'static str {
         PayError::Rejected(rejection) => rejection.code(),
         PayError::BadStatement(_) => "bad_statement",
         PayError::Busy => "busy",
+        PayError::Unwitnessed => "unwitnessed",
         PayError::Stopped(_) => "stopped",
     }
 }

@@ -67,6 +67,7 @@ impl Prover {
             cose_keys: vec![public("log")],
             tsa_roots: vec![root],
             tsa_policies: vec![POLICY.to_owned()],
+            witness_policy: None,
         };
         Self { slots, authority, trust }
     }

@@ -20,6 +20,7 @@ mod good;
 mod maker;
 #[path = "../../tests/timestamp_support/mod.rs"]
 mod timestamp_support;
+mod witnessed;
 
 use maker::{Maker, Plan};
 use serde_json::{Value, json};
@@ -112,7 +113,8 @@ fn main() {
     std::fs::create_dir_all(folder.join("good")).unwrap();
     std::fs::create_dir_all(folder.join("broken")).unwrap();
     std::fs::write(folder.join("trust.json"), maker.trust.to_json()).unwrap();
-    for (case, trust) in distrusted(&maker).into_iter().chain(chains::cases(&maker)) {
+    let trusted = distrusted(&maker).into_iter().chain(chains::cases(&maker));
+    for (case, trust) in trusted.chain(witnessed::cases(&maker)) {
         std::fs::write(folder.join(case.trust), trust.to_json()).unwrap();
         cases.push(case);
     }

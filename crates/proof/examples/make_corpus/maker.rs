@@ -172,6 +172,7 @@ impl Maker {
             cose_keys: vec![key("log-cose"), key("log-cose-2")],
             tsa_roots: vec![kit.root.clone()],
             tsa_policies: vec![POLICY.to_owned()],
+            witness_policy: None,
             origin,
         };
         Self { kit, trust }

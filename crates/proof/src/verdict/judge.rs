@@ -57,6 +57,7 @@ impl Judge<'_> {
         let leaf = self.leaf(record.as_ref().ok());
         let proof = self.tlog_proof(leaf.as_ref());
         self.checkpoint(proof.as_ref());
+        self.witnesses(proof.as_ref());
         self.cose_receipts(leaf.as_ref(), proof.as_ref());
         let gen_time = self.timestamps(record.as_ref().ok(), proof.as_ref());
         self.not_judged(Layer::Anchor, self.receipt.anchors.is_empty());
@@ -113,8 +114,9 @@ impl Judge<'_> {
                 Layer::Checkpoint,
                 Layer::CoseReceipt,
             ],
-            // Witness keys are not part of a trust file yet, so no receipt can prove this level.
-            Level::Witnessed => return Outcome::Absent,
+            // Without a policy of the verifier's own nobody is known who could have witnessed.
+            Level::Witnessed if self.trust.witness_policy.is_none() => return Outcome::Absent,
+            Level::Witnessed => &[Layer::Checkpoint, Layer::Witness],
             Level::TimeStamped => &[Layer::Checkpoint, Layer::Timestamp],
             Level::Anchored => &[Layer::Anchor],
             Level::Renewed => &[Layer::Evidence],
@@ -127,7 +129,7 @@ impl Judge<'_> {
         if let Some(failed) = failed {
             return failed.clone();
         }
-        if matches!(level, Level::TimeStamped | Level::Anchored | Level::Renewed) {
+        if !matches!(level, Level::DeviceSignature | Level::InLog) {
             return outcomes.into_iter().next_back().unwrap_or(Outcome::Absent);
         }
         // The layer that says most: the signer's key for L0, the place in the tree for L1.
@@ -240,6 +242,21 @@ impl Judge<'_> {
         };
         let result = proof.map_or(Err(ProofError::NeedsLayer(Layer::TlogProof)), check);
         self.settle(Layer::Checkpoint, result);
+    }
+
+    /// A verifier who names a policy demands its quorum.
+    fn witnesses(&mut self, proof: Option<&TlogProof>) {
+        let Some(policy) = &self.trust.witness_policy else {
+            return self.push(Layer::Witness, Outcome::Absent);
+        };
+        let check = || {
+            let proof = proof.ok_or(ProofError::NeedsLayer(Layer::TlogProof))?;
+            let witnessed = policy.judge(&proof.checkpoint)?;
+            witnessed.demand()?;
+            Ok(witnessed.summary())
+        };
+        let result = check();
+        self.settle(Layer::Witness, result);
     }
 
     fn cose_receipts(&mut self, leaf: Option<&Leaf>, proof: Option<&TlogProof>) {

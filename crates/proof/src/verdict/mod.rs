@@ -81,6 +81,8 @@ pub enum Layer {
     TlogProof,
     /// The checkpoint's signatures.
     Checkpoint,
+    /// The witnesses' cosignatures, under the policy of the trust file.
+    Witness,
     /// The same inclusion as COSE receipts.
     CoseReceipt,
     /// The time-stamps over the checkpoint.
@@ -93,13 +95,14 @@ pub enum Layer {
 
 impl Layer {
     /// Every layer, in the order of checking.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Container,
         Self::Statement,
         Self::Record,
         Self::Leaf,
         Self::TlogProof,
         Self::Checkpoint,
+        Self::Witness,
         Self::CoseReceipt,
         Self::Timestamp,
         Self::Anchor,
@@ -116,6 +119,7 @@ impl Layer {
             Self::Leaf => "leaf",
             Self::TlogProof => "tlog_proof",
             Self::Checkpoint => "checkpoint",
+            Self::Witness => "witness",
             Self::CoseReceipt => "cose_receipt",
             Self::Timestamp => "timestamp",
             Self::Anchor => "anchor",

@@ -103,6 +103,7 @@ impl World {
             cose_keys: vec![key("log-cose")],
             tsa_roots: vec![root],
             tsa_policies: vec![POLICY.to_owned()],
+            witness_policy: None,
         };
         Self { slots, trust, authority, device }
     }

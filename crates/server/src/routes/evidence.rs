@@ -38,10 +38,15 @@ pub(super) async fn openapi() -> Response<Body> {
     typed(StatusCode::OK, "application/json", text.clone())
 }
 
-/// `GET /v1/log/checkpoint` and `GET /v1/log/tile/…` (`c2sp.org/tlog-tiles`).
+/// `GET /v1/log/checkpoint` and `GET /v1/log/tile/…` (`c2sp.org/tlog-tiles`); `GET /v1/log/witnessed-checkpoint`: the newest
+/// checkpoint that has its quorum of witnesses.
 pub(super) async fn log_file(State(app): State<Arc<App>>, Path(path): Path<String>) -> Reply {
-    let is_checkpoint = path == "checkpoint";
+    let is_checkpoint = matches!(path.as_str(), "checkpoint" | "witnessed-checkpoint");
     let found = off_thread(&app, move |engine| {
+        if path == "witnessed-checkpoint" {
+            let newest = engine.witnessed().and_then(|witnessed| witnessed.newest());
+            return Ok(newest.map(|head| head.checkpoint.to_string().into_bytes()));
+        }
         engine.log().file(&path).map_err(|error| Problem::internal(&error))
     });
     let bytes = found.await?.ok_or_else(|| Problem::new(Code::NotFound))?;

@@ -102,7 +102,9 @@ async fn statement_json<T: serde::de::DeserializeOwned>(
 
 /// A submission that failed: whether the id is used up is known unless the engine stopped in between.
 fn not_taken(error: tpw_engines::PayError) -> Problem {
-    let known = !matches!(error, tpw_engines::PayError::Stopped(_));
+    use tpw_engines::PayError;
+    // One that waits for its witnesses is booked.
+    let known = !matches!(error, PayError::Stopped(_) | PayError::Unwitnessed);
     let problem = Problem::from(error);
     if known { problem.not_consumed() } else { problem }
 }

@@ -62,6 +62,7 @@ fn sample(code: Code) -> Problem {
         | Code::MethodNotAllowed
         | Code::Internal
         | Code::Busy
+        | Code::Unwitnessed
         | Code::Timeout
         | Code::Stopped
         | Code::Refused

@@ -1,12 +1,9 @@
 //! The HTTPS client of our API: requests bound to a device key, tokens kept until they end, safe retries.
 
-mod connect;
-
 use crate::device::keys::Keys;
 use crate::exit::Failure;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use connect::Connector;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Bytes;
 use hyper::{Method, Request, header};
@@ -21,6 +18,7 @@ use tpw_access::{DpopRequest, EnrolmentCode, HttpUrl};
 use tpw_core::{Instant, PaymentId, Span};
 use tpw_crypto::Zeroizing;
 use tpw_engines::clock::Clock;
+use tpw_server::outbound::{Connector, OutboundError, tls_config};
 use tpw_server::wire::{Enrolled, Problem, Retry, Token as Issued};
 
 /// The longest that one request may take.
@@ -83,6 +81,20 @@ impl ClientError {
             Self::AnswerTooLong => "answer-too-long",
             Self::Answer(_) => "answer",
             Self::Prove(_) => "prove",
+        }
+    }
+}
+
+impl From<OutboundError> for ClientError {
+    fn from(error: OutboundError) -> Self {
+        match error {
+            OutboundError::Address(address) => Self::Address(address),
+            OutboundError::Authority(why) => Self::Authority(why),
+            OutboundError::Tls(why) => Self::Tls(why),
+            OutboundError::Connect(why) => Self::Connect(why),
+            OutboundError::Lost(why) => Self::Lost(why),
+            OutboundError::Timeout => Self::Timeout,
+            OutboundError::AnswerTooLong => Self::AnswerTooLong,
         }
     }
 }
@@ -251,7 +263,7 @@ impl Client {
             return Err(odd());
         }
         let base = HttpUrl::parse(address).map_err(|_odd| odd())?;
-        let connector = Connector::new(connect::tls_config(ca_pem)?);
+        let connector = Connector::new(tls_config(ca_pem)?);
         let pool = Pool::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(30))
@@ -474,7 +486,8 @@ impl Client {
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, ClientError> {
-        let response = self.pool.request(request).await.map_err(|error| no_answer(&error))?;
+        let response =
+            self.pool.request(request).await.map_err(|error| OutboundError::of(&error))?;
         let (parts, body) = response.into_parts();
         let timing = parts.headers.get("server-timing").and_then(|value| value.to_str().ok());
         let body = Limited::new(body, ANSWER_LEN_MAX).collect().await.map_err(|error| {
@@ -488,20 +501,5 @@ impl Client {
             timing: timing.map(str::to_owned),
             body: body.to_bytes(),
         })
-    }
-}
-
-/// The innermost cause is what tells a person something; a refused certificate is no matter of trying again.
-fn no_answer(error: &hyper_util::client::legacy::Error) -> ClientError {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    let text = cause.to_string();
-    match cause.downcast_ref::<rustls::Error>() {
-        Some(_) => ClientError::Tls(text),
-        None if text.contains("certificate") => ClientError::Tls(text),
-        None if error.is_connect() => ClientError::Connect(text),
-        None => ClientError::Lost(text),
     }
 }

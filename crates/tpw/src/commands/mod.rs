@@ -92,7 +92,7 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
         Command::Pay(args) => Box::pin(pay::batch(context, &args)).await,
         Command::Verify(args) => verify::run(context, &args),
         Command::Receipt(command) => receipt::run(context, &command),
-        Command::Log(command) => log::run(context, &command).await,
+        Command::Log(command) => Box::pin(log::run(context, &command)).await,
         Command::Ops(args) => Box::pin(ops::run(context, &args)).await,
         Command::Doctor(args) => doctor::run(context, &args).await,
     }

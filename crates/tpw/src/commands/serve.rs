@@ -1,5 +1,6 @@
 //! `tpw serve`: the operator's server, and what it leaves in its folder for the tools on the same machine.
 
+use super::verify::policy;
 use super::{Context, Outcome};
 use crate::args::Serve;
 use crate::device::files::read_named;
@@ -10,11 +11,15 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
-use tpw_core::Name;
+use tpw_core::{Asset, Money, Name};
 use tpw_engines::clock::Clock;
 use tpw_engines::files::{self, Access, Durability};
 use tpw_engines::{Config, Engine, StoreConfig};
-use tpw_server::{Bound, Limits, Records, ServeOptions, Tls, development_certificate_path};
+use tpw_server::outbound::Outbound;
+use tpw_server::{
+    Bound, Limits, Records, ServeOptions, Tls, Witnessing, WitnessingTimes,
+    development_certificate_path,
+};
 
 /// A server of this process.
 pub(super) struct Running {
@@ -101,6 +106,11 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
         config.rules_toml =
             Some(text.map_err(|_odd| Failure::usage("not-text").arg("path", path.display()))?);
     }
+    if let Some(path) = &args.witnesses {
+        config.witnesses = Some(policy(path)?);
+        let amounts = args.witnessed_from.iter().map(|text| money(text));
+        config.witnessed_from = amounts.collect::<Result<_, _>>()?;
+    }
     if let Some(address) = &args.store {
         config.store = StoreConfig::Postgres(address.clone());
     }
@@ -117,9 +127,12 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
     };
     let clock: Arc<dyn Clock> = context.clock.clone();
     let running = start(what, clock, asked_to_stop()).await?;
+    let witnessing = witnessing(args, &running.engine)?;
     tell(&context.say, &args.data, &running);
     let Running { engine, bound, .. } = running;
     bound.stopped().await;
+    // Whatever a witness was being asked can be asked again.
+    drop(witnessing);
     engine.close();
     // A tool that finds no address knows that nothing runs here.
     let _gone = std::fs::remove_file(args.data.join("address"));
@@ -129,6 +142,28 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
     }
     context.say.tell("serve-stopped", &[]);
     Ok(Exit::Done)
+}
+
+/// An amount with its asset before it: `USD/2:1000.00`.
+fn money(text: &str) -> Result<Money, Failure> {
+    let wrong = || Failure::usage("witnessed-from").arg("text", text);
+    let (asset, amount) = text.split_once(':').ok_or_else(wrong)?;
+    let asset: Asset = asset.parse().map_err(|_odd| wrong())?;
+    let amount = asset.parse_units(amount).map_err(|error| wrong().because(error))?;
+    Ok(Money { amount, asset })
+}
+
+/// Begins to ask the witnesses, if some were named.
+fn witnessing(args: &Serve, engine: &Arc<Engine>) -> Result<Option<Witnessing>, Failure> {
+    let Some(path) = &args.witnesses else { return Ok(None) };
+    let unusable = |error: &dyn std::fmt::Display| {
+        Failure::usage("witnesses").arg("path", path.display()).because(error)
+    };
+    let ca = args.witness_ca.as_ref().map(|path| read_named(path, 4 << 20)).transpose()?;
+    let times = WitnessingTimes::standard();
+    let outbound = Outbound::new(ca.as_deref(), times.answer).map_err(|error| unusable(&error))?;
+    let started = Witnessing::start(Arc::clone(engine), outbound, times);
+    Ok(Some(started.ok_or_else(|| unusable(&"no witness in it has an address"))?))
 }
 
 fn tell(say: &Say, data: &Path, running: &Running) {

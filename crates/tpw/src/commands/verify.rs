@@ -8,7 +8,7 @@ use crate::say::{Mood, Say};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Instant as Stopwatch;
-use tpw_proof::{Judgement, Trust, judge};
+use tpw_proof::{Judgement, Policy, ProofError, Trust, judge};
 
 /// Receipts are a few KiB; anything much larger is none.
 pub(super) const RECEIPT_LEN_MAX: u64 = 1 << 20;
@@ -22,8 +22,21 @@ pub(super) fn trust(path: &Path) -> Result<Trust, Failure> {
     Trust::from_json(&text).map_err(|error| wrong(error.to_string()))
 }
 
+/// Reads the file that says which witnesses are enough.
+pub(super) fn policy(path: &Path) -> Result<Policy, Failure> {
+    let bytes = read_named(path, TRUST_LEN_MAX)?;
+    let wrong = |error: ProofError| {
+        Failure::usage("policy-file").arg("path", path.display()).because(error)
+    };
+    Policy::parse(&bytes).map_err(wrong)
+}
+
 pub(super) fn run(context: &Context, args: &Verify) -> Outcome {
-    judge_all(context, &args.files, &trust(&args.trust)?)
+    let mut trust = trust(&args.trust)?;
+    if let Some(path) = &args.policy {
+        trust.witness_policy = Some(policy(path)?);
+    }
+    judge_all(context, &args.files, &trust)
 }
 
 /// Judges receipts and tells what they prove.

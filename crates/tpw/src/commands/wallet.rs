@@ -6,7 +6,7 @@ use super::{Context, Outcome, show};
 use crate::args::{Algorithm as Chosen, Device, PayOrder, Wallet};
 use crate::client::{Client, ClientError};
 use crate::device::agent::{self, AgentLink};
-use crate::device::files::{DeviceFolder, read_named};
+use crate::device::files::{DeviceFolder, ReceiptKind, read_named};
 use crate::device::keys::Keys;
 use crate::exit::{Exit, Failure};
 use base64::Engine as _;
@@ -36,7 +36,12 @@ pub(super) async fn run(context: &Context, command: Wallet) -> Outcome {
         Wallet::Lock { device } => lock(context, &device),
         Wallet::Accounts { device } => accounts(context, &device).await,
         Wallet::Pay { device, order } => pay_one(context, &device, &order).await,
-        Wallet::Receipts { device, out } => receipts(context, &device, out.as_deref()),
+        Wallet::Receipts { device, fresh, out } => {
+            if fresh {
+                refresh(context, &device).await?;
+            }
+            receipts(context, &device, out.as_deref())
+        }
         Wallet::Show { device } => overview(context, &device),
         Wallet::Agent { device, life } => serve_agent(context, &device, &life).await,
     }
@@ -387,6 +392,37 @@ async fn pay_one(context: &Context, device: &Device, args: &PayOrder) -> Outcome
         show::outcome_lines(say, &id, &outcome).iter().for_each(|line| say.data(line));
     }
     Ok(outcome.exit())
+}
+
+/// Asks for the receipts once more: by now witnesses may have cosigned. What comes is checked as the first one was, and
+/// takes its place only then.
+async fn refresh(context: &Context, device: &Device) -> Result<(), Failure> {
+    let folder = input::folder(device)?;
+    let profile = folder.profile()?;
+    let keys = input::keys(context, &folder, device)?;
+    let client = client(context, &profile.server, folder.ca()?.as_deref())?;
+    let _lock = folder.lock()?;
+    let (journal, trust) = (folder.journal()?, profile.trust()?);
+    for entry in journal.journal().entries() {
+        let State::Done { outcome, receipt: Some(_) } = entry.state() else { continue };
+        let id = entry.payment();
+        let undone = (outcome.as_str() == "compensated").then_some(ReceiptKind::Compensation);
+        for kind in [Some(ReceiptKind::Payment), undone].into_iter().flatten() {
+            let asked = match kind {
+                ReceiptKind::Payment => "payment",
+                ReceiptKind::Compensation => "compensation",
+            };
+            let path = format!("/v1/payments/{id}/receipt?kind={asked}");
+            let bytes = client.get(&keys, &path).await?.body;
+            let judgement = tpw_wallet::receipt::check(entry, &bytes, &trust)?;
+            if let Some((layer, reason)) = judgement.first_failure() {
+                let failure = Failure::new(Exit::NotVerified, "receipt-bad");
+                return Err(failure.arg("layer", layer.code()).because(reason));
+            }
+            folder.write_receipt(id, kind, &bytes)?;
+        }
+    }
+    Ok(())
 }
 
 fn receipts(context: &Context, device: &Device, out: Option<&Path>) -> Outcome {

@@ -12,6 +12,8 @@ mod demo;
 #[cfg(test)]
 mod ledger;
 #[cfg(test)]
+mod log;
+#[cfg(test)]
 mod story;
 #[cfg(test)]
 mod support;
@@ -19,3 +21,5 @@ mod support;
 mod texts;
 #[cfg(test)]
 mod traffic;
+#[cfg(test)]
+mod witness;

@@ -48,6 +48,7 @@ pub(crate) fn trust() -> Trust {
         cose_keys: Vec::new(),
         tsa_roots: Vec::new(),
         tsa_policies: Vec::new(),
+        witness_policy: None,
     }
 }
 

@@ -5,7 +5,9 @@
 mod audit;
 mod recovery;
 mod sequencer;
+mod tiled;
 mod view;
+mod witnessed;
 
 use super::{LeafSource, LogConfig, LogError, LogStore, Report, fsck};
 use crate::scratch::Scratch;
@@ -75,6 +77,7 @@ fn keys() -> &'static Keys {
             cose_keys: vec![config.signer.public_key(&config.cose).unwrap()],
             tsa_roots: vec![root],
             tsa_policies: vec![policy.to_owned()],
+            witness_policy: None,
         };
         Keys { config, trust }
     })

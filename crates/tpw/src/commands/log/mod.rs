@@ -1,13 +1,18 @@
-//! `tpw log`: the operator's log, audited offline or looked at.
+//! `tpw log`: the operator's log or a foreign one, audited, looked at, and proved from.
+
+mod prove;
+mod source;
+mod witness;
 
 use super::verify::trust;
 use super::wallet::client;
 use super::{Context, Outcome};
-use crate::args::Log;
+use crate::args::{Fsck, Log, WitnessCommand};
 use crate::device::files::read_named;
 use crate::exit::{Exit, Failure};
 use crate::say::{Mood, Say};
 use serde_json::json;
+use source::{Source, Trusted};
 use std::path::Path;
 use tpw_engines::books::{BooksReader, StoreError};
 use tpw_engines::log_store::{self, LeafSource, Report, SharedHeads};
@@ -17,7 +22,13 @@ use tpw_server::wire;
 
 pub(super) async fn run(context: &Context, command: &Log) -> Outcome {
     match command {
-        Log::Fsck { data, trust, books } => fsck(context, data, trust.as_deref(), books.as_deref()),
+        Log::Fsck(args) => match &args.data {
+            Some(data) => fsck(context, data, args.trusted.trust.as_deref(), args.books.as_deref()),
+            None => fsck_tiled(context, args),
+        },
+        Log::Prove(args) => prove::prove(context, args),
+        Log::Consistency(args) => prove::consistency(context, args),
+        Log::Witness(WitnessCommand::Serve(args)) => witness::serve(context, args).await,
         Log::Checkpoint { server, ca, trust } => {
             checkpoint(context, server, ca.as_deref(), trust.as_deref()).await
         }
@@ -70,11 +81,26 @@ fn fsck(context: &Context, data: &Path, trust_path: Option<&Path>, store: Option
     Ok(if report.is_sound() { Exit::Done } else { Exit::NotVerified })
 }
 
+/// Audits any log that is served as tiles: a foreign one, or a copy without `log.db`.
+fn fsck_tiled(context: &Context, args: &Fsck) -> Outcome {
+    let trusted = Trusted::of(&args.trusted)?;
+    let source = Source::needed(&args.at, &trusted)?;
+    let log = source.open(&trusted)?;
+    if args.min_index > log.size() {
+        return Err(Failure::usage("log-min-index").arg("size", log.size()));
+    }
+    let report = log_store::fsck_tiled(&log, args.min_index, source.folder());
+    tell_report(&context.say, &report, Compared::Tiles);
+    Ok(if report.is_sound() { Exit::Done } else { Exit::NotVerified })
+}
+
 /// Whether entries were compared with the books.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Compared {
     WithBooks,
     Alone,
+    /// The log is known by its public files alone: there are no books to compare with.
+    Tiles,
 }
 
 fn tell_report(say: &Say, report: &Report, compared: Compared) {
