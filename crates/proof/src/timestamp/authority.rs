@@ -9,16 +9,17 @@ use x509_cert::attr::Attribute;
 use x509_cert::ext::pkix::name::GeneralName;
 
 use super::asn1::{
-    Accuracy, Bag, CONTENT_TYPE, ContentInfo, Digest, ECDSA_SHA256, EncapsulatedContent,
-    EssCertIdV2, EssIssuerSerial, GRANTED, IssuerAndSerial, MESSAGE_DIGEST, MessageImprint,
-    PkiStatusInfo, REJECTION, SIGNED_DATA, SIGNING_CERTIFICATE_V2, SignedData, SignerIdentifier,
-    SignerInfo, SigningCertificateV2, TST_INFO, TimeStampReq, TimeStampResp, TstInfo, decoded,
-    encoded, read, sha256_identifier, write,
+    Accuracy, Bag, CONTENT_TYPE, ContentInfo, ECDSA_SHA256, EncapsulatedContent, EssCertIdV2,
+    EssIssuerSerial, GRANTED, IssuerAndSerial, MESSAGE_DIGEST, MessageImprint, PkiStatusInfo,
+    REJECTION, SIGNED_DATA, SIGNING_CERTIFICATE_V2, SignedData, SignerIdentifier, SignerInfo,
+    SigningCertificateV2, TST_INFO, TimeStampReq, TimeStampResp, TstInfo, decoded, encoded,
+    named_hash, read, sha256_identifier, write,
 };
 use super::certificate::ParsedCertificate;
 use super::gen_time;
 use super::issue::positive_serial;
-use super::verify::Token;
+use super::scheme::Profile;
+use super::token::Token;
 use super::{REQUEST_LEN_MAX, TspError};
 
 /// The longest nonce that is echoed, in bytes.
@@ -187,7 +188,7 @@ impl Authority {
             return Err(Refusal::UnacceptedExtension);
         }
         let imprint = &request.message_imprint;
-        let digest = Digest::from_identifier(&imprint.hash_algorithm).ok_or(Refusal::BadAlg)?;
+        let digest = named_hash(&imprint.hash_algorithm).ok_or(Refusal::BadAlg)?;
         if imprint.hashed_message.as_bytes().len() != digest.len() {
             return Err(Refusal::BadDataFormat);
         }
@@ -235,7 +236,7 @@ impl Authority {
         let token = ContentInfo { content_type: SIGNED_DATA, content: encoded(&data, RESPONSE)? };
         let response = write(&TimeStampResp { status, token: Some(token) }, RESPONSE)?;
         let token = Token::parse(&response)?;
-        token.check(Some(&self.certificate))?;
+        token.check(std::slice::from_ref(&self.certificate), Profile::Receipt)?;
         token.check_request(request)?;
         Ok(response)
     }
