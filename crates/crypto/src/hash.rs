@@ -100,7 +100,7 @@ impl Sha2 {
 
     /// The length of a hash, in bytes.
     #[must_use]
-    pub const fn len(self) -> usize {
+    pub const fn output_len(self) -> usize {
         match self {
             Self::Sha256 => 32,
             Self::Sha384 => 48,
@@ -196,7 +196,7 @@ mod tests {
             hasher.update(b"a");
             hasher.update(b"bc");
             let whole = hash.hash(b"abc");
-            assert_eq!((whole.len(), &whole), (hash.len(), &hasher.finish()));
+            assert_eq!((whole.len(), &whole), (hash.output_len(), &hasher.finish()));
             assert!(hex::encode(whole).starts_with(start), "{}", hash.name());
         }
     }

@@ -1,29 +1,30 @@
 //! The issuing side: every request gets a `TimeStampResp`, a refusal as well (RFC 3161 §2.4.2).
 
-use der::asn1::{BitString, Int, ObjectIdentifier, OctetString, SetOfVec};
-use der::{Decode, Encode};
+use der::asn1::{BitString, ObjectIdentifier, OctetString, SetOfVec};
 use spki::AlgorithmIdentifierOwned;
 use tpw_core::Instant;
-use tpw_crypto::{Algorithm, PublicKey, Signer, SlotName, der_ecdsa, sha256};
+use tpw_crypto::{Algorithm, PublicKey, Sha2, Signer, SlotName, der_ecdsa, sha256};
 use x509_cert::attr::Attribute;
 use x509_cert::ext::pkix::name::GeneralName;
 
 use super::asn1::{
     Accuracy, Bag, CONTENT_TYPE, ContentInfo, ECDSA_SHA256, EncapsulatedContent, EssCertIdV2,
-    EssIssuerSerial, GRANTED, IssuerAndSerial, MESSAGE_DIGEST, MessageImprint, PkiStatusInfo,
-    REJECTION, SIGNED_DATA, SIGNING_CERTIFICATE_V2, SignedData, SignerIdentifier, SignerInfo,
+    EssIssuerSerial, GRANTED, IssuerAndSerial, MESSAGE_DIGEST, PkiStatusInfo, REJECTION,
+    SIGNED_DATA, SIGNING_CERTIFICATE_V2, SignedData, SignerIdentifier, SignerInfo,
     SigningCertificateV2, TST_INFO, TimeStampReq, TimeStampResp, TstInfo, decoded, encoded,
     named_hash, read, sha256_identifier, write,
 };
 use super::certificate::ParsedCertificate;
 use super::gen_time;
 use super::issue::positive_serial;
+use super::request::{CertificateWish, Query};
 use super::scheme::Profile;
 use super::token::Token;
+use super::verify::Imprint;
 use super::{REQUEST_LEN_MAX, TspError};
 
 /// The longest nonce that is echoed, in bytes.
-const NONCE_LEN_MAX: usize = 64;
+pub(super) const NONCE_LEN_MAX: usize = 64;
 /// The coarsest accuracy that can be stated, in milliseconds: an hour.
 const ACCURACY_MS_MAX: u64 = 3_600_000;
 
@@ -46,15 +47,6 @@ pub enum Disclosure {
     OnRequest,
     /// Never: verifiers have it already. A request that asks is refused with `addInfoNotAvailable`.
     Never,
-}
-
-/// Whether a request asks for the signing certificate (`certReq`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CertificateWish {
-    /// The token is to carry it.
-    Embedded,
-    /// The verifier has it already.
-    Absent,
 }
 
 /// Why a request is refused: the bit of `PKIFailureInfo` (RFC 3161 §2.4.2).
@@ -170,7 +162,13 @@ impl Authority {
         now: Instant,
         serial: [u8; 20],
     ) -> Result<Vec<u8>, TspError> {
-        let request = request(sha256(data), None, CertificateWish::Embedded)?;
+        let request = Query {
+            imprint: Imprint { function: Sha2::Sha256, hash: sha256(data).to_vec() },
+            policy: None,
+            nonce: None,
+            wish: CertificateWish::Embedded,
+        };
+        let request = request.to_request()?;
         self.grant(signer, &request, now, &serial)
     }
 
@@ -189,7 +187,7 @@ impl Authority {
         }
         let imprint = &request.message_imprint;
         let digest = named_hash(&imprint.hash_algorithm).ok_or(Refusal::BadAlg)?;
-        if imprint.hashed_message.as_bytes().len() != digest.len() {
+        if imprint.hashed_message.as_bytes().len() != digest.output_len() {
             return Err(Refusal::BadDataFormat);
         }
         if request.req_policy.is_some_and(|asked| asked != self.policy) {
@@ -321,44 +319,6 @@ pub fn serial(epoch: u64, random: [u8; 11]) -> [u8; 20] {
         *to = from;
     }
     out
-}
-
-/// A DER `TimeStampReq` for a SHA-256 hash; `nonce` is taken as an unsigned number.
-///
-/// # Errors
-/// [`TspError::Malformed`] when it cannot be encoded, which no input of these types causes.
-pub fn query(
-    data_sha256: [u8; 32],
-    nonce: Option<[u8; 8]>,
-    wish: CertificateWish,
-) -> Result<Vec<u8>, TspError> {
-    write(&request(data_sha256, nonce, wish)?, "request")
-}
-
-fn request(
-    data_sha256: [u8; 32],
-    nonce: Option<[u8; 8]>,
-    wish: CertificateWish,
-) -> Result<TimeStampReq, TspError> {
-    let nonce = match nonce {
-        None => None,
-        Some(bytes) => {
-            let number = u128::from(u64::from_be_bytes(bytes)).to_der();
-            let number = number.map_err(|_unencodable| TspError::Malformed("request"))?;
-            Some(Int::from_der(&number).map_err(|_malformed| TspError::Malformed("request"))?)
-        }
-    };
-    Ok(TimeStampReq {
-        version: 1,
-        message_imprint: MessageImprint {
-            hash_algorithm: sha256_identifier(),
-            hashed_message: octets(data_sha256)?,
-        },
-        req_policy: None,
-        nonce,
-        cert_req: wish == CertificateWish::Embedded,
-        extensions: None,
-    })
 }
 
 /// `rejection` with `systemFailure` and no text: what is left to say when even a refusal cannot be encoded.

@@ -12,17 +12,20 @@ mod certificate;
 mod error;
 mod gen_time;
 mod issue;
+mod request;
 mod scheme;
+mod summary;
 mod token;
 mod verify;
 
-pub use authority::{Authority, CertificateWish, ClockState, Disclosure, query, serial};
+pub use authority::{Authority, ClockState, Disclosure, serial};
 pub use certificate::{certificate_der, certificate_pem, certificates};
 pub use error::TspError;
 pub use issue::{CertificateSpec, leaf_certificate, root_certificate};
+pub use request::{CertificateWish, Query, RequestSummary, query, request_summary};
+pub use summary::{Summary, SummaryToken, info, token_info};
 pub use verify::{
-    Imprint, Summary, SummaryToken, TokenCheck, VerifiedTimestamp, imprint_hash, info, verify,
-    verify_answer, verify_token,
+    Imprint, TokenCheck, VerifiedTimestamp, imprint_hash, verify, verify_answer, verify_token,
 };
 
 /// The longest request that is read, in bytes.

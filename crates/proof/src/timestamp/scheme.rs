@@ -180,6 +180,6 @@ fn pss_hash(parameters: &Any) -> Option<Sha2> {
     let mask: AlgorithmIdentifierOwned = parameters.mask.parameters.as_ref()?.decode_as().ok()?;
     let usual = parameters.mask.oid == MGF1
         && named_hash(&mask) == Some(hash)
-        && usize::try_from(parameters.salt_len).is_ok_and(|length| length == hash.len());
+        && usize::try_from(parameters.salt_len).is_ok_and(|length| length == hash.output_len());
     usual.then_some(hash)
 }

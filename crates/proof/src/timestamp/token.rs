@@ -127,7 +127,7 @@ impl Token {
             return Err(TspError::Version("token content"));
         }
         let length = content.message_imprint.hashed_message.as_bytes().len();
-        if imprint_hash(&content.message_imprint)?.len() != length {
+        if imprint_hash(&content.message_imprint)?.output_len() != length {
             return Err(TspError::Imprint);
         }
         // Arguable in RFC 3161, not in X.509's tradition: what is critical and unknown is refused.
@@ -389,7 +389,7 @@ pub(super) fn imprint_hash(imprint: &MessageImprint) -> Result<Sha2, TspError> {
 }
 
 fn length(digest: Sha2) -> Result<der::Length, TspError> {
-    der::Length::try_from(digest.len()).map_err(|_too_long| TspError::DigestAlgorithm)
+    der::Length::try_from(digest.output_len()).map_err(|_too_long| TspError::DigestAlgorithm)
 }
 
 /// RFC 5754 §2: absent parameters of a hash and NULL mean the same.

@@ -3,11 +3,11 @@
 use tpw_core::{Instant, Span};
 use tpw_crypto::{Sha2, ct_eq};
 
+use super::TspError;
 use super::asn1::{TimeStampReq, read};
 use super::certificate::{ParsedCertificate, check_chain};
 use super::scheme::Profile;
-use super::token::{self, Token, failure_bits, parse_response};
-use super::{TspError, gen_time};
+use super::token::{self, Token};
 
 /// What a verified token proves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,28 +24,6 @@ pub struct VerifiedTimestamp {
     pub nonce: Option<Vec<u8>>,
     /// The DER of the certificate that signed.
     pub certificate_der: Vec<u8>,
-}
-
-/// What a response says of itself. Nothing of it is verified: for printing only.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Summary {
-    /// `PKIStatus`; 0 and 1 are granted.
-    pub status: u32,
-    /// The set bits of `PKIFailureInfo`.
-    pub failure: Vec<u8>,
-    /// The token's own words, when there is a token.
-    pub token: Option<SummaryToken>,
-}
-
-/// The unverified content of a token.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SummaryToken {
-    /// The claimed time.
-    pub gen_time: Instant,
-    /// The serial's bytes in hexadecimal.
-    pub serial_hex: String,
-    /// The policy's OID in dotted text.
-    pub policy: String,
 }
 
 /// Verifies a DER `TimeStampResp` over `data`: granted, in canonical DER, one ECDSA P-256 signature by a time-stamping
@@ -169,27 +147,6 @@ pub fn verify_token(
         token.check_request(&read(request, "request")?)?;
     }
     Ok(checked)
-}
-
-/// What `response_der` says of itself, unverified.
-///
-/// # Errors
-/// [`TspError`] when the bytes are no response at all.
-pub fn info(response_der: &[u8]) -> Result<Summary, TspError> {
-    let response = parse_response(response_der)?;
-    let failure = failure_bits(&response.status);
-    let token = match &response.token {
-        None => None,
-        Some(content) => {
-            let token = Token::from_content_info(content)?;
-            Some(SummaryToken {
-                gen_time: gen_time::read(&token.content.gen_time)?,
-                serial_hex: hex::encode(token.content.serial_number.as_bytes()),
-                policy: token.content.policy.to_string(),
-            })
-        }
-    };
-    Ok(Summary { status: response.status.status, failure, token })
 }
 
 fn check_trust(

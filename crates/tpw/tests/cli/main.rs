@@ -19,3 +19,5 @@ mod support;
 mod texts;
 #[cfg(test)]
 mod traffic;
+#[cfg(test)]
+mod tsa;
