@@ -411,3 +411,51 @@ fn a_clock_that_was_set_gives_no_time_stamps_until_it_is_right_again() {
     assert_eq!(engine.health().clock, Part::Good);
     stamped().unwrap();
 }
+
+#[test]
+fn the_error_of_the_clock_is_the_accuracy_of_a_time_stamp_and_too_much_of_it_gives_none() {
+    let dir = scratch();
+    let clock = Arc::new(ManualClock::new(SystemClock::new().now()));
+    let mut config = Config::new(name(AUDIENCE));
+    config.tsa_accuracy_ms = 250;
+    let engine = Engine::open(dir.path(), config, clock.clone()).unwrap();
+    let request = query(sha256(b"data"), None, CertificateWish::Embedded).unwrap();
+    let trust = engine.trust();
+    let stamped =
+        || verify_answer(&engine.stamp(&request), &request, &trust.tsa_roots, &trust.tsa_policies);
+    for ms in [1, 99, 250] {
+        clock.pretend_error(Some(Span::from_ms(ms)));
+        assert_eq!(stamped().unwrap().accuracy_ms, Some(ms));
+        assert_eq!(engine.health().clock, Part::Good);
+    }
+    let refused = TspError::Refused { status: 2, failure: vec![14] };
+    for (error, words) in [
+        (Some(Span::from_ms(251)), "may be off by 251 ms, and 250 ms are declared"),
+        (None, "not synchronised"),
+    ] {
+        clock.pretend_error(error);
+        assert_eq!(stamped().unwrap_err(), refused);
+        let Part::Bad(why) = engine.health().clock else { panic!("it is noticed") };
+        assert!(why.contains(words), "{why}");
+    }
+}
+
+#[test]
+fn serials_never_repeat_even_when_an_engine_is_dropped_without_a_word() {
+    let dir = scratch();
+    let mut serials = std::collections::BTreeSet::new();
+    for _ in 0..3 {
+        let clock = Arc::new(ManualClock::new(SystemClock::new().now()));
+        let engine = open_at(dir.path(), clock).unwrap();
+        let trust = engine.trust();
+        for _ in 0..20 {
+            let request = query(sha256(b"data"), None, CertificateWish::Embedded).unwrap();
+            let (roots, policies) = (&trust.tsa_roots, &trust.tsa_policies);
+            let answer = engine.stamp(&request);
+            let stamp = verify_answer(&answer, &request, roots, policies).unwrap();
+            assert!(stamp.serial.len() == 20 && stamp.serial[0] < 0x80, "a positive number");
+            assert!(serials.insert(stamp.serial));
+        }
+        drop(engine);
+    }
+}

@@ -11,9 +11,9 @@ use timestamp_support::*;
 use tpw_core::Span;
 use tpw_crypto::{Algorithm, CryptoError, PublicKey, Signer, SlotName, sha256, sha512};
 use tpw_proof::timestamp::{
-    Authority, CertificateSpec, CertificateWish, ClockState, Disclosure, TspError, certificate_der,
-    certificate_pem, info, leaf_certificate, query, root_certificate, serial, verify,
-    verify_answer,
+    Authority, CertificateSpec, CertificateWish, ClockState, Disclosure, TspError,
+    VerifiedTimestamp, certificate_der, certificate_pem, info, leaf_certificate, query,
+    root_certificate, serial, verify, verify_answer,
 };
 
 const GOOD: ClockState = ClockState::Good { error_ms: 1500 };
@@ -155,6 +155,45 @@ fn answers_say_what_was_configured() {
     }
 }
 
+/// Genuine time lies within `error_ms` of the clock's; genTime give or take the accuracy has to contain all of that.
+fn contains(policy: &str, now_ms: u64, error_ms: u64) -> (bool, VerifiedTimestamp) {
+    let kit = Kit::new();
+    let authority = Authority::new(slot("leaf"), &kit.leaf, POLICY, 10_000).unwrap();
+    let authority = authority.with_whole_seconds(OTHER_POLICY).unwrap();
+    let asked = request(1, imprint(), &[oid(policy), boolean(true)]);
+    let (now, clock) =
+        (tpw_core::Instant::from_unix_ms(now_ms).unwrap(), ClockState::Good { error_ms });
+    let response = authority.answer(&kit.slots, &asked, now, clock, serial(1, [0; 11]));
+    let policies = [POLICY.to_owned(), OTHER_POLICY.to_owned()];
+    let stamp = verify_answer(&response, &asked, &kit.roots(), &policies).unwrap();
+    let (stated_ms, off_ms) = (stamp.gen_time.unix_ms(), stamp.accuracy_ms.unwrap());
+    let earliest = stated_ms - off_ms <= now_ms - error_ms;
+    (earliest && now_ms + error_ms <= stated_ms + off_ms, stamp)
+}
+
+#[test]
+fn the_second_policy_states_whole_seconds_and_says_what_it_cut_off() {
+    let ms = now().unix_ms();
+    let (contained, stamp) = contains(OTHER_POLICY, ms, 7);
+    assert!(contained);
+    assert_eq!((stamp.gen_time.unix_ms(), stamp.accuracy_ms), (ms - 120, Some(127)));
+    assert_eq!(stamp.policy, OTHER_POLICY);
+    let (contained, stamp) = contains(POLICY, ms, 7);
+    assert!(contained);
+    assert_eq!((stamp.gen_time.unix_ms(), stamp.accuracy_ms), (ms, Some(7)));
+    // No clock is exact, whatever it says of itself.
+    assert_eq!(contains(POLICY, ms, 0).1.accuracy_ms, Some(1));
+    let kit = Kit::new();
+    for bad in ["none", POLICY] {
+        assert_eq!(kit.authority().with_whole_seconds(bad).unwrap_err().code(), "tsp_setup");
+    }
+    // A policy that is neither, and an authority that has no second one.
+    let other = request(1, imprint(), &[oid("1.3.6.1.4.1.32473.1.3")]);
+    let both = kit.authority().with_whole_seconds(OTHER_POLICY).unwrap();
+    let used = serial(1, [0; 11]);
+    assert_eq!(bits(&both.answer(&kit.slots, &other, now(), GOOD, used)), [15]);
+}
+
 #[test]
 fn certificates_are_not_made_on_bad_terms() {
     let kit = Kit::with(|slots| {
@@ -230,6 +269,20 @@ fn no_changed_byte_goes_unseen() {
     }
     for length in 0..good.len() {
         assert!(verify(&good[..length], DATA, &kit.roots(), &policies()).is_err());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_stated_time_give_or_take_its_accuracy_contains_the_time_it_was(
+        now_ms in 1_790_000_000_000_u64..1_800_000_000_000,
+        error_ms in 0..=10_000_u64,
+        whole in proptest::bool::ANY,
+    ) {
+        let policy = if whole { OTHER_POLICY } else { POLICY };
+        prop_assert!(contains(policy, now_ms, error_ms).0);
     }
 }
 

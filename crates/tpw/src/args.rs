@@ -5,6 +5,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use tpw_engines::clock_error::ErrorSource;
 use tpw_ledger::FreezeReason;
 
 #[derive(Parser)]
@@ -68,6 +69,10 @@ pub(crate) struct Serve {
     pub(crate) rate_limit: Option<u32>,
     #[arg(long, value_name = "URL")]
     pub(crate) store: Option<String>,
+    #[arg(long, value_name = "chrony|declared:MS")]
+    pub(crate) tsa_clock: Option<ErrorSource>,
+    #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    pub(crate) tsa_accuracy: u64,
 }
 
 /// Where the device's files are and how its passphrase comes.

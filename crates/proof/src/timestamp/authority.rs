@@ -2,7 +2,7 @@
 
 use der::asn1::{BitString, ObjectIdentifier, OctetString, SetOfVec};
 use spki::AlgorithmIdentifierOwned;
-use tpw_core::Instant;
+use tpw_core::{Instant, Span};
 use tpw_crypto::{Algorithm, PublicKey, Sha2, Signer, SlotName, der_ecdsa, sha256};
 use x509_cert::attr::Attribute;
 use x509_cert::ext::pkix::name::GeneralName;
@@ -33,7 +33,7 @@ const ACCURACY_MS_MAX: u64 = 3_600_000;
 pub enum ClockState {
     /// The clock follows its reference.
     Good {
-        /// The largest possible error, in milliseconds.
+        /// How far the time handed in may be off, its rounding included, in milliseconds.
         error_ms: u64,
     },
     /// The clock jumped, drifted or lost its reference.
@@ -51,14 +51,22 @@ pub enum Disclosure {
 
 /// Why a request is refused: the bit of `PKIFailureInfo` (RFC 3161 §2.4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refusal {
+pub enum Refusal {
+    /// The hash algorithm is weak or unknown.
     BadAlg = 0,
+    /// The request is not one that is answered.
     BadRequest = 2,
+    /// The request is no DER, or the hash has a wrong length.
     BadDataFormat = 5,
+    /// The clock is not within its accuracy.
     TimeNotAvailable = 14,
+    /// The policy is not offered.
     UnacceptedPolicy = 15,
+    /// There is an extension.
     UnacceptedExtension = 16,
+    /// The certificate is asked for and not handed out.
     AddInfoNotAvailable = 17,
+    /// The authority cannot sign.
     SystemFailure = 25,
 }
 
@@ -77,7 +85,25 @@ impl Refusal {
     }
 }
 
-/// One time-stamping key with its certificate, policy and accuracy.
+/// How exactly a policy states the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Resolution {
+    Millisecond,
+    /// Some verifiers cannot read a fraction. What is cut off widens the accuracy.
+    Second,
+}
+
+impl Resolution {
+    /// The time to state: never later than the time it was.
+    fn cut(self, now: Instant) -> Instant {
+        match self {
+            Self::Millisecond => now,
+            Self::Second => now.minus(Span::from_ms(now.unix_ms() % 1000)),
+        }
+    }
+}
+
+/// One time-stamping key with its certificate, policies and accuracy.
 ///
 /// INVARIANT: no token leaves before the verifier of this module accepted it.
 #[derive(Debug)]
@@ -85,13 +111,14 @@ pub struct Authority {
     slot: SlotName,
     certificate: ParsedCertificate,
     policy: ObjectIdentifier,
+    whole_seconds: Option<ObjectIdentifier>,
     accuracy_ms: u64,
     disclosure: Disclosure,
 }
 
 impl Authority {
     /// An authority that signs with the P-256 key in `slot`, certified by `certificate_der`, under `policy` (a dotted
-    /// OID), and states `accuracy_ms`, 1 ms to an hour.
+    /// OID), and answers while its clock is within `accuracy_ms`, 1 ms to an hour.
     ///
     /// # Errors
     /// [`TspError::Setup`] when policy or accuracy is not usable. The certificate is checked by [`Self::check`].
@@ -101,13 +128,31 @@ impl Authority {
         policy: &str,
         accuracy_ms: u64,
     ) -> Result<Self, TspError> {
-        let policy = ObjectIdentifier::new(policy)
-            .map_err(|_not_an_oid| TspError::Setup("the policy is no object identifier"))?;
+        let policy = policy_oid(policy)?;
         if !(1..=ACCURACY_MS_MAX).contains(&accuracy_ms) {
             return Err(TspError::Setup("the accuracy is 1 millisecond to 1 hour"));
         }
         let certificate = ParsedCertificate::parse(certificate_der)?;
-        Ok(Self { slot, certificate, policy, accuracy_ms, disclosure: Disclosure::OnRequest })
+        let (whole_seconds, disclosure) = (None, Disclosure::OnRequest);
+        Ok(Self { slot, certificate, policy, whole_seconds, accuracy_ms, disclosure })
+    }
+
+    /// The same authority with a second policy, for whoever asks for it: its times are whole seconds.
+    ///
+    /// # Errors
+    /// [`TspError::Setup`] when the policy is no object identifier, or is the first one.
+    pub fn with_whole_seconds(self, policy: &str) -> Result<Self, TspError> {
+        let whole_seconds = Some(policy_oid(policy)?);
+        if whole_seconds == Some(self.policy) {
+            return Err(TspError::Setup("the two policies are one object identifier"));
+        }
+        Ok(Self { whole_seconds, ..self })
+    }
+
+    /// How far the clock may be off before no time-stamps are given, in milliseconds.
+    #[must_use]
+    pub const fn accuracy_ms(&self) -> u64 {
+        self.accuracy_ms
     }
 
     /// The same authority with another rule for its certificate.
@@ -144,13 +189,15 @@ impl Authority {
         serial: [u8; 20],
     ) -> Vec<u8> {
         let granted = self.accept(request_der).and_then(|request| {
-            self.check_clock(clock)?;
-            self.grant(signer, &request, now, &serial).map_err(|_inside| Refusal::SystemFailure)
+            let error_ms = self.check_clock(clock)?;
+            self.grant(signer, &request, Reading { now, error_ms }, &serial)
+                .map_err(|_inside| Refusal::SystemFailure)
         });
-        granted.unwrap_or_else(refusal)
+        granted.unwrap_or_else(|refusal| refuse(refusal, refusal.text()))
     }
 
-    /// A granted response over SHA-256 of `data`, with the certificate embedded: for the log's own checkpoints.
+    /// A granted response over SHA-256 of `data`, with the certificate embedded: for the log's own checkpoints. It states the
+    /// accuracy within which the authority works.
     ///
     /// # Errors
     /// [`TspError::Setup`] for a serial that is not positive, [`TspError::Crypto`] when the signer fails, and whatever
@@ -169,7 +216,7 @@ impl Authority {
             wish: CertificateWish::Embedded,
         };
         let request = request.to_request()?;
-        self.grant(signer, &request, now, &serial)
+        self.grant(signer, &request, Reading { now, error_ms: self.accuracy_ms }, &serial)
     }
 
     fn accept(&self, request_der: &[u8]) -> Result<TimeStampReq, Refusal> {
@@ -190,7 +237,7 @@ impl Authority {
         if imprint.hashed_message.as_bytes().len() != digest.output_len() {
             return Err(Refusal::BadDataFormat);
         }
-        if request.req_policy.is_some_and(|asked| asked != self.policy) {
+        if request.req_policy.is_some_and(|asked| self.resolution(asked).is_none()) {
             return Err(Refusal::UnacceptedPolicy);
         }
         if request.nonce.as_ref().is_some_and(|nonce| nonce.as_bytes().len() > NONCE_LEN_MAX) {
@@ -202,10 +249,18 @@ impl Authority {
         Ok(request)
     }
 
-    /// ETSI EN 319 421: outside the stated accuracy, no time-stamp is issued.
-    fn check_clock(&self, clock: ClockState) -> Result<(), Refusal> {
+    /// How exactly a policy states the time, if it is one of this authority's.
+    fn resolution(&self, policy: ObjectIdentifier) -> Option<Resolution> {
+        match policy {
+            first if first == self.policy => Some(Resolution::Millisecond),
+            other => (self.whole_seconds == Some(other)).then_some(Resolution::Second),
+        }
+    }
+
+    /// The clock's error. ETSI EN 319 421: outside the declared accuracy, no time-stamp is issued.
+    fn check_clock(&self, clock: ClockState) -> Result<u64, Refusal> {
         match clock {
-            ClockState::Good { error_ms } if error_ms <= self.accuracy_ms => Ok(()),
+            ClockState::Good { error_ms } if error_ms <= self.accuracy_ms => Ok(error_ms),
             ClockState::Good { .. } | ClockState::Bad => Err(Refusal::TimeNotAvailable),
         }
     }
@@ -214,16 +269,21 @@ impl Authority {
         &self,
         signer: &dyn Signer,
         request: &TimeStampReq,
-        now: Instant,
+        clock: Reading,
         serial: &[u8; 20],
     ) -> Result<Vec<u8>, TspError> {
+        let policy = request.req_policy.unwrap_or(self.policy);
+        let resolution = self.resolution(policy).ok_or(TspError::Policy(policy.to_string()))?;
+        let gen_time = resolution.cut(clock.now);
+        // What was cut off makes the time stated earlier than the clock's by so much.
+        let off_ms = clock.error_ms.saturating_add(clock.now.since(gen_time).as_ms());
         let content = TstInfo {
             version: 1,
-            policy: self.policy,
+            policy,
             message_imprint: request.message_imprint.clone(),
             serial_number: positive_serial(serial)?,
-            gen_time: gen_time::write(now)?,
-            accuracy: Some(self.accuracy()),
+            gen_time: gen_time::write(gen_time)?,
+            accuracy: Some(accuracy(off_ms)),
             ordering: false,
             nonce: request.nonce.clone(),
             tsa: None,
@@ -297,15 +357,26 @@ impl Authority {
             attribute(SIGNING_CERTIFICATE_V2, encoded(&signing_certificate, RESPONSE)?)?,
         ])
     }
+}
 
-    fn accuracy(&self) -> Accuracy {
-        let some = |part: u64| (part > 0).then_some(part);
-        Accuracy {
-            seconds: some(self.accuracy_ms / 1000),
-            millis: some(self.accuracy_ms % 1000),
-            micros: None,
-        }
-    }
+/// A reading of the clock.
+#[derive(Clone, Copy)]
+struct Reading {
+    now: Instant,
+    error_ms: u64,
+}
+
+/// RFC 3161 §2.4.2: thousandths are 1 to 999, and what is zero is left out. A token that claims an exact clock has no meaning:
+/// a millisecond is the least.
+fn accuracy(off_ms: u64) -> Accuracy {
+    let off_ms = off_ms.max(1);
+    let some = |part: u64| (part > 0).then_some(part);
+    Accuracy { seconds: some(off_ms / 1000), millis: some(off_ms % 1000), micros: None }
+}
+
+fn policy_oid(text: &str) -> Result<ObjectIdentifier, TspError> {
+    ObjectIdentifier::new(text)
+        .map_err(|_not_an_oid| TspError::Setup("the policy is no object identifier"))
 }
 
 /// A serial that no earlier one equals: `epoch` is a counter that the caller raised and made durable before, and a crash
@@ -325,8 +396,10 @@ pub fn serial(epoch: u64, random: [u8; 11]) -> [u8; 20] {
 const LAST_WORD: [u8; 14] =
     [0x30, 0x0c, 0x30, 0x0a, 0x02, 0x01, 0x02, 0x03, 0x05, 0x06, 0x00, 0x00, 0x00, 0x40];
 
-fn refusal(failure: Refusal) -> Vec<u8> {
-    let bit = failure as u8;
+/// A `TimeStampResp` that refuses, with its failure bit and words for people.
+#[must_use]
+pub fn refuse(refusal: Refusal, words: &str) -> Vec<u8> {
+    let bit = refusal as u8;
     let mut bytes = vec![0; usize::from(bit / 8)];
     bytes.push(0x80 >> (bit % 8));
     // X.690 §11.2.2: a named bit list ends with its last set bit.
@@ -335,7 +408,7 @@ fn refusal(failure: Refusal) -> Vec<u8> {
         .and_then(|fail_info| {
             let status = PkiStatusInfo {
                 status: REJECTION,
-                status_string: Some(vec![failure.text().to_owned()]),
+                status_string: Some(vec![words.to_owned()]),
                 fail_info: Some(fail_info),
             };
             write(&TimeStampResp { status, token: None }, RESPONSE)

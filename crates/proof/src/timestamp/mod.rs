@@ -18,7 +18,7 @@ mod summary;
 mod token;
 mod verify;
 
-pub use authority::{Authority, ClockState, Disclosure, serial};
+pub use authority::{Authority, ClockState, Disclosure, Refusal, refuse, serial};
 pub use certificate::{certificate_der, certificate_pem, certificates};
 pub use error::TspError;
 pub use issue::{CertificateSpec, leaf_certificate, root_certificate};

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tpw_core::Name;
-use tpw_engines::clock::Clock;
+use tpw_engines::clock::{Clock, SystemClock};
+use tpw_engines::clock_error::ErrorBound;
 use tpw_engines::files::{self, Access, Durability};
 use tpw_engines::{Config, Engine, StoreConfig};
 use tpw_server::{Bound, Limits, Records, ServeOptions, Tls, development_certificate_path};
@@ -104,6 +105,7 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
     if let Some(address) = &args.store {
         config.store = StoreConfig::Postgres(address.clone());
     }
+    config.tsa_accuracy_ms = args.tsa_accuracy;
     // With `--json` every line of stdout is JSON; otherwise records are words.
     let records = if context.say.is_json() { Records::Json } else { Records::Words };
     tpw_server::start_records(records, "info");
@@ -115,7 +117,7 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
         identity: args.cert.clone().zip(args.key.clone()),
         limits: args.rate_limit.map_or_else(Limits::standard, Limits::with_rate),
     };
-    let clock: Arc<dyn Clock> = context.clock.clone();
+    let clock = clock(context, args)?;
     let running = start(what, clock, asked_to_stop()).await?;
     tell(&context.say, &args.data, &running);
     let Running { engine, bound, .. } = running;
@@ -129,6 +131,16 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
     }
     context.say.tell("serve-stopped", &[]);
     Ok(Exit::Done)
+}
+
+/// The system's clock, with what is known of its error.
+fn clock(context: &Context, args: &Serve) -> Result<Arc<dyn Clock>, Failure> {
+    let Some(source) = &args.tsa_clock else {
+        return Ok(context.clock.clone());
+    };
+    let bound = ErrorBound::from_source(source);
+    let bound = bound.map_err(|error| Failure::failed("serve").because(error))?;
+    Ok(Arc::new(SystemClock::with_bound(bound)))
 }
 
 fn tell(say: &Say, data: &Path, running: &Running) {
