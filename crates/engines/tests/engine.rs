@@ -20,7 +20,7 @@ use tpw_engines::clock::{Clock, ManualClock, SystemClock};
 use tpw_engines::{Change, Config, Engine, EngineError, Part, Repeated};
 use tpw_flow::{Answer, Command, Frozen, Rail, Rejection};
 use tpw_ledger::{AccountKind, StatementPoint, verify_statement};
-use tpw_proof::timestamp::{CertificateWish, TspError, query, verify_answer};
+use tpw_proof::timestamp::{CertificateWish, TspError, info, query, verify_answer};
 use tpw_proof::{Level, judge};
 use world::*;
 
@@ -428,6 +428,17 @@ fn the_error_of_the_clock_is_the_accuracy_of_a_time_stamp_and_too_much_of_it_giv
         assert_eq!(stamped().unwrap().accuracy_ms, Some(ms));
         assert_eq!(engine.health().clock, Part::Good);
     }
+    let (rt, mut dice) = (runtime(), Dice::new(9));
+    let mut ann = rt.block_on(Holder::enrolled(&engine, &mut dice, 5));
+    let bob = rt.block_on(Holder::enrolled(&engine, &mut dice, 0));
+    // That of the checkpoint over a payment.
+    let mut accuracy = || {
+        let signed = ann.next(&engine, &mut dice, bob.account, 1);
+        rt.block_on(engine.pay(&signed.bytes)).unwrap();
+        let token = engine.log().newest().unwrap().token.clone();
+        info(&token).unwrap().token.unwrap().accuracy
+    };
+    assert_eq!(accuracy(), Some([0, 250, 0]), "a checkpoint states it too");
     let refused = TspError::Refused { status: 2, failure: vec![14] };
     for (error, words) in [
         (Some(Span::from_ms(251)), "may be off by 251 ms, and 250 ms are declared"),
@@ -438,6 +449,10 @@ fn the_error_of_the_clock_is_the_accuracy_of_a_time_stamp_and_too_much_of_it_giv
         let Part::Bad(why) = engine.health().clock else { panic!("it is noticed") };
         assert!(why.contains(words), "{why}");
     }
+    // Payments go on, and their checkpoints say what is known of the time.
+    assert_eq!(accuracy(), None);
+    clock.pretend_error(Some(Span::from_ms(4_007)));
+    assert_eq!(accuracy(), Some([4, 7, 0]));
 }
 
 #[test]

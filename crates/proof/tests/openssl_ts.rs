@@ -147,7 +147,8 @@ fn openssl_reads_our_refusals() {
 #[test]
 fn openssl_accepts_our_checkpoint_stamps_and_rejects_them_over_other_data() {
     let (desk, kit) = desk_with_kit("stamp");
-    let response = kit.authority().stamp(&kit.slots, DATA, now(), serial(3, [1; 11])).unwrap();
+    let response =
+        kit.authority().stamp(&kit.slots, DATA, now(), GOOD, serial(3, [1; 11])).unwrap();
     desk.put("token.tsr", response);
     let judge = format!("ts -verify -attime {AT} -in token.tsr -CAfile root.pem -data");
     desk.openssl(&format!("{judge} data"));

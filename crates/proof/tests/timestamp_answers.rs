@@ -93,13 +93,13 @@ fn what_cannot_be_signed_well_is_a_system_failure() {
     for fault in [Err(CryptoError::SignerUnavailable), Ok(())] {
         let faulty = Faulty(&kit, fault.clone());
         assert_eq!(bits(&authority.answer(&faulty, &good, now(), GOOD, used)), [25]);
-        let refused = authority.stamp(&faulty, DATA, now(), used).unwrap_err();
+        let refused = authority.stamp(&faulty, DATA, now(), GOOD, used).unwrap_err();
         let expected = fault.map_or("tsp_crypto", |()| "tsp_bad_signature");
         assert_eq!(refused.code(), expected);
     }
     let late = at("2036-01-01T00:00:01Z");
     assert_eq!(bits(&authority.answer(&kit.slots, &good, late, GOOD, used)), [25]);
-    assert_eq!(authority.stamp(&kit.slots, DATA, late, used), Err(TspError::OutsideValidity));
+    assert_eq!(authority.stamp(&kit.slots, DATA, late, GOOD, used), Err(TspError::OutsideValidity));
     for bad in [[0; 20], [0xff; 20]] {
         assert_eq!(bits(&authority.answer(&kit.slots, &good, now(), GOOD, bad)), [25]);
     }
@@ -137,12 +137,18 @@ fn nonces_are_echoed_bit_exactly_and_only_when_sent() {
 fn answers_say_what_was_configured() {
     let kit = Kit::new();
     let used = serial(u64::MAX, [0xff; 11]);
-    for (accuracy_ms, whole) in [(1, now()), (1000, at("2026-11-22T10:15:00Z")), (3_600_000, now())]
-    {
-        let authority = Authority::new(slot("leaf"), &kit.leaf, POLICY, accuracy_ms).unwrap();
-        let response = authority.stamp(&kit.slots, DATA, whole, used).unwrap();
+    let good = |error_ms| (ClockState::Good { error_ms }, Some(error_ms));
+    for ((clock, accuracy_ms), whole) in [
+        (good(1), now()),
+        (good(1000), at("2026-11-22T10:15:00Z")),
+        // Checkpoints go on beyond the declared accuracy, and say so.
+        (good(3_600_000), now()),
+        ((ClockState::Bad, None), now()),
+    ] {
+        let authority = Authority::new(slot("leaf"), &kit.leaf, POLICY, 1000).unwrap();
+        let response = authority.stamp(&kit.slots, DATA, whole, clock, used).unwrap();
         let checked = verify(&response, DATA, &kit.roots(), &policies()).unwrap();
-        assert_eq!((checked.gen_time, checked.accuracy_ms), (whole, Some(accuracy_ms)));
+        assert_eq!((checked.gen_time, checked.accuracy_ms), (whole, accuracy_ms));
         assert_eq!(checked.serial, used);
         assert_eq!(checked.certificate_der, kit.leaf);
         let token = info(&response).unwrap().token.unwrap();
@@ -252,7 +258,7 @@ fn serials_are_positive_ordered_by_epoch_and_159_bits() {
 #[test]
 fn no_changed_byte_goes_unseen() {
     let kit = Kit::new();
-    let good = kit.authority().stamp(&kit.slots, DATA, now(), serial(1, [2; 11])).unwrap();
+    let good = kit.authority().stamp(&kit.slots, DATA, now(), GOOD, serial(1, [2; 11])).unwrap();
     verify(&good, DATA, &kit.roots(), &policies()).unwrap();
     // The status is outside the signature: 0 and 1 both grant (RFC 3161 §2.4.2).
     let status = good.windows(3).position(|window| window == [0x02, 0x01, 0x00]).unwrap() + 2;
@@ -301,7 +307,7 @@ proptest! {
         edits in proptest::collection::vec((any::<u16>(), any::<u8>(), 0..3_u8), 1..4),
     ) {
         let kit = Kit::new();
-        let good = kit.authority().stamp(&kit.slots, DATA, now(), serial(1, [2; 11])).unwrap();
+        let good = kit.authority().stamp(&kit.slots, DATA, now(), GOOD, serial(1, [2; 11])).unwrap();
         let request = query(sha256(DATA), Some([7; 8]), CertificateWish::Embedded).unwrap();
         let edit = |original: &[u8]| {
             let mut bytes = original.to_vec();

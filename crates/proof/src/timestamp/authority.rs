@@ -190,14 +190,14 @@ impl Authority {
     ) -> Vec<u8> {
         let granted = self.accept(request_der).and_then(|request| {
             let error_ms = self.check_clock(clock)?;
-            self.grant(signer, &request, Reading { now, error_ms }, &serial)
+            self.grant(signer, &request, Reading { now, error_ms: Some(error_ms) }, &serial)
                 .map_err(|_inside| Refusal::SystemFailure)
         });
         granted.unwrap_or_else(|refusal| refuse(refusal, refusal.text()))
     }
 
-    /// A granted response over SHA-256 of `data`, with the certificate embedded: for the log's own checkpoints. It states the
-    /// accuracy within which the authority works.
+    /// A granted response over SHA-256 of `data`, with the certificate embedded: for the log's own checkpoints, which go on
+    /// whatever the clock is. It states the clock's error, however large; none when that is not known.
     ///
     /// # Errors
     /// [`TspError::Setup`] for a serial that is not positive, [`TspError::Crypto`] when the signer fails, and whatever
@@ -207,8 +207,13 @@ impl Authority {
         signer: &dyn Signer,
         data: &[u8],
         now: Instant,
+        clock: ClockState,
         serial: [u8; 20],
     ) -> Result<Vec<u8>, TspError> {
+        let error_ms = match clock {
+            ClockState::Good { error_ms } => Some(error_ms),
+            ClockState::Bad => None,
+        };
         let request = Query {
             imprint: Imprint { function: Sha2::Sha256, hash: sha256(data).to_vec() },
             policy: None,
@@ -216,7 +221,7 @@ impl Authority {
             wish: CertificateWish::Embedded,
         };
         let request = request.to_request()?;
-        self.grant(signer, &request, Reading { now, error_ms: self.accuracy_ms }, &serial)
+        self.grant(signer, &request, Reading { now, error_ms }, &serial)
     }
 
     fn accept(&self, request_der: &[u8]) -> Result<TimeStampReq, Refusal> {
@@ -276,14 +281,15 @@ impl Authority {
         let resolution = self.resolution(policy).ok_or(TspError::Policy(policy.to_string()))?;
         let gen_time = resolution.cut(clock.now);
         // What was cut off makes the time stated earlier than the clock's by so much.
-        let off_ms = clock.error_ms.saturating_add(clock.now.since(gen_time).as_ms());
+        let cut_ms = clock.now.since(gen_time).as_ms();
+        let off_ms = clock.error_ms.map(|error_ms| error_ms.saturating_add(cut_ms));
         let content = TstInfo {
             version: 1,
             policy,
             message_imprint: request.message_imprint.clone(),
             serial_number: positive_serial(serial)?,
             gen_time: gen_time::write(gen_time)?,
-            accuracy: Some(accuracy(off_ms)),
+            accuracy: off_ms.map(accuracy),
             ordering: false,
             nonce: request.nonce.clone(),
             tsa: None,
@@ -363,7 +369,7 @@ impl Authority {
 #[derive(Clone, Copy)]
 struct Reading {
     now: Instant,
-    error_ms: u64,
+    error_ms: Option<u64>,
 }
 
 /// RFC 3161 §2.4.2: thousandths are 1 to 999, and what is zero is left out. A token that claims an exact clock has no meaning:

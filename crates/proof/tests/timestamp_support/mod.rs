@@ -181,8 +181,6 @@ pub(crate) struct CertificateDraft {
     pub(crate) not_after: &'static str,
     pub(crate) extensions: Vec<Vec<u8>>,
     pub(crate) serial: Vec<u8>,
-    /// Another key than the slot's.
-    pub(crate) subject_spki: Option<Vec<u8>>,
 }
 
 impl CertificateDraft {
@@ -197,7 +195,6 @@ impl CertificateDraft {
             not_after: "360101000000Z",
             extensions: vec![eku(true, &[TIME_STAMPING])],
             serial: int(0x55),
-            subject_spki: None,
         }
     }
 
@@ -221,7 +218,7 @@ impl CertificateDraft {
             name(&self.issuer_name),
             seq(&[tlv(0x17, self.not_before.as_bytes()), tlv(0x17, self.not_after.as_bytes())]),
             name(&self.subject_name),
-            self.subject_spki.clone().unwrap_or_else(|| kit.key(self.subject_slot).spki_der()),
+            kit.key(self.subject_slot).spki_der(),
             tlv(0xa3, &seq(&self.extensions)),
         ]);
         let signature = [&[0][..], &kit.sign(self.issuer_slot, &tbs)].concat();
@@ -264,8 +261,6 @@ pub(crate) struct Draft {
     pub(crate) digest_algorithm: Vec<u8>,
     pub(crate) signature_algorithm: Vec<u8>,
     pub(crate) signing_slot: &'static str,
-    /// Signs instead of the slot.
-    pub(crate) sign_with: Option<Box<dyn Fn(&[u8]) -> Vec<u8>>>,
 }
 
 impl Draft {
@@ -308,7 +303,6 @@ impl Draft {
             digest_algorithm: algorithm(SHA256),
             signature_algorithm: algorithm(ECDSA_SHA256),
             signing_slot: "leaf",
-            sign_with: None,
         }
     }
 
@@ -354,10 +348,7 @@ impl Draft {
             return tlv(0x30, &self.status);
         }
         let attributes = set(&self.attributes());
-        let signature = match &self.sign_with {
-            Some(sign) => sign(&attributes),
-            None => kit.sign(self.signing_slot, &attributes),
-        };
+        let signature = kit.sign(self.signing_slot, &attributes);
         let mut implicit = attributes;
         implicit[0] = 0xa0;
         let signer = seq(&[
