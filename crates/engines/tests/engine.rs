@@ -474,3 +474,42 @@ fn serials_never_repeat_even_when_an_engine_is_dropped_without_a_word() {
         drop(engine);
     }
 }
+
+#[test]
+fn a_request_for_a_certificate_that_is_not_handed_out_is_refused() {
+    let dir = scratch();
+    let mut config = Config::new(name(AUDIENCE));
+    config.tsa_certificate = tpw_proof::timestamp::Disclosure::Never;
+    let clock = Arc::new(ManualClock::new(SystemClock::new().now()));
+    let engine = Engine::open(dir.path(), config, clock).unwrap();
+    let ask = |wish| info(&engine.stamp(&query(sha256(b"data"), None, wish).unwrap())).unwrap();
+    // RFC 3161 §2.4.2: addInfoNotAvailable is bit 17.
+    assert_eq!(ask(CertificateWish::Embedded).failure, [17]);
+    assert!(ask(CertificateWish::Absent).token.unwrap().certificates.is_empty());
+    // The log's own checkpoints carry it all the same.
+    let token = engine.log().newest().unwrap().token.clone();
+    assert_eq!(info(&token).unwrap().token.unwrap().certificates.len(), 1);
+}
+
+#[test]
+fn a_start_refuses_a_certificate_that_is_not_for_time_stamps_or_not_for_the_key() {
+    let (dir, other) = (scratch(), scratch());
+    let now = Arc::new(ManualClock::new(SystemClock::new().now()));
+    for folder in [&dir, &other] {
+        open_at(folder.path(), now.clone()).unwrap().close();
+    }
+    let own = std::fs::read(dir.path().join("tsa.der")).unwrap();
+    let foreign = std::fs::read(other.path().join("tsa.der")).unwrap();
+    let root = std::fs::read(dir.path().join("tsa-root.der")).unwrap();
+    for bad in [foreign, root, own[..own.len() - 1].to_vec(), Vec::new()] {
+        std::fs::write(dir.path().join("tsa.der"), bad).unwrap();
+        let refused = open_at(dir.path(), now.clone()).err().unwrap();
+        assert!(refused.to_string().contains("time-stamp authority"), "{refused}");
+    }
+    std::fs::write(dir.path().join("tsa.der"), own).unwrap();
+    // When it has expired nothing starts either.
+    let late = ManualClock::new(now.now().plus(Span::from_secs(11 * 365 * 24 * 3600)));
+    let refused = open_at(dir.path(), Arc::new(late)).err().unwrap();
+    assert!(refused.to_string().contains("time-stamp authority"), "{refused}");
+    open_at(dir.path(), now).unwrap();
+}

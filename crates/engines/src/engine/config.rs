@@ -8,7 +8,7 @@ use tpw_core::{Asset, Name};
 use tpw_crypto::CryptoError;
 use tpw_flow::{DeskFault, Rejection};
 use tpw_proof::ProofError;
-use tpw_proof::timestamp::TspError;
+use tpw_proof::timestamp::{Disclosure, TspError};
 use tpw_screen::ScreenError;
 
 /// Where the books are kept.
@@ -38,6 +38,8 @@ pub struct Config {
     pub tsa_policy_seconds: String,
     /// How far the clock may be off before no time-stamps are given, in milliseconds.
     pub tsa_accuracy_ms: u64,
+    /// Whether the authority hands out its certificate with a token that others ask for.
+    pub tsa_certificate: Disclosure,
     /// How many commands may wait for the writer before more are turned away.
     pub queue: usize,
     /// Where the books are kept.
@@ -60,6 +62,7 @@ impl Config {
             tsa_policy: "1.3.6.1.4.1.32473.1.1".to_owned(),
             tsa_policy_seconds: "1.3.6.1.4.1.32473.1.2".to_owned(),
             tsa_accuracy_ms: 1_000,
+            tsa_certificate: Disclosure::OnRequest,
             queue: 8_192,
             store: StoreConfig::Sqlite,
         }

@@ -88,6 +88,7 @@ impl Keys {
         let (policy, accuracy_ms) = (&config.tsa_policy, config.tsa_accuracy_ms);
         let authority = Authority::new(slots.tsa.clone(), &leaf, policy, accuracy_ms)?;
         let authority = authority.with_whole_seconds(&config.tsa_policy_seconds)?;
+        let authority = authority.with_disclosure(config.tsa_certificate);
         authority.check(&signer, now)?;
         let (signer, authority) = (Arc::new(signer), Arc::new(authority));
         Ok(Self { slots, signer, tsa_root: root, authority })

@@ -15,6 +15,7 @@ use tpw_engines::clock::{Clock, SystemClock};
 use tpw_engines::clock_error::ErrorBound;
 use tpw_engines::files::{self, Access, Durability};
 use tpw_engines::{Config, Engine, StoreConfig};
+use tpw_proof::timestamp::Disclosure;
 use tpw_server::{Bound, Limits, Records, ServeOptions, Tls, development_certificate_path};
 
 /// A server of this process.
@@ -106,6 +107,9 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
         config.store = StoreConfig::Postgres(address.clone());
     }
     config.tsa_accuracy_ms = args.tsa_accuracy;
+    if args.tsa_no_certificate {
+        config.tsa_certificate = Disclosure::Never;
+    }
     // With `--json` every line of stdout is JSON; otherwise records are words.
     let records = if context.say.is_json() { Records::Json } else { Records::Words };
     tpw_server::start_records(records, "info");
