@@ -2,10 +2,12 @@
 //!
 //! Method: the published corpus through the command line; requests and answers made by either program and read by the other.
 
-use super::support::{Ran, tpw};
+use super::support::{Ran, Server, tpw};
 use serde_json::Value;
+use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 const POLICY: &str = "1.3.6.1.4.1.32473.1.1";
 
@@ -230,6 +232,74 @@ fn what_is_refused_is_answered_and_what_cannot_sign_is_said() {
         desk.tsa(&bad).ends(2);
     }
     desk.tsa("reply --in data").ends(4);
+}
+
+/// The body of the answer to a request for a time-stamp, sent by `openssl` over TLS.
+fn post(server: &Server, query: &[u8]) -> Vec<u8> {
+    let mut client = Command::new("openssl")
+        .args([
+            "s_client",
+            "-quiet",
+            "-ign_eof",
+            "-verify_return_error",
+            "-servername",
+            "localhost",
+        ])
+        .args(["-connect", &server.listen, "-CAfile", &server.ca])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let head = format!(
+        "POST /tsa HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+         Content-Type: application/timestamp-query\r\nContent-Length: {}\r\n\r\n",
+        query.len()
+    );
+    client.stdin.take().unwrap().write_all(&[head.as_bytes(), query].concat()).unwrap();
+    let answer = client.wait_with_output().unwrap().stdout;
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+    let (head, body) = answer.split_at(end + 4);
+    let head = String::from_utf8_lossy(head).to_lowercase();
+    assert!(head.starts_with("http/1.1 200"), "{head}");
+    assert!(head.contains("content-type: application/timestamp-reply"), "{head}");
+    body.to_vec()
+}
+
+#[test]
+fn a_server_that_is_killed_again_and_again_never_repeats_a_serial() {
+    let desk = Desk::new();
+    let (data, mut serials) = (desk.path("operator"), BTreeSet::new());
+    for kill in 0..4 {
+        // Dropped at the end of each turn, which kills it (SIGKILL).
+        let server = Server::start(&data, &["--tsa-clock", "declared:80"]);
+        for _ in 0..3 {
+            desk.openssl("ts -query -data data -sha256 -cert -out q");
+            let answer = post(&server, &std::fs::read(desk.path("q")).unwrap());
+            std::fs::write(desk.path("r"), answer).unwrap();
+            let root = data.join("tsa-root.der").display().to_string();
+            let ours = format!("verify --data data --query q --token r --roots {root} --json");
+            let stamp = desk.tsa(&ours).ends(0).json();
+            assert_eq!(stamp["accuracy_ms"], 80, "what the operator vouches for");
+            let serial = stamp["serial"].as_str().unwrap().to_owned();
+            assert!(serials.insert(serial), "kill {kill}: {stamp}");
+            desk.openssl(&format!("x509 -inform DER -in {root} -out root.pem"));
+            desk.openssl("ts -verify -in r -queryfile q -CAfile root.pem");
+        }
+    }
+    assert_eq!(serials.len(), 12);
+}
+
+#[test]
+fn a_server_that_cannot_ask_chrony_gives_no_time() {
+    let desk = Desk::new();
+    // There is no `chronyc` for the server: these tests give it an empty PATH.
+    let server = Server::start(&desk.path("operator"), &["--tsa-clock", "chrony"]);
+    desk.openssl("ts -query -data data -sha256 -cert -out q");
+    let answer = post(&server, &std::fs::read(desk.path("q")).unwrap());
+    std::fs::write(desk.path("r"), answer).unwrap();
+    let shown = desk.tsa("reply --in r --json").ends(0).json();
+    assert_eq!((&shown["failure"][0], &shown["token"]), (&"timeNotAvailable".into(), &Value::Null));
 }
 
 /// The value of a line of openssl's text.
