@@ -28,6 +28,10 @@ order-persons_account = The debited account is a person’s: only that person’
 order-effective_hold = A hold has no value date.
 order-condition_count = An order has at most 16 conditions.
 order-unknown_account = A condition names an account that does not exist.
-order-exists_with_different = Another order has this id and differs in its { $field }. Use a new id for a new order.
-order-leg_id_used = The id of a linked leg was used before. Use a new id for each leg.
+order-exists_with_different =
+    { $field ->
+        [order] Another order has this id.
+       *[other] Another order has this id and differs in its { $field }.
+    } Use a new id for a new order.
+order-leg_id_used = The id of a linked leg, or the one under which the hold would expire, was used before. Use a new id for each leg and hold.
 order-from_future = The id was made more than a minute in the future. Set the clock that made it.

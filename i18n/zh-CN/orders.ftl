@@ -28,6 +28,10 @@ order-persons_account = 付出账户属于个人：只有其设备可以付款�
 order-effective_hold = 冻结没有起息日。
 order-condition_count = 一个指令最多 16 个条件。
 order-unknown_account = 条件中的账户不存在。
-order-exists_with_different = 此标识已用于另一指令，其 { $field } 不同。新指令请用新标识。
-order-leg_id_used = 关联的一笔所用标识已被使用。每笔请用新标识。
+order-exists_with_different =
+    { $field ->
+        [order] 此标识已用于另一指令。
+       *[other] 此标识已用于另一指令，其 { $field } 不同。
+    }新指令请用新标识。
+order-leg_id_used = 关联的一笔或冻结到期所用标识已被使用。每笔和每次冻结请用新标识。
 order-from_future = 标识的时间超前一分钟以上。请校准生成它的时钟。

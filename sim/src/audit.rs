@@ -10,7 +10,10 @@ use tpw_core::{
     AccountId, Amount, DeviceId, Hash32, Instant, Money, PaymentId, Record, TransferId,
 };
 use tpw_flow::{Archive, Desk, Entry, Payment};
-use tpw_ledger::{Account, AccountKind, StatementPoint, TransferKind, verify_statement};
+use tpw_ledger::{
+    Account, AccountKind, AccountState, Crossing, Edge, FreezeReason, StatementPoint, TransferKind,
+    Watch, verify_statement,
+};
 use tpw_proof::bundle::{Parts, assemble};
 use tpw_proof::{judge, tile};
 use tpw_screen::Facts;
@@ -25,8 +28,9 @@ pub(crate) fn books(desk: &Desk, model: &Model) -> Checked {
     let count = ledger.accounts().len();
     ensure(count == model.accounts.len(), || format!("{count} accounts"))?;
     for account in ledger.accounts() {
-        one_account(&account, model)?;
+        one_account(&account, model, ledger.watch(&account.id))?;
     }
+    sets(desk, model)?;
     let waiting: BTreeSet<PaymentId> = desk.waiting().map(|payment| payment.id()).collect();
     let expected: BTreeSet<PaymentId> =
         model.payments.iter().filter(|(_, p)| p.standing.waits()).map(|(id, _)| *id).collect();
@@ -42,7 +46,40 @@ pub(crate) fn books(desk: &Desk, model: &Model) -> Checked {
     Ok(())
 }
 
-fn one_account(account: &Account, model: &Model) -> Checked {
+/// Each set has the sums of the different accounts that belong to it.
+fn sets(desk: &Desk, model: &Model) -> Checked {
+    let count = desk.ledger().sets().len();
+    ensure(count == model.sets.len(), || format!("{count} sets"))?;
+    for id in model.sets.keys() {
+        let found = desk.ledger().set(id).ok_or_else(|| format!("the set {id} is missing"))?;
+        let accounts = model.accounts_in(id);
+        let own = |id: &AccountId| model.accounts.get(id);
+        let posted: i128 = accounts.iter().filter_map(own).map(|account| account.posted).sum();
+        let held: i128 = accounts.iter().filter_map(own).map(|account| account.held).sum();
+        let free = posted.saturating_sub(held);
+        let same = usize::try_from(found.accounts).ok() == Some(accounts.len())
+            && found.balance().to_string() == posted.to_string()
+            && found.available().to_string() == free.to_string();
+        ensure(same, || format!("the set {id} has {found:?}, not {posted} ({free})"))?;
+    }
+    Ok(())
+}
+
+/// The thresholds that were crossed are those that the model saw crossed.
+fn crossings(server: &Server, model: &Model) -> Checked {
+    let told = |row: &Crossing| (row.account, row.edge == Edge::Above, row.balance.to_string());
+    let mut found: Vec<_> = server.store.crossings.iter().map(told).collect();
+    let seen = model.crossings.iter();
+    let mut expected: Vec<_> =
+        seen.map(|(id, above, balance)| (*id, *above, balance.to_string())).collect();
+    found.sort_unstable();
+    expected.sort_unstable();
+    ensure(found == expected, || {
+        format!("{} crossings were told, {} seen", found.len(), expected.len())
+    })
+}
+
+fn one_account(account: &Account, model: &Model, watch: Option<Watch>) -> Checked {
     let id = account.id;
     let expected = model.accounts.get(&id).ok_or_else(|| format!("{id} is unknown"))?;
     let (balance, available) = (account.balance(), account.available());
@@ -52,6 +89,12 @@ fn one_account(account: &Account, model: &Model) -> Checked {
     ensure(same, || {
         format!("{id} has {balance} ({available} available), not {} ({free})", expected.posted)
     })?;
+    let guards = &expected.guards;
+    let frozen = FreezeReason::ALL.iter().filter(|why| account.frozen.has(**why));
+    let same = frozen.eq(&guards.frozen)
+        && (account.state == AccountState::Closed) == guards.closed
+        && watch == guards.watch;
+    ensure(same, || format!("{id} is frozen, closed or watched in another way"))?;
     let negative = available.is_negative() && account.kind != AccountKind::Issuance;
     ensure(!negative, || format!("{id} has less than nothing"))
 }
@@ -189,6 +232,7 @@ pub(crate) fn rows(server: &Server, model: &Model) -> Checked {
     }
     moved_only_by(server, &moves, model)?;
     batches(server)?;
+    crossings(server, model)?;
     let leaves: Vec<Hash32> = server.store.leaves.iter().map(|row| row.leaf.leaf_hash()).collect();
     server.log.check(&leaves)?;
     ensure(server.log.size() == server.store.leaf_count(), || {

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use tpw_core::{Hash32, PaymentId, TransferId};
 use tpw_engines::books::{Books, BooksReader, Restored, StoreError};
 use tpw_engines::sqlite;
-use tpw_flow::{Archive, ArchiveError, Burnt, Changes, Funding, IdUse, Payment, Registry, stored};
+use tpw_flow::{
+    Archive, ArchiveError, Burnt, Changes, Funding, IdUse, MadeBy, Payment, Registry, stored,
+};
 use tpw_ledger::TransferRow;
 use tpw_sim_disk::{Chance, Disk, Fuse, Trouble};
 
@@ -159,8 +161,8 @@ impl Archive for OnDisk {
         self.reader()?.burnt(id).map_err(in_archive)
     }
 
-    fn ordered(&self, number: u64) -> Result<bool, ArchiveError> {
-        self.reader()?.ordered(number).map_err(in_archive)
+    fn made_by(&self, number: u64) -> Result<MadeBy, ArchiveError> {
+        self.reader()?.made_by(number).map_err(in_archive)
     }
 
     fn reversed(&self, number: u64) -> Result<bool, ArchiveError> {
@@ -425,7 +427,9 @@ impl OnDisk {
         for row in &changes.ledger.transfers {
             let found = reader.transfer(row.number).map_err(broken)?;
             let known = rows.transfer(row.number).map_err(broken)?;
-            ensure(found == known, || format!("transfer {} is another on the disk", row.number))?;
+            let by = reader.made_by(row.number).map_err(broken)?;
+            let same = found == known && by == rows.made_by(row.number).map_err(broken)?;
+            ensure(same, || format!("transfer {} is another on the disk", row.number))?;
         }
         for (id, _) in &changes.fundings {
             let found = reader.funding(*id).map_err(broken)?;
@@ -471,6 +475,10 @@ fn all_rows(reader: &dyn BooksReader, rows: &Store) -> Result<(), Damage> {
         let same = found.as_ref() == Some(row);
         ensure(same, || format!("transfer {number} is another on the disk"))?;
     }
+    for (number, digest) in &rows.order_digests {
+        let same = reader.made_by(*number)? == MadeBy::Order(Some(*digest));
+        ensure(same, || format!("transfer {number} is of another order on the disk"))?;
+    }
     let leaves = reader.leaves(0, usize::MAX)?;
     let same = leaves.iter().eq(rows.leaves.iter().map(|row| &row.leaf));
     ensure(same, || "the leaves are others on the disk".to_owned())?;
@@ -479,7 +487,9 @@ fn all_rows(reader: &dyn BooksReader, rows: &Store) -> Result<(), Damage> {
 
 /// A planted defect: the batch is stored in two transactions.
 fn in_two(books: &mut dyn Books, changes: &Changes) -> Result<(), StoreError> {
-    books.commit(&Changes { ledger: Arc::clone(&changes.ledger), ..Changes::default() })?;
+    let order_digests = changes.order_digests.clone();
+    let ledger = Arc::clone(&changes.ledger);
+    books.commit(&Changes { ledger, order_digests, ..Changes::default() })?;
     books.commit(&Changes {
         people: changes.people.clone(),
         devices: changes.devices.clone(),
@@ -495,6 +505,7 @@ fn in_two(books: &mut dyn Books, changes: &Changes) -> Result<(), StoreError> {
         burnt: changes.burnt.clone(),
         reversals: changes.reversals.clone(),
         order_batches: changes.order_batches.clone(),
+        order_digests: Vec::new(),
         events: changes.events.clone(),
     })
 }

@@ -7,7 +7,8 @@ use crate::network::{Network, Packet, Said};
 use crate::server::{Done, Fault, Pace, Server};
 use crate::trace::Trace;
 use crate::{
-    Checked, Defect, SimError, StoreKind, Tally, audit, books, broken, ensure, operator, orders,
+    Checked, Defect, SimError, StoreKind, Tally, audit, books, broken, ensure, guards, operator,
+    orders,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use tpw_core::{
@@ -223,19 +224,13 @@ impl<'k> World<'k> {
     fn step(&mut self) -> Checked {
         self.now = self.now.plus(Span::from_ms(self.chance.below(120)));
         match self.chance.below(100) {
-            0..=36 => self.begin()?,
-            37..=48 => self.resume()?,
-            49..=53 => self.cheat()?,
-            54..=62 => {
-                let (model, accounts, chance) = (&self.model, &self.accounts, &mut self.chance);
-                let order = if chance.one_in(3) {
-                    orders::command(model, accounts, self.now, chance)
-                } else {
-                    operator::command(model, accounts, self.now, chance)
-                };
-                order.into_iter().for_each(|command| self.server.order(command));
-            }
-            63..=86 => {
+            0..=32 => self.begin()?,
+            33..=37 => self.order(),
+            38..=47 => self.resume()?,
+            48..=52 => self.cheat()?,
+            53..=58 => self.operate(),
+            59..=63 => self.guard(),
+            64..=86 => {
                 let fault = self.fault();
                 let pace = if self.chance.one_in(2) { Pace::Settled } else { Pace::Pipelined };
                 self.turn(fault, pace)?;
@@ -254,6 +249,24 @@ impl<'k> World<'k> {
             _ => self.look()?,
         }
         self.deliver()
+    }
+
+    fn order(&mut self) {
+        let (model, accounts, chance) = (&self.model, &self.accounts, &mut self.chance);
+        let orders = orders::command(model, accounts, self.now, chance);
+        orders.into_iter().for_each(|command| self.server.order(command));
+    }
+
+    fn operate(&mut self) {
+        let (model, accounts, chance) = (&self.model, &self.accounts, &mut self.chance);
+        let command = operator::command(model, accounts, self.now, chance);
+        command.into_iter().for_each(|command| self.server.order(command));
+    }
+
+    fn guard(&mut self) {
+        let (model, accounts, chance) = (&self.model, &mut self.accounts, &mut self.chance);
+        let command = guards::command(model, accounts, self.now, chance);
+        command.into_iter().for_each(|command| self.server.order(command));
     }
 
     fn fault(&mut self) -> Fault {
@@ -396,7 +409,10 @@ impl<'k> World<'k> {
         let ordered = found.strip_prefix("ordered/").map(|words| words.split(','));
         let names: Vec<String> = match ordered {
             Some(words) => words.map(|word| format!("ordered/{word}")).collect(),
-            None => vec![found],
+            None => vec![match command {
+                Command::Adjust(adjustment) => format!("{}/{found}", guards::word(adjustment)),
+                _ => found,
+            }],
         };
         for name in names {
             let count = self.outcomes.entry(name).or_insert(0);
@@ -513,6 +529,11 @@ impl<'k> World<'k> {
         }
         for paid in self.model.payments.values() {
             let count = self.outcomes.entry(format!("final/{}", paid.standing.text())).or_insert(0);
+            *count = count.saturating_add(1);
+        }
+        for (_, above, _) in &self.model.crossings {
+            let name = if *above { "crossed/above" } else { "crossed/below" };
+            let count = self.outcomes.entry(name.to_owned()).or_insert(0);
             *count = count.saturating_add(1);
         }
         audit::books(&self.server.desk, &self.model)?;

@@ -4,6 +4,7 @@ mod audit;
 mod books;
 mod client;
 mod driver;
+mod guards;
 mod keys;
 mod log;
 mod model;
@@ -81,6 +82,10 @@ pub enum Defect {
     StoreLies,
     /// The store forgets payments, so that the same statement could be taken again.
     StoreForgetsPayments,
+    /// The store does not write the digests of orders.
+    StoreDropsDigests,
+    /// The store does not write velocity limits.
+    StoreDropsVelocities,
     /// The server answers although the commit has failed.
     AnswersBeforeCommit,
     /// The log exchanges a leaf that it has published.
@@ -103,13 +108,15 @@ pub enum Defect {
 
 impl Defect {
     /// Every defect.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::StoreDropsTransfer,
         Self::StoreDropsChains,
         Self::StoreKeepsHolds,
         Self::StoreCreditsTwice,
         Self::StoreLies,
         Self::StoreForgetsPayments,
+        Self::StoreDropsDigests,
+        Self::StoreDropsVelocities,
         Self::AnswersBeforeCommit,
         Self::LogForks,
         Self::LogDropsLeaf,

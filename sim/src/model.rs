@@ -1,14 +1,15 @@
 //! The reference model: what each command must lead to, from the rules alone. It shares no code with the
 //! desk or the ledger, and takes over only what screening said.
 
+use crate::guards::{Crossed, Guards, Sets};
 use crate::orders::{self, Book};
 use std::collections::{BTreeMap, HashMap};
 use tpw_core::{
     AccountId, Amount, Asset, DeviceId, Hash32, Instant, Intent, PaymentId, PersonId, Span,
     TransferId, Verdict,
 };
-use tpw_flow::{Answer, Command, Frozen, NewAccountOrder, Outcome, Payment, Seen};
-use tpw_ledger::{AccountKind, Measure};
+use tpw_flow::{Adjustment, Answer, Command, Frozen, NewAccountOrder, Outcome, Payment, Seen};
+use tpw_ledger::{AccountKind, FreezeReason, Measure};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Standing {
@@ -51,7 +52,7 @@ pub(crate) struct Account {
     pub(crate) kind: AccountKind,
     pub(crate) posted: i128,
     pub(crate) held: i128,
-    frozen: bool,
+    pub(crate) guards: Guards,
     owner: Option<PersonId>,
 }
 
@@ -77,6 +78,18 @@ pub(crate) struct Paid {
     pub(crate) standing: Standing,
 }
 
+impl Paid {
+    /// Whether an account is a side of it.
+    pub(crate) fn is_of(&self, id: &AccountId) -> bool {
+        self.payer == *id || self.payee == *id
+    }
+
+    /// Whether an account is a side of it while a partner has it.
+    pub(crate) fn is_instructed(&self, id: &AccountId) -> bool {
+        self.standing == Standing::Booked && self.rail == "instructed" && self.is_of(id)
+    }
+}
+
 #[derive(Default)]
 pub(crate) struct Model {
     pub(crate) accounts: BTreeMap<AccountId, Account>,
@@ -89,6 +102,9 @@ pub(crate) struct Model {
     /// Money brought in, by the id of its transfer.
     pub(crate) fundings: BTreeMap<TransferId, (AccountId, Amount)>,
     pub(crate) alarms: u64,
+    pub(crate) sets: Sets,
+    /// What came to lie beyond a threshold, in order.
+    pub(crate) crossings: Vec<Crossed>,
 }
 
 /// An outcome in one word.
@@ -122,15 +138,16 @@ pub(crate) fn standing_of(payment: &Payment) -> Option<Standing> {
     })
 }
 
-type Expected = Result<String, &'static str>;
+pub(crate) type Expected = Result<String, &'static str>;
 
-fn minor(amount: Amount) -> i128 {
+pub(crate) fn minor(amount: Amount) -> i128 {
     i128::try_from(amount.minor()).unwrap_or(i128::MAX)
 }
 
 impl Model {
     /// What a command must lead to; the model moves along.
     pub(crate) fn expect(&mut self, command: &Command, outcome: &Outcome, now: Instant) -> String {
+        let before = self.watched();
         let expected = match command {
             Command::Submit(s) => self.submit(&s.statement, s.seen, outcome, now),
             Command::StepUp(proof) => self.step_up(proof, now),
@@ -143,13 +160,16 @@ impl Model {
             Command::Orders(orders) => {
                 let given =
                     if let Ok(Answer::Ordered(given)) = outcome { given.as_slice() } else { &[] };
-                Ok(self.order(orders, given, now))
+                // Each of them is looked at by itself.
+                return self.order(orders, given, now);
             }
             Command::Fund { account, amount, transfer } => {
                 self.fund(*account, *amount, *transfer, now)
             }
+            Command::Adjust(adjustment) => self.adjust(adjustment),
             other => self.administer(other),
         };
+        self.look(&before);
         expected.unwrap_or_else(|code| format!("rejected/{code}"))
     }
 
@@ -176,7 +196,7 @@ impl Model {
             Ok(Answer::Payment(payment)) => payment.decision().map(|d| d.verdict),
             _ => None,
         };
-        let (standing, wait) = self.decide(intent, verdict.unwrap_or(Verdict::Refuse));
+        let (standing, wait) = self.decide(intent, verdict.unwrap_or(Verdict::Refuse), now);
         let external = self.kind(&intent.payee) == Some(AccountKind::External);
         let instructed = external && standing == Standing::Booked;
         let paid = Paid {
@@ -223,7 +243,7 @@ impl Model {
         self.accounts.get(id).map(|account| account.kind)
     }
 
-    fn decide(&mut self, intent: &Intent, verdict: Verdict) -> (Standing, Span) {
+    fn decide(&mut self, intent: &Intent, verdict: Verdict, now: Instant) -> (Standing, Span) {
         let amount = minor(intent.money.amount);
         let refused = |why| (Standing::Refused(why), Span::from_secs(0));
         if !self.accounts.contains_key(&intent.payee) {
@@ -235,6 +255,10 @@ impl Model {
         if let Err(why) = self.can_move(&intent.payer, &intent.payee, amount, intent.money.asset) {
             return refused(why);
         }
+        if !self.allows(&intent.payer, amount, now) {
+            return refused("account_limit");
+        }
+        self.promise(&intent.payer, amount, now);
         if verdict == Verdict::Clear {
             self.post(&intent.payer, &intent.payee, amount);
             return (Standing::Booked, Span::from_secs(0));
@@ -262,15 +286,13 @@ impl Model {
             }
             () if payer.asset != asset => Err("payer_asset_mismatch"),
             () if payee.asset != asset => Err("payee_asset_mismatch"),
-            () if payer.frozen => Err("payer_frozen"),
-            () if payee.frozen => Err("payee_frozen"),
+            () if payer.guards.closed => Err("payer_frozen"),
+            () if payee.guards.closed => Err("payee_frozen"),
+            () if self.is_frozen(from) => Err("payer_frozen"),
+            () if self.is_frozen(to) => Err("payee_frozen"),
             () if payer.posted.saturating_sub(payer.held) < amount => Err("insufficient_funds"),
             () => Ok(()),
         }
-    }
-
-    pub(crate) fn is_frozen(&self, id: &AccountId) -> bool {
-        self.accounts.get(id).is_some_and(|account| account.frozen)
     }
 
     pub(crate) fn post(&mut self, from: &AccountId, to: &AccountId, amount: i128) {
@@ -369,12 +391,13 @@ impl Model {
         }
         let (payer, payee, amount) = (paid.payer, paid.payee, paid.amount);
         let account = |id| self.accounts.get(id).ok_or("unknown_account");
-        let (there, back) = (account(&payee)?, account(&payer)?);
+        account(&payer)?;
+        let there = account(&payee)?;
         if there.kind == AccountKind::SelfCustodial {
             return Err("self_custodial");
         }
         let available = there.posted.saturating_sub(there.held);
-        if there.frozen || back.frozen || available < amount {
+        if self.is_barred(&payee) || self.is_barred(&payer) || available < amount {
             return Err("ledger_refused");
         }
         self.post(&payee, &payer, amount);
@@ -425,16 +448,11 @@ impl Model {
                 Ok("device".to_owned())
             }
             Command::Freeze { account, frozen } => {
-                let account = self.accounts.get_mut(account).ok_or("unknown_account")?;
-                let frozen = *frozen == Frozen::Yes;
-                match () {
-                    () if account.kind == AccountKind::SelfCustodial => Err("self_custodial"),
-                    () if account.frozen == frozen => Err("ledger_refused"),
-                    () => {
-                        account.frozen = frozen;
-                        Ok("done".to_owned())
-                    }
-                }
+                let (account, why) = (*account, FreezeReason::Operator);
+                self.adjust(&match frozen {
+                    Frozen::Yes => Adjustment::Freeze { account, why },
+                    Frozen::No => Adjustment::Unfreeze { account, why },
+                })
             }
             _ => Err("not modelled"),
         }
@@ -449,26 +467,28 @@ impl Model {
             return if *known == (to, amount) { Ok("done".to_owned()) } else { Err("id_in_use") };
         }
         let funded = self.accounts.get(&to).ok_or("unknown_account")?;
-        let (asset, frozen) = (funded.asset, funded.frozen);
-        let from = self.issuance(asset).ok_or("unknown_asset")?;
-        if frozen || self.is_frozen(&from) || from == to {
+        let from = self.issuance(funded.asset).ok_or("unknown_asset")?;
+        let allowed = self.allows(&from, minor(amount), now);
+        if self.is_barred(&to) || self.is_barred(&from) || from == to || !allowed {
             return Err("ledger_refused");
         }
         self.fundings.insert(id, (to, amount));
+        self.promise(&from, minor(amount), now);
         self.post(&from, &to, minor(amount));
         Ok("done".to_owned())
     }
 
     fn open(&mut self, owner: Option<PersonId>, order: &NewAccountOrder) {
         let (asset, kind) = (order.asset, order.kind);
-        let account = Account { asset, kind, posted: 0, held: 0, frozen: false, owner };
+        let guards = Guards::default();
+        let account = Account { asset, kind, posted: 0, held: 0, guards, owner };
         self.accounts.insert(order.id, account);
         if let Some(from) = self.issuance(asset) {
             self.post(&from, &order.id, minor(order.opening));
         }
     }
 
-    fn issuance(&self, asset: Asset) -> Option<AccountId> {
+    pub(crate) fn issuance(&self, asset: Asset) -> Option<AccountId> {
         let fits = |a: &Account| a.kind == AccountKind::Issuance && a.asset == asset;
         self.accounts.iter().find(|(_, account)| fits(account)).map(|(id, _)| *id)
     }

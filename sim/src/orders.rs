@@ -1,6 +1,6 @@
 //! The operator's orders: what is ordered, and what the rules alone say becomes of it.
 
-use crate::model::Model;
+use crate::model::{Model, minor};
 use std::collections::{BTreeMap, BTreeSet};
 use tpw_core::{AccountId, Amount, Asset, Hash32, Instant, Money, Span, TransferId};
 use tpw_flow::{Command, Order, OrderOutcome, OrderRejection, Ordered, Orders};
@@ -16,6 +16,13 @@ pub(crate) struct OpenHold {
     expires: Instant,
 }
 
+impl OpenHold {
+    /// Whether an account is a side of it.
+    pub(crate) fn is_of(&self, id: &AccountId) -> bool {
+        self.debit == *id || self.credit == *id
+    }
+}
+
 /// What became of an order's id.
 enum Fate {
     Done,
@@ -26,7 +33,7 @@ enum Fate {
 #[derive(Default)]
 pub(crate) struct Book {
     /// By the id of the order.
-    known: BTreeMap<TransferId, (Order, Fate)>,
+    known: BTreeMap<TransferId, (Ordered, Fate)>,
     /// Ids of all transfers, also of later legs.
     pub(crate) ids: BTreeSet<TransferId>,
     pub(crate) holds: BTreeMap<TransferId, OpenHold>,
@@ -55,12 +62,15 @@ pub(crate) fn command(
     now: Instant,
     chance: &mut Chance,
 ) -> Option<Command> {
-    let count = chance.below(4).saturating_add(1);
+    let count = chance.below(6).saturating_add(1);
     let mut orders = Vec::new();
     for _ in 0..count {
-        let order = one(model, accounts, now, chance)?;
-        let conditions = conditions(model, accounts, chance);
-        orders.push(Ordered { order, conditions });
+        orders.push(if chance.one_in(3) {
+            again(model, accounts, now, chance)?
+        } else {
+            let order = one(model, accounts, now, chance)?;
+            Ordered { order, conditions: conditions(model, accounts, chance) }
+        });
     }
     let (by, salt) = (Hash32::new([9; 32]), chance.bytes());
     Some(Command::Orders(Box::new(Orders { orders, by, salt })))
@@ -69,15 +79,16 @@ pub(crate) fn command(
 /// What must hold after an order, of some account: about what is the case before it, so that either may come true.
 fn conditions(model: &Model, accounts: &[AccountId], chance: &mut Chance) -> Vec<Condition> {
     let count = if chance.one_in(4) { chance.below(2).saturating_add(1) } else { 0 };
-    let one = |chance: &mut Chance| {
-        let account = *chance.pick(accounts)?;
-        let on = if chance.one_in(2) { Measure::Posted } else { Measure::Available };
-        let is = *chance.pick(Comparison::ALL)?;
-        let now = model.accounts.get(&account)?.measure(on);
-        let than = balance(now.saturating_add(i128::from(chance.below(3))).saturating_sub(1));
-        Some(Condition { account, on, is, than })
-    };
-    (0..count).filter_map(|_| one(chance)).collect()
+    (0..count).filter_map(|_| condition(model, accounts, chance)).collect()
+}
+
+fn condition(model: &Model, accounts: &[AccountId], chance: &mut Chance) -> Option<Condition> {
+    let account = *chance.pick(accounts)?;
+    let on = if chance.one_in(2) { Measure::Posted } else { Measure::Available };
+    let is = *chance.pick(Comparison::ALL)?;
+    let now = model.accounts.get(&account)?.measure(on);
+    let than = balance(now.saturating_add(i128::from(chance.below(3))).saturating_sub(1));
+    Some(Condition { account, on, is, than })
 }
 
 fn balance(minor: i128) -> Balance {
@@ -96,14 +107,20 @@ fn one(model: &Model, accounts: &[AccountId], now: Instant, chance: &mut Chance)
         let open: Vec<TransferId> = book.holds.keys().copied().collect();
         chance.pick(&open).copied().unwrap_or(id)
     };
-    Some(match chance.below(14) {
-        0..=4 => Order::Transfer(request(model, accounts, id, chance)?),
+    Some(match chance.below(12) {
+        0..=4 => Order::Transfer(dated(request(model, accounts, id, chance)?, now, chance)),
         5 | 6 => {
             let used: Vec<TransferId> = book.ids.iter().copied().collect();
             let fresh = TransferId::new(now.unix_ms(), chance.bytes());
             let second = chance.pick(&used).copied().filter(|_| chance.one_in(3)).unwrap_or(fresh);
             let first = request(model, accounts, id, chance)?;
-            Order::Linked(vec![first, request(model, accounts, second, chance)?])
+            let mut legs =
+                vec![first, dated(request(model, accounts, second, chance)?, now, chance)];
+            if chance.one_in(3) {
+                let third = TransferId::new(now.unix_ms(), chance.bytes());
+                legs.push(request(model, accounts, third, chance)?);
+            }
+            Order::Linked(legs)
         }
         7 | 8 => {
             let life = Span::from_secs(chance.below(24 * 3600).saturating_add(1));
@@ -115,23 +132,98 @@ fn one(model: &Model, accounts: &[AccountId], now: Instant, chance: &mut Chance)
             Order::Post { hold: hold(chance), id, amount }
         }
         10 => Order::Void { hold: hold(chance), id },
-        11 => {
+        _ => {
             let done: Vec<u64> = book.done.keys().copied().collect();
             Order::Reverse { of: chance.pick(&done).copied().unwrap_or(1), id }
         }
-        _ => again(book, chance)?,
     })
 }
 
-/// An order that was given before, perhaps with another amount.
-fn again(book: &Book, chance: &mut Chance) -> Option<Order> {
-    let known: Vec<&Order> = book.known.values().map(|(order, _)| order).collect();
-    let mut order = (*chance.pick(&known)?).clone();
-    if let (Order::Transfer(request), true) = (&mut order, chance.one_in(3)) {
-        let more = request.money.amount.minor().saturating_add(1);
-        request.money.amount = Amount::from_minor(more);
+/// Perhaps with a value date: mostly one of the past, sometimes now, or so late that the order is refused.
+fn dated(request: TransferRequest, now: Instant, chance: &mut Chance) -> TransferRequest {
+    let effective = match chance.below(12) {
+        0 => Some(now),
+        1 => Some(now.minus(Span::from_ms(chance.below(9_000_000)))),
+        2 => Some(now.plus(Span::from_secs(chance.below(600)))),
+        _ => None,
+    };
+    TransferRequest { effective, ..request }
+}
+
+/// An order that was given before, half the time with one field changed, or one under the id of something else.
+fn again(
+    model: &Model,
+    accounts: &[AccountId],
+    now: Instant,
+    chance: &mut Chance,
+) -> Option<Ordered> {
+    let known: Vec<&Ordered> = model.orders.known.values().map(|(ordered, _)| ordered).collect();
+    let Some(known) = chance.pick(&known) else {
+        return one(model, accounts, now, chance).map(Ordered::from);
+    };
+    let mut ordered = (*known).clone();
+    match chance.below(10) {
+        0..=4 => {}
+        5 => ordered.conditions.extend(condition(model, accounts, chance)),
+        6 => drop(ordered.conditions.pop()),
+        7 => return fund_as_order(model, chance).or(Some(ordered)),
+        _ => ordered.order = other(ordered.order, now, chance),
     }
-    Some(order)
+    Some(ordered)
+}
+
+/// What money was brought in with, as if it had been ordered.
+fn fund_as_order(model: &Model, chance: &mut Chance) -> Option<Ordered> {
+    let known: Vec<_> = model.fundings.iter().collect();
+    let (id, (credit, amount)) = *chance.pick(&known)?;
+    let asset = model.accounts.get(credit)?.asset;
+    let debit = model.issuance(asset)?;
+    let money = Money { amount: *amount, asset };
+    let request = TransferRequest { id: *id, debit, credit: *credit, money, effective: None };
+    Some(Order::Transfer(request).into())
+}
+
+/// The order with one field changed, so that no row of a transfer need tell it from the order.
+fn other(order: Order, now: Instant, chance: &mut Chance) -> Order {
+    match order {
+        Order::Transfer(request) => match chance.below(3) {
+            0 => Order::Transfer(dearer(request)),
+            1 => Order::Transfer(TransferRequest { effective: Some(now), ..request }),
+            _ => Order::Linked(vec![request]),
+        },
+        Order::Linked(mut legs) => {
+            match chance.below(4) {
+                _ if legs.len() < 2 => {}
+                0 => drop(legs.pop()),
+                // The id of a later leg is then that of the order.
+                1 => drop(legs.drain(..1)),
+                2 => legs.reverse(),
+                _ => legs.iter_mut().skip(1).for_each(|leg| *leg = dearer(*leg)),
+            }
+            match (legs.as_slice(), chance.one_in(2)) {
+                ([leg], true) => Order::Transfer(*leg),
+                _ => Order::Linked(legs),
+            }
+        }
+        Order::Hold { request, expires } => match chance.below(3) {
+            0 => Order::Hold { request: dearer(request), expires },
+            1 => Order::Transfer(request),
+            _ => Order::Hold { request, expires: expires.plus(Span::from_ms(1)) },
+        },
+        Order::Post { hold, id, amount } => match (amount, chance.one_in(2)) {
+            (None, true) => Order::Void { hold, id },
+            (None, false) => Order::Post { hold, id, amount: Some(Amount::from_minor(1)) },
+            (Some(_), _) => Order::Post { hold, id, amount: None },
+        },
+        Order::Void { hold, id } => Order::Post { hold, id, amount: None },
+        Order::Reverse { of, id } => Order::Reverse { of: of.saturating_add(1), id },
+    }
+}
+
+fn dearer(mut request: TransferRequest) -> TransferRequest {
+    let more = request.money.amount.minor().saturating_add(1);
+    request.money.amount = Amount::from_minor(more);
+    request
 }
 
 fn request(
@@ -154,10 +246,6 @@ fn request(
 
 const fn is_own(kind: AccountKind) -> bool {
     matches!(kind, AccountKind::Issuance | AccountKind::External | AccountKind::Operating)
-}
-
-fn minor(amount: Amount) -> i128 {
-    i128::try_from(amount.minor()).unwrap_or(i128::MAX)
 }
 
 fn id_of(order: &Order) -> TransferId {
@@ -196,13 +284,17 @@ impl Model {
         let id = id_of(order);
         if let Some((known, fate)) = self.orders.known.get(&id) {
             return match fate {
-                _ if known != order => "different",
+                _ if known != ordered => "different",
                 Fate::Done => "repeated",
                 Fate::Refused => "refused_before",
             };
         }
         if id.unix_ms() > now.unix_ms().saturating_add(60_000) {
             return "from_future";
+        }
+        // A later leg's, or that of money brought in.
+        if self.is_used(&id) {
+            return "different";
         }
         if let Order::Linked(legs) = order
             && let Some(word) = self.legs_word(legs, now)
@@ -212,24 +304,23 @@ impl Model {
         let done = self.carry_out_if(ordered, given, now);
         let (word, fate) =
             if done.is_ok() { ("done", Fate::Done) } else { ("refused", Fate::Refused) };
-        self.orders.known.insert(id, (order.clone(), fate));
+        self.orders.known.insert(id, (ordered.clone(), fate));
         word
     }
 
-    /// Carries an order out if its conditions hold afterwards.
+    /// Carries an order out wholly, if its conditions hold afterwards, or not at all.
     fn carry_out_if(
         &mut self,
         ordered: &Ordered,
         given: Option<&OrderOutcome>,
         now: Instant,
     ) -> Result<(), Refused> {
-        if ordered.conditions.is_empty() {
-            return self.carry_out(&ordered.order, given, now);
-        }
+        let watched = self.watched();
         let before = (self.accounts.clone(), self.orders.holds.clone(), self.orders.done.clone());
         let ids = self.orders.ids.clone();
-        self.carry_out(&ordered.order, given, now)?;
-        if ordered.conditions.iter().all(|condition| self.holds(condition)) {
+        let done = self.carry_out(&ordered.order, given, now);
+        if done.is_ok() && ordered.conditions.iter().all(|condition| self.holds(condition)) {
+            self.look(&watched);
             return Ok(());
         }
         (self.accounts, self.orders.holds, self.orders.done) = before;
@@ -254,11 +345,13 @@ impl Model {
     fn legs_word(&self, legs: &[TransferRequest], now: Instant) -> Option<&'static str> {
         legs.iter().skip(1).find_map(|leg| match leg.id {
             id if id.unix_ms() > now.unix_ms().saturating_add(60_000) => Some("from_future"),
-            id if self.orders.ids.contains(&id) || self.orders.known.contains_key(&id) => {
-                Some("leg_id_used")
-            }
+            id if self.is_used(&id) || self.orders.known.contains_key(&id) => Some("leg_id_used"),
             _ => None,
         })
+    }
+
+    fn is_used(&self, id: &TransferId) -> bool {
+        self.orders.ids.contains(id) || self.fundings.contains_key(id)
     }
 
     fn carry_out(
@@ -269,22 +362,24 @@ impl Model {
     ) -> Result<(), Refused> {
         match order {
             Order::Transfer(request) => {
-                self.may_go(request)?;
+                self.may_go(request, now)?;
                 let amount = minor(request.money.amount);
+                self.promise(&request.debit, amount, now);
                 self.post(&request.debit, &request.credit, amount);
                 if let Some(OrderOutcome::Done { number }) = given {
                     let made = (request.debit, request.credit, amount);
                     self.orders.done.insert(*number, made);
                 }
             }
-            Order::Linked(legs) => self.all_legs(legs)?,
+            Order::Linked(legs) => self.all_legs(legs, now)?,
             Order::Hold { request, expires } => {
-                self.may_go(request)?;
-                if *expires <= now {
+                self.may_go(request, now)?;
+                if *expires <= now || request.effective.is_some() {
                     return Err(Refused);
                 }
                 let (debit, credit) = (request.debit, request.credit);
                 let amount = minor(request.money.amount);
+                self.promise(&debit, amount, now);
                 self.hold(&debit, amount);
                 let hold = OpenHold { debit, credit, amount, expires: *expires };
                 self.orders.holds.insert(request.id, hold);
@@ -292,8 +387,8 @@ impl Model {
             Order::Post { hold, amount, .. } => {
                 let open = *self.orders.holds.get(hold).ok_or(Refused)?;
                 let amount = amount.map_or(open.amount, minor);
-                let frozen = [open.debit, open.credit].iter().any(|id| self.is_frozen(id));
-                if open.expires <= now || amount > open.amount || frozen {
+                let barred = [open.debit, open.credit].iter().any(|id| self.is_barred(id));
+                if open.expires <= now || amount > open.amount || barred {
                     return Err(Refused);
                 }
                 self.let_go(*hold);
@@ -306,7 +401,7 @@ impl Model {
             Order::Reverse { of, .. } => {
                 let (debit, credit, amount) = *self.orders.done.get(of).ok_or(Refused)?;
                 self.may_debit(&credit, amount)?;
-                if self.is_frozen(&debit) {
+                if self.is_barred(&debit) {
                     return Err(Refused);
                 }
                 self.orders.done.remove(of);
@@ -324,28 +419,26 @@ impl Model {
         }
     }
 
-    /// All legs or none; a later one can spend what an earlier one brought.
-    fn all_legs(&mut self, legs: &[TransferRequest]) -> Result<(), Refused> {
+    /// A later leg can spend what an earlier one brought.
+    fn all_legs(&mut self, legs: &[TransferRequest], now: Instant) -> Result<(), Refused> {
         if legs.iter().any(|leg| !self.kind(&leg.debit).is_some_and(is_own)) {
             return Err(Refused);
         }
-        for (place, leg) in legs.iter().enumerate() {
-            if self.may_go(leg).is_err() {
-                for done in legs.iter().take(place).rev() {
-                    self.post(&done.credit, &done.debit, minor(done.money.amount));
-                }
-                return Err(Refused);
-            }
+        for leg in legs {
+            self.may_go(leg, now)?;
+            self.promise(&leg.debit, minor(leg.money.amount), now);
             self.post(&leg.debit, &leg.credit, minor(leg.money.amount));
         }
         Ok(())
     }
 
-    fn may_go(&self, request: &TransferRequest) -> Result<(), Refused> {
-        let TransferRequest { debit, credit, money, .. } = request;
+    fn may_go(&self, request: &TransferRequest, now: Instant) -> Result<(), Refused> {
+        let TransferRequest { debit, credit, money, effective, .. } = request;
         let asset = |id| self.accounts.get(id).map(|account| account.asset);
         let fits = asset(debit) == Some(money.asset) && asset(credit) == Some(money.asset);
-        if debit == credit || !fits || self.is_frozen(credit) {
+        let late = effective.is_some_and(|effective| effective > now);
+        let paced = !self.allows(debit, minor(money.amount), now);
+        if debit == credit || !fits || late || paced || self.is_barred(credit) {
             return Err(Refused);
         }
         self.may_debit(debit, minor(money.amount))
@@ -355,7 +448,7 @@ impl Model {
         let account = self.accounts.get(id).ok_or(Refused)?;
         let short = account.posted.saturating_sub(account.held) < amount;
         let is_short = short && account.kind != AccountKind::Issuance;
-        let allowed = is_own(account.kind) && !self.is_frozen(id) && !is_short;
+        let allowed = is_own(account.kind) && !self.is_barred(id) && !is_short;
         if allowed { Ok(()) } else { Err(Refused) }
     }
 

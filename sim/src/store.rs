@@ -2,14 +2,17 @@
 
 use crate::keys::AUDIENCE;
 use crate::{Checked, Defect, broken, ensure};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tpw_core::{AccountId, Asset, Instant, Intent, Name, PaymentId, Span, TransferId};
 use tpw_engines::books::Restored;
 use tpw_flow::{
-    Archive, ArchiveError, Burnt, Changes, Desk, Funding, IdUse, LeafRow, Opening, OrderBatch,
-    Payment, Rail, RailInstruction, Registry, Status, stored,
+    Archive, ArchiveError, Burnt, Changes, Desk, Funding, IdUse, LeafRow, MadeBy, Opening,
+    OrderBatch, OrderDigest, Payment, Rail, RailInstruction, Registry, Status, stored,
 };
-use tpw_ledger::{Account, AccountKind, HoldChange, HoldRow, Ledger, TransferRow};
+use tpw_ledger::{
+    Account, AccountKind, Crossing, HoldChange, HoldRow, Ledger, Membership, MembershipChange,
+    SetRow, TransferRow, VelocityRow, WatchRow,
+};
 use tpw_screen::{Facts, Rules, Screen};
 
 /// How far back screening remembers.
@@ -22,11 +25,18 @@ pub(crate) struct Store {
     transfer_ids: HashMap<TransferId, u64>,
     burnt: HashMap<TransferId, Burnt>,
     pub(crate) order_batches: Vec<OrderBatch>,
+    pub(crate) order_digests: BTreeMap<u64, OrderDigest>,
     reversals: HashMap<u64, u64>,
     events: u64,
     newest_event: Option<Instant>,
     fundings: HashMap<TransferId, Funding>,
     holds: BTreeMap<u64, HoldRow>,
+    velocities: BTreeMap<(AccountId, u8), VelocityRow>,
+    watches: BTreeMap<AccountId, WatchRow>,
+    /// In the order in which they were made.
+    sets: Vec<SetRow>,
+    memberships: BTreeSet<Membership>,
+    pub(crate) crossings: Vec<Crossing>,
     pub(crate) registry: Registry,
     payments: HashMap<PaymentId, Row>,
     /// In the order in which they were first stored.
@@ -69,8 +79,10 @@ impl Archive for Store {
         Ok(self.burnt.get(&id).copied())
     }
 
-    fn ordered(&self, number: u64) -> Result<bool, ArchiveError> {
-        Ok(self.order_batches.iter().any(|batch| batch.contains(number)))
+    fn made_by(&self, number: u64) -> Result<MadeBy, ArchiveError> {
+        let ordered = self.order_batches.iter().any(|batch| batch.contains(number));
+        let digest = self.order_digests.get(&number).copied();
+        Ok(if ordered { MadeBy::Order(digest) } else { MadeBy::Other })
     }
 
     fn reversed(&self, number: u64) -> Result<bool, ArchiveError> {
@@ -87,11 +99,17 @@ impl Store {
             transfer_ids: HashMap::new(),
             burnt: HashMap::new(),
             order_batches: Vec::new(),
+            order_digests: BTreeMap::new(),
             reversals: HashMap::new(),
             events: 0,
             newest_event: None,
             fundings: HashMap::new(),
             holds: BTreeMap::new(),
+            velocities: BTreeMap::new(),
+            watches: BTreeMap::new(),
+            sets: Vec::new(),
+            memberships: BTreeSet::new(),
+            crossings: Vec::new(),
             registry: Registry::default(),
             payments: HashMap::new(),
             ids: Vec::new(),
@@ -113,6 +131,9 @@ impl Store {
         self.fundings.extend(changes.fundings.iter().copied());
         self.burnt.extend(changes.burnt.iter().copied());
         self.order_batches.extend(&changes.order_batches);
+        if self.defect != Some(Defect::StoreDropsDigests) {
+            self.order_digests.extend(changes.order_digests.iter().copied());
+        }
         self.reversals.extend(changes.reversals.iter().copied());
         for event in &changes.events {
             self.events = self.events.saturating_add(1);
@@ -178,6 +199,7 @@ impl Store {
                 }
             }
         }
+        self.write_guards(changes);
         let dropped = self.defect == Some(Defect::StoreDropsTransfer) && tenth;
         for row in changes.transfers.iter().skip(usize::from(dropped)) {
             let fresh = self.transfer_ids.insert(row.id, row.number).is_none();
@@ -192,6 +214,22 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    fn write_guards(&mut self, changes: &tpw_ledger::Changes) {
+        if self.defect != Some(Defect::StoreDropsVelocities) {
+            let rows = changes.velocities.iter();
+            self.velocities.extend(rows.map(|row| ((row.account, row.place), *row)));
+        }
+        self.watches.extend(changes.watches.iter().map(|row| (row.account, *row)));
+        self.sets.extend(&changes.sets);
+        for change in &changes.memberships {
+            match change {
+                MembershipChange::Joined(row) => drop(self.memberships.insert(*row)),
+                MembershipChange::Left(row) => drop(self.memberships.remove(row)),
+            }
+        }
+        self.crossings.extend(&changes.crossings);
     }
 
     /// The newest time in the books: a start goes on from there.
@@ -213,6 +251,10 @@ impl Store {
     pub(crate) fn whole(&self) -> Checked<Restored> {
         let last = self.transfers.last().map_or(0, |row| row.number);
         let mut restoring = Ledger::restoring(self.accounts.iter().copied()).map_err(broken)?;
+        restoring.velocities(self.velocities.values().copied()).map_err(broken)?;
+        restoring.watches(self.watches.values().copied()).map_err(broken)?;
+        let members = self.memberships.iter().copied();
+        restoring.sets(self.sets.iter().copied(), members).map_err(broken)?;
         let from = restoring.replay_from();
         for row in self.transfers.iter().filter(|row| row.number >= from) {
             restoring.replay(row).map_err(broken)?;

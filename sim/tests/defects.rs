@@ -39,10 +39,14 @@ const fn words_of(defect: Defect) -> &'static [&'static str] {
             "desk says",
             "the chain of",
         ],
+        Defect::StoreDropsDigests => {
+            &["different` where the model says", "the model says `ordered"]
+        }
+        Defect::StoreDropsVelocities => &["ledger differs", "desk says"],
         Defect::StoreForgetsPayments => &["not stored", "desk says"],
         Defect::AnswersBeforeCommit => &["was told"],
         Defect::LogForks => &["append-only"],
-        Defect::LogDropsLeaf => &["receipt", "not published"],
+        Defect::LogDropsLeaf => &["receipt", "not published", "never got a final answer"],
         Defect::WrongSalt => &["receipt"],
         Defect::DiskLies | Defect::CommitsUnsynced | Defect::BatchInTwo => {
             &["mixture", "after a crash", "damaged", "malformed"]

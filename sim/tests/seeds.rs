@@ -66,7 +66,7 @@ fn a_seed_repeats_itself() {
 #[test]
 fn what_matters_is_reached() {
     let mut reached = BTreeSet::new();
-    for seed in 1000..1006 {
+    for seed in 1000..1012 {
         reached.extend(one(seed, 1500).outcomes.into_keys());
     }
     for outcome in [
@@ -106,6 +106,22 @@ fn what_matters_is_reached() {
         "ordered/different",
         "ordered/leg_id_used",
         "ordered/refused_before",
+        "refused/account_limit",
+        "freeze/done",
+        "freeze/rejected/ledger_refused",
+        "unfreeze/done",
+        "velocities/done",
+        "watch/done",
+        "crossed/above",
+        "crossed/below",
+        "set/done",
+        "set/rejected/ledger_refused",
+        "join/done",
+        "join/rejected/ledger_refused",
+        "leave/done",
+        "close/done",
+        "close/rejected/ledger_refused",
+        "close/rejected/account_needed",
     ] {
         assert!(reached.contains(outcome), "`{outcome}` was never reached: {reached:?}");
     }

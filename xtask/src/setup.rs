@@ -4,8 +4,25 @@ use std::path::{Path, PathBuf};
 
 use crate::shell::{self, Call, Failure, Workplace};
 
-/// Packages of the second verifier, pinned. Beside the code that installs them, so that they change together.
-const PYTHON_PACKAGES: &str = include_str!("../python-requirements.txt");
+/// A virtual environment below the target folder. Its packages are pinned with their hashes, beside the code that
+/// installs them, so that they change together.
+struct Environment {
+    folder: &'static str,
+    packages: &'static str,
+    purpose: &'static str,
+}
+
+const SECOND_VERIFIER: Environment = Environment {
+    folder: "venv",
+    packages: include_str!("../python-requirements.txt"),
+    purpose: "the second verifier needs Python 3.9 or later",
+};
+/// Apart from the second verifier: what stock verifiers bring along is none of its business.
+const JUDGES: Environment = Environment {
+    folder: "venv-judges",
+    packages: include_str!("../python-judges.txt"),
+    purpose: "the stock verifiers of time-stamps need Python 3.11 or later",
+};
 const CARGO_DENY: &str = "0.20.2";
 const CARGO_FUZZ: &str = "0.13.2";
 /// Oldest OpenSSL whose `ts -verify` accepts a critical extended key usage and ESSCertIDv2.
@@ -15,6 +32,8 @@ const OPENSSL: &str = "openssl";
 pub(crate) struct Tools {
     /// Python with the packages of the second verifier.
     pub(crate) python: PathBuf,
+    /// Python with stock verifiers of time-stamps.
+    pub(crate) judges: PathBuf,
     /// `cargo-deny`.
     pub(crate) deny: PathBuf,
 }
@@ -28,7 +47,11 @@ pub(crate) fn all(place: &Workplace) -> Result<Tools, Failure> {
     if !answers(place, "c++", &["--version"]) {
         system_packages(place, &["g++"])?;
     }
-    Ok(Tools { python: python(place)?, deny: cargo_tool(place, "cargo-deny", CARGO_DENY)? })
+    Ok(Tools {
+        python: python(place, &SECOND_VERIFIER)?,
+        judges: python(place, &JUDGES)?,
+        deny: cargo_tool(place, "cargo-deny", CARGO_DENY)?,
+    })
 }
 
 /// `cargo-fuzz`, needed only beside a nightly compiler.
@@ -77,30 +100,30 @@ pub(crate) fn as_root(place: &Workplace, program: &str) -> Result<Call, Failure>
     Ok(if root { place.call(program) } else { place.call("sudo").word(program) })
 }
 
-/// A virtual environment under the target folder. It is made anew when the pinned packages change.
-fn python(place: &Workplace) -> Result<PathBuf, Failure> {
-    let folder = place.target().join("venv");
+/// Python with the packages. The environment is made anew when they change.
+fn python(place: &Workplace, wanted: &Environment) -> Result<PathBuf, Failure> {
+    let folder = place.target().join(wanted.folder);
     let python = folder.join("bin").join("python");
     let stamp = folder.join("requirements.txt");
-    if python.exists() && shell::read(&stamp).is_ok_and(|text| text == PYTHON_PACKAGES) {
+    if python.exists() && shell::read(&stamp).is_ok_and(|text| text == wanted.packages) {
         return Ok(python);
     }
     if !make_venv(place, &folder) {
         system_packages(place, &["python3", "python3-venv"])?;
         if !make_venv(place, &folder) {
-            return Err(Failure::new(
-                "`python3 -m venv` failed; the second verifier needs Python 3.9 or later",
-            ));
+            let text = format!("`python3 -m venv` failed; {}", wanted.purpose);
+            return Err(Failure::new(text));
         }
     }
-    let wanted = folder.join("wanted.txt");
-    shell::write(&wanted, PYTHON_PACKAGES)?;
+    let list = folder.join("wanted.txt");
+    shell::write(&list, wanted.packages)?;
     place
         .call(&python)
-        .words(&["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
-        .word(&wanted)
+        .words(&["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+        .words(&["--require-hashes", "--only-binary", ":all:", "-r"])
+        .word(&list)
         .pass()?;
-    shell::write(&stamp, PYTHON_PACKAGES)?;
+    shell::write(&stamp, wanted.packages)?;
     Ok(python)
 }
 

@@ -119,6 +119,7 @@ pub(crate) fn test(place: &Workplace, at: Where) -> Result<(), Failure> {
     });
     report.step("programs", || passed(place.build_programs()));
     report.step("second verifier", || second_verifier(place, &tools));
+    report.step("time-stamps", || timestamps(place, &tools));
     report.step("licences and sources", || {
         let call = place.call(&tools.deny).words(&["--log-level", "error", "check"]);
         passed(call.words(&["bans", "licenses", "sources"]).pass())
@@ -197,7 +198,19 @@ fn second_verifier(place: &Workplace, tools: &Tools) -> Result<Outcome, Failure>
     judge.word("--locked").pass()?;
     let call = place.call(&tools.python).word(script);
     let call = call.word("--judge-dir").word(place.program("examples").join("judge_dir"));
-    let finished = call.word("--tpw").word(place.program("tpw")).watch()?;
+    told(script, call.word("--tpw").word(place.program("tpw")))
+}
+
+/// The corpus of time-stamps: its generator, its strict verifier, and the page of what stock verifiers say about it.
+fn timestamps(place: &Workplace, tools: &Tools) -> Result<Outcome, Failure> {
+    let script = "spec/test_tsp.py";
+    let page = ["--page", "docs/reference/timestamps.md"];
+    told(script, place.call(&tools.judges).word(script).words(&page))
+}
+
+/// Runs a script that closes with its count.
+fn told(script: &str, call: Call) -> Result<Outcome, Failure> {
+    let finished = call.watch()?;
     let tally = finished.output.lines().rev().find_map(plain_count).unwrap_or_default();
     match (finished.success, tally.failed, tally.passed) {
         (true, 0, 1..) | (false, 1.., _) => Ok(Outcome::Counted(tally)),

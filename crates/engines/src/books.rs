@@ -10,8 +10,8 @@ use tpw_core::{
     AccountId, AccountSetId, DeviceId, Instant, Money, PaymentId, PersonId, TransferId,
 };
 use tpw_flow::{
-    Alarm, Archive, ArchiveError, Burnt, Changes, EventRow, Funding, IdUse, Owner, Payment, Rail,
-    RailInstruction, Registry,
+    Alarm, Archive, ArchiveError, Burnt, Changes, EventRow, Funding, IdUse, MadeBy, OrderDigest,
+    Owner, Payment, Rail, RailInstruction, Registry,
 };
 use tpw_ledger::{Account, Crossing, Ledger, Mark, Member, TransferRow};
 use tpw_proof::leaf::Leaf;
@@ -59,7 +59,7 @@ pub enum StoreError {
         /// Ours.
         known: i64,
     },
-    /// The books were written by a version whose chains of transfers are computed differently.
+    /// The books were written by a version that kept less, or computed something differently.
     #[error(
         "the database has format {found}, which this program no longer reads (it knows {known}); use the older program"
     )]
@@ -282,8 +282,8 @@ pub trait BooksReader: Send {
     /// An order that was refused, by its id.
     fn burnt(&self, id: TransferId) -> Result<Option<Burnt>, StoreError>;
 
-    /// Whether this transfer was made by an order.
-    fn ordered(&self, number: u64) -> Result<bool, StoreError>;
+    /// Who made this transfer.
+    fn made_by(&self, number: u64) -> Result<MadeBy, StoreError>;
 
     /// Whether this transfer was reversed by an order.
     fn reversed(&self, number: u64) -> Result<bool, StoreError>;
@@ -326,6 +326,17 @@ pub(crate) fn member_key(member: Option<Member>) -> (i16, [u8; 16]) {
     }
 }
 
+/// New transfers, each with the digest of its order if one is kept. Both come in the order of their numbers.
+pub(crate) fn with_digests(
+    changes: &Changes,
+) -> impl ExactSizeIterator<Item = (&TransferRow, Option<OrderDigest>)> {
+    let mut digests = changes.order_digests.iter().peekable();
+    changes.ledger.transfers.iter().map(move |row| {
+        let digest = digests.next_if(|(number, _)| *number == row.number);
+        (row, digest.map(|(_, digest)| *digest))
+    })
+}
+
 /// An id that is not above any.
 pub(crate) fn id_key(id: Option<PaymentId>) -> [u8; 16] {
     id.map_or([0; 16], |id| *id.as_bytes())
@@ -356,8 +367,8 @@ impl Archive for Box<dyn BooksReader> {
         (**self).burnt(id).map_err(in_archive)
     }
 
-    fn ordered(&self, number: u64) -> Result<bool, ArchiveError> {
-        (**self).ordered(number).map_err(in_archive)
+    fn made_by(&self, number: u64) -> Result<MadeBy, ArchiveError> {
+        (**self).made_by(number).map_err(in_archive)
     }
 
     fn reversed(&self, number: u64) -> Result<bool, ArchiveError> {

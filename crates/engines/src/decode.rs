@@ -10,7 +10,7 @@ use tpw_core::{
 use tpw_crypto::{Algorithm, PublicKey};
 use tpw_flow::{
     Alarm, AlarmKind, Burnt, ChainHead, CodeGrant, Device, EventKind, EventRow, Funding,
-    OrderRefusal, Owner, Person, RailInstruction,
+    OrderDigest, OrderRefusal, Owner, Person, RailInstruction,
 };
 use tpw_ledger::{
     Account, AccountKind, AccountState, Crossing, Edge, Frozen, HoldRow, Limits, Mark, Member,
@@ -40,6 +40,7 @@ pub(crate) trait Row<'a> {
     fn time(&mut self) -> Read<Instant>;
     fn maybe_time(&mut self) -> Read<Option<Instant>>;
     fn bytes(&mut self) -> Read<&'a [u8]>;
+    fn maybe_bytes(&mut self) -> Read<Option<&'a [u8]>>;
     fn text(&mut self) -> Read<&'a str>;
     fn id(&mut self) -> Read<[u8; 16]>;
     fn maybe_id(&mut self) -> Read<Option<[u8; 16]>>;
@@ -178,6 +179,11 @@ pub(crate) trait Row<'a> {
             credit_chain: self.hash()?,
             released: self.maybe_amount()?.unwrap_or(Amount::ZERO),
         })
+    }
+
+    fn order_digest(&mut self) -> Read<Option<OrderDigest>> {
+        let Some(bytes) = self.maybe_bytes()? else { return Ok(None) };
+        self.checked(bytes.try_into().ok()).map(OrderDigest::from_bytes).map(Some)
     }
 
     fn mark(&mut self) -> Read<Mark> {

@@ -142,9 +142,9 @@ fn each_damaged_file_is_named_and_nothing_is_lost() {
     h.refused("books.db", |p| truncate(p, 50), &["books.db"]);
     h.refused("books.db", |p| fs::write(p, "").unwrap(), &["`books.db` is missing"]);
     h.refused("books.db", |p| fs::remove_file(p).unwrap(), &["`books.db` is missing", "backup"]);
-    h.refused("books.db", |p| sql(p, "PRAGMA user_version = 5"), &["format 5", "newer program"]);
+    h.refused("books.db", |p| sql(p, "PRAGMA user_version = 6"), &["format 6", "newer program"]);
     h.refused("books.db", |p| sql(p, "PRAGMA user_version = 2"), &["format 2", "older program"]);
-    h.refused("books.db", |p| sql(p, "PRAGMA user_version = 3"), &["format 3", "older program"]);
+    h.refused("books.db", |p| sql(p, "PRAGMA user_version = 4"), &["format 4", "older program"]);
     let forged =
         "UPDATE account SET credits_pending = x'00000000000000000000000000000001' WHERE place = 1";
     h.refused("books.db", |p| sql(p, forged), &["damaged account"]);

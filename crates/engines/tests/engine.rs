@@ -513,3 +513,16 @@ fn a_start_refuses_a_certificate_that_is_not_for_time_stamps_or_not_for_the_key(
     assert!(refused.to_string().contains("time-stamp authority"), "{refused}");
     open_at(dir.path(), now).unwrap();
 }
+
+#[test]
+fn an_order_is_told_from_another_one_under_its_id_also_after_a_restart() {
+    let (dir, mut dice) = (scratch(), Dice::new(77));
+    let engine = open(dir.path()).unwrap();
+    let operator = runtime().block_on(orders::Operator::busy(&engine, &mut dice));
+    runtime().block_on(operator.demand_decided(&engine));
+    engine.close();
+    drop(engine);
+    let engine = open(dir.path()).unwrap();
+    runtime().block_on(operator.demand_decided(&engine));
+    demand_balanced(&engine);
+}

@@ -77,7 +77,7 @@ fn read_everything(path: &Path, ids: &[TransferId]) -> Result<(), StoreError> {
         reader.burnt(*id)?;
     }
     for number in 0..restored.ledger.next_number() {
-        reader.ordered(number)?;
+        reader.made_by(number)?;
         reader.reversed(number)?;
         reader.transfer(number)?;
     }

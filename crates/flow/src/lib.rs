@@ -3,6 +3,7 @@
 
 mod desk;
 mod event;
+mod fingerprint;
 mod order;
 mod payment;
 mod step;
@@ -11,10 +12,11 @@ pub mod stored;
 pub use desk::{
     Adjustment, Alarm, AlarmKind, Answer, Archive, ArchiveError, Burnt, ChainHead, Changes,
     CodeGrant, Command, Desk, DeskFault, Device, EventKind, EventRow, Frozen, Funding, Guards,
-    IdUse, LeafRow, Look, NewAccountOrder, NewPerson, Opening, OrderBatch, Outcome, Owner, Person,
-    RailInstruction, Registry, Rejection, RejectionClass, Submission, Watch,
+    IdUse, LeafRow, Look, MadeBy, NewAccountOrder, NewPerson, Opening, OrderBatch, Outcome, Owner,
+    Person, RailInstruction, Registry, Rejection, RejectionClass, Submission, Watch,
 };
 pub use event::{Effect, Event};
+pub use fingerprint::OrderDigest;
 pub use order::{Order, OrderOutcome, OrderRefusal, OrderRejection, Ordered, Orders};
 pub use payment::{
     Accepted, Booked, Cause, Cleared, Compensated, Entry, Intake, Payment, Rail, Refused,

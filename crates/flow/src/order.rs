@@ -3,11 +3,11 @@
 //! A person's money moves only on the word of that person's device. An order therefore debits nothing but the operator's own accounts,
 //! its issuance accounts and the mirrors of partners' accounts.
 
-use tpw_core::codec::Writer;
 use tpw_core::{Amount, Hash32, Instant, TransferId};
 use tpw_ledger::{Condition, LedgerError, TransferKind, TransferRequest, TransferRow};
 
-/// What is ordered. Its id is the id of its transfer, or of the first of several: the same order under the same id again does nothing.
+/// What is ordered. Its id is the id of its transfer, or of the first of several: the same order under the same id again does nothing, and
+/// another one is rejected.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Order {
     /// Move money.
@@ -106,11 +106,13 @@ pub enum OrderRejection {
     /// Another order has this id.
     #[error("another order has this id and differs in its `{field}`; use a new id for a new order")]
     ExistsWithDifferent {
-        /// In which field.
+        /// In which field; `order` where only a hash of the other one tells that it is another.
         field: &'static str,
     },
-    /// A later leg has an id that was used.
-    #[error("the id `{0}` of a linked leg was used before; use a new id for each leg")]
+    /// A later leg has an id that was used, or a hold would expire under one.
+    #[error(
+        "the id `{0}`, of a linked leg or under which the hold would expire, was used before; use a new id for each leg and hold"
+    )]
     LegIdUsed(TransferId),
     /// The id was made in the future.
     #[error("the id `{0}` was made more than a minute in the future; set the clock that made it")]
@@ -251,36 +253,6 @@ impl Order {
         if let Self::Linked(legs) = self { legs.len() } else { 1 }
     }
 
-    /// A hash of everything in it, by which a repetition of a refused order is told from another order.
-    pub(crate) fn fingerprint(&self) -> Hash32 {
-        let mut w = Writer::new();
-        match self {
-            Self::Transfer(request) => write_request(w.array(2).uint(1), request),
-            Self::Linked(legs) => {
-                w.array(2).uint(2).array(u64::try_from(legs.len()).unwrap_or(u64::MAX));
-                legs.iter().for_each(|leg| write_request(&mut w, leg));
-            }
-            Self::Hold { request, expires } => {
-                write_request(w.array(3).uint(3), request);
-                w.uint(expires.unix_ms());
-            }
-            Self::Post { hold, id, amount } => {
-                w.array(4).uint(4).bytes(hold.as_bytes()).bytes(id.as_bytes());
-                w.array(u64::from(amount.is_some()));
-                if let Some(amount) = amount {
-                    w.amount(*amount);
-                }
-            }
-            Self::Void { hold, id } => {
-                w.array(3).uint(5).bytes(hold.as_bytes()).bytes(id.as_bytes());
-            }
-            Self::Reverse { of, id } => {
-                w.array(3).uint(6).uint(*of).bytes(id.as_bytes());
-            }
-        }
-        Hash32::new(tpw_crypto::sha256_parts(&[b"tpw/order/v1\0", &w.finish()]))
-    }
-
     /// Whether `row`, the transfer under this order's id, is what this order asks for; else the field that differs. Legs are compared by
     /// [`Order::differs_in_leg`]. `resolved` is the id of the hold that the row resolves.
     pub(crate) fn differs(
@@ -323,13 +295,6 @@ impl Order {
             _ => Some("legs"),
         }
     }
-}
-
-fn write_request(w: &mut Writer, request: &TransferRequest) {
-    let TransferRequest { id, debit, credit, money, effective } = request;
-    w.array(7).bytes(id.as_bytes()).bytes(debit.as_bytes()).bytes(credit.as_bytes());
-    w.text(&money.asset.to_string()).amount(money.amount);
-    w.uint(u64::from(effective.is_some())).uint(effective.map_or(0, Instant::unix_ms));
 }
 
 fn differs_in(request: &TransferRequest, row: &TransferRow) -> Option<&'static str> {

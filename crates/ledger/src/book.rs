@@ -7,6 +7,7 @@ use crate::keyed::Map;
 use crate::pace::{PaceBefore, Paces};
 use crate::sets::Groups;
 use crate::slot::{Flag, Pending, Shared, Slot};
+use crate::slots::Slots;
 use crate::{
     Account, Crossing, HoldChange, HoldRow, LedgerError, Limits, Mark, MembershipChange, SetRow,
     TransferRow, VelocityRow, Watch, WatchRow,
@@ -113,7 +114,7 @@ pub(crate) struct Turnover {
 /// Its size depends on the number of accounts and open holds, not on how many transfers there were.
 #[derive(Clone, Debug)]
 pub struct Ledger {
-    pub(crate) slots: Vec<Slot>,
+    pub(crate) slots: Slots,
     pub(crate) index: Index,
     /// What open holds will move, of the accounts that have any.
     pub(crate) pending: Map<usize, Pending>,
@@ -191,7 +192,7 @@ impl Ledger {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            slots: Vec::new(),
+            slots: Slots::default(),
             index: Index::default(),
             pending: Map::default(),
             limits: Shared::new(),
@@ -437,10 +438,6 @@ impl Ledger {
 
     /// Puts an account in without counting it as changed; the caller has checked that its id is new.
     pub(crate) fn insert(&mut self, slot: Slot) -> Result<usize, LedgerError> {
-        // Grown by an eighth, not doubled: of many accounts, half would be unused memory.
-        if self.slots.len() == self.slots.capacity() {
-            self.slots.reserve_exact(self.slots.len().checked_div(8).unwrap_or(0).max(64));
-        }
         self.slots.push(slot);
         self.index.add(&self.slots).ok_or(LedgerError::Overflow)
     }

@@ -110,6 +110,13 @@ impl Holds {
         self.by_expiry.iter().filter_map(|(_, _, id)| self.by_id.get(id))
     }
 
+    /// The open holds that run out at a time.
+    pub(crate) fn until(&self, at: Instant) -> impl Iterator<Item = &HoldRow> {
+        let from = (at, 0, TransferId::from_bytes([0; 16]));
+        let to = (at, u64::MAX, TransferId::from_bytes([0xff; 16]));
+        self.by_expiry.range(from..=to).filter_map(|(_, _, id)| self.by_id.get(id))
+    }
+
     /// The hold that runs out first.
     pub(crate) fn first(&self) -> Option<&HoldRow> {
         self.iter().next()

@@ -2,6 +2,7 @@
 
 use crate::keyed::Keyed;
 use crate::slot::Slot;
+use crate::slots::Slots;
 use core::hash::BuildHasher;
 use hashbrown::HashTable;
 use tpw_core::AccountId;
@@ -14,7 +15,7 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    pub(crate) fn find(&self, id: &AccountId, slots: &[Slot]) -> Option<usize> {
+    pub(crate) fn find(&self, id: &AccountId, slots: &Slots) -> Option<usize> {
         let hash = self.keyed.hash_one(id);
         let place =
             self.table.find(hash, |place| at(slots, *place).is_some_and(|s| s.id == *id))?;
@@ -23,7 +24,7 @@ impl Index {
 
     /// Adds the newest slot; the caller has checked that its id is new. `None` when there are more
     /// accounts than places.
-    pub(crate) fn add(&mut self, slots: &[Slot]) -> Option<usize> {
+    pub(crate) fn add(&mut self, slots: &Slots) -> Option<usize> {
         let place = slots.len().checked_sub(1)?;
         let short = u32::try_from(place).ok()?;
         let keyed = &self.keyed;
@@ -34,7 +35,7 @@ impl Index {
     }
 
     /// Removes the newest slot, which is still among them.
-    pub(crate) fn remove_last(&mut self, slots: &[Slot]) {
+    pub(crate) fn remove_last(&mut self, slots: &Slots) {
         let Some((last, place)) = slots.last().zip(slots.len().checked_sub(1)) else { return };
         let hash = self.keyed.hash_one(last.id);
         let same = |found: &u32| usize::try_from(*found) == Ok(place);
@@ -44,6 +45,6 @@ impl Index {
     }
 }
 
-fn at(slots: &[Slot], place: u32) -> Option<&Slot> {
+fn at(slots: &Slots, place: u32) -> Option<&Slot> {
     slots.get(usize::try_from(place).ok()?)
 }

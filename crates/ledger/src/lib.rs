@@ -18,6 +18,7 @@ pub mod reconcile;
 mod restore;
 mod sets;
 mod slot;
+mod slots;
 mod statement;
 mod transfer;
 mod watch;

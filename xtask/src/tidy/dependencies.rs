@@ -38,12 +38,33 @@ pub(super) fn listed(tree: &Tree) -> Vec<Finding> {
             found.push(Finding::at(PAGE, row.line, text));
         }
     }
+    found.extend(python(tree, &sections.remove("Python").unwrap_or_default()));
     // The fuzz targets are a workspace of their own; their section has prose only.
     let strangers = sections.into_keys().filter(|name| *name != "fuzz").map(|name| {
         Finding::of(PAGE, format!("section `{name}` names no package of the workspace"))
     });
     found.extend(strangers);
     found
+}
+
+/// The packages of the tests' virtual environments, in the versions that are pinned there.
+fn python(tree: &Tree, rows: &[Row]) -> Vec<Finding> {
+    let lists = tree.ending(".txt").filter(|(path, _)| path.starts_with("xtask/python-"));
+    let pins: BTreeSet<&str> = lists
+        .flat_map(|(_, text)| text.lines())
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    let stale =
+        rows.iter().filter(|row| !pins.contains(&*format!("{}=={}", row.name, row.version)));
+    stale
+        .map(|row| {
+            let text = format!(
+                "says `{}` {}; no list `xtask/python-*.txt` pins that",
+                row.name, row.version
+            );
+            Finding::at(PAGE, row.line, text)
+        })
+        .collect()
 }
 
 struct Row {
@@ -66,7 +87,7 @@ fn sections(page: &str) -> BTreeMap<&str, Vec<Row>> {
         let mut cells = cells.split('|').map(str::trim);
         let (names, versions) =
             (cells.next().unwrap_or_default(), cells.next().unwrap_or_default());
-        if names == "crate" || names.starts_with("---") {
+        if names == "crate" || names == "package" || names.starts_with("---") {
             continue;
         }
         let versions: Vec<&str> = versions.split(',').map(str::trim).collect();
@@ -101,6 +122,14 @@ mod tests {
         assert_eq!(found("| time | 0.3.1 | core | why |\n"), 1);
         assert_eq!(found("| time, hex | 0.3.0, 0.4.3 | core | why |\n"), 1);
         assert_eq!(found("| time, hex, rand | 0.3.1, 0.4.3, 1.0.0 | core | why |\n"), 1);
+    }
+
+    #[test]
+    fn a_python_package_in_another_version_is_found() {
+        let page = "# D\n\n## Python\n\n| package | version | used by | why |\n|---|---|---|---|\n| lxml | 6.1.3 | a | b |\n";
+        let with = |list| listed(&Tree::of(&[(PAGE, page), ("xtask/python-a.txt", list)])).len();
+        assert_eq!(with("lxml==6.1.3 \\\n    --hash=sha256:00\n"), 0);
+        assert_eq!(with("lxml==6.1.30 \\\n    --hash=sha256:00\n"), 1);
     }
 
     #[test]

@@ -82,9 +82,7 @@ impl Load {
         std::thread::scope(|scope| {
             let signing: Vec<_> = lanes
                 .chunks_mut(share)
-                .map(|lanes| {
-                    scope.spawn(|| lanes.iter_mut().try_for_each(|lane| self.fill(lane, each)))
-                })
+                .map(|lanes| scope.spawn(|| self.fill(lanes, each)))
                 .collect();
             let ended = || ReplayError::Check("a thread ended early".to_owned());
             signing.into_iter().try_for_each(|one| one.join().map_err(|_panic| ended())?)
@@ -92,20 +90,26 @@ impl Load {
         Ok(Sprint { lanes, client: Arc::clone(&self.client) })
     }
 
-    fn fill(&self, lane: &mut Lane, count: usize) -> Result<(), ReplayError> {
-        let Lane { payers, ready } = lane;
-        let mut heads: Vec<(u64, Hash32)> = payers.iter().map(|one| one.head).collect();
-        for number in 0..count {
-            let Some(payer) = number.checked_rem(payers.len()) else { break };
-            let (Some(one), Some(head)) = (payers.get(payer), heads.get_mut(payer)) else { break };
-            let statement = self.statement_after(one, *head, self.payers.payee_for(one))?;
-            *head = (statement.sequence, statement.intent_hash);
-            ready.push(Ready {
-                payer,
-                sequence: statement.sequence,
-                intent_hash: statement.intent_hash,
-                request: laid_out(self.client.host(), &statement),
-            });
+    /// Signs in the order in which it will be sent, the first of each lane before the second of any: ids begin with the time at which
+    /// they were made, and from devices that sign when they send they come in about that order.
+    fn fill(&self, lanes: &mut [Lane], each: usize) -> Result<(), ReplayError> {
+        let mut heads: Vec<Vec<(u64, Hash32)>> =
+            lanes.iter().map(|lane| lane.payers.iter().map(|one| one.head).collect()).collect();
+        for number in 0..each {
+            for (Lane { payers, ready }, heads) in lanes.iter_mut().zip(&mut heads) {
+                let Some(payer) = number.checked_rem(payers.len()) else { continue };
+                let (Some(one), Some(head)) = (payers.get(payer), heads.get_mut(payer)) else {
+                    continue;
+                };
+                let statement = self.statement_after(one, *head, self.payers.payee_for(one))?;
+                *head = (statement.sequence, statement.intent_hash);
+                ready.push(Ready {
+                    payer,
+                    sequence: statement.sequence,
+                    intent_hash: statement.intent_hash,
+                    request: laid_out(self.client.host(), &statement),
+                });
+            }
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 
 use super::config::PayError;
 use super::directory::Directory;
+use super::inbox::Voice;
 use super::metrics::Meter;
 use super::rail;
 use super::writer::{Done, Reply, Stored, TICK, When};
@@ -136,12 +137,12 @@ fn answer(waiting: Vec<Pending>, proof: &Result<(), String>) {
 }
 
 impl Committer {
-    pub(super) fn run(mut self, jobs: &Receiver<Job>, stored: &Sender<Stored>) {
+    pub(super) fn run(mut self, jobs: &Receiver<Job>, voice: &Voice) {
         loop {
             match jobs.recv_timeout(TICK) {
                 Ok(Job::Batch(batch)) => {
                     let outcome = self.store(*batch);
-                    let _gone = stored.send(outcome);
+                    voice.say(outcome);
                 }
                 Ok(Job::Doubt(why)) => self.doubt(why),
                 Ok(Job::Probe(reply)) => {
@@ -155,7 +156,7 @@ impl Committer {
                 Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            self.watch(stored);
+            self.watch(voice);
             self.write_lacking_rail_files();
             self.believe_after(HEALING);
         }
@@ -184,7 +185,7 @@ impl Committer {
 
     /// Looks after the store, also when nobody writes: a server that was deposed may not go on answering from memory. The writer is
     /// told of a doubt at once, and comes back by itself when the store does.
-    fn watch(&mut self, stored: &Sender<Stored>) {
+    fn watch(&mut self, voice: &Voice) {
         if matches!(self.state, State::InDoubt(_)) || self.watched.elapsed() < WATCH_PAUSE {
             return;
         }
@@ -193,8 +194,7 @@ impl Committer {
         if let Err(error) = found {
             let why = self.told(&error);
             self.doubt(why.clone());
-            // If there is no room the writer has an outcome to hear first, and hears of this with its next batch.
-            let _full = stored.try_send(Err(why));
+            voice.say_if_silent(Err(why));
         }
     }
 

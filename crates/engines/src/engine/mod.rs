@@ -4,6 +4,7 @@ mod accounts;
 mod committer;
 mod config;
 mod directory;
+mod inbox;
 mod keys;
 mod metrics;
 mod open;
@@ -25,6 +26,7 @@ pub use timing::Timings;
 use crate::clock::Clock;
 use crate::log_store::{LogView, Sequencer};
 use directory::Directory;
+use inbox::Inbox;
 use keys::Keys;
 use metrics::Meter;
 use readers::Readers;
@@ -35,7 +37,6 @@ use std::thread::JoinHandle;
 use tpw_core::{Instant, Name, PersonId};
 use tpw_crypto::{Signer, SlotName};
 use tpw_proof::Trust;
-use writer::{Message, Queue};
 
 /// The running operator. Cheap to share; stopped by [`Engine::close`] or by dropping it.
 pub struct Engine {
@@ -45,7 +46,7 @@ pub struct Engine {
     keys: Keys,
     trust: Trust,
     operator: PersonId,
-    queue: Queue,
+    inbox: Inbox,
     directory: Arc<RwLock<Directory>>,
     meter: Arc<Meter>,
     receipts: pay::Receipts,
@@ -151,7 +152,7 @@ impl Engine {
     pub fn close(&self) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Running { writer, committer, sequencer }) = running else { return };
-        let _ended = self.queue.send(Message::Stop);
+        self.inbox.stop();
         if writer.join().is_err() {
             tracing::error!("the writer ended in a panic");
         }

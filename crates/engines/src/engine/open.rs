@@ -2,10 +2,11 @@
 
 use super::committer::{Committer, RailFiles, State, Tail};
 use super::directory::Directory;
+use super::inbox::Inbox;
 use super::keys::{FolderUse, Keys, open_slots};
 use super::metrics::Meter;
 use super::pay::Receipts;
-use super::writer::{Building, Queue, Rebuild, Writer};
+use super::writer::{Building, Rebuild, Writer};
 use super::{Config, Engine, EngineError, Readers, Running, StoreConfig, rail};
 use crate::books::{Books, BooksReader, RestOfCheck, Restored, StoreError};
 use crate::clock::Clock;
@@ -74,7 +75,7 @@ impl Engine {
         let shared = (Arc::clone(&clock), Arc::clone(&directory), Arc::clone(&meter));
         let beginning = Beginning { books, desk, rebuild, shared, leaves, handed, rail_dir };
         let (taken_over, deposed) = watch::channel(false);
-        let (queue, writer, committer) = beginning.start(config.queue, taken_over)?;
+        let (inbox, writer, committer) = beginning.start(config.queue, taken_over)?;
         if let Some(rest) = rest_of_check {
             let _check = check_beside(rest, Arc::clone(&meter))?;
         }
@@ -86,7 +87,7 @@ impl Engine {
             clock,
             keys,
             operator,
-            queue,
+            inbox,
             directory,
             meter,
             log_healthy: sequencer.sender(),
@@ -178,21 +179,20 @@ impl Beginning {
         self,
         waiting_max: usize,
         deposed: watch::Sender<bool>,
-    ) -> Result<(Queue, Thread, Thread), EngineError> {
+    ) -> Result<(Inbox, Thread, Thread), EngineError> {
         let Self { books, mut desk, rebuild, shared, leaves, handed, rail_dir } = self;
         let (clock, directory, meter) = shared;
-        let (queue, received) = bounded(waiting_max);
+        let (inbox, reading, voice) = Inbox::new(waiting_max);
         // One batch is stored while the next one is decided, so one job at a time is under way.
-        let ((jobs, to_do), (stored, said)) = (bounded(1), bounded(1));
+        let (jobs, to_do) = bounded(1);
         let stopwatch = super::timing::Stopwatch::default();
         stopwatch.watch(&mut desk);
         let open = books.opener();
         let (archive, extents) = (open()?, open()?);
         let building = Building::since(newest_time(&*archive, &desk)?);
         let writer = Writer {
-            queue: received,
+            inbox: reading,
             jobs,
-            stored: said,
             archive,
             open,
             desk,
@@ -202,6 +202,8 @@ impl Beginning {
             meter: Arc::clone(&meter),
             stopwatch,
             building,
+            leaves: leaves.clone(),
+            commit_took: Duration::ZERO,
         };
         let committer = Committer {
             extents,
@@ -219,9 +221,9 @@ impl Beginning {
         };
         let watched = (Ends(Arc::clone(&writer.meter)), Ends(Arc::clone(&writer.meter)));
         let writer = thread("writer", move || watched.0.through(|| writer.run()))?;
-        let commit = move || watched.1.through(|| committer.run(&to_do, &stored));
+        let commit = move || watched.1.through(|| committer.run(&to_do, &voice));
         let committer = thread("committer", commit)?;
-        Ok((queue, writer, committer))
+        Ok((inbox, writer, committer))
     }
 }
 

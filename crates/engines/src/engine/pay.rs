@@ -1,12 +1,12 @@
 //! From a signed statement to a receipt.
 
+use super::inbox::Refused;
 use super::timing::Timings;
-use super::writer::{Done, Message, When, Work};
+use super::writer::{Done, When, Work};
 use super::{Engine, EngineError, PayError};
 use crate::entropy::OsEntropy;
 use crate::log_store::{LogView, SignedHead};
 use core::num::NonZeroUsize;
-use crossbeam_channel::TrySendError;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -216,14 +216,11 @@ impl Engine {
             ));
         }
         let (reply, answer) = oneshot::channel();
-        let message = Message::Work(Work { commands, when, queued: Instant::now(), reply });
-        match self.queue.try_send(message) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_)) => return Err(PayError::Busy),
-            Err(TrySendError::Disconnected(_)) => {
-                return Err(PayError::Stopped("the server is stopping".to_owned()));
-            }
-        }
+        let work = Work { commands, when, queued: Instant::now(), reply };
+        self.inbox.leave(work).map_err(|refused| match refused {
+            Refused::Full => PayError::Busy,
+            Refused::Ended => PayError::Stopped("the server is stopping".to_owned()),
+        })?;
         answer.await.unwrap_or_else(|_| Err(PayError::Stopped("the writer has ended".to_owned())))
     }
 

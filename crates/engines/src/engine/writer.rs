@@ -1,18 +1,20 @@
 //! The single writer: takes all that is queued and decides it in memory, batch after batch.
 //!
-//! While one batch is being stored the next one is decided, and whatever comes meanwhile joins it: there is no timer. What is
-//! decided is answered by the committer, when it is durable. When the outcome of a commit is unknown the writer forgets what it has
+//! While one batch is being stored, what comes meanwhile makes the next one: there is no timer. What is decided is answered by the
+//! committer, when it is durable. When the outcome of a commit is unknown the writer forgets what it has
 //! in memory and rebuilds it from the store.
 
 use super::EngineError;
 use super::committer::{Batch, Job, Pending};
 use super::config::PayError;
 use super::directory::Directory;
+use super::inbox::{Reading, Until, WORTH_WAKING};
 use super::metrics::Meter;
 use super::timing::{Stopwatch, Timings};
 use crate::books::{BooksReader, Opener};
 use crate::clock::Clock;
-use crossbeam_channel::{Receiver, Select, Sender, bounded};
+use crate::log_store::{LeafSender, WORTH_A_CHECKPOINT};
+use crossbeam_channel::{Sender, bounded};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -43,6 +45,13 @@ pub(super) struct Work {
     pub(super) reply: Reply,
 }
 
+impl Work {
+    /// How many things are asked for in it.
+    pub(super) fn weight(&self) -> usize {
+        self.commands.iter().map(Command::weight).sum()
+    }
+}
+
 /// Where the answer goes.
 pub(super) type Reply = oneshot::Sender<Result<Done, PayError>>;
 
@@ -52,13 +61,6 @@ pub(super) struct Done {
     pub(super) timings: Timings,
 }
 
-pub(super) enum Message {
-    Work(Work),
-    Stop,
-}
-
-pub(super) type Queue = Sender<Message>;
-
 /// How the writer gets its memory back from the store.
 pub(super) type Rebuild = Box<dyn Fn(&dyn BooksReader) -> Result<Desk, EngineError> + Send>;
 
@@ -66,9 +68,8 @@ pub(super) type Rebuild = Box<dyn Fn(&dyn BooksReader) -> Result<Desk, EngineErr
 pub(super) type Stored = Result<(), String>;
 
 pub(super) struct Writer {
-    pub(super) queue: Receiver<Message>,
+    pub(super) inbox: Reading,
     pub(super) jobs: Sender<Job>,
-    pub(super) stored: Receiver<Stored>,
     pub(super) open: Opener,
     pub(super) archive: Box<dyn BooksReader>,
     pub(super) desk: Desk,
@@ -78,6 +79,10 @@ pub(super) struct Writer {
     pub(super) meter: Arc<Meter>,
     pub(super) stopwatch: Stopwatch,
     pub(super) building: Building,
+    /// When the log takes more.
+    pub(super) leaves: LeafSender,
+    /// How long the newest commit took.
+    pub(super) commit_took: Duration,
 }
 
 /// The batch that is being decided, and whether one is being stored.
@@ -87,7 +92,10 @@ pub(super) struct Building {
     commands: usize,
     /// The desk has changed though nobody waits for it: time has ended something.
     ticked: bool,
-    storing: bool,
+    /// Somebody waits for the disk alone.
+    urgent: bool,
+    /// A batch is being stored, since then.
+    storing: Option<Instant>,
     /// Time as the desk was last told: it never goes back, whatever the clock does.
     now: Option<tpw_core::Instant>,
 }
@@ -131,58 +139,87 @@ impl Writer {
         let _ended = self.jobs.send(Job::Stop);
     }
 
-    /// Stores and answers what was decided; then the account rows, so that the next start is quick.
+    /// Does and answers what waits; then stores the account rows, so that the next start is quick.
     fn finish(&mut self) {
-        if self.settle().is_ok() && self.desk.ledger().unsaved().next().is_some() {
+        if self.empty().is_ok() && self.desk.ledger().unsaved().next().is_some() {
             self.desk.save_accounts();
             self.building.ticked = true;
             let _finished = self.settle();
         }
     }
 
-    /// Waits for something to do, decides all that is queued and hands the batch over if the committer is free.
-    fn turn(&mut self) -> Result<Door, InDoubt> {
-        let mut door = Door::Open;
-        match self.wait()? {
-            Some(Message::Work(work)) => {
-                let now = self.now();
-                self.take(work, now)?;
-                while self.building.commands < COMMANDS_MAX {
-                    match self.queue.try_recv() {
-                        Ok(Message::Work(work)) => self.take(work, now)?,
-                        Ok(Message::Stop) => {
-                            door = Door::Closed;
-                            break;
-                        }
-                        Err(_) => break,
-                    }
-                }
+    /// Nothing more comes: decides and stores what waits.
+    fn empty(&mut self) -> Result<(), InDoubt> {
+        loop {
+            self.settle()?;
+            if self.inbox.is_empty() {
+                return Ok(());
             }
-            Some(Message::Stop) => door = Door::Closed,
-            None => {}
+            self.take_all()?;
         }
-        self.tick()?;
-        self.hand_over();
-        Ok(door)
     }
 
-    /// The next message, or nothing when a batch was stored or time has passed.
-    fn wait(&mut self) -> Result<Option<Message>, InDoubt> {
-        let full = self.building.commands >= COMMANDS_MAX;
-        let mut select = Select::new();
-        let stored = select.recv(&self.stored);
-        if !full {
-            select.recv(&self.queue);
+    /// Waits for something to do, decides all that is queued and hands the batch over if the committer is free.
+    fn turn(&mut self) -> Result<Door, InDoubt> {
+        let (until, most) = self.until();
+        let found = self.inbox.wait(until, most);
+        if let Some(outcome) = found.said {
+            self.heard(outcome)?;
+            if self.building.commands >= WORTH_WAKING && self.log_wait().is_none() {
+                self.hand_over();
+            }
         }
-        let Ok(ready) = select.select_timeout(TICK) else { return Ok(None) };
-        if ready.index() == stored {
-            let outcome = ready.recv(&self.stored).unwrap_or_else(|_| Err(gone()));
-            self.building.storing = false;
-            outcome.map_err(InDoubt)?;
-            self.desk.stored();
-            return Ok(None);
+        self.take_all()?;
+        self.tick()?;
+        if found.stop || self.log_wait().is_none() {
+            self.hand_over();
         }
-        Ok(Some(ready.recv(&self.queue).unwrap_or(Message::Stop)))
+        Ok(if found.stop { Door::Closed } else { Door::Open })
+    }
+
+    /// What to wait for, and how long.
+    fn until(&self) -> (Until, Duration) {
+        let building = &self.building;
+        if building.commands >= COMMANDS_MAX && building.storing.is_some() {
+            return (Until::Stored, TICK);
+        }
+        if building.storing.is_some() {
+            return (Until::StoredOrMuchWork, TICK);
+        }
+        match self.log_wait() {
+            Some(wait) if building.commands > 0 => (Until::StoredOrMuchWork, wait.min(TICK)),
+            _ => (Until::Work, TICK),
+        }
+    }
+
+    /// How long a batch that waits for its checkpoint may as well grow: the log would not take it earlier.
+    fn log_wait(&self) -> Option<Duration> {
+        if self.building.urgent || self.building.commands >= WORTH_A_CHECKPOINT {
+            return None;
+        }
+        let due = self.leaves.earliest().checked_sub(self.commit_took)?;
+        due.checked_duration_since(Instant::now()).filter(|wait| !wait.is_zero())
+    }
+
+    /// The batch under way is stored, or the state is in doubt.
+    fn heard(&mut self, outcome: Stored) -> Result<(), InDoubt> {
+        if let Some(since) = self.building.storing.take() {
+            self.commit_took = since.elapsed();
+        }
+        outcome.map_err(InDoubt)?;
+        self.desk.stored();
+        Ok(())
+    }
+
+    /// Decides what waits, as far as there is room in the batch.
+    fn take_all(&mut self) -> Result<(), InDoubt> {
+        let mut now = None;
+        while self.building.commands < COMMANDS_MAX {
+            let Some(work) = self.inbox.next() else { break };
+            let now = *now.get_or_insert_with(|| self.now());
+            self.take(work, now)?;
+        }
+        Ok(())
     }
 
     /// The time, which for the desk never goes back.
@@ -212,6 +249,7 @@ impl Writer {
         }
         timings.extend(self.stopwatch.take());
         let done = Done { outcomes, timings };
+        self.building.urgent |= when == When::Durable;
         self.building.pending.push(Pending { reply, done, when });
         match fault {
             Some(fault) => Err(self.fall(fault.to_string())),
@@ -235,13 +273,14 @@ impl Writer {
 
     fn hand_over(&mut self) {
         let building = &mut self.building;
-        if building.storing || (building.pending.is_empty() && !building.ticked) {
+        if building.storing.is_some() || (building.pending.is_empty() && !building.ticked) {
             return;
         }
         let pending = core::mem::take(&mut building.pending);
         let (changes, handed) = (self.desk.take_changes(), Instant::now());
-        building.storing = true;
+        building.storing = Some(handed);
         building.ticked = false;
+        building.urgent = false;
         building.commands = 0;
         let _gone = self.jobs.send(Job::Batch(Box::new(Batch { changes, pending, handed })));
     }
@@ -266,14 +305,12 @@ impl Writer {
     /// Waits until nothing is being stored; hands over what was decided meanwhile and waits for that too.
     fn settle(&mut self) -> Result<(), InDoubt> {
         loop {
-            if self.building.storing {
-                let outcome = self.stored.recv().unwrap_or_else(|_| Err(gone()));
-                self.building.storing = false;
-                outcome.map_err(InDoubt)?;
-                self.desk.stored();
+            if self.building.storing.is_some() {
+                let outcome = self.inbox.hear().unwrap_or_else(|| Err(gone()));
+                self.heard(outcome)?;
             }
             self.hand_over();
-            if !self.building.storing {
+            if self.building.storing.is_none() {
                 return Ok(());
             }
         }
@@ -281,9 +318,9 @@ impl Writer {
 
     /// Rebuilds the memory from the store; meanwhile everybody is told to come again. Answers whether to go on.
     fn recover(&mut self) -> Door {
-        if self.building.storing {
+        if self.building.storing.is_some() {
             // Decided before the doubt arose: its own outcome counts.
-            let _told = self.stored.recv();
+            let _told = self.inbox.hear();
         }
         self.turn_away(UNAVAILABLE);
         self.building = Building { now: self.building.now, ..Building::default() };
@@ -295,13 +332,12 @@ impl Writer {
                 }
                 Err(why) => self.meter.set_writer_fault(Some(why)),
             }
-            match self.queue.recv_timeout(TICK) {
-                Ok(Message::Work(work)) => {
-                    let _gone = work.reply.send(Err(PayError::Stopped(UNAVAILABLE.to_owned())));
-                }
-                Ok(Message::Stop) => return Door::InDoubt,
-                Err(error) if error.is_disconnected() => return Door::InDoubt,
-                Err(_time) => {}
+            let stop = self.inbox.wait(Until::Work, TICK).stop;
+            while let Some(work) = self.inbox.next() {
+                let _gone = work.reply.send(Err(PayError::Stopped(UNAVAILABLE.to_owned())));
+            }
+            if stop {
+                return Door::InDoubt;
             }
         }
     }
@@ -316,7 +352,7 @@ impl Writer {
         let leaves = self.desk.leaves();
         self.ask(|reply| Job::Resume { leaves, reply })?;
         // Nothing is being stored: what is still to be heard is about the memory of before.
-        while self.stored.try_recv().is_ok() {}
+        self.inbox.forget_said();
         Ok(())
     }
 

@@ -21,6 +21,6 @@ pub use error::LogError;
 pub use fsck::{Advice, Finding, Report, fsck, fsck_sharing};
 pub(crate) use heads::RawRow;
 pub use heads::{SharedHeads, SignedHead};
-pub use sequencer::{Answer, Batch, LeafSender, Sequencer, Stopped};
+pub use sequencer::{Answer, Batch, LeafSender, Sequencer, Stopped, WORTH_A_CHECKPOINT};
 pub use store::{BATCH_MAX, LeafSource, LogConfig, LogStore};
 pub use view::LogView;

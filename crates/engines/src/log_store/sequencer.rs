@@ -4,7 +4,7 @@ use super::store::BATCH_MAX;
 use super::{LogError, LogStore, LogView, SignedHead};
 use crate::books::Extent;
 use crate::clock::{Clock, JUMP_MAX_MS};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -14,6 +14,10 @@ use tpw_proof::timestamp::ClockState;
 
 /// The files of the newest checkpoint are written at most this often: readers are answered from memory.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(100);
+
+/// So many leaves are worth a checkpoint of their own, however short ago the one before began. A checkpoint costs some kilobytes and a
+/// millisecond: among so many that is little.
+pub const WORTH_A_CHECKPOINT: usize = 64;
 
 /// How far the books have come is stored within this time, when no checkpoint stores it.
 const NOTE_INTERVAL: Duration = Duration::from_millis(500);
@@ -44,10 +48,33 @@ pub struct LeafSender {
     queue: SyncSender<Message>,
     healthy: Arc<AtomicBool>,
     noted: Noted,
+    pace: Arc<Pace>,
 }
 
 /// How far the books have durably come, until the log has stored it.
 type Noted = Arc<Mutex<Option<Extent>>>;
+
+/// When the next checkpoint begins at the earliest.
+struct Pace {
+    origin: Instant,
+    earliest_us: AtomicU64,
+}
+
+impl Pace {
+    fn from(origin: Instant) -> Self {
+        Self { origin, earliest_us: AtomicU64::new(0) }
+    }
+
+    fn set(&self, earliest: Instant) {
+        let since = earliest.saturating_duration_since(self.origin).as_micros();
+        self.earliest_us.store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn earliest(&self) -> Instant {
+        let since = Duration::from_micros(self.earliest_us.load(Ordering::Relaxed));
+        self.origin.checked_add(since).unwrap_or(self.origin)
+    }
+}
 
 impl LeafSender {
     /// Hands over a batch; waits while the queue is full. A sequencer that has stopped answers the batch with an error.
@@ -66,6 +93,12 @@ impl LeafSender {
             // A full queue brings a checkpoint, which stores it.
             let _full = self.queue.try_send(Message::Noted);
         }
+    }
+
+    /// When the next checkpoint begins at the earliest: leaves that are handed over before then wait.
+    #[must_use]
+    pub fn earliest(&self) -> Instant {
+        self.pace.earliest()
     }
 
     /// Whether the log still takes leaves.
@@ -108,8 +141,8 @@ pub struct Sequencer {
 }
 
 impl Sequencer {
-    /// Starts the thread. Under load a checkpoint begins at the earliest `interval_min` after the one before began;
-    /// after a pause it begins at once. At most `queue_max` batches wait.
+    /// Starts the thread. A checkpoint begins at the earliest `interval_min` after the one before began, or when
+    /// [`WORTH_A_CHECKPOINT`] leaves wait; after a pause it begins at once. At most `queue_max` batches wait.
     ///
     /// # Errors
     /// [`LogError::Thread`] when the system gives none.
@@ -123,7 +156,13 @@ impl Sequencer {
         let healthy = Arc::new(AtomicBool::new(true));
         let view = store.view();
         let noted = Noted::default();
-        let sender = LeafSender { queue, healthy: Arc::clone(&healthy), noted: Arc::clone(&noted) };
+        let pace = Arc::new(Pace::from(Instant::now()));
+        let sender = LeafSender {
+            queue,
+            healthy: Arc::clone(&healthy),
+            noted: Arc::clone(&noted),
+            pace: Arc::clone(&pace),
+        };
         let stopped = Stopped { checkpoints: 0, leaves: 0 };
         let mut run = Run {
             store,
@@ -132,6 +171,7 @@ impl Sequencer {
             received,
             healthy,
             noted,
+            pace,
             note_due: None,
             carried: None,
             published: Instant::now(),
@@ -202,6 +242,7 @@ struct Run {
     received: Receiver<Message>,
     healthy: Arc<AtomicBool>,
     noted: Noted,
+    pace: Arc<Pace>,
     /// When what was noted is to be stored at the latest.
     note_due: Option<Instant>,
     /// The batch that did not fit the checkpoint before.
@@ -230,6 +271,7 @@ impl Run {
             }
             let begun = Instant::now();
             earliest = begun.checked_add(self.interval_min).unwrap_or(begun);
+            self.pace.set(earliest);
             self.checkpoint(batches);
             if self.publish_wait().is_some_and(|wait| wait.is_zero()) {
                 self.publish();
@@ -238,7 +280,7 @@ impl Run {
         self.store_note();
     }
 
-    /// Waits for a first batch, then takes what comes until `earliest` and what is queued by then.
+    /// Waits for a first batch, then takes what comes until `earliest`, or until it is worth a checkpoint, and what is queued by then.
     fn collect(&mut self, batches: &mut Vec<Batch>, earliest: Instant) -> Queue {
         let mut leaves = 0_usize;
         if let Some(batch) = self.carried.take() {
@@ -246,7 +288,9 @@ impl Run {
             batches.push(batch);
         }
         loop {
-            let message = if !batches.is_empty() {
+            let message = if leaves >= WORTH_A_CHECKPOINT {
+                self.received.try_recv().map_err(|_none| RecvTimeoutError::Timeout)
+            } else if !batches.is_empty() {
                 let left = earliest.saturating_duration_since(Instant::now());
                 self.received.recv_timeout(left)
             } else if let Some(wait) = self.chore_wait() {

@@ -3,10 +3,10 @@
 use super::row::Id;
 use super::sheet::{Cells, Sheet, Table};
 use super::tables::*;
-use crate::books::{StoreError, is_settled};
+use crate::books::{StoreError, is_settled, with_digests};
 use std::collections::HashMap;
 use std::hash::Hash;
-use tpw_flow::{Changes, Payment, stored};
+use tpw_flow::{Changes, OrderDigest, Payment, stored};
 use tpw_ledger::{
     Account, HoldChange, Member, Membership, MembershipChange, TransferRow, VelocityRow, WatchRow,
 };
@@ -26,7 +26,7 @@ impl Batch {
     pub(super) fn of(changes: &Changes) -> Result<Self, StoreError> {
         let mut batch = Self::default();
         batch.registry(changes);
-        batch.ledger(&changes.ledger);
+        batch.ledger(changes);
         batch.payments(changes)?;
         batch.orders(changes);
         batch.rest(changes);
@@ -77,9 +77,10 @@ impl Batch {
         });
     }
 
-    fn ledger(&mut self, changes: &tpw_ledger::Changes) {
+    fn ledger(&mut self, all: &Changes) {
+        let changes = &*all.ledger;
         self.put(&ACCOUNT, changes.saves.iter(), account);
-        self.put(&TRANSFER, changes.transfers.iter(), transfer);
+        self.put(&TRANSFER, with_digests(all), transfer);
         let backdated = changes.transfers.iter().filter(|row| row.effective != row.at);
         let backdated: Vec<_> =
             backdated.flat_map(|row| [(row, row.debit), (row, row.credit)]).collect();
@@ -229,7 +230,7 @@ fn account(a: &Account, cells: &mut Cells) {
     cells.int(a.transfers).int(a.last).hash(&a.chain).time(a.opened);
 }
 
-fn transfer(row: &TransferRow, cells: &mut Cells) {
+fn transfer((row, digest): (&TransferRow, Option<OrderDigest>), cells: &mut Cells) {
     cells.int(row.number).int(row.prev_debit).int(row.prev_credit);
     cells.maybe(row.pending, Cells::int).time(row.at);
     cells.maybe((row.effective != row.at).then_some(row.effective), Cells::time);
@@ -238,6 +239,7 @@ fn transfer(row: &TransferRow, cells: &mut Cells) {
     cells.display(&row.money.asset).amount(row.money.amount);
     cells.maybe(Some(row.released).filter(|amount| !amount.is_zero()), Cells::amount);
     cells.hash(&row.debit_chain).hash(&row.credit_chain);
+    cells.maybe(digest, |cells, digest| cells.bytes(digest.as_bytes()));
 }
 
 fn membership(membership: &Membership, cells: &mut Cells) {

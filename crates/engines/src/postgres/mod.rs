@@ -53,7 +53,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when there is no such server, it may lose what it has committed, another process writes, or the
-    /// books are of a newer format.
+    /// books are of another format.
     pub fn open(address: Address) -> Result<Self, StoreError> {
         let address = Arc::new(address);
         let name = format!("tpw (process {})", std::process::id());

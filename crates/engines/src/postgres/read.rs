@@ -15,7 +15,8 @@ use std::time::Duration;
 use tokio_postgres::Row;
 use tpw_core::{AccountId, AccountSetId, Instant, PaymentId, PersonId, TransferId};
 use tpw_flow::{
-    Alarm, Burnt, EventRow, Funding, IdUse, Owner, Payment, RailInstruction, Registry, stored,
+    Alarm, Burnt, EventRow, Funding, IdUse, MadeBy, Owner, Payment, RailInstruction, Registry,
+    stored,
 };
 use tpw_ledger::{Account, Crossing, Ledger, Mark, Member, TransferRow};
 use tpw_proof::leaf::Leaf;
@@ -62,7 +63,7 @@ impl Reader {
     /// Opens books of which this process is not the writer.
     ///
     /// # Errors
-    /// [`StoreError`] when the server cannot be reached, or the books are of a newer format.
+    /// [`StoreError`] when the server cannot be reached, or the books are of another format.
     pub fn open(address: Address) -> Result<Self, StoreError> {
         let reader = Self { address: Arc::new(address), reign: None, link: RefCell::default() };
         reader.connect()?;
@@ -348,11 +349,17 @@ impl BooksReader for Reader {
         Ok(found.into_iter().next())
     }
 
-    fn ordered(&self, number: u64) -> Result<bool, StoreError> {
-        let sql = "SELECT first + count FROM order_batch WHERE first <= $1
-                   ORDER BY first DESC LIMIT 1";
-        let end = self.all(sql, &[&int(number)], "order batch", |c| c.uint())?.into_iter().next();
-        Ok(end.is_some_and(|end| number < end))
+    fn made_by(&self, number: u64) -> Result<MadeBy, StoreError> {
+        let sql = "SELECT (SELECT epoch FROM fence),
+                       (SELECT order_digest FROM transfer WHERE number = $1),
+                       (SELECT first + count FROM order_batch WHERE first <= $1
+                        ORDER BY first DESC LIMIT 1)";
+        self.by_key(sql, &int(number), |row| {
+            let mut columns = Columns::new(row, "transfer");
+            let (_epoch, digest) = (columns.uint()?, columns.order_digest()?);
+            let ordered = columns.maybe_uint()?.is_some_and(|end| number < end);
+            Ok(if ordered { MadeBy::Order(digest) } else { MadeBy::Other })
+        })
     }
 
     fn reversed(&self, number: u64) -> Result<bool, StoreError> {

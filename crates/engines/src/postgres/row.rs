@@ -136,6 +136,10 @@ impl<'a> decode::Row<'a> for Columns<'a> {
         self.get()
     }
 
+    fn maybe_bytes(&mut self) -> Read<Option<&'a [u8]>> {
+        self.get()
+    }
+
     fn text(&mut self) -> Read<&'a str> {
         self.get()
     }

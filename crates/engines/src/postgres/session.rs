@@ -5,9 +5,11 @@ use super::link::Link;
 use crate::books::StoreError;
 
 /// The newest format that this program knows.
-const FORMAT: i32 = 1;
-/// What leads from each format to the next; the first from nothing.
-const STEPS: [&str; 1] = [include_str!("schema_1.sql")];
+const FORMAT: i32 = 2;
+/// The oldest one that it reads. Format 1 does not say what an order asked for beyond its rows, and nobody can tell it afterwards.
+const OLDEST: i32 = 2;
+/// What leads to the oldest format from nothing, and from each format to the next.
+const STEPS: [&str; 1] = [include_str!("schema_2.sql")];
 
 /// The writer's plans are pinned: statistics of a young table would send a batch through all of it. It has no time
 /// limit on the server, for one that strikes during a commit ends the wait for the standbys and not the commit.
@@ -101,7 +103,7 @@ pub(super) fn bring_up(link: &Link) -> Result<(), StoreError> {
          )",
     )?;
     let found = format(link)?;
-    for (number, step) in (1..).zip(STEPS).filter(|(number, _)| *number > found) {
+    for (number, step) in (OLDEST..).zip(STEPS).filter(|(number, _)| *number > found) {
         // All or nothing: a crash in between leaves the old format.
         let record = format!("INSERT INTO format (number) VALUES ({number})");
         link.script(doing, &format!("BEGIN; {step}; {record}; COMMIT"))?;
@@ -109,12 +111,15 @@ pub(super) fn bring_up(link: &Link) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The format of the tables; 0 for none. A newer one than ours is refused.
+/// The format of the tables; 0 for none. One that this program does not read is refused.
 pub(super) fn format(link: &Link) -> Result<i32, StoreError> {
     let rows = link.rows("read the format", "SELECT coalesce(max(number), 0) FROM format", &[])?;
     let found: i32 = rows.first().and_then(|row| row.try_get(0).ok()).unwrap_or_default();
     if found > FORMAT {
         return Err(StoreError::Newer { found: found.into(), known: FORMAT.into() });
+    }
+    if (1..OLDEST).contains(&found) {
+        return Err(StoreError::Older { found: found.into(), known: FORMAT.into() });
     }
     Ok(found)
 }

@@ -94,6 +94,7 @@ pub(super) const TRANSFER: Table = Table {
         ("released", Kind::Numeric),
         ("debit_chain", Kind::Bytes),
         ("credit_chain", Kind::Bytes),
+        ("order_digest", Kind::Bytes),
     ],
     conflict: "",
 };

@@ -19,7 +19,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const FORMAT: i64 = 4;
+const FORMAT: i64 = 5;
 
 /// How many pages of 4 KiB the write-ahead log may have before they are moved into the database.
 const WAL_PAGES: u32 = 8_000;
@@ -116,7 +116,7 @@ impl Store {
     /// Opens or creates the database, checks that it is whole and brings it to the present format.
     ///
     /// # Errors
-    /// [`StoreError`] when the file cannot be used, is damaged or is of a newer format.
+    /// [`StoreError`] when the file cannot be used, is damaged or is of another format.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         Self::open_at(Place::from(path))
     }

@@ -9,7 +9,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use tpw_core::{AccountId, AccountSetId, Instant, PaymentId, PersonId, TransferId};
 use tpw_flow::{
-    Alarm, Burnt, EventRow, Funding, IdUse, Owner, Payment, RailInstruction, Registry, stored,
+    Alarm, Burnt, EventRow, Funding, IdUse, MadeBy, OrderDigest, Owner, Payment, RailInstruction,
+    Registry, stored,
 };
 use tpw_ledger::{Account, Crossing, Ledger, Mark, Member, TransferRow};
 use tpw_proof::leaf::Leaf;
@@ -23,7 +24,8 @@ macro_rules! transfers_where {
     ($condition:literal) => {
         concat!(
             "SELECT number, id, kind, debit, credit, asset, amount, at, effective, pending,
-                 prev_debit, prev_credit, debit_chain, credit_chain, released, seal
+                 prev_debit, prev_credit, debit_chain, credit_chain, released, order_digest,
+                 seal
              FROM transfer WHERE ",
             $condition
         )
@@ -98,9 +100,17 @@ impl Reader {
         let mut statement = self.connection.prepare_cached(sql).map_err(error(&self.path))?;
         let mut rows = statement.query([int(number)]).map_err(error(&self.path))?;
         while let Some(row) = rows.next().map_err(error(&self.path))? {
-            each(Columns::new(row, "transfer").sealed_transfer()?)?;
+            each(Columns::new(row, "transfer").sealed_transfer()?.0)?;
         }
         Ok(())
+    }
+
+    fn transfer_with_digest(
+        &self,
+        number: u64,
+    ) -> Result<Option<(TransferRow, Option<OrderDigest>)>, StoreError> {
+        let sql = transfers_where!("number = ?1");
+        Ok(self.all(sql, [int(number)], "transfer", |c| c.sealed_transfer())?.into_iter().next())
     }
 
     fn count(&self, sql: &str) -> Result<u64, StoreError> {
@@ -303,8 +313,7 @@ impl BooksReader for Reader {
     }
 
     fn transfer(&self, number: u64) -> Result<Option<TransferRow>, StoreError> {
-        let sql = transfers_where!("number = ?1");
-        Ok(self.all(sql, [int(number)], "transfer", |c| c.sealed_transfer())?.into_iter().next())
+        Ok(self.transfer_with_digest(number)?.map(|(row, _)| row))
     }
 
     fn leaf_count(&self) -> Result<u64, StoreError> {
@@ -376,7 +385,7 @@ impl BooksReader for Reader {
             .next())
     }
 
-    fn ordered(&self, number: u64) -> Result<bool, StoreError> {
+    fn made_by(&self, number: u64) -> Result<MadeBy, StoreError> {
         let sql = "SELECT first, count, leaf, key, at, salt, seal FROM order_batch
                    WHERE first <= ?1 ORDER BY first DESC LIMIT 1";
         let end = self.sealed(sql, [int(number)], "order batch", |c| {
@@ -384,7 +393,12 @@ impl BooksReader for Reader {
             let _rest = (c.uint()?, c.hash()?, c.time()?, c.hash()?);
             Ok(first.saturating_add(count))
         })?;
-        Ok(end.into_iter().next().is_some_and(|end| number < end))
+        if end.into_iter().next().is_none_or(|end| number >= end) {
+            return Ok(MadeBy::Other);
+        }
+        let found = self.transfer_with_digest(number)?;
+        let (_, digest) = found.ok_or(StoreError::Damaged { what: "transfer" })?;
+        Ok(MadeBy::Order(digest))
     }
 
     fn reversed(&self, number: u64) -> Result<bool, StoreError> {
@@ -396,7 +410,7 @@ impl BooksReader for Reader {
     fn transfers(&self, after: u64, most: usize) -> Result<Vec<TransferRow>, StoreError> {
         let most = limit(most);
         let sql = transfers_where!("number > ?1 ORDER BY number LIMIT ?2");
-        self.all(sql, [int(after), most], "transfer", |c| c.sealed_transfer())
+        self.all(sql, [int(after), most], "transfer", |c| Ok(c.sealed_transfer()?.0))
     }
 
     fn events(&self, after: u64, most: usize) -> Result<Vec<EventRow>, StoreError> {

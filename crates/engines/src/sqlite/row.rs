@@ -3,8 +3,9 @@
 use crate::books::StoreError;
 use crate::decode::{self, Read, Row as _, int};
 use rusqlite::types::{FromSql, ToSql, ToSqlOutput, ValueRef};
-use rusqlite::{Row, Transaction};
+use rusqlite::{CachedStatement, Row, Transaction};
 use tpw_core::{Amount, Instant};
+use tpw_flow::OrderDigest;
 use tpw_ledger::TransferRow;
 
 pub(super) fn time(at: Instant) -> i64 {
@@ -38,12 +39,13 @@ fn seal(parts: &[&[u8]]) -> i64 {
     i64::from_be_bytes(hash.first_chunk::<SEAL>().copied().unwrap_or_default())
 }
 
-pub(super) fn transfer_seal(row: &TransferRow) -> i64 {
+pub(super) fn transfer_seal(row: &TransferRow, digest: Option<&OrderDigest>) -> i64 {
     seal(&[
         &row.linked_bytes(),
         row.debit_chain.as_bytes(),
         row.credit_chain.as_bytes(),
         &row.released.minor().to_be_bytes(),
+        digest.map_or(&[], |digest| digest.as_bytes()),
     ])
 }
 
@@ -53,21 +55,37 @@ pub(super) fn put_sealed(
     sql: &str,
     values: &[&dyn ToSql],
 ) -> rusqlite::Result<()> {
-    let mut statement = t.prepare_cached(sql)?;
-    let (mut sealing, mut place) = (Sealing::default(), 1_usize);
-    for value in values {
-        let bound = value.to_sql()?;
-        sealing.add(match &bound {
-            ToSqlOutput::Borrowed(value) => *value,
-            ToSqlOutput::Owned(value) => value.into(),
-            // The other kinds need features of the library that are off.
-            _ => ValueRef::Null,
-        });
-        statement.raw_bind_parameter(place, &bound)?;
-        place = place.saturating_add(1);
+    SealedRows::into(t, sql)?.put(values)
+}
+
+/// Runs one statement for many rows, as [`put_sealed`] does for one: it is looked up once.
+pub(super) struct SealedRows<'t> {
+    statement: CachedStatement<'t>,
+    sealing: Sealing,
+}
+
+impl<'t> SealedRows<'t> {
+    pub(super) fn into(t: &'t Transaction<'_>, sql: &str) -> rusqlite::Result<Self> {
+        Ok(Self { statement: t.prepare_cached(sql)?, sealing: Sealing::default() })
     }
-    statement.raw_bind_parameter(place, sealing.seal())?;
-    statement.raw_execute().map(drop)
+
+    pub(super) fn put(&mut self, values: &[&dyn ToSql]) -> rusqlite::Result<()> {
+        self.sealing.0.clear();
+        let mut place = 1_usize;
+        for value in values {
+            let bound = value.to_sql()?;
+            self.sealing.add(match &bound {
+                ToSqlOutput::Borrowed(value) => *value,
+                ToSqlOutput::Owned(value) => value.into(),
+                // The other kinds need features of the library that are off.
+                _ => ValueRef::Null,
+            });
+            self.statement.raw_bind_parameter(place, &bound)?;
+            place = place.saturating_add(1);
+        }
+        self.statement.raw_bind_parameter(place, self.sealing.seal())?;
+        self.statement.raw_execute().map(drop)
+    }
 }
 
 /// The values of a row in their order, each with its kind and length, so that no two rows give the same bytes.
@@ -118,11 +136,6 @@ impl<'a> Columns<'a> {
         self.row.get_ref(place).map_err(|_| self.damaged())
     }
 
-    fn maybe_bytes(&mut self) -> Read<Option<&'a [u8]>> {
-        let value = self.next_value()?;
-        value.as_blob_or_null().map_err(|_| self.damaged())
-    }
-
     fn demand_seal(&mut self, expected: i64) -> Read<()> {
         let seal: i64 = self.get()?;
         if seal == expected { Ok(()) } else { Err(self.damaged()) }
@@ -145,9 +158,10 @@ impl<'a> Columns<'a> {
     }
 
     /// Its seal is over what the ledger has hashed already: transfers are most of all rows.
-    pub(super) fn sealed_transfer(&mut self) -> Read<TransferRow> {
-        let transfer = self.transfer()?;
-        self.demand_seal(transfer_seal(&transfer)).map(|()| transfer)
+    pub(super) fn sealed_transfer(&mut self) -> Read<(TransferRow, Option<OrderDigest>)> {
+        let (transfer, digest) = (self.transfer()?, self.order_digest()?);
+        let seal = transfer_seal(&transfer, digest.as_ref());
+        self.demand_seal(seal).map(|()| (transfer, digest))
     }
 }
 
@@ -184,6 +198,11 @@ impl<'a> decode::Row<'a> for Columns<'a> {
     fn bytes(&mut self) -> Read<&'a [u8]> {
         let value = self.next_value()?;
         value.as_blob().map_err(|_| self.damaged())
+    }
+
+    fn maybe_bytes(&mut self) -> Read<Option<&'a [u8]>> {
+        let value = self.next_value()?;
+        value.as_blob_or_null().map_err(|_| self.damaged())
     }
 
     fn text(&mut self) -> Read<&'a str> {

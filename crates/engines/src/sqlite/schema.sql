@@ -90,6 +90,7 @@ CREATE TABLE transfer (
     debit_chain  BLOB NOT NULL CHECK (length(debit_chain) = 32),
     credit_chain BLOB NOT NULL CHECK (length(credit_chain) = 32),
     released     BLOB CHECK (length(released) = 16), -- of a hold that it ends
+    order_digest BLOB CHECK (length(order_digest) = 16), -- of an order that its rows do not tell wholly, else NULL
     seal         INTEGER NOT NULL
 ) STRICT;
 

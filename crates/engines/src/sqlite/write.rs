@@ -1,6 +1,6 @@
 //! One batch of changes, one transaction.
 
-use super::row::{self, amount, put_sealed, time};
+use super::row::{self, SealedRows, amount, put_sealed, time};
 use super::{COUNTS, Reader, Store, error, moved};
 use crate::books::{Books, Opener, RestOfCheck, StoreError, is_settled};
 use crate::decode::int;
@@ -105,7 +105,7 @@ fn write_counts(t: &Transaction<'_>) -> rusqlite::Result<()> {
 
 fn write_all(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
     write_registry(t, changes)?;
-    super::write_ledger::all(t, &changes.ledger)?;
+    super::write_ledger::all(t, changes)?;
     write_orders(t, changes)?;
     for (account, owner) in &changes.owners {
         let person = owner.person.map(|p| *p.as_bytes());
@@ -115,29 +115,43 @@ fn write_all(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
             params![account.as_bytes(), person, owner.label.as_str()],
         )?;
     }
+    write_chains(t, changes)?;
+    // Before the payments: one that is confirmed in the same batch takes its instruction away again.
+    write_rail(t, changes)?;
+    changes.payments.iter().try_for_each(|payment| write_payment(t, payment))?;
+    write_leaves(t, changes)?;
+    write_fundings(t, changes)?;
+    write_alarms(t, changes)
+}
+
+fn write_chains(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
+    let mut rows = SealedRows::into(
+        t,
+        "INSERT INTO chain (device, account, sequence, hash, seal) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT DO UPDATE SET sequence = excluded.sequence, hash = excluded.hash, seal = excluded.seal",
+    )?;
     for (device, account, head) in &changes.chains {
-        put_sealed(t, "INSERT INTO chain (device, account, sequence, hash, seal) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT DO UPDATE SET sequence = excluded.sequence, hash = excluded.hash, seal = excluded.seal", params![
+        rows.put(params![
             device.as_bytes(),
             account.as_bytes(),
             int(head.sequence),
             head.hash.as_bytes()
         ])?;
     }
-    // Before the payments: one that is confirmed in the same batch takes its instruction away again.
-    write_rail(t, changes)?;
-    changes.payments.iter().try_for_each(|payment| write_payment(t, payment))?;
+    Ok(())
+}
+
+fn write_leaves(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
+    let mut insert =
+        t.prepare_cached("INSERT INTO leaf (idx, leaf, payment) VALUES (?1, ?2, ?3)")?;
     for row in &changes.leaves {
-        t.prepare_cached("INSERT INTO leaf (idx, leaf, payment) VALUES (?1, ?2, ?3)")?.execute(
-            params![
-                int(row.index),
-                row::sealed(row.leaf.as_bytes().to_vec()),
-                row.payment.map(|p| *p.as_bytes())
-            ],
-        )?;
+        insert.execute(params![
+            int(row.index),
+            row::sealed(row.leaf.as_bytes().to_vec()),
+            row.payment.map(|p| *p.as_bytes())
+        ])?;
     }
-    write_fundings(t, changes)?;
-    write_alarms(t, changes)
+    Ok(())
 }
 
 fn write_registry(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
@@ -244,18 +258,22 @@ fn write_orders(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> 
             ],
         )?;
     }
+    write_events(t, changes)
+}
+
+fn write_events(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
+    let mut rows = SealedRows::into(
+        t,
+        "INSERT INTO event (seq, position, at, kind, subject, seal) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
     for event in &changes.events {
-        put_sealed(
-            t,
-            "INSERT INTO event (seq, position, at, kind, subject, seal) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            params![
-                int(event.seq),
-                int(event.position),
-                time(event.at),
-                event.kind.number(),
-                event.subject
-            ],
-        )?;
+        rows.put(params![
+            int(event.seq),
+            int(event.position),
+            time(event.at),
+            event.kind.number(),
+            event.subject
+        ])?;
     }
     Ok(())
 }

@@ -1,22 +1,24 @@
 //! What the ledger leaves to be stored.
 
-use super::row::{amount, put_sealed, time, transfer_seal};
+use super::row::{SealedRows, amount, put_sealed, time, transfer_seal};
+use crate::books::with_digests;
 use crate::decode::int;
 use rusqlite::{Transaction, params};
 use tpw_core::Asset;
+use tpw_flow::{Changes, OrderDigest};
 use tpw_ledger::{
-    Account, Changes, Crossing, HoldChange, Mark, Member, MembershipChange, SetRow, TransferRow,
-    VelocityRow, WatchRow,
+    Account, Crossing, HoldChange, Mark, Member, MembershipChange, SetRow, VelocityRow, WatchRow,
 };
 
 pub(super) fn all(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
-    write_accounts(t, &changes.saves)?;
-    write_transfers(t, &changes.transfers)?;
-    write_holds(t, &changes.holds)?;
-    write_marks(t, &changes.marks)?;
-    write_velocities(t, &changes.velocities)?;
-    write_sets(t, &changes.sets, &changes.memberships)?;
-    write_watches(t, &changes.watches, &changes.crossings)
+    let ledger = &changes.ledger;
+    write_accounts(t, &ledger.saves)?;
+    write_transfers(t, changes)?;
+    write_holds(t, &ledger.holds)?;
+    write_marks(t, &ledger.marks)?;
+    write_velocities(t, &ledger.velocities)?;
+    write_sets(t, &ledger.sets, &ledger.memberships)?;
+    write_watches(t, &ledger.watches, &ledger.crossings)
 }
 
 /// The text of the asset that was met last: nearly always the next one is the same.
@@ -64,14 +66,15 @@ fn write_accounts(t: &Transaction<'_>, accounts: &[Account]) -> rusqlite::Result
     Ok(())
 }
 
-fn write_transfers(t: &Transaction<'_>, transfers: &[TransferRow]) -> rusqlite::Result<()> {
+fn write_transfers(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
     let mut texts = AssetTexts::default();
     let mut insert = t.prepare_cached(
         "INSERT INTO transfer (number, id, kind, debit, credit, asset, amount, at, pending,
-             prev_debit, prev_credit, debit_chain, credit_chain, effective, released, seal)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+             prev_debit, prev_credit, debit_chain, credit_chain, effective, released, order_digest,
+             seal)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
     )?;
-    for row in transfers {
+    for (row, digest) in with_digests(changes) {
         insert.execute(params![
             int(row.number),
             row.id.as_bytes(),
@@ -88,10 +91,11 @@ fn write_transfers(t: &Transaction<'_>, transfers: &[TransferRow]) -> rusqlite::
             row.credit_chain.as_bytes(),
             (row.effective != row.at).then(|| time(row.effective)),
             (!row.released.is_zero()).then(|| amount(row.released)),
-            transfer_seal(row)
+            digest.as_ref().map(OrderDigest::as_bytes),
+            transfer_seal(row, digest.as_ref())
         ])?;
     }
-    let backdated = transfers.iter().filter(|row| row.effective != row.at);
+    let backdated = changes.ledger.transfers.iter().filter(|row| row.effective != row.at);
     for (row, account) in backdated.flat_map(|row| [(row, row.debit), (row, row.credit)]) {
         put_sealed(
             t,
@@ -103,24 +107,29 @@ fn write_transfers(t: &Transaction<'_>, transfers: &[TransferRow]) -> rusqlite::
 }
 
 fn write_holds(t: &Transaction<'_>, holds: &[HoldChange]) -> rusqlite::Result<()> {
+    if holds.is_empty() {
+        return Ok(());
+    }
+    let mut texts = AssetTexts::default();
+    let mut resolve = t.prepare_cached("DELETE FROM hold WHERE id = ?1")?;
+    let mut open = SealedRows::into(
+        t,
+        "INSERT INTO hold (id, number, debit, credit, asset, amount, expires, seal)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?;
     for change in holds {
         match change {
-            HoldChange::Opened(hold) => put_sealed(
-                t,
-                "INSERT INTO hold (id, number, debit, credit, asset, amount, expires, seal)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-                params![
-                    hold.id.as_bytes(),
-                    int(hold.number),
-                    hold.debit.as_bytes(),
-                    hold.credit.as_bytes(),
-                    hold.money.asset.to_string(),
-                    amount(hold.money.amount),
-                    time(hold.expires)
-                ],
-            )?,
+            HoldChange::Opened(hold) => open.put(params![
+                hold.id.as_bytes(),
+                int(hold.number),
+                hold.debit.as_bytes(),
+                hold.credit.as_bytes(),
+                texts.of(hold.money.asset),
+                amount(hold.money.amount),
+                time(hold.expires)
+            ])?,
             HoldChange::Resolved { hold, .. } => {
-                t.prepare_cached("DELETE FROM hold WHERE id = ?1")?.execute([hold.as_bytes()])?;
+                resolve.execute([hold.as_bytes()])?;
             }
         }
     }

@@ -265,3 +265,16 @@ fn a_second_machine_takes_over() {
     assert_eq!(paid.repeated, Repeated::No);
     assert_eq!(balance(&second, bob.account), 49);
 }
+
+#[test]
+fn an_order_is_told_from_another_one_under_its_id_also_after_a_restart() {
+    let (database, folder, mut dice) = (Database::new(), scratch(), Dice::new(77));
+    let engine = start(folder.path(), &database);
+    let operator = runtime().block_on(orders::Operator::busy(&engine, &mut dice));
+    runtime().block_on(operator.demand_decided(&engine));
+    engine.close();
+    drop(engine);
+    let engine = start(folder.path(), &database);
+    runtime().block_on(operator.demand_decided(&engine));
+    demand_balanced(&engine);
+}

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tpw_core::{AccountId, AccountSetId, Amount, Money, TransferId};
 use tpw_engines::books::{Books, BooksReader, Past, Restored};
 use tpw_engines::{postgres, sqlite};
-use tpw_flow::{Changes, IdUse, Registry};
+use tpw_flow::{Changes, IdUse, MadeBy, Registry};
 use tpw_ledger::{AccountKind, Ledger, Limits, Member, NewAccount, Operation, TransferRequest};
 
 /// Both kinds of books, which are given the same.
@@ -96,7 +96,7 @@ fn demand_same_by_key(one: &dyn BooksReader, other: &dyn BooksReader, ledger: &L
     for number in 0..=ledger.next_number() {
         let row = one.transfer(number).unwrap();
         assert_eq!(other.transfer(number).unwrap(), row);
-        assert_eq!(one.ordered(number).unwrap(), other.ordered(number).unwrap());
+        assert_eq!(one.made_by(number).unwrap(), other.made_by(number).unwrap());
         assert_eq!(one.reversed(number).unwrap(), other.reversed(number).unwrap());
         if let Some(id) = row.map(|row| row.id) {
             assert_eq!(one.transfer_id(id).unwrap(), other.transfer_id(id).unwrap());
@@ -148,6 +148,7 @@ fn what_was_stored_comes_back_the_same() {
     assert!(!waiting.is_empty());
     assert_eq!(restored.waiting, waiting);
 
+    let first = TransferId::new(bench.now.unix_ms(), [1; 10]);
     let id = waiting[0].id();
     for reader in twins.borrow().readers() {
         assert_eq!(reader.payment(id).unwrap().as_ref(), Some(&waiting[0]));
@@ -164,7 +165,26 @@ fn what_was_stored_comes_back_the_same() {
         let burnt = TransferId::new(bench.now.unix_ms(), [9; 10]);
         assert_eq!(reader.transfer_id(burnt).unwrap(), Some(IdUse::Burnt));
         assert!(reader.burnt(burnt).unwrap().is_some());
+        demand_digests(&*reader, first);
     }
+}
+
+/// Of the operator's first orders, which begin at an id: which of their transfers carry a digest, and that both legs carry the same.
+fn demand_digests(reader: &dyn BooksReader, id: TransferId) {
+    let Some(IdUse::Transfer(first)) = reader.transfer_id(id).unwrap() else { panic!("{id}") };
+    let made_by = |place| reader.made_by(first + place).unwrap();
+    let digests = (0..8).map(|place| match made_by(place) {
+        MadeBy::Order(digest) => digest,
+        MadeBy::Other => panic!("{place}"),
+    });
+    let digests: Vec<_> = digests.collect();
+    // Plain, with a value date, two legs, a hold, a post in part, a hold, a void.
+    let kept: Vec<bool> = digests.iter().map(Option::is_some).collect();
+    assert_eq!(kept, [false, true, true, true, true, true, true, false]);
+    assert_eq!(digests[2], digests[3]);
+    assert_ne!(digests[4], digests[6]);
+    assert_eq!(reader.made_by(1).unwrap(), MadeBy::Other);
+    assert_eq!(reader.made_by(u64::MAX >> 1).unwrap(), MadeBy::Other);
 }
 
 /// Screening remembers a month; a start may not take longer the more happened before. Were everything read, the first payment, which is

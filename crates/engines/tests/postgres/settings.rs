@@ -68,6 +68,18 @@ fn books_of_a_newer_program_are_left_alone() {
     assert!(message.contains("format 99") && message.contains("newer program"), "{message}");
 }
 
+#[test]
+fn books_that_say_too_little_of_orders_are_refused() {
+    let database = Database::new();
+    drop(database.open());
+    database.sql("UPDATE format SET number = 1");
+    for _ in 0..2 {
+        let message = database.refusal().to_string();
+        assert!(message.contains("format 1") && message.contains("older program"), "{message}");
+    }
+    assert_eq!(database.sql("SELECT number FROM format"), ["1"], "nothing was changed");
+}
+
 fn lived_in() -> (Database, Store) {
     let database = Database::new();
     let store = Rc::new(RefCell::new(database.open()));

@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 #![allow(missing_docs, unreachable_pub, reason = "a test's own material")]
 
+pub mod orders;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;

@@ -1,6 +1,7 @@
 //! What a batch of commands leaves to be stored.
 
 use super::registry::{ChainHead, CodeGrant, Device, Owner, Person};
+use crate::fingerprint::OrderDigest;
 use crate::order::OrderRefusal;
 use crate::payment::{Payment, Status};
 use std::sync::Arc;
@@ -88,7 +89,7 @@ pub struct Funding {
 pub struct Burnt {
     /// Why.
     pub why: OrderRefusal,
-    /// The hash of the order.
+    /// The hash of the order with its conditions.
     pub fingerprint: Hash32,
     /// When.
     pub at: Instant,
@@ -203,6 +204,8 @@ pub struct Changes {
     pub reversals: Vec<(u64, u64)>,
     /// Orders that were carried out together.
     pub order_batches: Vec<OrderBatch>,
+    /// Digests of orders that their rows do not tell wholly, by the numbers of their transfers, in the order of these.
+    pub order_digests: Vec<(u64, OrderDigest)>,
     /// What happened, in order.
     pub events: Vec<EventRow>,
 }

@@ -13,6 +13,7 @@ mod orders;
 mod pay;
 mod perform;
 mod registry;
+mod repeat;
 
 pub use changes::{
     Alarm, AlarmKind, Burnt, Changes, EventKind, EventRow, Funding, LeafRow, OrderBatch,
@@ -24,7 +25,9 @@ pub use command::{
 };
 pub use orders::IdUse;
 pub use registry::{ChainHead, CodeGrant, Device, Owner, Person, Registry};
+pub use repeat::MadeBy;
 
+use crate::fingerprint::OrderDigest;
 use crate::payment::{Cause, Payment, Rail, Status};
 use known::{Known, Sight};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -70,11 +73,11 @@ pub trait Archive {
     /// [`ArchiveError`] when the store cannot be read.
     fn burnt(&self, id: TransferId) -> Result<Option<Burnt>, ArchiveError>;
 
-    /// Whether this transfer was made by an order, as of the last commit.
+    /// Who made this transfer, as of the last commit.
     ///
     /// # Errors
     /// [`ArchiveError`] when the store cannot be read.
-    fn ordered(&self, number: u64) -> Result<bool, ArchiveError>;
+    fn made_by(&self, number: u64) -> Result<MadeBy, ArchiveError>;
 
     /// Whether this transfer was reversed by an order, as of the last commit.
     ///
@@ -121,6 +124,8 @@ struct Recent {
     /// By the number of the transfer that was reversed.
     reversals: HashMap<u64, u64>,
     order_batches: Vec<OrderBatch>,
+    /// By the numbers of transfers, in their order.
+    order_digests: Vec<(u64, OrderDigest)>,
     /// What the ledger made, once it was taken.
     ledger: Arc<tpw_ledger::Changes>,
 }

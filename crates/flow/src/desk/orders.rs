@@ -1,6 +1,7 @@
 //! Carrying out orders: each once, each decided on its own, all of one command under one log entry.
 
 use super::known::Sight;
+use super::repeat::MadeBy;
 use super::{
     Answer, Archive, ArchiveError, Burnt, Desk, DeskFault, EventKind, LeafRow, OrderBatch, Outcome,
 };
@@ -8,7 +9,7 @@ use crate::order::{Order, OrderOutcome, OrderRefusal, OrderRejection, Ordered, O
 use crate::step::SKEW_MAX;
 use tpw_core::codec::Writer;
 use tpw_core::{AccountId, Hash32, Instant, RecordKind, TransferId};
-use tpw_ledger::{Applied, LedgerError, Operation, Original, Reversal, TransferRow};
+use tpw_ledger::{Applied, Ledger, LedgerError, Operation, Original, Reversal, TransferRow};
 use tpw_proof::leaf::Leaf;
 
 /// What an id was used for.
@@ -18,6 +19,8 @@ pub enum IdUse {
     Transfer(u64),
     /// For an order that was refused.
     Burnt,
+    /// An open hold will expire under it.
+    Expiry,
 }
 
 /// Why an order is not done: it is at fault, or the state is in doubt.
@@ -51,7 +54,7 @@ impl Desk {
         let first = self.ledger.next_number();
         let mut outcomes = Vec::with_capacity(orders.orders.len());
         for ordered in &orders.orders {
-            outcomes.push(self.order(ordered, now, archive)?);
+            outcomes.push(self.order(ordered, first, now, archive)?);
         }
         self.log_orders(orders, first, now);
         Ok(Ok(Answer::Ordered(outcomes)))
@@ -60,6 +63,7 @@ impl Desk {
     fn order(
         &mut self,
         ordered: &Ordered,
+        first: u64,
         now: Instant,
         archive: &dyn Archive,
     ) -> Result<OrderOutcome, DeskFault> {
@@ -71,7 +75,7 @@ impl Desk {
             return Ok(OrderOutcome::Rejected(OrderRejection::FromFuture(id)));
         }
         if let Some(known) = self.use_of(id, archive)? {
-            return self.again(order, id, known, archive);
+            return self.again(ordered, id, known, first, archive);
         }
         for leg in order.later_ids() {
             if made_after(leg, now.plus(SKEW_MAX)) {
@@ -81,15 +85,22 @@ impl Desk {
                 return Ok(OrderOutcome::Rejected(OrderRejection::LegIdUsed(leg)));
             }
         }
+        if let Order::Hold { request, expires } = order {
+            let end = Ledger::expiry_id(request.id, *expires);
+            if self.use_of(end, archive)?.is_some() {
+                return Ok(OrderOutcome::Rejected(OrderRejection::LegIdUsed(end)));
+            }
+        }
         let number = self.ledger.next_number();
         match self.attempt(ordered, now, archive) {
             Ok(_applied) => {
+                self.note_digest(number, ordered);
                 self.note_transfers();
                 self.tell_crossings();
                 Ok(OrderOutcome::Done { number })
             }
             Err(Not::Refused(why)) => {
-                self.burn(id, Burnt { why, fingerprint: order.fingerprint(), at: now });
+                self.burn(id, Burnt { why, fingerprint: ordered.fingerprint(), at: now });
                 Ok(OrderOutcome::Refused { why })
             }
             Err(Not::Fault(fault)) => Err(fault),
@@ -152,11 +163,11 @@ impl Desk {
         self.ledger.hold(hold).map_or(Ok(()), |hold| self.may_debit(&hold.debit))
     }
 
-    /// A transfer that an order made and that was not reversed yet.
+    /// A transfer that an order of an earlier command made and that was not reversed yet.
     fn original(&self, number: u64, archive: &dyn Archive) -> Result<Original, Not> {
         let unknown = Not::Refused(OrderRefusal::UnknownOriginal);
         let Some(row) = self.row(number, archive)? else { return Err(unknown) };
-        if !self.was_ordered(number, archive)? {
+        if self.made_by(number, u64::MAX, archive)? == MadeBy::Other {
             return Err(unknown);
         }
         let Some(original) = Original::of_row(&row) else { return Err(unknown) };
@@ -166,52 +177,6 @@ impl Desk {
         }
         self.may_debit(&original.credit)?;
         Ok(original)
-    }
-
-    /// What the ids' owner learns who sends an order again.
-    fn again(
-        &self,
-        order: &Order,
-        id: TransferId,
-        known: IdUse,
-        archive: &dyn Archive,
-    ) -> Result<OrderOutcome, DeskFault> {
-        let differs =
-            |field| Ok(OrderOutcome::Rejected(OrderRejection::ExistsWithDifferent { field }));
-        let lost = DeskFault::Doubt("an id is known and what it was used for is not");
-        let number = match known {
-            IdUse::Burnt => {
-                let recent = self.unstored().find_map(|recent| recent.burnt.get(&id).copied());
-                let burnt = match recent {
-                    Some(burnt) => burnt,
-                    None => archive.burnt(id)?.ok_or(lost)?,
-                };
-                if burnt.fingerprint != order.fingerprint() {
-                    return differs("order");
-                }
-                return Ok(OrderOutcome::RefusedBefore { why: burnt.why });
-            }
-            IdUse::Transfer(number) => number,
-        };
-        let row = self.row(number, archive)?.ok_or_else(|| lost.clone())?;
-        let resolved = match row.pending {
-            Some(hold) if row.kind.resolves_hold() => {
-                Some(self.row(hold, archive)?.ok_or_else(|| lost.clone())?.id)
-            }
-            _ => None,
-        };
-        if let Some(field) = order.differs(&row, resolved) {
-            return differs(field);
-        }
-        for place in 1..order.transfers() {
-            let at = u64::try_from(place).ok().and_then(|place| number.checked_add(place));
-            let leg = at.map(|at| self.row(at, archive)).transpose()?.flatten();
-            let field = leg.map_or(Some("legs"), |leg| order.differs_in_leg(place, &leg));
-            if let Some(field) = field {
-                return differs(field);
-            }
-        }
-        Ok(OrderOutcome::Repeated { number })
     }
 
     fn burn(&mut self, id: TransferId, burnt: Burnt) {
@@ -237,7 +202,9 @@ impl Desk {
         archive: &dyn Archive,
     ) -> Result<Option<IdUse>, ArchiveError> {
         match self.transfer_ids.look(id.as_bytes()) {
-            Sight::New => return Ok(None),
+            Sight::New => {
+                return Ok(self.ledger.expires_as(&id).then_some(IdUse::Expiry));
+            }
             Sight::Used(used) => return Ok(Some(used)),
             Sight::Unsure => {}
         }
@@ -248,33 +215,17 @@ impl Desk {
         let mut rows = self.unstored_rows().flatten();
         match rows.find(|row| row.id == id) {
             Some(row) => Ok(Some(IdUse::Transfer(row.number))),
-            None => archive.transfer_id(id),
+            None => match archive.transfer_id(id)? {
+                None => Ok(self.ledger.expires_as(&id).then_some(IdUse::Expiry)),
+                used => Ok(used),
+            },
         }
     }
 
     /// Transfers that the archive does not have yet, in pieces with ascending numbers.
-    fn unstored_rows(&self) -> impl Iterator<Item = &[TransferRow]> {
+    pub(super) fn unstored_rows(&self) -> impl Iterator<Item = &[TransferRow]> {
         let taken = self.in_flight.iter().map(|taken| taken.ledger.transfers.as_slice());
         taken.chain(core::iter::once(self.ledger.new_transfers()))
-    }
-
-    fn row(&self, number: u64, archive: &dyn Archive) -> Result<Option<TransferRow>, ArchiveError> {
-        for rows in self.unstored_rows() {
-            let place = rows.first().and_then(|first| number.checked_sub(first.number));
-            let place = place.and_then(|place| usize::try_from(place).ok());
-            if let Some(row) = place.and_then(|place| rows.get(place)) {
-                return Ok(Some(*row));
-            }
-        }
-        archive.transfer(number)
-    }
-
-    fn was_ordered(&self, number: u64, archive: &dyn Archive) -> Result<bool, ArchiveError> {
-        let recent = self.unstored().flat_map(|recent| &recent.order_batches);
-        if recent.into_iter().any(|batch| batch.contains(number)) {
-            return Ok(true);
-        }
-        archive.ordered(number)
     }
 
     /// One entry of the log commits to all transfers of the command.

@@ -9,6 +9,8 @@ mod adjust;
 #[cfg(test)]
 mod openings;
 #[cfg(test)]
+mod order_repeats;
+#[cfg(test)]
 mod orders;
 #[cfg(test)]
 mod receipts;

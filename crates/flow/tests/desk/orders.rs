@@ -13,12 +13,12 @@ use tpw_ledger::{
     TransferKind, TransferRequest, Velocity,
 };
 
-const FLOAT: u8 = 70;
-const FEES: u8 = 71;
+pub(super) const FLOAT: u8 = 70;
+pub(super) const FEES: u8 = 71;
 const BY: Hash32 = Hash32::new([7; 32]);
 
 /// A bench with two accounts of the operator: 1,000 in the first.
-fn bench() -> Bench {
+pub(super) fn bench() -> Bench {
     let mut bench = Bench::new();
     bench.open_own(order(FLOAT, usd(), AccountKind::Operating, 1_000));
     bench.open_own(order(FEES, usd(), AccountKind::Operating, 0));
@@ -33,7 +33,7 @@ fn money(amount: u128) -> Money {
     Money { amount: cents(amount), asset: usd() }
 }
 
-fn leg(id: TransferId, from: u8, to: u8, amount: u128) -> TransferRequest {
+pub(super) fn leg(id: TransferId, from: u8, to: u8, amount: u128) -> TransferRequest {
     TransferRequest {
         id,
         debit: account(from),
@@ -321,12 +321,19 @@ fn conditions_are_judged_on_what_the_order_leaves() {
     let why = OrderRefusal::ConditionFailed;
     let order = pay(&bench, 1);
     assert_eq!(give_if(&mut bench, order.clone(), &posted(601)), OrderOutcome::Refused { why });
-    // Refused for good, also when the condition would hold or is left out.
-    assert_eq!(give_if(&mut bench, order, &[]), OrderOutcome::RefusedBefore { why });
+    // Refused for good; with a condition that would hold, or with none, it is another order.
+    assert_eq!(
+        give_if(&mut bench, order.clone(), &posted(601)),
+        OrderOutcome::RefusedBefore { why }
+    );
+    let other = OrderOutcome::Rejected(OrderRejection::ExistsWithDifferent { field: "order" });
+    assert_eq!(give_if(&mut bench, order.clone(), &posted(600)), other);
+    assert_eq!(give_if(&mut bench, order, &[]), other);
     let order = pay(&bench, 2);
     let number = done(give_if(&mut bench, order.clone(), &posted(600)));
-    // Done for good, whatever a repetition would demand.
-    assert_eq!(give_if(&mut bench, order, &posted(5_000)), OrderOutcome::Repeated { number });
+    assert_eq!(give_if(&mut bench, order.clone(), &posted(600)), OrderOutcome::Repeated { number });
+    // Done for good, whatever another order under its id would demand.
+    assert_eq!(give_if(&mut bench, order, &posted(5_000)), other);
     let order = hold(&bench, 3);
     assert_eq!(give_if(&mut bench, order, &available(201)), OrderOutcome::Refused { why });
     assert_eq!(bench.desk.ledger().holds().count(), 0);

@@ -9,9 +9,9 @@ use tpw_core::{
 };
 use tpw_crypto::{Algorithm, FixedEntropy, PublicKey, Signer, SlotName, SoftwareSlots, sha256};
 use tpw_flow::{
-    Answer, Archive, ArchiveError, Burnt, Changes, Command, Desk, EventKind, IdUse,
-    NewAccountOrder, NewPerson, Opening, OrderBatch, Outcome, Payment, Registry, Rejection, Seen,
-    Status, Submission, stored,
+    Answer, Archive, ArchiveError, Burnt, Changes, Command, Desk, EventKind, IdUse, MadeBy,
+    NewAccountOrder, NewPerson, Opening, OrderBatch, OrderDigest, Outcome, Payment, Registry,
+    Rejection, Seen, Status, Submission, stored,
 };
 use tpw_ledger::{AccountKind, Ledger, Limits, TransferRow};
 use tpw_proof::{Leaf, Unverified, Verified, sign};
@@ -108,6 +108,7 @@ pub(crate) struct Books {
     transfers: RefCell<Vec<TransferRow>>,
     burnt: RefCell<HashMap<TransferId, Burnt>>,
     batches: RefCell<Vec<OrderBatch>>,
+    digests: RefCell<HashMap<u64, OrderDigest>>,
     reversals: RefCell<HashMap<u64, u64>>,
 }
 
@@ -136,8 +137,10 @@ impl Archive for Books {
         Ok(self.burnt.borrow().get(&id).copied())
     }
 
-    fn ordered(&self, number: u64) -> Result<bool, ArchiveError> {
-        Ok(self.batches.borrow().iter().any(|batch| batch.contains(number)))
+    fn made_by(&self, number: u64) -> Result<MadeBy, ArchiveError> {
+        let ordered = self.batches.borrow().iter().any(|batch| batch.contains(number));
+        let digest = self.digests.borrow().get(&number).copied();
+        Ok(if ordered { MadeBy::Order(digest) } else { MadeBy::Other })
     }
 
     fn reversed(&self, number: u64) -> Result<bool, ArchiveError> {
@@ -299,6 +302,7 @@ impl Bench {
         self.books.transfers.borrow_mut().extend(&changes.ledger.transfers);
         self.books.burnt.borrow_mut().extend(changes.burnt.iter().copied());
         self.books.batches.borrow_mut().extend(&changes.order_batches);
+        self.books.digests.borrow_mut().extend(changes.order_digests.iter().copied());
         self.books.reversals.borrow_mut().extend(changes.reversals.iter().copied());
         self.desk.stored();
         for row in &changes.leaves {
@@ -443,6 +447,40 @@ impl Bench {
     }
 
     /// Lets minutes pass.
+    /// A new desk over what is stored, as after a restart: what was noted in memory is gone.
+    pub(crate) fn restart(&mut self) {
+        let desk = &self.desk;
+        let registry = desk.registry();
+        let payments = self.books.payments.borrow();
+        let (transfers, burnt) = (self.books.transfers.borrow(), self.books.burnt.borrow());
+        let ids = transfers.iter().map(|row| row.id).chain(burnt.keys().copied());
+        let own = |account: tpw_ledger::Account| {
+            (account.kind == AccountKind::Issuance).then_some((account.asset, account.id))
+        };
+        let opening = Opening {
+            audience: name(AUDIENCE),
+            ledger: desk.ledger().clone(),
+            screen: Screen::new(Rules::from_toml(RULES).unwrap()),
+            registry: Registry {
+                people: registry.people.clone(),
+                devices: registry.devices.clone(),
+                codes: registry.codes.clone(),
+                chains: registry.chains.clone(),
+                by_jwk: registry.by_jwk.clone(),
+                by_cose: registry.by_cose.clone(),
+            },
+            waiting: desk.waiting().map(|payment| (**payment).clone()).collect(),
+            instructed: desk.instructed().clone(),
+            leaves: desk.leaves(),
+            events: desk.events(),
+            issuance: desk.ledger().accounts().filter_map(own).collect(),
+            newest_payment: payments.keys().max().copied(),
+            newest_transfer: ids.max(),
+        };
+        drop((payments, transfers, burnt));
+        self.desk = Desk::open(opening);
+    }
+
     pub(crate) fn later(&mut self, minutes: u64) {
         self.now = self.now.plus(tpw_core::Span::from_secs(60 * minutes));
     }
@@ -483,12 +521,13 @@ pub(crate) fn refusal(payment: &Payment) -> Refusal {
     }
 }
 
-fn assert_nothing(changes: &Changes) {
+pub(crate) fn assert_nothing(changes: &Changes) {
     assert!(changes.people.is_empty() && changes.devices.is_empty() && changes.codes.is_empty());
     assert!(changes.owners.is_empty() && changes.chains.is_empty());
     assert!(changes.payments.is_empty() && changes.leaves.is_empty() && changes.rail.is_empty());
     assert!(changes.fundings.is_empty() && changes.burnt.is_empty());
     assert!(changes.reversals.is_empty() && changes.order_batches.is_empty());
+    assert!(changes.order_digests.is_empty());
     let alarms = changes.events.iter().filter(|event| event.kind == EventKind::AlarmRaised).count();
     assert_eq!((changes.events.len(), alarms), (alarms, changes.alarms.len()));
     assert!(changes.ledger.is_empty(), "{:?}", changes.ledger);

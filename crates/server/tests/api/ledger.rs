@@ -117,7 +117,9 @@ async fn orders_of_every_kind_and_their_repetition() {
 
     let mut other = orders[0].clone();
     other["order"]["leg"]["amount"] = "101".into();
-    let answer = set.order(&[other]).await;
+    let mut fewer = orders[1].clone();
+    fewer["order"]["legs"].as_array_mut().unwrap().pop();
+    let answer = set.order(&[other, fewer]).await;
     assert_json_snapshot!("orders_rejected", answer.shown());
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::clock::{Clock, ManualClock};
-use crate::log_store::{Answer, Batch, LeafSender, Sequencer};
+use crate::log_store::{Answer, Batch, LeafSender, Sequencer, WORTH_A_CHECKPOINT};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant as Monotonic};
 
@@ -44,8 +44,9 @@ fn bursts_share_checkpoints_and_each_waiter_is_covered() {
     let stopped = sequencer.stop().unwrap();
     assert_eq!(stopped.leaves, 1_200);
     assert_eq!(stopped.checkpoints, roots.len() as u64);
-    // At most one begins in each interval, and the first begins at once.
-    assert!(roots.len() <= 2 + took_ms / 50, "{} in {took_ms} ms", roots.len());
+    // At most one begins in each interval or for so many leaves, and the first begins at once.
+    let most = 2 + took_ms / 50 + 1_200 / WORTH_A_CHECKPOINT;
+    assert!(roots.len() <= most, "{} in {took_ms} ms", roots.len());
     world.ledger.grow(1_202);
     world.assert_sound();
 }
@@ -62,6 +63,23 @@ fn an_idle_sequencer_begins_at_once() {
     assert!(late.recv_timeout(Duration::from_millis(200)).is_err());
     assert_eq!(sequencer.stop().unwrap().checkpoints, 2);
     assert_eq!(late.recv().unwrap().unwrap().head.size, 4);
+}
+
+#[test]
+fn so_many_leaves_do_not_wait_for_the_interval() {
+    let worth = WORTH_A_CHECKPOINT as u64;
+    let world = World::of(2);
+    // An interval that would be noticed.
+    let sequencer = start(world.open(), 3_600_000, 10);
+    let sender = sequencer.sender();
+    send(&sender, 2, 1).recv_timeout(SOON).unwrap().unwrap();
+    let few = send(&sender, 3, worth - 1);
+    let enough = send(&sender, 2 + worth, 1);
+    for answer in [few, enough] {
+        assert_eq!(answer.recv_timeout(SOON).unwrap().unwrap().head.size, 3 + worth);
+    }
+    assert!(sender.earliest() > Monotonic::now(), "whoever has fewer may as well wait");
+    assert_eq!(sequencer.stop().unwrap().checkpoints, 2);
 }
 
 #[test]

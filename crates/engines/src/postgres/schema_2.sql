@@ -98,7 +98,8 @@ CREATE TABLE transfer (
     amount       numeric(39) NOT NULL CHECK (amount > 0),
     released     numeric(39) CHECK (released > 0), -- of a hold that it ends
     debit_chain  bytea NOT NULL CHECK (octet_length(debit_chain) = 32),
-    credit_chain bytea NOT NULL CHECK (octet_length(credit_chain) = 32)
+    credit_chain bytea NOT NULL CHECK (octet_length(credit_chain) = 32),
+    order_digest bytea CHECK (octet_length(order_digest) = 16) -- of an order that its rows do not tell wholly, else NULL
 );
 
 CREATE TABLE hold (
