@@ -10,7 +10,7 @@ use tpw_core::{
 use tpw_crypto::{Algorithm, FixedEntropy, PublicKey, Signer, SlotName, SoftwareSlots, sha256};
 use tpw_proof::bundle::{Parts, assemble};
 use tpw_proof::timestamp::{
-    Authority, CertificateSpec, leaf_certificate, root_certificate, serial,
+    Authority, CertificateSpec, ClockState, leaf_certificate, root_certificate, serial,
 };
 use tpw_proof::tree::root_of;
 use tpw_proof::{
@@ -106,7 +106,8 @@ impl World {
             .unwrap();
         let root_signature = RootSignature::sign(&root, &slots, &slot("log-cose")).unwrap();
         let data = checkpoint.log_signed_bytes();
-        let token = authority.stamp(&slots, &data, at(900), serial(3, [2; 11])).unwrap();
+        let clock = ClockState::Good { error_ms: 1000 };
+        let token = authority.stamp(&slots, &data, at(900), clock, serial(3, [2; 11])).unwrap();
         let receipt = assemble(&Parts {
             statement: &statement,
             record: &record,

@@ -4,7 +4,7 @@ use crate::keys::Keys;
 use crate::{Checked, Defect, broken, ensure};
 use tpw_core::{Hash32, Instant, TreeHead};
 use tpw_proof::tile::{self, TileReader};
-use tpw_proof::timestamp::serial;
+use tpw_proof::timestamp::{ClockState, serial};
 use tpw_proof::tree::{root_of, verify_consistency};
 use tpw_proof::{Checkpoint, Frontier, Leaf, ProofError, RootSignature, SignedCheckpoint};
 use tpw_sim_disk::Chance;
@@ -103,7 +103,8 @@ impl Log {
         let checkpoint = checkpoint.sign(&keys.slots, &keys.log, &keys.log_pq).map_err(broken)?;
         let root_signature = RootSignature::sign(&root, &keys.slots, &keys.log).map_err(broken)?;
         let (data, serial) = (checkpoint.log_signed_bytes(), serial(size, chance.bytes()));
-        let token = keys.authority.stamp(&keys.slots, &data, now, serial).map_err(broken)?;
+        let clock = ClockState::Good { error_ms: 1000 };
+        let token = keys.authority.stamp(&keys.slots, &data, now, clock, serial).map_err(broken)?;
         (self.hashes, self.frontier) = (hashes, frontier);
         self.published.push(Published { head, checkpoint, root_signature, token });
         Ok(true)

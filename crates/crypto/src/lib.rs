@@ -6,6 +6,7 @@ mod encode;
 mod entropy;
 mod error;
 mod hash;
+mod outside;
 mod seal;
 mod sign;
 mod slots;
@@ -14,7 +15,10 @@ pub use batch::{Check, spread, verify_each};
 pub use encode::der_ecdsa;
 pub use entropy::{Entropy, FixedEntropy};
 pub use error::CryptoError;
-pub use hash::{Sha256, ct_eq, hmac_sha256, sha256, sha256_parts, sha512};
+pub use hash::{
+    Sha2, Sha2Hasher, Sha256, ct_eq, hmac_sha256, sha1_to_compare, sha256, sha256_parts, sha512,
+};
+pub use outside::{OutsideKind, verify_outside};
 pub use seal::{KdfParams, open, open_with_passphrase, seal, seal_with_passphrase};
 pub use sign::{Algorithm, PublicKey, verify_p256_der};
 pub use slots::{Signer, SlotName, SoftwareSlots};

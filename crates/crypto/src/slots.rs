@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use aws_lc_rs::agreement;
+use aws_lc_rs::encoding::{AsBigEndian as _, EcPrivateKeyBin};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, ML_DSA_44_SIGNING,
     PqdsaKeyPair,
 };
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use crate::{Algorithm, CryptoError, Entropy, PublicKey};
@@ -103,16 +106,49 @@ impl SoftwareSlots {
         algorithm: Algorithm,
         entropy: &mut dyn Entropy,
     ) -> Result<PublicKey, CryptoError> {
-        if self.slots.contains_key(&slot) {
-            return Err(CryptoError::SlotTaken(slot.0));
+        self.check_free(&slot)?;
+        let made = Slot::from_secret(algorithm, draw_secret(algorithm, entropy)?)?;
+        Ok(self.put(slot, made))
+    }
+
+    /// Takes over a P-256 key that another program made, as PEM of PKCS #8 (RFC 5958, RFC 7468 §10) without a passphrase, into
+    /// the free `slot`.
+    ///
+    /// # Errors
+    /// [`CryptoError::SlotTaken`], [`CryptoError::Malformed`] for another form, [`CryptoError::BadKey`] for another key.
+    pub fn import_p256(&mut self, slot: SlotName, pem: &str) -> Result<PublicKey, CryptoError> {
+        self.check_free(&slot)?;
+        let body = pem
+            .trim()
+            .strip_prefix("-----BEGIN PRIVATE KEY-----")
+            .and_then(|rest| rest.strip_suffix("-----END PRIVATE KEY-----"))
+            .ok_or(NO_PKCS8)?;
+        let text: Zeroizing<String> = Zeroizing::new(body.split_whitespace().collect());
+        let der = Zeroizing::new(STANDARD.decode(text.as_bytes()).map_err(|_odd| NO_PKCS8)?);
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der)
+            .map_err(|_rejected| CryptoError::BadKey)?;
+        let scalar: EcPrivateKeyBin<'_> =
+            pair.private_key().as_be_bytes().map_err(|_unspecified| CryptoError::BadKey)?;
+        let secret: &[u8; 32] =
+            scalar.as_ref().try_into().map_err(|_length| CryptoError::BadKey)?;
+        let made = Slot::from_secret(Algorithm::P256, Zeroizing::new(*secret))?;
+        Ok(self.put(slot, made))
+    }
+
+    fn check_free(&self, slot: &SlotName) -> Result<(), CryptoError> {
+        if self.slots.contains_key(slot) {
+            return Err(CryptoError::SlotTaken(slot.0.clone()));
         }
         if self.slots.len() >= SLOTS_MAX {
             return Err(CryptoError::Malformed("more slots than the secret codec holds"));
         }
-        let made = Slot::from_secret(algorithm, draw_secret(algorithm, entropy)?)?;
+        Ok(())
+    }
+
+    fn put(&mut self, slot: SlotName, made: Slot) -> PublicKey {
         let public = made.public.clone();
         self.slots.insert(slot, made);
-        Ok(public)
+        public
     }
 
     /// The slots in use, in the order of their names.
@@ -288,6 +324,8 @@ const MAGIC: [u8; 10] = *b"tpw-slots\x01";
 const HEADER_LEN: usize = 12;
 const SLOT_LEN_MAX: usize = 1 + SlotName::LEN_MAX + 1 + 32;
 const SLOTS_MAX: usize = 1024;
+const NO_PKCS8: CryptoError =
+    CryptoError::Malformed("no private key as PEM of PKCS #8 without a passphrase");
 const SHORT: CryptoError = CryptoError::Malformed("the key slots end early");
 
 const fn algorithm_code(algorithm: Algorithm) -> u8 {

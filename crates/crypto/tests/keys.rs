@@ -293,3 +293,39 @@ fn batch_answers_in_order() {
     assert_eq!(results, [Ok(()), bad.clone(), Ok(()), bad]);
     assert!(verify_each(&[], one).is_empty());
 }
+
+#[test]
+fn a_p256_key_of_another_program_is_taken_over_and_nothing_else_is() {
+    // Made by `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`; for this test only.
+    const PEM: &str = "-----BEGIN PRIVATE KEY-----\n\
+        MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg5O3GH6w48ZOVNruo\n\
+        b6dMz9uozCExUk6woGZl7eoYYw6hRANCAAR3pfRFXyYbBnuCzo/UXn4hm1nIzfwk\n\
+        tSPdF3n0Lyt5XWYQUapr3YWrQt5baVRCY0+QEgFhcwyZDEkk7olDFpTE\n\
+        -----END PRIVATE KEY-----\n";
+    const P384: &str = "-----BEGIN PRIVATE KEY-----\n\
+        MIG2AgEAMBAGByqGSM49AgEGBSuBBAAiBIGeMIGbAgEBBDDtkPeAneHc1nhBh0me\n\
+        1H0/zucAmcn0gLERj4bxl0MQ4gb/FrCgcq9luJwuCSVXzMWhZANiAATYptgJMn/U\n\
+        CKXlbcrierYwZMFuFby0KwYjPoLkqmMU0Oh+NvksC56PYaO+owkS19FeO/A0IJL8\n\
+        PavDR7hRCAQptF3V5BSLNkv8Mbjar7Gsdeslb1FYt3AnUw4mMwmHRNY=\n\
+        -----END PRIVATE KEY-----\n";
+    const PUBLIC: &str = "-----BEGIN PUBLIC KEY-----\n\
+        MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEd6X0RV8mGwZ7gs6P1F5+IZtZyM38\n\
+        JLUj3Rd59C8reV1mEFGqa92Fq0LeW2lUQmNPkBIBYXMMmQxJJO6JQxaUxA==\n\
+        -----END PUBLIC KEY-----\n";
+    let slot = |name: &str| SlotName::new(name).unwrap();
+    let mut slots = SoftwareSlots::new();
+    let public = slots.import_p256(slot("a"), PEM).unwrap();
+    assert_eq!(public.spki_pem(), PUBLIC);
+    public.verify(b"message", &slots.sign(&slot("a"), b"message").unwrap()).unwrap();
+    assert_eq!(
+        slots.import_p256(slot("a"), PEM).unwrap_err(),
+        CryptoError::SlotTaken("a".to_owned())
+    );
+    assert_eq!(slots.import_p256(slot("b"), P384).unwrap_err(), CryptoError::BadKey);
+    for other in ["", PUBLIC, &PEM.replace("PRIVATE KEY", "EC PRIVATE KEY"), &PEM.replace('M', "*")]
+    {
+        let refused = slots.import_p256(slot("b"), other).unwrap_err();
+        assert!(matches!(refused, CryptoError::Malformed(_)), "{refused}");
+    }
+    assert_eq!(slots.slots().count(), 1);
+}

@@ -1,5 +1,6 @@
 //! Time, read at one place: everything below is handed an [`Instant`].
 
+use crate::clock_error::ErrorBound;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant as Monotonic, SystemTime, UNIX_EPOCH};
@@ -8,10 +9,30 @@ use tpw_core::{Instant, Span};
 /// The largest step of a clock that passes for none, in milliseconds: a leap second is one.
 pub const JUMP_MAX_MS: u64 = 1_000;
 
+/// Why nobody knows how far a clock is off.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ClockFault {
+    /// The program that follows the reference could not be asked.
+    #[error("the clock's error cannot be read: {0}")]
+    Unreadable(String),
+    /// The clock follows no reference.
+    #[error("the clock is not synchronised with a reference; see `chronyc sources`")]
+    Unsynchronised,
+    /// What is known of it is too old.
+    #[error("the clock's error was last read {0} s ago")]
+    Stale(u64),
+}
+
 /// Whoever knows what time it is.
 pub trait Clock: Send + Sync {
     /// The time; never earlier than what this clock said before.
     fn now(&self) -> Instant;
+
+    /// How far [`Clock::now`] may be off, either way, its rounding to milliseconds included.
+    ///
+    /// # Errors
+    /// [`ClockFault`] when that is not known: no time-stamp is given then.
+    fn error(&self) -> Result<Span, ClockFault>;
 
     /// How far the clock was set, either way, since this one was first read, in milliseconds. Zero for a clock that
     /// nobody sets.
@@ -24,11 +45,15 @@ pub trait Clock: Send + Sync {
 ///
 /// It is compared with the monotonic clock, which the system corrects in rate and never sets: what the two differ
 /// by was set by somebody, or slept through.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SystemClock {
     latest_ms: AtomicU64,
     first: OnceLock<Readings>,
+    bound: ErrorBound,
 }
+
+/// What an operator who says nothing vouches for: clocks that follow any reference at all are better.
+const VOUCHED: Span = Span::from_ms(500);
 
 /// Both clocks, read together.
 #[derive(Clone, Copy, Debug)]
@@ -56,11 +81,23 @@ fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl SystemClock {
     /// A clock that has said nothing yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { latest_ms: AtomicU64::new(0), first: OnceLock::new() }
+        Self::with_bound(ErrorBound::Declared(VOUCHED))
+    }
+
+    /// A clock that has said nothing yet and whose error is known from `bound`.
+    #[must_use]
+    pub const fn with_bound(bound: ErrorBound) -> Self {
+        Self { latest_ms: AtomicU64::new(0), first: OnceLock::new(), bound }
     }
 
     fn read(&self) -> (Readings, &Readings) {
@@ -76,6 +113,10 @@ impl Clock for SystemClock {
         Instant::from_unix_ms(before.max(wall_ms)).unwrap_or(Instant::MAX)
     }
 
+    fn error(&self) -> Result<Span, ClockFault> {
+        self.bound.error()
+    }
+
     fn jump_ms(&self) -> u64 {
         let (readings, first) = self.read();
         readings.jump_ms_since(first)
@@ -87,13 +128,21 @@ impl Clock for SystemClock {
 pub struct ManualClock {
     now_ms: AtomicU64,
     jump_ms: AtomicU64,
+    error_ms: AtomicU64,
 }
+
+/// Stands for an error that is not known.
+const UNKNOWN: u64 = u64::MAX;
 
 impl ManualClock {
     /// A clock that stands at `start`.
     #[must_use]
     pub const fn new(start: Instant) -> Self {
-        Self { now_ms: AtomicU64::new(start.unix_ms()), jump_ms: AtomicU64::new(0) }
+        Self {
+            now_ms: AtomicU64::new(start.unix_ms()),
+            jump_ms: AtomicU64::new(0),
+            error_ms: AtomicU64::new(1),
+        }
     }
 
     /// Moves it forward.
@@ -105,11 +154,23 @@ impl ManualClock {
     pub fn pretend_jump(&self, span: Span) {
         self.jump_ms.store(span.as_ms(), Ordering::Relaxed);
     }
+
+    /// Has it say from now on that it may be off by so much, or that nobody knows.
+    pub fn pretend_error(&self, span: Option<Span>) {
+        self.error_ms.store(span.map_or(UNKNOWN, Span::as_ms), Ordering::Relaxed);
+    }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Instant {
         Instant::from_unix_ms(self.now_ms.load(Ordering::Relaxed)).unwrap_or(Instant::MAX)
+    }
+
+    fn error(&self) -> Result<Span, ClockFault> {
+        match self.error_ms.load(Ordering::Relaxed) {
+            UNKNOWN => Err(ClockFault::Unsynchronised),
+            error_ms => Ok(Span::from_ms(error_ms)),
+        }
     }
 
     fn jump_ms(&self) -> u64 {
@@ -152,6 +213,17 @@ mod tests {
         readings.wall_ms -= 60_000;
         early.first.set(readings).unwrap();
         assert!((59_000..61_000).contains(&early.jump_ms()));
+    }
+
+    #[test]
+    fn a_clock_says_what_is_known_of_its_error() {
+        assert_eq!(SystemClock::new().error(), Ok(VOUCHED));
+        let declared = ErrorBound::Declared(Span::from_ms(70));
+        assert_eq!(SystemClock::with_bound(declared).error(), Ok(Span::from_ms(70)));
+        let manual = ManualClock::new(Instant::from_unix_ms(5_000).unwrap());
+        assert_eq!(manual.error(), Ok(Span::from_ms(1)));
+        manual.pretend_error(None);
+        assert_eq!(manual.error(), Err(ClockFault::Unsynchronised));
     }
 
     #[test]

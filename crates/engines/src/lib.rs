@@ -3,6 +3,7 @@
 
 pub mod books;
 pub mod clock;
+pub mod clock_error;
 mod decode;
 mod engine;
 pub mod entropy;

@@ -20,7 +20,7 @@ use tpw_engines::clock::{Clock, ManualClock, SystemClock};
 use tpw_engines::{Change, Config, Engine, EngineError, Part, Repeated};
 use tpw_flow::{Answer, Command, Frozen, Rail, Rejection};
 use tpw_ledger::{AccountKind, StatementPoint, verify_statement};
-use tpw_proof::timestamp::{CertificateWish, TspError, query, verify_answer};
+use tpw_proof::timestamp::{CertificateWish, TspError, info, query, verify_answer};
 use tpw_proof::{Level, judge};
 use world::*;
 
@@ -410,6 +410,108 @@ fn a_clock_that_was_set_gives_no_time_stamps_until_it_is_right_again() {
     clock.pretend_jump(Span::from_ms(0));
     assert_eq!(engine.health().clock, Part::Good);
     stamped().unwrap();
+}
+
+#[test]
+fn the_error_of_the_clock_is_the_accuracy_of_a_time_stamp_and_too_much_of_it_gives_none() {
+    let dir = scratch();
+    let clock = Arc::new(ManualClock::new(SystemClock::new().now()));
+    let mut config = Config::new(name(AUDIENCE));
+    config.tsa_accuracy_ms = 250;
+    let engine = Engine::open(dir.path(), config, clock.clone()).unwrap();
+    let request = query(sha256(b"data"), None, CertificateWish::Embedded).unwrap();
+    let trust = engine.trust();
+    let stamped =
+        || verify_answer(&engine.stamp(&request), &request, &trust.tsa_roots, &trust.tsa_policies);
+    for ms in [1, 99, 250] {
+        clock.pretend_error(Some(Span::from_ms(ms)));
+        assert_eq!(stamped().unwrap().accuracy_ms, Some(ms));
+        assert_eq!(engine.health().clock, Part::Good);
+    }
+    let (rt, mut dice) = (runtime(), Dice::new(9));
+    let mut ann = rt.block_on(Holder::enrolled(&engine, &mut dice, 5));
+    let bob = rt.block_on(Holder::enrolled(&engine, &mut dice, 0));
+    // That of the checkpoint over a payment.
+    let mut accuracy = || {
+        let signed = ann.next(&engine, &mut dice, bob.account, 1);
+        rt.block_on(engine.pay(&signed.bytes)).unwrap();
+        let token = engine.log().newest().unwrap().token.clone();
+        info(&token).unwrap().token.unwrap().accuracy
+    };
+    assert_eq!(accuracy(), Some([0, 250, 0]), "a checkpoint states it too");
+    let refused = TspError::Refused { status: 2, failure: vec![14] };
+    for (error, words) in [
+        (Some(Span::from_ms(251)), "may be off by 251 ms, and 250 ms are declared"),
+        (None, "not synchronised"),
+    ] {
+        clock.pretend_error(error);
+        assert_eq!(stamped().unwrap_err(), refused);
+        let Part::Bad(why) = engine.health().clock else { panic!("it is noticed") };
+        assert!(why.contains(words), "{why}");
+    }
+    // Payments go on, and their checkpoints say what is known of the time.
+    assert_eq!(accuracy(), None);
+    clock.pretend_error(Some(Span::from_ms(4_007)));
+    assert_eq!(accuracy(), Some([4, 7, 0]));
+}
+
+#[test]
+fn serials_never_repeat_even_when_an_engine_is_dropped_without_a_word() {
+    let dir = scratch();
+    let mut serials = std::collections::BTreeSet::new();
+    for _ in 0..3 {
+        let clock = Arc::new(ManualClock::new(SystemClock::new().now()));
+        let engine = open_at(dir.path(), clock).unwrap();
+        let trust = engine.trust();
+        for _ in 0..20 {
+            let request = query(sha256(b"data"), None, CertificateWish::Embedded).unwrap();
+            let (roots, policies) = (&trust.tsa_roots, &trust.tsa_policies);
+            let answer = engine.stamp(&request);
+            let stamp = verify_answer(&answer, &request, roots, policies).unwrap();
+            assert!(stamp.serial.len() == 20 && stamp.serial[0] < 0x80, "a positive number");
+            assert!(serials.insert(stamp.serial));
+        }
+        drop(engine);
+    }
+}
+
+#[test]
+fn a_request_for_a_certificate_that_is_not_handed_out_is_refused() {
+    let dir = scratch();
+    let mut config = Config::new(name(AUDIENCE));
+    config.tsa_certificate = tpw_proof::timestamp::Disclosure::Never;
+    let clock = Arc::new(ManualClock::new(SystemClock::new().now()));
+    let engine = Engine::open(dir.path(), config, clock).unwrap();
+    let ask = |wish| info(&engine.stamp(&query(sha256(b"data"), None, wish).unwrap())).unwrap();
+    // RFC 3161 §2.4.2: addInfoNotAvailable is bit 17.
+    assert_eq!(ask(CertificateWish::Embedded).failure, [17]);
+    assert!(ask(CertificateWish::Absent).token.unwrap().certificates.is_empty());
+    // The log's own checkpoints carry it all the same.
+    let token = engine.log().newest().unwrap().token.clone();
+    assert_eq!(info(&token).unwrap().token.unwrap().certificates.len(), 1);
+}
+
+#[test]
+fn a_start_refuses_a_certificate_that_is_not_for_time_stamps_or_not_for_the_key() {
+    let (dir, other) = (scratch(), scratch());
+    let now = Arc::new(ManualClock::new(SystemClock::new().now()));
+    for folder in [&dir, &other] {
+        open_at(folder.path(), now.clone()).unwrap().close();
+    }
+    let own = std::fs::read(dir.path().join("tsa.der")).unwrap();
+    let foreign = std::fs::read(other.path().join("tsa.der")).unwrap();
+    let root = std::fs::read(dir.path().join("tsa-root.der")).unwrap();
+    for bad in [foreign, root, own[..own.len() - 1].to_vec(), Vec::new()] {
+        std::fs::write(dir.path().join("tsa.der"), bad).unwrap();
+        let refused = open_at(dir.path(), now.clone()).err().unwrap();
+        assert!(refused.to_string().contains("time-stamp authority"), "{refused}");
+    }
+    std::fs::write(dir.path().join("tsa.der"), own).unwrap();
+    // When it has expired nothing starts either.
+    let late = ManualClock::new(now.now().plus(Span::from_secs(11 * 365 * 24 * 3600)));
+    let refused = open_at(dir.path(), Arc::new(late)).err().unwrap();
+    assert!(refused.to_string().contains("time-stamp authority"), "{refused}");
+    open_at(dir.path(), now).unwrap();
 }
 
 #[test]

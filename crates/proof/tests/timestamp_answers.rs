@@ -11,9 +11,9 @@ use timestamp_support::*;
 use tpw_core::Span;
 use tpw_crypto::{Algorithm, CryptoError, PublicKey, Signer, SlotName, sha256, sha512};
 use tpw_proof::timestamp::{
-    Authority, CertificateSpec, CertificateWish, ClockState, Disclosure, TspError, certificate_der,
-    certificate_pem, info, leaf_certificate, query, root_certificate, serial, verify,
-    verify_answer,
+    Authority, CertificateSpec, CertificateWish, ClockState, Disclosure, TspError,
+    VerifiedTimestamp, certificate_der, certificate_pem, info, leaf_certificate, query,
+    root_certificate, serial, verify, verify_answer,
 };
 
 const GOOD: ClockState = ClockState::Good { error_ms: 1500 };
@@ -93,13 +93,13 @@ fn what_cannot_be_signed_well_is_a_system_failure() {
     for fault in [Err(CryptoError::SignerUnavailable), Ok(())] {
         let faulty = Faulty(&kit, fault.clone());
         assert_eq!(bits(&authority.answer(&faulty, &good, now(), GOOD, used)), [25]);
-        let refused = authority.stamp(&faulty, DATA, now(), used).unwrap_err();
+        let refused = authority.stamp(&faulty, DATA, now(), GOOD, used).unwrap_err();
         let expected = fault.map_or("tsp_crypto", |()| "tsp_bad_signature");
         assert_eq!(refused.code(), expected);
     }
     let late = at("2036-01-01T00:00:01Z");
     assert_eq!(bits(&authority.answer(&kit.slots, &good, late, GOOD, used)), [25]);
-    assert_eq!(authority.stamp(&kit.slots, DATA, late, used), Err(TspError::OutsideValidity));
+    assert_eq!(authority.stamp(&kit.slots, DATA, late, GOOD, used), Err(TspError::OutsideValidity));
     for bad in [[0; 20], [0xff; 20]] {
         assert_eq!(bits(&authority.answer(&kit.slots, &good, now(), GOOD, bad)), [25]);
     }
@@ -137,12 +137,18 @@ fn nonces_are_echoed_bit_exactly_and_only_when_sent() {
 fn answers_say_what_was_configured() {
     let kit = Kit::new();
     let used = serial(u64::MAX, [0xff; 11]);
-    for (accuracy_ms, whole) in [(1, now()), (1000, at("2026-11-22T10:15:00Z")), (3_600_000, now())]
-    {
-        let authority = Authority::new(slot("leaf"), &kit.leaf, POLICY, accuracy_ms).unwrap();
-        let response = authority.stamp(&kit.slots, DATA, whole, used).unwrap();
+    let good = |error_ms| (ClockState::Good { error_ms }, Some(error_ms));
+    for ((clock, accuracy_ms), whole) in [
+        (good(1), now()),
+        (good(1000), at("2026-11-22T10:15:00Z")),
+        // Checkpoints go on beyond the declared accuracy, and say so.
+        (good(3_600_000), now()),
+        ((ClockState::Bad, None), now()),
+    ] {
+        let authority = Authority::new(slot("leaf"), &kit.leaf, POLICY, 1000).unwrap();
+        let response = authority.stamp(&kit.slots, DATA, whole, clock, used).unwrap();
         let checked = verify(&response, DATA, &kit.roots(), &policies()).unwrap();
-        assert_eq!((checked.gen_time, checked.accuracy_ms), (whole, Some(accuracy_ms)));
+        assert_eq!((checked.gen_time, checked.accuracy_ms), (whole, accuracy_ms));
         assert_eq!(checked.serial, used);
         assert_eq!(checked.certificate_der, kit.leaf);
         let token = info(&response).unwrap().token.unwrap();
@@ -153,6 +159,45 @@ fn answers_say_what_was_configured() {
         let refused = Authority::new(slot("leaf"), &kit.leaf, policy, accuracy_ms).unwrap_err();
         assert_eq!(refused.code(), "tsp_setup");
     }
+}
+
+/// Genuine time lies within `error_ms` of the clock's; genTime give or take the accuracy has to contain all of that.
+fn contains(policy: &str, now_ms: u64, error_ms: u64) -> (bool, VerifiedTimestamp) {
+    let kit = Kit::new();
+    let authority = Authority::new(slot("leaf"), &kit.leaf, POLICY, 10_000).unwrap();
+    let authority = authority.with_whole_seconds(OTHER_POLICY).unwrap();
+    let asked = request(1, imprint(), &[oid(policy), boolean(true)]);
+    let (now, clock) =
+        (tpw_core::Instant::from_unix_ms(now_ms).unwrap(), ClockState::Good { error_ms });
+    let response = authority.answer(&kit.slots, &asked, now, clock, serial(1, [0; 11]));
+    let policies = [POLICY.to_owned(), OTHER_POLICY.to_owned()];
+    let stamp = verify_answer(&response, &asked, &kit.roots(), &policies).unwrap();
+    let (stated_ms, off_ms) = (stamp.gen_time.unix_ms(), stamp.accuracy_ms.unwrap());
+    let earliest = stated_ms - off_ms <= now_ms - error_ms;
+    (earliest && now_ms + error_ms <= stated_ms + off_ms, stamp)
+}
+
+#[test]
+fn the_second_policy_states_whole_seconds_and_says_what_it_cut_off() {
+    let ms = now().unix_ms();
+    let (contained, stamp) = contains(OTHER_POLICY, ms, 7);
+    assert!(contained);
+    assert_eq!((stamp.gen_time.unix_ms(), stamp.accuracy_ms), (ms - 120, Some(127)));
+    assert_eq!(stamp.policy, OTHER_POLICY);
+    let (contained, stamp) = contains(POLICY, ms, 7);
+    assert!(contained);
+    assert_eq!((stamp.gen_time.unix_ms(), stamp.accuracy_ms), (ms, Some(7)));
+    // No clock is exact, whatever it says of itself.
+    assert_eq!(contains(POLICY, ms, 0).1.accuracy_ms, Some(1));
+    let kit = Kit::new();
+    for bad in ["none", POLICY] {
+        assert_eq!(kit.authority().with_whole_seconds(bad).unwrap_err().code(), "tsp_setup");
+    }
+    // A policy that is neither, and an authority that has no second one.
+    let other = request(1, imprint(), &[oid("1.3.6.1.4.1.32473.1.3")]);
+    let both = kit.authority().with_whole_seconds(OTHER_POLICY).unwrap();
+    let used = serial(1, [0; 11]);
+    assert_eq!(bits(&both.answer(&kit.slots, &other, now(), GOOD, used)), [15]);
 }
 
 #[test]
@@ -213,7 +258,7 @@ fn serials_are_positive_ordered_by_epoch_and_159_bits() {
 #[test]
 fn no_changed_byte_goes_unseen() {
     let kit = Kit::new();
-    let good = kit.authority().stamp(&kit.slots, DATA, now(), serial(1, [2; 11])).unwrap();
+    let good = kit.authority().stamp(&kit.slots, DATA, now(), GOOD, serial(1, [2; 11])).unwrap();
     verify(&good, DATA, &kit.roots(), &policies()).unwrap();
     // The status is outside the signature: 0 and 1 both grant (RFC 3161 §2.4.2).
     let status = good.windows(3).position(|window| window == [0x02, 0x01, 0x00]).unwrap() + 2;
@@ -234,6 +279,20 @@ fn no_changed_byte_goes_unseen() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_stated_time_give_or_take_its_accuracy_contains_the_time_it_was(
+        now_ms in 1_790_000_000_000_u64..1_800_000_000_000,
+        error_ms in 0..=10_000_u64,
+        whole in proptest::bool::ANY,
+    ) {
+        let policy = if whole { OTHER_POLICY } else { POLICY };
+        prop_assert!(contains(policy, now_ms, error_ms).0);
+    }
+}
+
+proptest! {
     #[test]
     fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
         let kit = Kit::new();
@@ -248,7 +307,7 @@ proptest! {
         edits in proptest::collection::vec((any::<u16>(), any::<u8>(), 0..3_u8), 1..4),
     ) {
         let kit = Kit::new();
-        let good = kit.authority().stamp(&kit.slots, DATA, now(), serial(1, [2; 11])).unwrap();
+        let good = kit.authority().stamp(&kit.slots, DATA, now(), GOOD, serial(1, [2; 11])).unwrap();
         let request = query(sha256(DATA), Some([7; 8]), CertificateWish::Embedded).unwrap();
         let edit = |original: &[u8]| {
             let mut bytes = original.to_vec();

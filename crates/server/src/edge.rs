@@ -5,6 +5,7 @@ use crate::places::Place;
 use crate::problem::{Code, Problem};
 use crate::telemetry;
 use crate::text::Language;
+use crate::tsp;
 use axum::body::Body;
 use axum::extract::{FromRequestParts as _, MatchedPath, Request, State};
 use axum::http::header::{CACHE_CONTROL, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
@@ -17,6 +18,15 @@ use tokio::time::Instant as Stopwatch;
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// What the asker can read when it does not get what it asked for.
+#[derive(Clone, Copy)]
+enum Form {
+    /// RFC 9457.
+    Problem,
+    /// RFC 3161.
+    TimeStampResp,
+}
+
 /// The bounds that hold for every route, and what every answer carries.
 pub(crate) async fn pass(
     State(app): State<Arc<App>>,
@@ -27,6 +37,7 @@ pub(crate) async fn pass(
     let request_id = app.next_request_id();
     let (mut parts, body) = request.into_parts();
     let language = language_of(&parts);
+    let form = if tsp::is_asked(&parts) { Form::TimeStampResp } else { Form::Problem };
     let method = parts.method.clone();
     let route = parts.extensions.get::<MatchedPath>().cloned();
     let response = match admitted(&app, &mut parts).await {
@@ -41,7 +52,7 @@ pub(crate) async fn pass(
         }
     };
     let RequestId(request_id) = request_id;
-    let (code, mut response) = finish(&app, response, language, &request_id);
+    let (code, mut response) = finish(&app, response, (language, form), &request_id);
     dress(&mut response, &request_id);
     let route = route.as_ref().map(MatchedPath::as_str);
     let took = began.elapsed();
@@ -61,7 +72,7 @@ async fn admitted(app: &App, parts: &mut Parts) -> Result<Place, Problem> {
 fn finish(
     app: &App,
     mut response: Response<Body>,
-    language: Language,
+    (language, form): (Language, Form),
     request_id: &str,
 ) -> (Option<&'static str>, Response<Body>) {
     let problem = match response.extensions_mut().remove::<Problem>() {
@@ -74,7 +85,13 @@ fn finish(
         None => return (None, response),
     };
     let code = problem.wire_code();
-    (Some(code), problem.render(response, language, app.issuer(), request_id))
+    let rendered = problem.render(response, language, app.issuer(), request_id);
+    match form {
+        Form::Problem => (Some(code), rendered),
+        Form::TimeStampResp => {
+            (Some(code), tsp::speak(rendered, problem.code(), &problem.detail(language)))
+        }
+    }
 }
 
 fn dress(response: &mut Response<Body>, request_id: &str) {

@@ -16,6 +16,7 @@ mod serve;
 mod telemetry;
 mod text;
 mod tls;
+mod tsp;
 mod view;
 pub mod wire;
 mod witness;

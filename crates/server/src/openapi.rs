@@ -1,5 +1,6 @@
 //! The description of this API (OpenAPI 3.1), made from the wire types and one table of operations.
 
+use crate::tsp;
 use crate::wire;
 use utoipa::OpenApi;
 use utoipa::openapi::content::ContentBuilder;
@@ -195,7 +196,7 @@ operations! {
     Get "/v1/trust" "evidence" "read_trust" Anyone (None) => 200 AnyJson, [] "Read the trust file of this operator.";
     Get "/v1/log/{path}" "evidence" "read_log_file" Anyone (None) => 200 File("application/octet-stream"), [] "Read the log: `checkpoint`, `tile/…` and `tile/entries/…` (c2sp.org/tlog-tiles), and `witnessed-checkpoint`, the newest one with its quorum of witnesses.";
     Get "/v1/openapi.json" "evidence" "read_openapi" Anyone (None) => 200 AnyJson, [] "Read this description.";
-    Post "/tsa" "evidence" "stamp" Anyone (None) => 200 File("application/timestamp-reply"), [] "Get a time-stamp (RFC 3161) for an `application/timestamp-query`.";
+    Post "/tsa" "evidence" "stamp" Anyone (None) => 200 File("application/timestamp-reply"), [] "Get a time-stamp (RFC 3161) for an `application/timestamp-query` of at most 4096 bytes. Every refusal of such a request is a `TimeStampResp` with its failure bit, whatever the HTTP status.";
     Get "/problems/{code}" "health" "read_problem" Anyone (None) => 200 File("text/plain"), [] "Read what a problem's code means.";
     Get "/livez" "health" "live" Anyone (None) => 200 File("text/plain"), [] "Whether the process answers.";
     Get "/readyz" "health" "ready" Anyone (None) => 200 Json("Health"), [("verbose", "answer in JSON also when ready")] "Whether payments can be taken and proved now: 200 with the text `ok`, or with `verbose` JSON; 503 with JSON when not.";
@@ -306,6 +307,13 @@ fn built(operation: &Operation) -> utoipa::openapi::path::Operation {
     let problem = ResponseBuilder::new()
         .description("not done")
         .content("application/problem+json", content("Problem"));
+    let problem = match operation.gives {
+        File(tsp::REPLY) => {
+            let reply = ContentBuilder::new().schema(Some(text_schema())).build();
+            problem.content(tsp::REPLY, reply)
+        }
+        _ => problem,
+    };
     let mut builder = OperationBuilder::new()
         .tag(operation.tag)
         .operation_id(Some(operation.id))

@@ -5,6 +5,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use tpw_engines::clock_error::ErrorSource;
 use tpw_ledger::FreezeReason;
 
 #[derive(Parser)]
@@ -32,6 +33,8 @@ pub(crate) enum Command {
     Receipt(Receipt),
     #[command(subcommand)]
     Log(Log),
+    #[command(subcommand)]
+    Tsa(Tsa),
     Ops(Ops),
     Doctor(Doctor),
 }
@@ -72,6 +75,12 @@ pub(crate) struct Serve {
     pub(crate) witness_ca: Option<PathBuf>,
     #[arg(long, value_name = "ASSET:AMOUNT", requires = "witnesses")]
     pub(crate) witnessed_from: Vec<String>,
+    #[arg(long, value_name = "chrony|declared:MS")]
+    pub(crate) tsa_clock: Option<ErrorSource>,
+    #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    pub(crate) tsa_accuracy: u64,
+    #[arg(long)]
+    pub(crate) tsa_no_certificate: bool,
 }
 
 /// Where the device's files are and how its passphrase comes.
@@ -309,6 +318,79 @@ pub(crate) struct WitnessServe {
     pub(crate) cert: Option<PathBuf>,
     #[arg(long, value_name = "FILE", requires = "cert")]
     pub(crate) key: Option<PathBuf>,
+}
+
+/// RFC 3161, with the meaning of `openssl ts`.
+#[derive(Subcommand)]
+pub(crate) enum Tsa {
+    Query(TsaQuery),
+    Reply(TsaReply),
+    Verify(TsaVerify),
+}
+
+/// A request made of a file or a hash, or one that is shown.
+#[derive(Args)]
+#[command(group(ArgGroup::new("asked-for").required(true).args(["stamped", "digest", "input"])))]
+pub(crate) struct TsaQuery {
+    #[arg(long = "data", value_name = "FILE")]
+    pub(crate) stamped: Option<PathBuf>,
+    #[arg(long, value_name = "HEX")]
+    pub(crate) digest: Option<String>,
+    #[arg(long = "in", value_name = "FILE", conflicts_with = "to_file")]
+    pub(crate) input: Option<PathBuf>,
+    #[arg(long, value_enum, default_value = "sha256")]
+    pub(crate) hash: HashFunction,
+    #[arg(long = "cert")]
+    pub(crate) with_certificate: bool,
+    #[arg(long)]
+    pub(crate) no_nonce: bool,
+    #[arg(long = "policy", value_name = "OID")]
+    pub(crate) stamp_policy: Option<String>,
+    #[arg(long = "out", value_name = "FILE", required_unless_present = "input")]
+    pub(crate) to_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub(crate) enum HashFunction {
+    Sha256,
+    Sha384,
+    Sha512,
+}
+
+/// A request answered with a key of this machine, or an answer that is shown.
+#[derive(Args)]
+#[command(group(ArgGroup::new("answered").required(true).args(["asked", "input"])))]
+pub(crate) struct TsaReply {
+    #[arg(long = "in", value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
+    #[arg(long = "query", value_name = "FILE", requires_all = ["signer", "signing_key", "stamp_policy", "to_file"])]
+    pub(crate) asked: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", requires = "asked")]
+    pub(crate) signer: Option<PathBuf>,
+    #[arg(long = "key", value_name = "FILE", requires = "asked")]
+    pub(crate) signing_key: Option<PathBuf>,
+    #[arg(long = "policy", value_name = "OID", requires = "asked")]
+    pub(crate) stamp_policy: Option<String>,
+    #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    pub(crate) accuracy: u64,
+    #[arg(long = "out", value_name = "FILE", requires = "asked")]
+    pub(crate) to_file: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct TsaVerify {
+    #[arg(long = "data", value_name = "FILE")]
+    pub(crate) stamped: PathBuf,
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token: PathBuf,
+    #[arg(long, value_name = "FILE")]
+    pub(crate) roots: PathBuf,
+    #[arg(long, value_name = "FILE")]
+    pub(crate) untrusted: Option<PathBuf>,
+    #[arg(long = "query", value_name = "FILE")]
+    pub(crate) asked: Option<PathBuf>,
+    #[arg(long = "policy", value_name = "OID")]
+    pub(crate) stamp_policies: Vec<String>,
 }
 
 #[derive(Args)]

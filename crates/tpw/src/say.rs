@@ -55,19 +55,21 @@ impl Lang {
 
     /// The texts of this language, file by file.
     #[must_use]
-    pub const fn sources(self) -> [&'static str; 4] {
+    pub const fn sources(self) -> [&'static str; 5] {
         match self {
             Self::En => [
                 include_str!("../../../i18n/en/cli.ftl"),
                 include_str!("../../../i18n/en/evidence.ftl"),
                 include_str!("../../../i18n/en/reasons.ftl"),
                 include_str!("../../../i18n/en/refusals.ftl"),
+                include_str!("../../../i18n/en/tsa.ftl"),
             ],
             Self::ZhCn => [
                 include_str!("../../../i18n/zh-CN/cli.ftl"),
                 include_str!("../../../i18n/zh-CN/evidence.ftl"),
                 include_str!("../../../i18n/zh-CN/reasons.ftl"),
                 include_str!("../../../i18n/zh-CN/refusals.ftl"),
+                include_str!("../../../i18n/zh-CN/tsa.ftl"),
             ],
         }
     }

@@ -7,7 +7,7 @@ use crate::log_store::LogError;
 use tpw_core::{Asset, Money, Name};
 use tpw_crypto::CryptoError;
 use tpw_flow::{DeskFault, Rejection};
-use tpw_proof::timestamp::TspError;
+use tpw_proof::timestamp::{Disclosure, TspError};
 use tpw_proof::{Policy, ProofError};
 use tpw_screen::ScreenError;
 
@@ -34,6 +34,12 @@ pub struct Config {
     pub rules_toml: Option<String>,
     /// The object identifier of the time-stamp policy.
     pub tsa_policy: String,
+    /// That of the second policy, whose times are whole seconds. It is given to whoever asks for it, and no checkpoint has it.
+    pub tsa_policy_seconds: String,
+    /// How far the clock may be off before no time-stamps are given, in milliseconds.
+    pub tsa_accuracy_ms: u64,
+    /// Whether the authority hands out its certificate with a token that others ask for.
+    pub tsa_certificate: Disclosure,
     /// How many commands may wait for the writer before more are turned away.
     pub queue: usize,
     /// Where the books are kept.
@@ -58,6 +64,9 @@ impl Config {
             rules_toml: None,
             // Under the number that IANA keeps for documentation (RFC 5612): an operator has its own.
             tsa_policy: "1.3.6.1.4.1.32473.1.1".to_owned(),
+            tsa_policy_seconds: "1.3.6.1.4.1.32473.1.2".to_owned(),
+            tsa_accuracy_ms: 1_000,
+            tsa_certificate: Disclosure::OnRequest,
             queue: 8_192,
             store: StoreConfig::Sqlite,
             witnesses: None,

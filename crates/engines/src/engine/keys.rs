@@ -3,7 +3,7 @@
 //! Trust: whoever reads `keys` can sign as this operator. The file has mode 0600 and no passphrase, because
 //! the server must start by itself.
 
-use super::EngineError;
+use super::{Config, EngineError};
 use crate::files::{self, Access, Durability};
 use std::path::Path;
 use std::sync::Arc;
@@ -67,8 +67,7 @@ impl Keys {
     pub(super) fn open(
         dir: &Path,
         folder_use: FolderUse,
-        operator: &str,
-        policy: &str,
+        config: &Config,
         now: Instant,
         entropy: &mut dyn Entropy,
     ) -> Result<Self, EngineError> {
@@ -84,8 +83,12 @@ impl Keys {
             fresh.generate(slots.token.clone(), Algorithm::Ed25519, entropy)?;
             Ok(())
         })?;
+        let operator = config.audience.as_str();
         let (root, leaf) = certificates(dir, operator, &signer, &slots, now, entropy)?;
-        let authority = Authority::new(slots.tsa.clone(), &leaf, policy, 1000)?;
+        let (policy, accuracy_ms) = (&config.tsa_policy, config.tsa_accuracy_ms);
+        let authority = Authority::new(slots.tsa.clone(), &leaf, policy, accuracy_ms)?;
+        let authority = authority.with_whole_seconds(&config.tsa_policy_seconds)?;
+        let authority = authority.with_disclosure(config.tsa_certificate);
         authority.check(&signer, now)?;
         let (signer, authority) = (Arc::new(signer), Arc::new(authority));
         Ok(Self { slots, signer, tsa_root: root, authority })

@@ -126,9 +126,8 @@ impl Ground {
         // Not before: a server that stands by may have waited for the books for days.
         let now = clock.now();
         claim_folder(&mut *books, &config.audience)?;
-        let audience = config.audience.as_str();
         let folder_use = folder_use(&*books)?;
-        let keys = Keys::open(dir, folder_use, audience, &config.tsa_policy, now, &mut entropy)?;
+        let keys = Keys::open(dir, folder_use, config, now, &mut entropy)?;
         let rules = config.rules_toml.as_deref().unwrap_or(Rules::default_toml());
         let rules = Rules::from_toml(rules)?;
         let rebuild = rebuild_with(config.audience.clone(), rules, Arc::clone(clock));

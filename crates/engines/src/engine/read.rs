@@ -6,7 +6,7 @@ use crate::entropy::OsEntropy;
 use core::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tpw_core::{AccountId, DeviceId, Hash32, PaymentId, PersonId};
+use tpw_core::{AccountId, DeviceId, Hash32, PaymentId, PersonId, Span};
 use tpw_crypto::Entropy;
 use tpw_flow::{Alarm, ChainHead, Device, Payment, Person, RailInstruction};
 use tpw_proof::timestamp::{ClockState, serial};
@@ -118,10 +118,10 @@ impl Engine {
         for (slot, byte) in [a, b, c, d, e, f, g, h].into_iter().zip(count.to_be_bytes()) {
             *slot = byte;
         }
-        let clock = match filled {
-            // A clock that was set may be wrong: whoever asks learns that there is no time now.
-            Ok(()) if self.clock_part() == Part::Good => ClockState::Good { error_ms: 500 },
-            Ok(()) | Err(_) => ClockState::Bad,
+        // Read right before the time itself; what passes between the two is no part of a millisecond.
+        let clock = match self.clock_error() {
+            Ok(error) if filled.is_ok() => ClockState::Good { error_ms: error.as_ms() },
+            Ok(_) | Err(_) => ClockState::Bad,
         };
         let (signer, serial) = (self.keys.signer.as_ref(), serial(self.epoch, random));
         self.keys.authority.answer(signer, request, self.clock.now(), clock, serial)
@@ -132,12 +132,27 @@ impl Engine {
     }
 
     fn clock_part(&self) -> Part {
-        match self.clock.jump_ms() {
-            0..=JUMP_MAX_MS => Part::Good,
-            jump => Part::Bad(format!(
+        self.clock_error().map_or_else(Part::Bad, |_error| Part::Good)
+    }
+
+    /// How far the clock may be off, if that is within the authority's accuracy; why not otherwise.
+    fn clock_error(&self) -> Result<Span, String> {
+        // A clock that was set may be wrong, whatever is known of its error.
+        let jump = self.clock.jump_ms();
+        if jump > JUMP_MAX_MS {
+            return Err(format!(
                 "the system clock jumped by {jump} ms; set it right, or restart the server when it is"
-            )),
+            ));
         }
+        let error = self.clock.error().map_err(|fault| fault.to_string())?;
+        let most = self.keys.authority.accuracy_ms();
+        if error.as_ms() > most {
+            return Err(format!(
+                "the system clock may be off by {} ms, and {most} ms are declared",
+                error.as_ms()
+            ));
+        }
+        Ok(error)
     }
 
     /// How the engine is.

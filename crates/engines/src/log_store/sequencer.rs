@@ -3,13 +3,14 @@
 use super::store::BATCH_MAX;
 use super::{LogError, LogStore, LogView, SignedHead};
 use crate::books::Extent;
-use crate::clock::Clock;
+use crate::clock::{Clock, JUMP_MAX_MS};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tpw_proof::Leaf;
+use tpw_proof::timestamp::ClockState;
 
 /// The files of the newest checkpoint are written at most this often: readers are answered from memory.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(100);
@@ -368,6 +369,16 @@ impl Run {
         }
     }
 
+    /// What a checkpoint's time-stamp says of its time: the error, if it is known and nobody set the clock.
+    fn clock_state(&self) -> ClockState {
+        match self.clock.error() {
+            Ok(error) if self.clock.jump_ms() <= JUMP_MAX_MS => {
+                ClockState::Good { error_ms: error.as_ms() }
+            }
+            Ok(_) | Err(_) => ClockState::Bad,
+        }
+    }
+
     fn checkpoint(&mut self, batches: Vec<Batch>) {
         let mut answers = Vec::with_capacity(batches.len());
         let mut leaves = Vec::new();
@@ -383,6 +394,7 @@ impl Run {
         }
         self.take_note();
         let answer: Answer = if self.healthy.load(Ordering::Acquire) {
+            self.store.tell_clock(self.clock_state());
             let now = self.clock.now();
             order.and_then(|()| self.store.append_and_checkpoint(&leaves, now)).map_err(Arc::new)
         } else {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tpw_core::{Instant, Span, TreeHead};
 use tpw_crypto::{Entropy as _, Signer, SlotName};
 use tpw_proof::note::KeyName;
-use tpw_proof::timestamp::{self, Authority, TspError};
+use tpw_proof::timestamp::{self, Authority, ClockState, TspError};
 use tpw_proof::{Checkpoint, Frontier, Leaf, RootSignature, SignedCheckpoint, VerifierKey};
 
 /// The most leaves under one new checkpoint.
@@ -94,6 +94,7 @@ pub struct LogStore {
     syncer: Syncer,
     files: Files,
     health: Health,
+    clock: ClockState,
     _lock: FolderLock,
 }
 
@@ -165,10 +166,16 @@ impl LogStore {
             syncer,
             files: Files::Current,
             health: Health::Sound,
+            clock: ClockState::Bad,
             _lock: lock,
         };
         store.recover(source, now)?;
         Ok(store)
+    }
+
+    /// Says how far the times handed in from now on may be off; until then nothing is said of it in a checkpoint's time-stamp.
+    pub const fn tell_clock(&mut self, clock: ClockState) {
+        self.clock = clock;
     }
 
     /// How often this log was opened: what makes serial numbers of time-stamps unique across restarts.
@@ -441,7 +448,7 @@ impl LogStore {
         let serial = timestamp::serial(self.epoch, random);
         let token = config
             .authority
-            .stamp(signer, &checkpoint.log_signed_bytes(), issued, serial)
+            .stamp(signer, &checkpoint.log_signed_bytes(), issued, self.clock, serial)
             .map_err(|e| stamping(&e))?;
         let previous_size = self.newest.as_ref().map_or(0, |newest| newest.head.size);
         Ok(SignedHead { head, previous_size, checkpoint, root_signature, token, issued })

@@ -7,7 +7,7 @@ use tpw_flow::{Command, Entry, Payment, Status};
 use tpw_proof::bundle::{Parts, assemble};
 use tpw_proof::tile::{self, TileReader};
 use tpw_proof::timestamp::{
-    Authority, CertificateSpec, leaf_certificate, root_certificate, serial,
+    Authority, CertificateSpec, ClockState, leaf_certificate, root_certificate, serial,
 };
 use tpw_proof::tree::root_of;
 use tpw_proof::{
@@ -80,8 +80,16 @@ impl Prover {
             Checkpoint { origin: self.trust.origin.clone(), head: TreeHead { size, root } };
         let checkpoint = checkpoint.sign(&self.slots, &slot("log"), &slot("log-pq")).unwrap();
         let data = checkpoint.log_signed_bytes();
-        let token =
-            self.authority.stamp(&self.slots, &data, bench.now, serial(3, [2; 11])).unwrap();
+        let token = self
+            .authority
+            .stamp(
+                &self.slots,
+                &data,
+                bench.now,
+                ClockState::Good { error_ms: 1000 },
+                serial(3, [2; 11]),
+            )
+            .unwrap();
         let receipt = assemble(&Parts {
             statement: payment.intake().statement(),
             record: &Record::from_bytes(&entry.record).unwrap(),

@@ -9,6 +9,7 @@ use tpw_core::{
     Amount, Approval, Hash32, Purpose, Reason, ReasonCode, RecordKind, TreeHead, Verdict,
 };
 use tpw_crypto::{sha256, sha512};
+use tpw_proof::timestamp::ClockState;
 
 pub(crate) fn cases(maker: &Maker) -> Vec<Case> {
     let tables = [statements(), records(), logs(), times(), certificates()];
@@ -147,7 +148,9 @@ fn times() -> Vec<(&'static str, Change)> {
         ("token-of-the-authority", |plan, _| {
             plan.tokens = |maker, data| {
                 let serial = tpw_proof::timestamp::serial(3, [2; 11]);
-                vec![maker.kit.authority().stamp(&maker.kit.slots, data, at(900), serial).unwrap()]
+                let clock = ClockState::Good { error_ms: 1500 };
+                let (authority, slots) = (maker.kit.authority(), &maker.kit.slots);
+                vec![authority.stamp(slots, data, at(900), clock, serial).unwrap()]
             };
         }),
         ("two-tokens", |plan, _| {

@@ -9,6 +9,7 @@ use der::{
     Tag, ValueOrd, Writer,
 };
 use spki::AlgorithmIdentifierOwned;
+use tpw_crypto::Sha2;
 use x509_cert::attr::Attribute;
 use x509_cert::ext::Extensions;
 use x509_cert::ext::pkix::name::{GeneralName, GeneralNames};
@@ -25,6 +26,8 @@ pub(super) const SIGNED_DATA: ObjectIdentifier = oid("1.2.840.113549.1.7.2");
 pub(super) const TST_INFO: ObjectIdentifier = oid("1.2.840.113549.1.9.16.1.4");
 pub(super) const CONTENT_TYPE: ObjectIdentifier = oid("1.2.840.113549.1.9.3");
 pub(super) const MESSAGE_DIGEST: ObjectIdentifier = oid("1.2.840.113549.1.9.4");
+pub(super) const SIGNING_CERTIFICATE: ObjectIdentifier = oid("1.2.840.113549.1.9.16.2.12");
+pub(super) const ALGORITHM_PROTECTION: ObjectIdentifier = oid("1.2.840.113549.1.9.52");
 pub(super) const SIGNING_CERTIFICATE_V2: ObjectIdentifier = oid("1.2.840.113549.1.9.16.2.47");
 pub(super) const SHA256: ObjectIdentifier = oid("2.16.840.1.101.3.4.2.1");
 pub(super) const SHA384: ObjectIdentifier = oid("2.16.840.1.101.3.4.2.2");
@@ -212,6 +215,30 @@ pub(super) struct EssCertIdV2 {
     pub(super) issuer_serial: Option<EssIssuerSerial>,
 }
 
+/// RFC 2634 §5.4: the form before RFC 5816, by SHA-1.
+#[derive(Clone, Debug, PartialEq, Eq, Sequence)]
+pub(super) struct SigningCertificate {
+    pub(super) certificates: Vec<EssCertId>,
+    #[asn1(optional = "true")]
+    pub(super) policies: Option<Vec<Any>>,
+}
+
+/// RFC 2634 §5.4.1.
+#[derive(Clone, Debug, PartialEq, Eq, Sequence)]
+pub(super) struct EssCertId {
+    pub(super) hash: OctetString,
+    #[asn1(optional = "true")]
+    pub(super) issuer_serial: Option<EssIssuerSerial>,
+}
+
+/// RFC 6211 §2, the form beside a signature.
+#[derive(Clone, Debug, PartialEq, Eq, Sequence)]
+pub(super) struct AlgorithmProtection {
+    pub(super) digest_algorithm: AlgorithmIdentifierOwned,
+    #[asn1(context_specific = "1", tag_mode = "IMPLICIT")]
+    pub(super) signature_algorithm: AlgorithmIdentifierOwned,
+}
+
 /// RFC 5035 §4.
 #[derive(Clone, Debug, PartialEq, Eq, Sequence)]
 pub(super) struct EssIssuerSerial {
@@ -221,48 +248,30 @@ pub(super) struct EssIssuerSerial {
 
 /// SHA-256 without parameters, the form of RFC 5754 §2.
 pub(super) fn sha256_identifier() -> AlgorithmIdentifierOwned {
-    AlgorithmIdentifierOwned { oid: SHA256, parameters: None }
+    hash_identifier(Sha2::Sha256)
 }
 
-/// A hash function named in a structure that is verified.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Digest {
-    Sha256,
-    Sha384,
-    Sha512,
+/// The hash that `identifier` names; parameters may be absent or NULL (RFC 5754 §2).
+pub(super) fn named_hash(identifier: &AlgorithmIdentifierOwned) -> Option<Sha2> {
+    if identifier.parameters.as_ref().is_some_and(|parameters| !parameters.is_null()) {
+        return None;
+    }
+    match identifier.oid {
+        SHA256 => Some(Sha2::Sha256),
+        SHA384 => Some(Sha2::Sha384),
+        SHA512 => Some(Sha2::Sha512),
+        _ => None,
+    }
 }
 
-impl Digest {
-    /// The hash that `identifier` names; parameters may be absent or NULL (RFC 5754 §2).
-    pub(super) fn from_identifier(identifier: &AlgorithmIdentifierOwned) -> Option<Self> {
-        if identifier.parameters.as_ref().is_some_and(|parameters| !parameters.is_null()) {
-            return None;
-        }
-        match identifier.oid {
-            SHA256 => Some(Self::Sha256),
-            SHA384 => Some(Self::Sha384),
-            SHA512 => Some(Self::Sha512),
-            _ => None,
-        }
-    }
-
-    /// The length of its output, in bytes.
-    pub(super) const fn len(self) -> usize {
-        match self {
-            Self::Sha256 => 32,
-            Self::Sha384 => 48,
-            Self::Sha512 => 64,
-        }
-    }
-
-    /// The hash of `data`; `None` for SHA-384, which the wallet's cryptography does not compute.
-    pub(super) fn hash(self, data: &[u8]) -> Option<Vec<u8>> {
-        match self {
-            Self::Sha256 => Some(tpw_crypto::sha256(data).to_vec()),
-            Self::Sha384 => None,
-            Self::Sha512 => Some(tpw_crypto::sha512(data).to_vec()),
-        }
-    }
+/// `hash` as an identifier without parameters.
+pub(super) fn hash_identifier(hash: Sha2) -> AlgorithmIdentifierOwned {
+    let oid = match hash {
+        Sha2::Sha256 => SHA256,
+        Sha2::Sha384 => SHA384,
+        Sha2::Sha512 => SHA512,
+    };
+    AlgorithmIdentifierOwned { oid, parameters: None }
 }
 
 /// Reads `bytes` as the one DER encoding of a `T`, nothing after it.

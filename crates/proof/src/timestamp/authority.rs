@@ -1,28 +1,30 @@
 //! The issuing side: every request gets a `TimeStampResp`, a refusal as well (RFC 3161 §2.4.2).
 
-use der::asn1::{BitString, Int, ObjectIdentifier, OctetString, SetOfVec};
-use der::{Decode, Encode};
+use der::asn1::{BitString, ObjectIdentifier, OctetString, SetOfVec};
 use spki::AlgorithmIdentifierOwned;
-use tpw_core::Instant;
-use tpw_crypto::{Algorithm, PublicKey, Signer, SlotName, der_ecdsa, sha256};
+use tpw_core::{Instant, Span};
+use tpw_crypto::{Algorithm, PublicKey, Sha2, Signer, SlotName, der_ecdsa, sha256};
 use x509_cert::attr::Attribute;
 use x509_cert::ext::pkix::name::GeneralName;
 
 use super::asn1::{
-    Accuracy, Bag, CONTENT_TYPE, ContentInfo, Digest, ECDSA_SHA256, EncapsulatedContent,
-    EssCertIdV2, EssIssuerSerial, GRANTED, IssuerAndSerial, MESSAGE_DIGEST, MessageImprint,
-    PkiStatusInfo, REJECTION, SIGNED_DATA, SIGNING_CERTIFICATE_V2, SignedData, SignerIdentifier,
-    SignerInfo, SigningCertificateV2, TST_INFO, TimeStampReq, TimeStampResp, TstInfo, decoded,
-    encoded, read, sha256_identifier, write,
+    Accuracy, Bag, CONTENT_TYPE, ContentInfo, ECDSA_SHA256, EncapsulatedContent, EssCertIdV2,
+    EssIssuerSerial, GRANTED, IssuerAndSerial, MESSAGE_DIGEST, PkiStatusInfo, REJECTION,
+    SIGNED_DATA, SIGNING_CERTIFICATE_V2, SignedData, SignerIdentifier, SignerInfo,
+    SigningCertificateV2, TST_INFO, TimeStampReq, TimeStampResp, TstInfo, decoded, encoded,
+    named_hash, read, sha256_identifier, write,
 };
 use super::certificate::ParsedCertificate;
 use super::gen_time;
 use super::issue::positive_serial;
-use super::verify::Token;
+use super::request::{CertificateWish, Query};
+use super::scheme::Profile;
+use super::token::Token;
+use super::verify::Imprint;
 use super::{REQUEST_LEN_MAX, TspError};
 
 /// The longest nonce that is echoed, in bytes.
-const NONCE_LEN_MAX: usize = 64;
+pub(super) const NONCE_LEN_MAX: usize = 64;
 /// The coarsest accuracy that can be stated, in milliseconds: an hour.
 const ACCURACY_MS_MAX: u64 = 3_600_000;
 
@@ -31,7 +33,7 @@ const ACCURACY_MS_MAX: u64 = 3_600_000;
 pub enum ClockState {
     /// The clock follows its reference.
     Good {
-        /// The largest possible error, in milliseconds.
+        /// How far the time handed in may be off, its rounding included, in milliseconds.
         error_ms: u64,
     },
     /// The clock jumped, drifted or lost its reference.
@@ -47,25 +49,24 @@ pub enum Disclosure {
     Never,
 }
 
-/// Whether a request asks for the signing certificate (`certReq`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CertificateWish {
-    /// The token is to carry it.
-    Embedded,
-    /// The verifier has it already.
-    Absent,
-}
-
 /// Why a request is refused: the bit of `PKIFailureInfo` (RFC 3161 §2.4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refusal {
+pub enum Refusal {
+    /// The hash algorithm is weak or unknown.
     BadAlg = 0,
+    /// The request is not one that is answered.
     BadRequest = 2,
+    /// The request is no DER, or the hash has a wrong length.
     BadDataFormat = 5,
+    /// The clock is not within its accuracy.
     TimeNotAvailable = 14,
+    /// The policy is not offered.
     UnacceptedPolicy = 15,
+    /// There is an extension.
     UnacceptedExtension = 16,
+    /// The certificate is asked for and not handed out.
     AddInfoNotAvailable = 17,
+    /// The authority cannot sign.
     SystemFailure = 25,
 }
 
@@ -84,7 +85,25 @@ impl Refusal {
     }
 }
 
-/// One time-stamping key with its certificate, policy and accuracy.
+/// How exactly a policy states the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Resolution {
+    Millisecond,
+    /// Some verifiers cannot read a fraction. What is cut off widens the accuracy.
+    Second,
+}
+
+impl Resolution {
+    /// The time to state: never later than the time it was.
+    fn cut(self, now: Instant) -> Instant {
+        match self {
+            Self::Millisecond => now,
+            Self::Second => now.minus(Span::from_ms(now.unix_ms() % 1000)),
+        }
+    }
+}
+
+/// One time-stamping key with its certificate, policies and accuracy.
 ///
 /// INVARIANT: no token leaves before the verifier of this module accepted it.
 #[derive(Debug)]
@@ -92,13 +111,14 @@ pub struct Authority {
     slot: SlotName,
     certificate: ParsedCertificate,
     policy: ObjectIdentifier,
+    whole_seconds: Option<ObjectIdentifier>,
     accuracy_ms: u64,
     disclosure: Disclosure,
 }
 
 impl Authority {
     /// An authority that signs with the P-256 key in `slot`, certified by `certificate_der`, under `policy` (a dotted
-    /// OID), and states `accuracy_ms`, 1 ms to an hour.
+    /// OID), and answers while its clock is within `accuracy_ms`, 1 ms to an hour.
     ///
     /// # Errors
     /// [`TspError::Setup`] when policy or accuracy is not usable. The certificate is checked by [`Self::check`].
@@ -108,13 +128,31 @@ impl Authority {
         policy: &str,
         accuracy_ms: u64,
     ) -> Result<Self, TspError> {
-        let policy = ObjectIdentifier::new(policy)
-            .map_err(|_not_an_oid| TspError::Setup("the policy is no object identifier"))?;
+        let policy = policy_oid(policy)?;
         if !(1..=ACCURACY_MS_MAX).contains(&accuracy_ms) {
             return Err(TspError::Setup("the accuracy is 1 millisecond to 1 hour"));
         }
         let certificate = ParsedCertificate::parse(certificate_der)?;
-        Ok(Self { slot, certificate, policy, accuracy_ms, disclosure: Disclosure::OnRequest })
+        let (whole_seconds, disclosure) = (None, Disclosure::OnRequest);
+        Ok(Self { slot, certificate, policy, whole_seconds, accuracy_ms, disclosure })
+    }
+
+    /// The same authority with a second policy, for whoever asks for it: its times are whole seconds.
+    ///
+    /// # Errors
+    /// [`TspError::Setup`] when the policy is no object identifier, or is the first one.
+    pub fn with_whole_seconds(self, policy: &str) -> Result<Self, TspError> {
+        let whole_seconds = Some(policy_oid(policy)?);
+        if whole_seconds == Some(self.policy) {
+            return Err(TspError::Setup("the two policies are one object identifier"));
+        }
+        Ok(Self { whole_seconds, ..self })
+    }
+
+    /// How far the clock may be off before no time-stamps are given, in milliseconds.
+    #[must_use]
+    pub const fn accuracy_ms(&self) -> u64 {
+        self.accuracy_ms
     }
 
     /// The same authority with another rule for its certificate.
@@ -151,13 +189,15 @@ impl Authority {
         serial: [u8; 20],
     ) -> Vec<u8> {
         let granted = self.accept(request_der).and_then(|request| {
-            self.check_clock(clock)?;
-            self.grant(signer, &request, now, &serial).map_err(|_inside| Refusal::SystemFailure)
+            let error_ms = self.check_clock(clock)?;
+            self.grant(signer, &request, Reading { now, error_ms: Some(error_ms) }, &serial)
+                .map_err(|_inside| Refusal::SystemFailure)
         });
-        granted.unwrap_or_else(refusal)
+        granted.unwrap_or_else(|refusal| refuse(refusal, refusal.text()))
     }
 
-    /// A granted response over SHA-256 of `data`, with the certificate embedded: for the log's own checkpoints.
+    /// A granted response over SHA-256 of `data`, with the certificate embedded: for the log's own checkpoints, which go on
+    /// whatever the clock is. It states the clock's error, however large; none when that is not known.
     ///
     /// # Errors
     /// [`TspError::Setup`] for a serial that is not positive, [`TspError::Crypto`] when the signer fails, and whatever
@@ -167,10 +207,21 @@ impl Authority {
         signer: &dyn Signer,
         data: &[u8],
         now: Instant,
+        clock: ClockState,
         serial: [u8; 20],
     ) -> Result<Vec<u8>, TspError> {
-        let request = request(sha256(data), None, CertificateWish::Embedded)?;
-        self.grant(signer, &request, now, &serial)
+        let error_ms = match clock {
+            ClockState::Good { error_ms } => Some(error_ms),
+            ClockState::Bad => None,
+        };
+        let request = Query {
+            imprint: Imprint { function: Sha2::Sha256, hash: sha256(data).to_vec() },
+            policy: None,
+            nonce: None,
+            wish: CertificateWish::Embedded,
+        };
+        let request = request.to_request()?;
+        self.grant(signer, &request, Reading { now, error_ms }, &serial)
     }
 
     fn accept(&self, request_der: &[u8]) -> Result<TimeStampReq, Refusal> {
@@ -187,11 +238,11 @@ impl Authority {
             return Err(Refusal::UnacceptedExtension);
         }
         let imprint = &request.message_imprint;
-        let digest = Digest::from_identifier(&imprint.hash_algorithm).ok_or(Refusal::BadAlg)?;
-        if imprint.hashed_message.as_bytes().len() != digest.len() {
+        let digest = named_hash(&imprint.hash_algorithm).ok_or(Refusal::BadAlg)?;
+        if imprint.hashed_message.as_bytes().len() != digest.output_len() {
             return Err(Refusal::BadDataFormat);
         }
-        if request.req_policy.is_some_and(|asked| asked != self.policy) {
+        if request.req_policy.is_some_and(|asked| self.resolution(asked).is_none()) {
             return Err(Refusal::UnacceptedPolicy);
         }
         if request.nonce.as_ref().is_some_and(|nonce| nonce.as_bytes().len() > NONCE_LEN_MAX) {
@@ -203,10 +254,18 @@ impl Authority {
         Ok(request)
     }
 
-    /// ETSI EN 319 421: outside the stated accuracy, no time-stamp is issued.
-    fn check_clock(&self, clock: ClockState) -> Result<(), Refusal> {
+    /// How exactly a policy states the time, if it is one of this authority's.
+    fn resolution(&self, policy: ObjectIdentifier) -> Option<Resolution> {
+        match policy {
+            first if first == self.policy => Some(Resolution::Millisecond),
+            other => (self.whole_seconds == Some(other)).then_some(Resolution::Second),
+        }
+    }
+
+    /// The clock's error. ETSI EN 319 421: outside the declared accuracy, no time-stamp is issued.
+    fn check_clock(&self, clock: ClockState) -> Result<u64, Refusal> {
         match clock {
-            ClockState::Good { error_ms } if error_ms <= self.accuracy_ms => Ok(()),
+            ClockState::Good { error_ms } if error_ms <= self.accuracy_ms => Ok(error_ms),
             ClockState::Good { .. } | ClockState::Bad => Err(Refusal::TimeNotAvailable),
         }
     }
@@ -215,16 +274,22 @@ impl Authority {
         &self,
         signer: &dyn Signer,
         request: &TimeStampReq,
-        now: Instant,
+        clock: Reading,
         serial: &[u8; 20],
     ) -> Result<Vec<u8>, TspError> {
+        let policy = request.req_policy.unwrap_or(self.policy);
+        let resolution = self.resolution(policy).ok_or(TspError::Policy(policy.to_string()))?;
+        let gen_time = resolution.cut(clock.now);
+        // What was cut off makes the time stated earlier than the clock's by so much.
+        let cut_ms = clock.now.since(gen_time).as_ms();
+        let off_ms = clock.error_ms.map(|error_ms| error_ms.saturating_add(cut_ms));
         let content = TstInfo {
             version: 1,
-            policy: self.policy,
+            policy,
             message_imprint: request.message_imprint.clone(),
             serial_number: positive_serial(serial)?,
-            gen_time: gen_time::write(now)?,
-            accuracy: Some(self.accuracy()),
+            gen_time: gen_time::write(gen_time)?,
+            accuracy: off_ms.map(accuracy),
             ordering: false,
             nonce: request.nonce.clone(),
             tsa: None,
@@ -235,7 +300,7 @@ impl Authority {
         let token = ContentInfo { content_type: SIGNED_DATA, content: encoded(&data, RESPONSE)? };
         let response = write(&TimeStampResp { status, token: Some(token) }, RESPONSE)?;
         let token = Token::parse(&response)?;
-        token.check(Some(&self.certificate))?;
+        token.check(std::slice::from_ref(&self.certificate), Profile::Receipt)?;
         token.check_request(request)?;
         Ok(response)
     }
@@ -298,15 +363,26 @@ impl Authority {
             attribute(SIGNING_CERTIFICATE_V2, encoded(&signing_certificate, RESPONSE)?)?,
         ])
     }
+}
 
-    fn accuracy(&self) -> Accuracy {
-        let some = |part: u64| (part > 0).then_some(part);
-        Accuracy {
-            seconds: some(self.accuracy_ms / 1000),
-            millis: some(self.accuracy_ms % 1000),
-            micros: None,
-        }
-    }
+/// A reading of the clock.
+#[derive(Clone, Copy)]
+struct Reading {
+    now: Instant,
+    error_ms: Option<u64>,
+}
+
+/// RFC 3161 §2.4.2: thousandths are 1 to 999, and what is zero is left out. A token that claims an exact clock has no meaning:
+/// a millisecond is the least.
+fn accuracy(off_ms: u64) -> Accuracy {
+    let off_ms = off_ms.max(1);
+    let some = |part: u64| (part > 0).then_some(part);
+    Accuracy { seconds: some(off_ms / 1000), millis: some(off_ms % 1000), micros: None }
+}
+
+fn policy_oid(text: &str) -> Result<ObjectIdentifier, TspError> {
+    ObjectIdentifier::new(text)
+        .map_err(|_not_an_oid| TspError::Setup("the policy is no object identifier"))
 }
 
 /// A serial that no earlier one equals: `epoch` is a counter that the caller raised and made durable before, and a crash
@@ -322,50 +398,14 @@ pub fn serial(epoch: u64, random: [u8; 11]) -> [u8; 20] {
     out
 }
 
-/// A DER `TimeStampReq` for a SHA-256 hash; `nonce` is taken as an unsigned number.
-///
-/// # Errors
-/// [`TspError::Malformed`] when it cannot be encoded, which no input of these types causes.
-pub fn query(
-    data_sha256: [u8; 32],
-    nonce: Option<[u8; 8]>,
-    wish: CertificateWish,
-) -> Result<Vec<u8>, TspError> {
-    write(&request(data_sha256, nonce, wish)?, "request")
-}
-
-fn request(
-    data_sha256: [u8; 32],
-    nonce: Option<[u8; 8]>,
-    wish: CertificateWish,
-) -> Result<TimeStampReq, TspError> {
-    let nonce = match nonce {
-        None => None,
-        Some(bytes) => {
-            let number = u128::from(u64::from_be_bytes(bytes)).to_der();
-            let number = number.map_err(|_unencodable| TspError::Malformed("request"))?;
-            Some(Int::from_der(&number).map_err(|_malformed| TspError::Malformed("request"))?)
-        }
-    };
-    Ok(TimeStampReq {
-        version: 1,
-        message_imprint: MessageImprint {
-            hash_algorithm: sha256_identifier(),
-            hashed_message: octets(data_sha256)?,
-        },
-        req_policy: None,
-        nonce,
-        cert_req: wish == CertificateWish::Embedded,
-        extensions: None,
-    })
-}
-
 /// `rejection` with `systemFailure` and no text: what is left to say when even a refusal cannot be encoded.
 const LAST_WORD: [u8; 14] =
     [0x30, 0x0c, 0x30, 0x0a, 0x02, 0x01, 0x02, 0x03, 0x05, 0x06, 0x00, 0x00, 0x00, 0x40];
 
-fn refusal(failure: Refusal) -> Vec<u8> {
-    let bit = failure as u8;
+/// A `TimeStampResp` that refuses, with its failure bit and words for people.
+#[must_use]
+pub fn refuse(refusal: Refusal, words: &str) -> Vec<u8> {
+    let bit = refusal as u8;
     let mut bytes = vec![0; usize::from(bit / 8)];
     bytes.push(0x80 >> (bit % 8));
     // X.690 §11.2.2: a named bit list ends with its last set bit.
@@ -374,7 +414,7 @@ fn refusal(failure: Refusal) -> Vec<u8> {
         .and_then(|fail_info| {
             let status = PkiStatusInfo {
                 status: REJECTION,
-                status_string: Some(vec![failure.text().to_owned()]),
+                status_string: Some(vec![words.to_owned()]),
                 fail_info: Some(fail_info),
             };
             write(&TimeStampResp { status, token: None }, RESPONSE)

@@ -6,9 +6,8 @@ use base64::engine::general_purpose::STANDARD;
 use const_oid::AssociatedOid;
 use der::asn1::{Any, BitString};
 use der::{Decode, Sequence};
-use spki::AlgorithmIdentifierOwned;
+use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 use tpw_core::Instant;
-use tpw_crypto::{PublicKey, verify_p256_der};
 use x509_cert::certificate::Version;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{
@@ -19,45 +18,17 @@ use x509_cert::time::Time;
 use x509_cert::{Certificate, TbsCertificate};
 
 use super::TspError;
-use super::asn1::{ECDSA_SHA256, TIME_STAMPING, write};
+use super::asn1::{TIME_STAMPING, write};
+use super::scheme::{Profile, SignatureScheme};
 
 /// The longest certificate that is read, in bytes.
 const CERTIFICATE_LEN_MAX: usize = 16 * 1024;
+/// Certificates that one file may hold: as many as the stores of operating systems do.
+const FILE_CERTIFICATES_MAX: usize = 512;
 /// Certificates between the leaf and the root, at most.
 const INTERMEDIATES_MAX: usize = 3;
 /// Signature checks that one chain search may cost.
 const CHECKS_MAX: usize = 16;
-
-/// How certificates and tokens are signed. RSA and larger curves join here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SignatureScheme {
-    EcdsaP256Sha256,
-}
-
-impl SignatureScheme {
-    pub(super) fn from_identifier(identifier: &AlgorithmIdentifierOwned) -> Result<Self, TspError> {
-        // RFC 5758 §3.2: the parameters are absent.
-        if identifier.oid == ECDSA_SHA256 && identifier.parameters.is_none() {
-            return Ok(Self::EcdsaP256Sha256);
-        }
-        Err(TspError::SignatureAlgorithm)
-    }
-
-    pub(super) fn verify(
-        self,
-        spki_der: &[u8],
-        message: &[u8],
-        signature: &[u8],
-    ) -> Result<(), TspError> {
-        match self {
-            Self::EcdsaP256Sha256 => {
-                let key = PublicKey::from_spki_der(spki_der)
-                    .map_err(|_other_key| TspError::SignatureAlgorithm)?;
-                verify_p256_der(&key, message, signature).map_err(|_bad| TspError::BadSignature)
-            }
-        }
-    }
-}
 
 /// A parsed certificate with the bytes that its issuer signed.
 #[derive(Clone, Debug)]
@@ -96,8 +67,12 @@ impl ParsedCertificate {
         self.certificate.tbs_certificate()
     }
 
+    pub(super) fn spki(&self) -> &SubjectPublicKeyInfoOwned {
+        self.tbs().subject_public_key_info()
+    }
+
     pub(super) fn spki_der(&self) -> Result<Vec<u8>, TspError> {
-        write(self.tbs().subject_public_key_info(), "certificate")
+        write(self.spki(), "certificate")
     }
 
     /// One extension with its criticality; an extension that occurs twice is refused.
@@ -209,10 +184,11 @@ impl ParsedCertificate {
         })
     }
 
-    fn check_signature(&self, issuer: &Self) -> Result<(), TspError> {
-        let scheme = SignatureScheme::from_identifier(self.certificate.signature_algorithm())?;
+    fn check_signature(&self, issuer: &Self, profile: Profile) -> Result<(), TspError> {
+        let identifier = self.certificate.signature_algorithm();
+        let scheme = SignatureScheme::read(identifier, issuer.spki(), None, profile)?;
         let signature = self.certificate.signature().raw_bytes();
-        match scheme.verify(&issuer.spki_der()?, &self.signed, signature) {
+        match scheme.verify(issuer.spki(), &self.signed, signature) {
             Err(TspError::BadSignature) => Err(TspError::CertificateSignature),
             other => other,
         }
@@ -225,11 +201,13 @@ pub(super) fn check_chain(
     others: &[ParsedCertificate],
     roots: &[ParsedCertificate],
     at: Instant,
+    profile: Profile,
 ) -> Result<(), TspError> {
     let mut search = ChainSearch {
         others,
         roots,
         at,
+        profile,
         checks_left: CHECKS_MAX,
         reason: TspError::UntrustedChain,
     };
@@ -240,6 +218,7 @@ struct ChainSearch<'a> {
     others: &'a [ParsedCertificate],
     roots: &'a [ParsedCertificate],
     at: Instant,
+    profile: Profile,
     checks_left: usize,
     /// Why the nearest candidate was refused: more useful than "no chain".
     reason: TspError,
@@ -277,8 +256,9 @@ impl ChainSearch<'_> {
             return Ok(false);
         }
         self.checks_left = self.checks_left.checked_sub(1).ok_or(TspError::UntrustedChain)?;
-        let checked =
-            issuer.check_issuer(below, self.at).and_then(|()| child.check_signature(issuer));
+        let checked = issuer
+            .check_issuer(below, self.at)
+            .and_then(|()| child.check_signature(issuer, self.profile));
         match checked {
             Ok(()) => Ok(true),
             Err(reason) => {
@@ -323,4 +303,29 @@ pub fn certificate_der(pem: &str) -> Result<Vec<u8>, TspError> {
     let der =
         STANDARD.decode(text).map_err(|_not_base64| TspError::Malformed("PEM certificate"))?;
     ParsedCertificate::parse(&der).map(|parsed| parsed.der)
+}
+
+/// The DER of each certificate of a file: one in DER, or any number in PEM (RFC 7468) with other text around them.
+///
+/// # Errors
+/// [`TspError::Malformed`] when there is none or one cannot be read, [`TspError::TooManyCertificates`].
+pub fn certificates(file: &[u8]) -> Result<Vec<Vec<u8>>, TspError> {
+    const DER_SEQUENCE: u8 = 0x30;
+    if file.first() == Some(&DER_SEQUENCE) {
+        return ParsedCertificate::parse(file).map(|parsed| vec![parsed.der]);
+    }
+    let text =
+        std::str::from_utf8(file).map_err(|_not_text| TspError::Malformed("PEM certificate"))?;
+    let mut found = Vec::new();
+    let mut rest = text;
+    while let Some((_before, after)) = rest.split_once(PEM_BEGIN) {
+        let (body, after) =
+            after.split_once(PEM_END).ok_or(TspError::Malformed("PEM certificate"))?;
+        if found.len() >= FILE_CERTIFICATES_MAX {
+            return Err(TspError::TooManyCertificates { limit: FILE_CERTIFICATES_MAX });
+        }
+        found.push(certificate_der(&format!("{PEM_BEGIN}{body}{PEM_END}"))?);
+        rest = after;
+    }
+    if found.is_empty() { Err(TspError::Malformed("PEM certificate")) } else { Ok(found) }
 }

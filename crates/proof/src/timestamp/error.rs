@@ -42,7 +42,7 @@ pub enum TspError {
     #[error("the token has {0} signers: exactly one is allowed")]
     SignerCount(usize),
     /// The signing certificate is neither embedded nor at hand.
-    #[error("the certificate that signed the token is not embedded in it")]
+    #[error("the certificate that signed the token is neither embedded in it nor given beside it")]
     CertificateMissing,
     /// More embedded certificates than are looked at.
     #[error("the token embeds more than {limit} certificates")]
@@ -54,7 +54,7 @@ pub enum TspError {
     #[error("the digest algorithm of the token's signature is not acceptable")]
     DigestAlgorithm,
     /// The signature algorithm is not acceptable.
-    #[error("the signature algorithm is not acceptable: ECDSA on P-256 with SHA-256 is")]
+    #[error("the signature algorithm, or the key that it is for, is not acceptable")]
     SignatureAlgorithm,
     /// A signed attribute that must be there is not (RFC 5652 §5.3, RFC 5816).
     #[error("the signed attribute {0} is missing")]
@@ -71,6 +71,9 @@ pub enum TspError {
     /// The signing-certificate attribute names another certificate (RFC 5816 §2.2.1).
     #[error("the signing-certificate attribute names another certificate")]
     SigningCertificate,
+    /// The algorithms beside the signature are not those that it covers (RFC 6211).
+    #[error("the algorithm-protection attribute names other algorithms than the signature has")]
+    AlgorithmProtection,
     /// The signature does not verify.
     #[error("the token's signature does not verify under its certificate")]
     BadSignature,
@@ -110,11 +113,14 @@ pub enum TspError {
     /// The time is no DER `GeneralizedTime` in UTC (§2.4.2, X.690 §11.7).
     #[error("the token's time is not a GeneralizedTime in the form that DER allows")]
     GenTime,
+    /// The time is in the future.
+    #[error("the token's time is in the future: check the clock of this machine too")]
+    Future,
     /// The accuracy is empty, or a part of it is out of range (§2.4.2).
     #[error("the token's accuracy has a part out of range")]
     Accuracy,
-    /// The token has an extension that nobody here understands and that is critical.
-    #[error("the token has a critical extension that is unknown")]
+    /// The token has a critical extension that nobody here understands, or one extension twice.
+    #[error("the token has a critical extension that is unknown, or one extension twice")]
     TokenExtension,
     /// The `tsa` field names somebody else than the certificate (§2.4.2).
     #[error("the token names an authority that its certificate does not name")]
@@ -165,6 +171,7 @@ impl TspError {
             Self::ContentTypeAttribute => "tsp_content_type_attribute",
             Self::MessageDigest => "tsp_message_digest",
             Self::SigningCertificate => "tsp_signing_certificate",
+            Self::AlgorithmProtection => "tsp_algorithm_protection",
             Self::BadSignature => "tsp_bad_signature",
             Self::UsageMissing => "tsp_usage_missing",
             Self::UsageNotCritical => "tsp_usage_not_critical",
@@ -178,6 +185,7 @@ impl TspError {
             Self::UntrustedChain => "tsp_untrusted_chain",
             Self::Serial => "tsp_serial",
             Self::GenTime => "tsp_gen_time",
+            Self::Future => "tsp_future",
             Self::Accuracy => "tsp_accuracy",
             Self::TokenExtension => "tsp_token_extension",
             Self::AuthorityName => "tsp_authority_name",

@@ -19,6 +19,7 @@ use x509_cert::time::{Time, Validity};
 
 use super::asn1::{ECDSA_SHA256, TIME_STAMPING, decoded, encoded, write};
 use super::certificate::{ParsedCertificate, check_chain};
+use super::scheme::Profile;
 use super::{TspError, gen_time};
 
 /// RFC 5280 appendix A: `ub-common-name`.
@@ -111,7 +112,7 @@ pub fn leaf_certificate(
     // What the verifier would refuse never leaves.
     let leaf = ParsedCertificate::parse(&der)?;
     leaf.check_leaf(spec.not_before)?;
-    check_chain(&leaf, &[], &[root], spec.not_before)?;
+    check_chain(&leaf, &[], &[root], spec.not_before, Profile::Receipt)?;
     Ok(der)
 }
 

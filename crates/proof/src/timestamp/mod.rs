@@ -12,13 +12,21 @@ mod certificate;
 mod error;
 mod gen_time;
 mod issue;
+mod request;
+mod scheme;
+mod summary;
+mod token;
 mod verify;
 
-pub use authority::{Authority, CertificateWish, ClockState, Disclosure, query, serial};
-pub use certificate::{certificate_der, certificate_pem};
+pub use authority::{Authority, ClockState, Disclosure, Refusal, refuse, serial};
+pub use certificate::{certificate_der, certificate_pem, certificates};
 pub use error::TspError;
 pub use issue::{CertificateSpec, leaf_certificate, root_certificate};
-pub use verify::{Summary, SummaryToken, VerifiedTimestamp, info, verify, verify_answer};
+pub use request::{CertificateWish, Query, RequestSummary, query, request_summary};
+pub use summary::{Summary, SummaryToken, info, token_info};
+pub use verify::{
+    Imprint, TokenCheck, VerifiedTimestamp, imprint_hash, verify, verify_answer, verify_token,
+};
 
 /// The longest request that is read, in bytes.
 pub const REQUEST_LEN_MAX: usize = 4 * 1024;

@@ -11,7 +11,7 @@ use tpw_crypto::{Algorithm, FixedEntropy, PublicKey, Signer, SlotName, SoftwareS
 use tpw_proof::bundle::{Frame, Own, Parts, assemble};
 use tpw_proof::tile::TileReader;
 use tpw_proof::timestamp::{
-    Authority, CertificateSpec, leaf_certificate, root_certificate, serial,
+    Authority, CertificateSpec, ClockState, leaf_certificate, root_certificate, serial,
 };
 use tpw_proof::tree::root_of;
 use tpw_proof::{
@@ -144,7 +144,9 @@ impl World {
         let checkpoint = self.sign_checkpoint(TreeHead { size, root });
         let root_signature = RootSignature::sign(&root, &self.slots, &slot("log-cose")).unwrap();
         let data = checkpoint.log_signed_bytes();
-        let token = self.authority.stamp(&self.slots, &data, stamped, serial(3, [2; 11])).unwrap();
+        let clock = ClockState::Good { error_ms: 1000 };
+        let token =
+            self.authority.stamp(&self.slots, &data, stamped, clock, serial(3, [2; 11])).unwrap();
         let path = tile::inclusion_proof(&tiles, index, size).unwrap();
         let (path, trust_hash) = (path.as_slice(), self.trust.hash());
         let receipt = assemble(&Parts {

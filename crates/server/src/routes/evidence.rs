@@ -4,11 +4,12 @@ use super::{Reply, json, off_thread, typed};
 use crate::app::{App, Peer};
 use crate::body::{self, BodyLimit};
 use crate::problem::{Code, Problem};
+use crate::tsp;
 use crate::view;
 use crate::wire::{self, Base64Url, Text};
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use std::sync::{Arc, OnceLock};
 
@@ -62,7 +63,7 @@ pub(super) async fn log_file(State(app): State<Arc<App>>, Path(path): Path<Strin
 }
 
 /// `POST /tsa` (RFC 3161 §3.4): for anyone, under a rate limit. Whatever is wrong with the request itself is said
-/// in a `TimeStampResp`.
+/// in a `TimeStampResp`, and so is what the server refuses before the authority is asked.
 pub(super) async fn stamp(
     State(app): State<Arc<App>>,
     Peer(from): Peer,
@@ -70,16 +71,11 @@ pub(super) async fn stamp(
     body: Body,
 ) -> Reply {
     app.rates.timestamp(from)?;
-    if body::media_type(&headers) != "application/timestamp-query" {
-        let expected = "application/timestamp-query";
-        return Err(Problem::new(Code::UnsupportedType).with("expected", expected));
+    if body::media_type(&headers) != tsp::QUERY {
+        return Err(Problem::new(Code::UnsupportedType).with("expected", tsp::QUERY));
     }
     let limit = BodyLimit { bytes: app.limits.tsa_bytes, time: app.limits.body_time };
     let request = body::read(&headers, body, limit).await?;
     let answer = off_thread(&app, move |engine| Ok(engine.stamp(&request))).await?;
-    let mut response = Response::new(Body::from(answer));
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/timestamp-reply"));
-    Ok(response)
+    Ok(typed(StatusCode::OK, tsp::REPLY, answer))
 }

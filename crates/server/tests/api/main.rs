@@ -16,6 +16,8 @@ mod records;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod stamps;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod transport;

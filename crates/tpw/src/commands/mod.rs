@@ -9,6 +9,7 @@ mod pay;
 mod receipt;
 mod serve;
 mod show;
+mod tsa;
 mod verify;
 mod wallet;
 
@@ -93,6 +94,7 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
         Command::Verify(args) => verify::run(context, &args),
         Command::Receipt(command) => receipt::run(context, &command),
         Command::Log(command) => Box::pin(log::run(context, &command)).await,
+        Command::Tsa(command) => tsa::run(context, &command),
         Command::Ops(args) => Box::pin(ops::run(context, &args)).await,
         Command::Doctor(args) => doctor::run(context, &args).await,
     }

@@ -12,9 +12,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tpw_core::{Asset, Money, Name};
-use tpw_engines::clock::Clock;
+use tpw_engines::clock::{Clock, SystemClock};
+use tpw_engines::clock_error::ErrorBound;
 use tpw_engines::files::{self, Access, Durability};
 use tpw_engines::{Config, Engine, StoreConfig};
+use tpw_proof::timestamp::Disclosure;
 use tpw_server::outbound::Outbound;
 use tpw_server::{
     Bound, Limits, Records, ServeOptions, Tls, Witnessing, WitnessingTimes,
@@ -114,6 +116,10 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
     if let Some(address) = &args.store {
         config.store = StoreConfig::Postgres(address.clone());
     }
+    config.tsa_accuracy_ms = args.tsa_accuracy;
+    if args.tsa_no_certificate {
+        config.tsa_certificate = Disclosure::Never;
+    }
     // With `--json` every line of stdout is JSON; otherwise records are words.
     let records = if context.say.is_json() { Records::Json } else { Records::Words };
     tpw_server::start_records(records, "info");
@@ -125,7 +131,7 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
         identity: args.cert.clone().zip(args.key.clone()),
         limits: args.rate_limit.map_or_else(Limits::standard, Limits::with_rate),
     };
-    let clock: Arc<dyn Clock> = context.clock.clone();
+    let clock = clock(context, args)?;
     let running = start(what, clock, asked_to_stop()).await?;
     let witnessing = witnessing(args, &running.engine)?;
     tell(&context.say, &args.data, &running);
@@ -164,6 +170,16 @@ fn witnessing(args: &Serve, engine: &Arc<Engine>) -> Result<Option<Witnessing>, 
     let outbound = Outbound::new(ca.as_deref(), times.answer).map_err(|error| unusable(&error))?;
     let started = Witnessing::start(Arc::clone(engine), outbound, times);
     Ok(Some(started.ok_or_else(|| unusable(&"no witness in it has an address"))?))
+}
+
+/// The system's clock, with what is known of its error.
+fn clock(context: &Context, args: &Serve) -> Result<Arc<dyn Clock>, Failure> {
+    let Some(source) = &args.tsa_clock else {
+        return Ok(context.clock.clone());
+    };
+    let bound = ErrorBound::from_source(source);
+    let bound = bound.map_err(|error| Failure::failed("serve").because(error))?;
+    Ok(Arc::new(SystemClock::with_bound(bound)))
 }
 
 fn tell(say: &Say, data: &Path, running: &Running) {

@@ -22,4 +22,6 @@ mod texts;
 #[cfg(test)]
 mod traffic;
 #[cfg(test)]
+mod tsa;
+#[cfg(test)]
 mod witness;

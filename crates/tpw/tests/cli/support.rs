@@ -38,7 +38,8 @@ impl Ran {
 
 pub(crate) fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tpw"));
-    command.args(args).env_clear().env("LC_ALL", "C").stdin(Stdio::null());
+    // No program of this machine is found by its name alone, whatever is installed.
+    command.args(args).env_clear().env("LC_ALL", "C").env("PATH", "").stdin(Stdio::null());
     command
 }
 
