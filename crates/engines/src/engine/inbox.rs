@@ -3,7 +3,7 @@
 //! Waking a thread costs about as much as deciding a payment. While a batch is being stored, deciding the next one early gains little
 //! unless it is large; so the writer is then woken only when so many commands wait that it is worth it, or when the batch is stored.
 
-use super::writer::{Stored, Work};
+use super::writer::{Stored, When, Work};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -39,7 +39,7 @@ pub(super) struct Found {
 }
 
 /// What wakes the writer.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Until {
     /// Anything at all.
     Work,
@@ -47,6 +47,18 @@ pub(super) enum Until {
     StoredOrMuchWork,
     /// A word of the committer: there is no room for more work.
     Stored,
+    /// Work that does not wait for the log, or work that is worth it: what was decided may as well grow.
+    UrgentOrMuchWork,
+}
+
+impl Until {
+    const fn least(self) -> usize {
+        match self {
+            Self::Work => 1,
+            Self::StoredOrMuchWork | Self::UrgentOrMuchWork => WORTH_WAKING,
+            Self::Stored => usize::MAX,
+        }
+    }
 }
 
 struct Shared {
@@ -63,8 +75,17 @@ struct State {
     stop: bool,
     ended: bool,
     committer_ended: bool,
-    /// So many waiting commands wake the writer, if it sleeps.
-    wakes_at: Option<usize>,
+    /// Somebody among those who wait does not wait for the log.
+    urgent: bool,
+    /// What wakes the writer, if it sleeps.
+    sleeps: Option<Until>,
+}
+
+impl State {
+    fn has_work_for(&self, until: Until) -> bool {
+        let urgent = self.urgent && until == Until::UrgentOrMuchWork;
+        !self.waiting.is_empty() && (urgent || self.commands >= until.least())
+    }
 }
 
 impl Inbox {
@@ -77,7 +98,8 @@ impl Inbox {
             stop: false,
             ended: false,
             committer_ended: false,
-            wakes_at: None,
+            urgent: false,
+            sleeps: None,
         };
         let shared = Shared { state: Mutex::new(state), changed: Condvar::new(), waiting_max };
         let inbox = Self(Arc::new(shared));
@@ -94,8 +116,9 @@ impl Inbox {
             return Err(Refused::Full);
         }
         state.commands = state.commands.saturating_add(work.weight());
+        state.urgent |= work.when == When::Durable;
         state.waiting.push_back(work);
-        let wakes = state.wakes_at.is_some_and(|least| state.commands >= least);
+        let wakes = state.sleeps.is_some_and(|until| state.has_work_for(until));
         self.wake_if(wakes, state);
         Ok(())
     }
@@ -115,7 +138,7 @@ impl Inbox {
     fn wake_if(&self, wakes: bool, mut state: MutexGuard<'_, State>) {
         if wakes {
             // Once is enough: it finds all that has come until it looks.
-            state.wakes_at = None;
+            state.sleeps = None;
         }
         drop(state);
         if wakes {
@@ -154,21 +177,15 @@ impl Reading {
     /// Waits for something to do, at most so long.
     pub(super) fn wait(&self, until: Until, most: Duration) -> Found {
         let due = Instant::now().checked_add(most);
-        let least = match until {
-            Until::Work => 1,
-            Until::StoredOrMuchWork => WORTH_WAKING,
-            Until::Stored => usize::MAX,
-        };
         let mut state = self.0.state();
         loop {
             let said = state.said.pop_front();
             let left = due.map_or(most, |due| due.saturating_duration_since(Instant::now()));
-            let has_work = state.commands >= least && !state.waiting.is_empty();
-            if said.is_some() || has_work || state.stop || left.is_zero() {
-                state.wakes_at = None;
+            if said.is_some() || state.has_work_for(until) || state.stop || left.is_zero() {
+                state.sleeps = None;
                 return Found { said, stop: state.stop };
             }
-            state.wakes_at = Some(least);
+            state.sleeps = Some(until);
             let waited = self.0.0.changed.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -179,6 +196,7 @@ impl Reading {
         let mut state = self.0.state();
         let work = state.waiting.pop_front()?;
         state.commands = state.commands.saturating_sub(work.weight());
+        state.urgent &= !state.waiting.is_empty();
         Some(work)
     }
 
@@ -197,7 +215,7 @@ impl Reading {
             if state.committer_ended {
                 return None;
             }
-            state.wakes_at = Some(usize::MAX);
+            state.sleeps = Some(Until::Stored);
             state = self.0.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -234,10 +252,14 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
     type Answer = oneshot::Receiver<Result<super::super::writer::Done, super::super::PayError>>;
 
-    fn work(commands: usize) -> (Work, Answer) {
+    fn work_for(commands: usize, when: When) -> (Work, Answer) {
         let (reply, answer) = oneshot::channel();
         let commands = (0..commands).map(|_| Command::Tick).collect();
-        (Work { commands, when: When::Proven, queued: Instant::now(), reply }, answer)
+        (Work { commands, when, queued: Instant::now(), reply }, answer)
+    }
+
+    fn work(commands: usize) -> (Work, Answer) {
+        work_for(commands, When::Proven)
     }
 
     fn left(inbox: &Inbox, commands: usize) -> Answer {
@@ -251,7 +273,7 @@ mod tests {
         let began = Instant::now();
         let found = std::thread::scope(|scope| {
             let waiting = scope.spawn(|| reading.wait(until, LONG));
-            while reading.0.state().wakes_at.is_none() && !waiting.is_finished() {
+            while reading.0.state().sleeps.is_none() && !waiting.is_finished() {
                 std::thread::yield_now();
             }
             does();
@@ -312,12 +334,34 @@ mod tests {
     }
 
     #[test]
+    fn who_does_not_wait_for_the_log_is_not_kept_waiting_by_it() {
+        let (inbox, reading, voice) = Inbox::new(8);
+        let mut answers = Vec::new();
+        let (_, slept) = waits(&reading, Until::UrgentOrMuchWork, || {
+            answers.push(left(&inbox, 1));
+            assert!(reading.0.state().sleeps.is_some(), "it was woken");
+            let (work, answer) = work_for(1, When::Durable);
+            assert_eq!(inbox.leave(work), Ok(()));
+            answers.push(answer);
+        });
+        assert!(slept < LONG);
+        while reading.next().is_some() {}
+        // Nobody of that kind waits any more.
+        let (found, _) = waits(&reading, Until::UrgentOrMuchWork, || {
+            answers.push(left(&inbox, 1));
+            assert!(reading.0.state().sleeps.is_some(), "it was woken");
+            voice.say(Ok(()));
+        });
+        assert_eq!(found.said, Some(Ok(())));
+    }
+
+    #[test]
     fn little_work_does_not_wake_a_writer_whose_batch_is_being_stored() {
         let (inbox, reading, voice) = Inbox::new(8);
         let mut answer = None;
         let (found, _) = waits(&reading, Until::StoredOrMuchWork, || {
             answer = Some(left(&inbox, WORTH_WAKING - 1));
-            assert_eq!(reading.0.state().wakes_at, Some(WORTH_WAKING), "it was woken");
+            assert!(reading.0.state().sleeps.is_some(), "it was woken");
             voice.say(Err("a full disk".to_owned()));
         });
         assert_eq!(found.said, Some(Err("a full disk".to_owned())));

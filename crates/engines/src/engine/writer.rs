@@ -187,7 +187,7 @@ impl Writer {
             return (Until::StoredOrMuchWork, TICK);
         }
         match self.log_wait() {
-            Some(wait) if building.commands > 0 => (Until::StoredOrMuchWork, wait.min(TICK)),
+            Some(wait) if building.commands > 0 => (Until::UrgentOrMuchWork, wait.min(TICK)),
             _ => (Until::Work, TICK),
         }
     }
