@@ -1,13 +1,13 @@
 //! Operations: what can be asked of the ledger, and how each becomes entries.
 
 use crate::entry::Entry;
+use crate::hold::expiry_id;
 use crate::slot::{Flag, Slot};
 use crate::{
     Balance, Condition, FreezeReason, HoldEnd, HoldRow, Ledger, LedgerError, Limits, Membership,
     NewAccount, TransferKind, TransferRequest, TransferRow, Velocity, Watch,
 };
 use tpw_core::{AccountId, AccountSetId, Amount, Asset, Instant, Money, Posting, TransferId};
-use tpw_crypto::sha256_parts;
 
 /// What is asked of the ledger.
 ///
@@ -279,21 +279,16 @@ impl Ledger {
         })
     }
 
-    /// The id of the transfer that expires a hold: its time from the hold's expiry, the rest from a hash of the hold's id, so that no
-    /// randomness is needed and a replay gives the same id.
+    /// The id of the transfer that expires a hold: its time from the hold's expiry, the rest from a hash of the hold's id.
     #[must_use]
     pub fn expiry_id(hold: TransferId, expires: Instant) -> TransferId {
-        let hash = sha256_parts(&[b"tpw/expire/v1\0", hold.as_bytes()]);
-        let random = hash.first_chunk::<10>().copied().unwrap_or([0; 10]);
-        TransferId::new(expires.unix_ms(), random)
+        expiry_id(hold, expires)
     }
 
     /// Whether an open hold would expire under this id: no other transfer may take it.
     #[must_use]
     pub fn expires_as(&self, id: &TransferId) -> bool {
-        let at = Instant::from_unix_ms(id.unix_ms());
-        let mut due = at.into_iter().flat_map(|at| self.holds.until(at));
-        due.any(|hold| Self::expiry_id(hold.id, hold.expires) == *id)
+        self.holds.ends_as(id)
     }
 
     /// Releases every hold that has run out by `now`, by expiry, then by number: the same state and
@@ -301,7 +296,7 @@ impl Ledger {
     pub fn expire(&mut self, now: Instant) -> Vec<Applied> {
         let mut done = Vec::new();
         while let Some(hold) = self.holds.first().copied().filter(|hold| hold.expires <= now) {
-            let id = Self::expiry_id(hold.id, hold.expires);
+            let id = expiry_id(hold.id, hold.expires);
             match self.resolve(&hold, id, hold.money.amount, HoldEnd::Expired, &[], now) {
                 Ok(applied) => done.push(applied),
                 Err(_) => break, // only when numbers are used up, after 2^64 transfers

@@ -3,6 +3,7 @@
 use crate::keyed::Map;
 use std::collections::BTreeSet;
 use tpw_core::{AccountId, Instant, Money, TransferId};
+use tpw_crypto::sha256_parts;
 
 /// An open hold: the row to store and the view to read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -87,6 +88,16 @@ impl HoldChanges {
 pub(crate) struct Holds {
     by_id: Map<TransferId, HoldRow>,
     by_expiry: BTreeSet<(Instant, u64, TransferId)>,
+    /// The ids under which they would expire. Every new id is looked up here, and thousands may run out in one millisecond.
+    ends: Map<TransferId, ()>,
+}
+
+/// The id of the transfer that expires a hold: its time from the hold's expiry, the rest from a hash of the hold's id, so that no
+/// randomness is needed and a replay gives the same id.
+pub(crate) fn expiry_id(hold: TransferId, expires: Instant) -> TransferId {
+    let hash = sha256_parts(&[b"tpw/expire/v1\0", hold.as_bytes()]);
+    let random = hash.first_chunk::<10>().copied().unwrap_or([0; 10]);
+    TransferId::new(expires.unix_ms(), random)
 }
 
 impl Holds {
@@ -98,11 +109,13 @@ impl Holds {
     pub(crate) fn put(&mut self, hold: HoldRow) {
         self.by_id.insert(hold.id, hold);
         self.by_expiry.insert((hold.expires, hold.number, hold.id));
+        self.ends.insert(expiry_id(hold.id, hold.expires), ());
     }
 
     pub(crate) fn remove(&mut self, hold: &HoldRow) {
         self.by_id.remove(&hold.id);
         self.by_expiry.remove(&(hold.expires, hold.number, hold.id));
+        self.ends.remove(&expiry_id(hold.id, hold.expires));
     }
 
     /// All open holds, by expiry, then by number.
@@ -110,11 +123,9 @@ impl Holds {
         self.by_expiry.iter().filter_map(|(_, _, id)| self.by_id.get(id))
     }
 
-    /// The open holds that run out at a time.
-    pub(crate) fn until(&self, at: Instant) -> impl Iterator<Item = &HoldRow> {
-        let from = (at, 0, TransferId::from_bytes([0; 16]));
-        let to = (at, u64::MAX, TransferId::from_bytes([0xff; 16]));
-        self.by_expiry.range(from..=to).filter_map(|(_, _, id)| self.by_id.get(id))
+    /// Whether one of them would expire under this id.
+    pub(crate) fn ends_as(&self, id: &TransferId) -> bool {
+        self.ends.contains_key(id)
     }
 
     /// The hold that runs out first.
