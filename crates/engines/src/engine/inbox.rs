@@ -169,6 +169,8 @@ impl Drop for Voice {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.committer_ended = true;
+        // A batch under way is answered by nobody now: the writer may not wait for it.
+        state.said.push_back(Err("the committer has ended".to_owned()));
         self.0.wake_if(true, state);
     }
 }
@@ -378,6 +380,8 @@ mod tests {
         voice.say_if_silent(Err("b".to_owned()));
         reading.forget_said();
         drop(voice);
+        let found = reading.wait(Until::Stored, LONG);
+        assert!(matches!(found.said, Some(Err(_))), "the writer waits for one that has ended");
         assert_eq!(reading.hear(), None);
     }
 }
