@@ -25,7 +25,7 @@ usage: cargo xtask COMMAND
   tidy                              the rules of this repository
   bench NAME [--json] [--quick]     a benchmark, in release mode
   openapi                           write the API description anew
-  web                               build the verify page (web/verify/dist) anew
+  web [--debian]                    build the verify page (web/verify/dist) anew
   demo-output                       put the demo's output into the READMEs
   nightly [CRASHES]                 that many power cuts in the simulator (1000000)
   fuzz [SECONDS] [--only NAME]      each fuzz target for that long (60)
@@ -55,7 +55,7 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["tidy"] => tidy::report(&place),
         ["bench", name, options @ ..] => bench(&place, name, options),
         ["openapi"] => openapi(&place),
-        ["web"] => web::build(&place),
+        ["web", options @ ..] => web::command(&place, options),
         ["demo-output"] => demo::refresh(&place),
         ["nightly"] => suite::nightly(&place, "1000000"),
         ["nightly", crashes] => suite::nightly(&place, crashes),

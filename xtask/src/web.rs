@@ -14,13 +14,18 @@ const PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld-19"]
 const DEBIAN: &str = "/usr/bin";
 const DEBIAN_SOURCES: &str = "/usr/src";
 
-/// Builds the module and puts the page together.
-pub(crate) fn build(place: &Workplace) -> Result<(), Failure> {
-    let module = if has_target(place) {
-        module(place, place.cargo(["rustc"]), &[])?
-    } else {
-        println!("rustup has no {TARGET} here: Debian's toolchain builds it");
+/// Builds the module and puts the page together. `--debian` takes Debian's toolchain also where rustup has one.
+pub(crate) fn command(place: &Workplace, options: &[&str]) -> Result<(), Failure> {
+    let by_debian = match options {
+        [] => !has_target(place),
+        ["--debian"] => true,
+        _ => return Err(Failure::new(format!("unknown options `{}`", options.join(" ")))),
+    };
+    let module = if by_debian {
+        println!("Debian's toolchain builds the module");
         debian(place)?
+    } else {
+        module(place, place.cargo(["rustc"]), &[])?
     };
     let bundle = place.root().join("web").join("verify").join("dist");
     shell::folder(&bundle)?;
