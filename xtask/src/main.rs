@@ -31,6 +31,7 @@ usage: cargo xtask COMMAND
   fuzz [SECONDS] [--only NAME]      each fuzz target for that long (60)
   postgres start|stop               a PostgreSQL for tests that are run by hand
   drill failover [--short]          kill and cut off database servers under load
+  drill faults                      each fault at each system call on the log's files
   drill kills [COUNT]               kill the engine at random instants under load (500)
   setup                             install what the tests need
 ";
@@ -61,6 +62,7 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["nightly", crashes] => suite::nightly(&place, crashes),
         ["fuzz", rest @ ..] => fuzz::command(&place, rest),
         ["postgres", word] => servers::postgres::command(&place, word),
+        ["drill", "faults"] => servers::faults(&place),
         ["drill", "kills"] => servers::kills(&place, "500"),
         ["drill", "kills", count] => servers::kills(&place, count),
         ["drill", "failover", options @ ..] => servers::failover::command(&place, options),
@@ -71,11 +73,15 @@ fn run(words: &[&str]) -> Result<(), Failure> {
 
 /// Builds the product and the program that knows the benchmark, and hands it the options.
 fn bench(place: &Workplace, name: &str, options: &[&str]) -> Result<(), Failure> {
-    let package = if name == "ledger" { "bench-ledger" } else { "replay" };
+    let package = match name {
+        "ledger" => "bench-ledger",
+        "evidence" => "bench-evidence",
+        _ => "replay",
+    };
     let build = ["build", "--release", "--quiet", "--locked", "--package", "tpw", "--package"];
     place.cargo(build).word(package).pass()?;
     let program = place.call(place.target().join("release").join(package));
-    if name == "ledger" {
+    if package != "replay" {
         // Below the target folder: on a real disk, which a folder for temporary files may not be.
         let work = place.target().join("bench");
         return program.word("--work").word(work).words(options).pass();
