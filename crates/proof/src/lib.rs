@@ -7,6 +7,7 @@ mod cose;
 pub mod cose_receipt;
 pub mod cosignature;
 mod error;
+pub mod evidence;
 pub mod leaf;
 pub mod note;
 pub mod policy;

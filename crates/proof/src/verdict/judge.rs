@@ -4,6 +4,7 @@ use super::record;
 use super::{Judgement, Layer, LayerResult, Level, LevelResult, Outcome, ProvedPayment};
 use crate::cose_receipt;
 use crate::error::ProofError;
+use crate::evidence::{self, Archived, EvidenceError, StampTrust};
 use crate::leaf::Leaf;
 use crate::statement::{Unverified, Verified, public_key};
 use crate::timestamp;
@@ -61,7 +62,7 @@ impl Judge<'_> {
         self.cose_receipts(leaf.as_ref(), proof.as_ref());
         let gen_time = self.timestamps(record.as_ref().ok(), proof.as_ref());
         self.not_judged(Layer::Anchor, self.receipt.anchors.is_empty());
-        self.not_judged(Layer::Evidence, self.receipt.evidence.is_empty());
+        self.evidence();
 
         let levels: Vec<LevelResult> =
             Level::ALL.map(|level| LevelResult { level, outcome: self.level(level) }).to_vec();
@@ -322,6 +323,43 @@ impl Judge<'_> {
                 None
             }
         }
+    }
+
+    /// Every record must hold; the one that is relied on longest says until when.
+    fn evidence(&mut self) {
+        if self.receipt.evidence.is_empty() {
+            return self.push(Layer::Evidence, Outcome::Absent);
+        }
+        let result = self.check_evidence();
+        self.settle(Layer::Evidence, result);
+    }
+
+    fn check_evidence(&self) -> Result<Detail, ProofError> {
+        let failed = |r: &LayerResult| {
+            r.layer == Layer::Timestamp && matches!(r.outcome, Outcome::Failed { .. })
+        };
+        // A record leans on the time-stamps that it covers.
+        if self.layers.iter().any(failed) {
+            return Err(ProofError::NeedsLayer(Layer::Timestamp));
+        }
+        let bytes = evidence::archived_bytes(self.receipt)
+            .map_err(|_unreadable| ProofError::NeedsLayer(Layer::TlogProof))?;
+        let archived = Archived { bytes: &bytes, stamps: &self.receipt.timestamps };
+        let trust = StampTrust {
+            roots: &self.trust.tsa_roots,
+            policies: &self.trust.tsa_policies,
+            tolerance: TIME_TOLERANCE,
+        };
+        let records = self.receipt.evidence.iter();
+        let verified = records
+            .map(|record| evidence::verify(record, &archived, &trust))
+            .collect::<Result<Vec<_>, _>>()?;
+        let longest = verified.into_iter().max_by_key(|verified| verified.until);
+        let longest = longest.ok_or(EvidenceError::Empty)?;
+        Ok(format!(
+            "archived {}, renewals {}, newest {}, relied on until {}",
+            longest.begun, longest.renewals, longest.newest, longest.until
+        ))
     }
 
     /// Material that this version cannot judge is a fault, not a proof: nothing passes unread.
