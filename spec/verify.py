@@ -446,6 +446,13 @@ def own_note(head):
     return "\n".join([head["text"], *(line for name, _, _, line in head["signatures"] if name == head["origin"]), ""])
 
 
+def archived(receipt):
+    """What an evidence record is about: receipt.md, "Evidence records"."""
+    head, _, note = receipt[4].partition("\n\n")
+    own = head + "\n\n" + own_note(read_checkpoint(note))
+    return cbor2.dumps({**receipt, 4: own, 7: [], 8: []}, canonical=True)
+
+
 class Judge:
     """Checks every layer, also after another failed."""
 
@@ -524,12 +531,10 @@ class Judge:
     def evidence(self):
         if not self.receipt[7]:
             return False
-        head = self.form("tlog_proof")["checkpoint"]
+        self.form("tlog_proof")
         need("timestamp" not in self.failed, "needs_layer")
-        parts = {**self.receipt, 4: self.receipt[4].partition("\n\n")[0] + "\n\n" + own_note(head), 7: [], 8: []}
-        archived = cbor2.dumps(parts, canonical=True)
         for record in self.receipt[7]:
-            check_evidence(record, archived, self.receipt[6], self.trust["tsa_roots"], self.trust["tsa_policies"])
+            check_evidence(record, archived(self.receipt), self.receipt[6], self.trust["tsa_roots"], self.trust["tsa_policies"])
         return True
 
 

@@ -3,12 +3,14 @@
 use crate::evidence_record::{Archive, Drawn, SHA384, node};
 use crate::maker::{Maker, Plan, spliced};
 use crate::timestamp_support::{
-    CertificateDraft, Draft, OTHER_POLICY, SHA1, SHA256, SHA512, algorithm, int, octets, oid, seq,
-    set, tlv,
+    CertificateDraft, Draft, OTHER_POLICY, SHA1, SHA256, SHA512, algorithm, at, int, octets, oid,
+    seq, set, tlv,
 };
 use crate::{Case, refused};
 use tpw_core::Receipt;
 use tpw_crypto::Sha2::{self, Sha256, Sha384, Sha512};
+use tpw_proof::evidence::Renewal;
+use tpw_proof::timestamp::{ClockState, serial};
 
 /// Within the validity of all certificates, 2026 to 2036.
 const BEGUN: &str = "20261201000000Z";
@@ -87,6 +89,7 @@ impl<'m> Desk<'m> {
 pub(crate) fn cases(maker: &Maker) -> Vec<Case> {
     let desk = Desk::new(maker);
     let mut cases = good(&desk);
+    cases.extend(made_by_the_library(&desk));
     cases.extend(good_shapes(&desk));
     cases.extend(broken_encoding(&desk));
     cases.extend(broken_hashes(&desk));
@@ -164,6 +167,50 @@ fn good_shapes(desk: &Desk<'_>) -> Vec<Case> {
         early_case,
         two,
         witnessed,
+    ]
+}
+
+/// What `tpw receipt renew` makes: records of a folder, renewed together by an authority of this crate.
+fn made_by_the_library(desk: &Desk<'_>) -> Vec<Case> {
+    let (maker, receipt) = (desk.maker, &desk.receipt);
+    let others: Vec<Receipt> = (0..5)
+        .map(|n| {
+            let mut plan = Plan::new(maker, "device");
+            plan.pay(crate::maker::money(100 + n, "USD/2"));
+            maker.receipt(&plan)
+        })
+        .collect();
+    let finish = |renewal: Renewal, beside: Vec<Renewal>, now: &str| {
+        let tree = Renewal::tree(&[&[renewal.clone()][..], &beside].concat()).unwrap();
+        let query = tpw_proof::evidence::query(&tree, vec![7; 8]).unwrap();
+        let (now, clock) = (at(now), ClockState::Good { error_ms: 10 });
+        let serial = serial(now.unix_ms(), [3; 11]);
+        let answer = maker.kit.authority().answer(&maker.kit.slots, &query, now, clock, serial);
+        renewal.finish(&tree, &answer).unwrap()
+    };
+    let begin = |receipt: &Receipt, function| Renewal::begin(receipt, function).unwrap();
+    let beside = |function| others.iter().map(|other| begin(other, function)).collect::<Vec<_>>();
+    let begun = finish(begin(receipt, Sha256), beside(Sha256), "2026-12-01T00:00:00Z");
+    let renewed =
+        |record: &[u8], now| finish(Renewal::time_stamp(record).unwrap(), beside(Sha256), now);
+    let once = renewed(&begun, "2027-12-01T00:00:00Z");
+    let twice = renewed(&once, "2028-12-01T00:00:00Z");
+    let rehashed = finish(
+        Renewal::hash_tree(receipt, &twice, Sha512).unwrap(),
+        beside(Sha512),
+        "2029-12-01T00:00:00Z",
+    );
+    let case = |name, record: Vec<u8>| Case {
+        name,
+        bytes: desk.with(&[record]),
+        valid: true,
+        layer: None,
+        trust: "trust.json",
+    };
+    vec![
+        case("evidence-of-a-folder", begun),
+        case("evidence-of-a-folder-renewed-twice", twice),
+        case("evidence-of-a-folder-hash-renewed", rehashed),
     ]
 }
 

@@ -4,7 +4,7 @@ use super::record;
 use super::{Judgement, Layer, LayerResult, Level, LevelResult, Outcome, ProvedPayment};
 use crate::cose_receipt;
 use crate::error::ProofError;
-use crate::evidence::{self, Archived, EvidenceError, StampTrust};
+use crate::evidence::{self, Archived, EvidenceError, StampTrust, VerifiedEvidence};
 use crate::leaf::Leaf;
 use crate::statement::{Unverified, Verified, public_key};
 use crate::timestamp;
@@ -62,7 +62,7 @@ impl Judge<'_> {
         self.cose_receipts(leaf.as_ref(), proof.as_ref());
         let gen_time = self.timestamps(record.as_ref().ok(), proof.as_ref());
         self.not_judged(Layer::Anchor, self.receipt.anchors.is_empty());
-        self.evidence();
+        let evidence = self.evidence();
 
         let levels: Vec<LevelResult> =
             Level::ALL.map(|level| LevelResult { level, outcome: self.level(level) }).to_vec();
@@ -80,6 +80,7 @@ impl Judge<'_> {
                 index: proof.index,
                 head: proof.checkpoint.checkpoint().head,
                 gen_time,
+                evidence,
             });
         }
         judgement
@@ -326,15 +327,28 @@ impl Judge<'_> {
     }
 
     /// Every record must hold; the one that is relied on longest says until when.
-    fn evidence(&mut self) {
+    fn evidence(&mut self) -> Option<VerifiedEvidence> {
         if self.receipt.evidence.is_empty() {
-            return self.push(Layer::Evidence, Outcome::Absent);
+            self.push(Layer::Evidence, Outcome::Absent);
+            return None;
         }
-        let result = self.check_evidence();
-        self.settle(Layer::Evidence, result);
+        match self.check_evidence() {
+            Ok(longest) => {
+                let VerifiedEvidence { begun, newest, renewals, until } = longest;
+                let detail = format!(
+                    "archived {begun}, renewals {renewals}, newest {newest}, relied on until {until}"
+                );
+                self.proved(Layer::Evidence, detail);
+                Some(longest)
+            }
+            Err(reason) => {
+                self.failed(Layer::Evidence, reason);
+                None
+            }
+        }
     }
 
-    fn check_evidence(&self) -> Result<Detail, ProofError> {
+    fn check_evidence(&self) -> Result<VerifiedEvidence, ProofError> {
         let failed = |r: &LayerResult| {
             r.layer == Layer::Timestamp && matches!(r.outcome, Outcome::Failed { .. })
         };
@@ -355,11 +369,7 @@ impl Judge<'_> {
             .map(|record| evidence::verify(record, &archived, &trust))
             .collect::<Result<Vec<_>, _>>()?;
         let longest = verified.into_iter().max_by_key(|verified| verified.until);
-        let longest = longest.ok_or(EvidenceError::Empty)?;
-        Ok(format!(
-            "archived {}, renewals {}, newest {}, relied on until {}",
-            longest.begun, longest.renewals, longest.newest, longest.until
-        ))
+        Ok(longest.ok_or(EvidenceError::Empty)?)
     }
 
     /// Material that this version cannot judge is a fault, not a proof: nothing passes unread.
