@@ -2,6 +2,9 @@
 
 help-tpw-receipt-renew = Archive receipts, or renew their evidence records, under one time-stamp
 help-tpw-receipt-plan = Say when which renewal is due, and why
+help-tpw-receipt-upgrade = Ask this device’s operator for newer layers of receipts, and add them to the files
+upgraded = { $file }: has new layers
+upgraded-nothing = { $file }: there is nothing new
 arg-receipts = Receipts, or folders of them
 arg-tsa-url = The time-stamp authority, as https://127.0.0.1:8443/tsa
 arg-renewal-hash = The hash function: by default SHA-512 for a new record, and the old one while it is relied on

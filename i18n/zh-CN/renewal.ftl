@@ -2,6 +2,9 @@
 
 help-tpw-receipt-renew = 用一个时间戳归档凭证，或续期其证据记录
 help-tpw-receipt-plan = 说明何时需要哪种续期，以及原因
+help-tpw-receipt-upgrade = 向本设备的运营方请求凭证的新层，并补入文件
+upgraded = { $file }：已补入新层
+upgraded-nothing = { $file }：没有新内容
 arg-receipts = 凭证，或存放凭证的文件夹
 arg-tsa-url = 时间戳机构的地址，如 https://127.0.0.1:8443/tsa
 arg-renewal-hash = 散列函数：新记录默认用 SHA-512，仍然可靠时沿用原有函数

@@ -17,6 +17,7 @@ pub mod timestamp;
 pub mod tlog_proof;
 pub mod tree;
 pub mod trust;
+mod upgrade;
 pub mod verdict;
 pub mod witness;
 
@@ -31,4 +32,5 @@ pub use tile::{TileId, TileReader};
 pub use tlog_proof::TlogProof;
 pub use tree::Frontier;
 pub use trust::Trust;
+pub use upgrade::upgraded;
 pub use verdict::{Judgement, Layer, Level, Outcome, judge};

@@ -180,6 +180,35 @@ fn renewals_that_do_not_fit_are_not_made() {
 }
 
 #[test]
+fn an_upgrade_loses_nothing() {
+    let world = World::new(Algorithm::Ed25519);
+    let mut own = receipts(&world, 2);
+    let other = own.pop().unwrap();
+    let bare = own[0].clone();
+    assert!(tpw_proof::upgraded(&bare, &other).is_err());
+    begin(&world, &mut own, Sha2::Sha512, "2026-01-01T00:00:00Z");
+    let archived = own.remove(0);
+    // Lines of both sides are kept, and the record still holds.
+    let line = |name: &str| format!("\u{2014} {name} aGVsbG8gd29ybGQ=\n");
+    let mut fresh = bare.clone();
+    fresh.tlog_proof += &line("one.example");
+    let mut have = archived.clone();
+    have.tlog_proof += &line("two.example");
+    let both = tpw_proof::upgraded(&have, &fresh).unwrap();
+    assert_eq!(both.evidence, archived.evidence);
+    assert!(both.tlog_proof.contains("one.example") && both.tlog_proof.contains("two.example"));
+    detail(&world, &both);
+    assert_eq!(tpw_proof::upgraded(&both, &fresh).unwrap(), both);
+    assert_eq!(tpw_proof::upgraded(&fresh, &both).unwrap().evidence, archived.evidence);
+    // Under another checkpoint a bare receipt becomes the newer one, an archived one stays.
+    let mut moved = bare.clone();
+    moved.timestamps.push(bare.timestamps[0].clone());
+    assert_eq!(tpw_proof::upgraded(&bare, &moved).unwrap(), moved);
+    assert_eq!(tpw_proof::upgraded(&archived, &moved).unwrap(), archived);
+    assert_eq!(tpw_proof::upgraded(&moved, &bare).unwrap(), moved);
+}
+
+#[test]
 fn the_plan_says_what_ends_first() {
     let world = World::new(Algorithm::Ed25519);
     let mut receipts = receipts(&world, 1);

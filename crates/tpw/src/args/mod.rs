@@ -207,6 +207,7 @@ pub(crate) struct Verify {
 pub(crate) enum Receipt {
     Renew(ReceiptRenew),
     Plan(ReceiptPlan),
+    Upgrade(ReceiptUpgrade),
     Export {
         #[arg(value_name = "FILE")]
         file: PathBuf,

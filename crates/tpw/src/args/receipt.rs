@@ -1,6 +1,6 @@
-//! `tpw receipt renew` and `tpw receipt plan`: evidence records.
+//! `tpw receipt renew`, `plan` and `upgrade`: evidence records, and newer layers.
 
-use super::HashFunction;
+use super::{Device, HashFunction};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -26,6 +26,15 @@ pub(crate) struct ReceiptRenew {
     pub(crate) ca: Option<PathBuf>,
     #[arg(long = "hash", value_enum)]
     pub(crate) renewal_hash: Option<HashFunction>,
+}
+
+/// Receipts of this device, asked for once more.
+#[derive(Args)]
+pub(crate) struct ReceiptUpgrade {
+    #[arg(value_name = "FILE|DIR", required = true)]
+    pub(crate) receipts: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) device: Device,
 }
 
 /// What is due, and when.

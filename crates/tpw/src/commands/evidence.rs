@@ -1,15 +1,17 @@
-//! `tpw receipt renew` and `tpw receipt plan`: receipts that go on proving when certificates and algorithms end.
+//! `tpw receipt renew`, `plan` and `upgrade`: receipts that go on proving when certificates and algorithms end.
 
 use super::receipt::trusted;
 use super::verify::RECEIPT_LEN_MAX;
-use super::{Context, Outcome};
-use crate::args::{ReceiptPlan, ReceiptRenew, Receipts};
-use crate::device::files::read_named;
+use super::{Context, Outcome, input};
+use crate::args::{ReceiptPlan, ReceiptRenew, ReceiptUpgrade};
+use crate::client::Client;
+use crate::device::files::{is_open_to_others, read_named};
+use crate::device::keys::Keys;
 use crate::exit::{Exit, Failure};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tpw_core::{Instant, Receipt, Span};
+use tpw_core::{Instant, Receipt, Record, Span};
 use tpw_crypto::{Entropy as _, Sha2};
 use tpw_engines::clock::Clock as _;
 use tpw_engines::entropy::OsEntropy;
@@ -45,7 +47,7 @@ struct Job {
 
 pub(super) async fn renew(context: &Context, args: &ReceiptRenew) -> Outcome {
     let trust = trusted(args.of.trust.as_deref(), args.of.wallet.as_deref())?;
-    let (mut all, mut exit) = held(context, &args.of, &trust)?;
+    let (mut all, mut exit) = held(context, &args.of.receipts, &trust)?;
     let asked = args.renewal_hash.map(crate::args::HashFunction::function);
     let now = context.clock.now();
     let mut jobs = Vec::new();
@@ -167,7 +169,7 @@ fn store(held: &Held, trust: &Trust) -> Result<String, Failure> {
         return Err(failure);
     }
     let detail = renewed(&judgement).ok_or_else(|| broken("no record"))?;
-    files::write_atomic(&held.path, &bytes, Durability::Synced, Access::Ordinary)?;
+    files::write_atomic(&held.path, &bytes, Durability::Synced, access(&held.path))?;
     Ok(detail)
 }
 
@@ -196,12 +198,78 @@ fn told(context: &Context, held: &Held, steps: &[(Step, Sha2)], detail: &str) ->
     json!({ "file": file, "steps": steps, "detail": detail })
 }
 
+// --- upgrade ----------------------------------------------------------------------------------------------------------
+
+/// Asks this device's operator for the receipts once more, and takes what is new into the files.
+pub(super) async fn upgrade(context: &Context, args: &ReceiptUpgrade) -> Outcome {
+    let folder = input::folder(&args.device)?;
+    let profile = folder.profile()?;
+    let trust = profile.trust()?;
+    let (all, mut exit) = held(context, &args.receipts, &trust)?;
+    let keys = input::keys(context, &folder, &args.device)?;
+    let client = super::wallet::client(context, &profile.server, folder.ca()?.as_deref())?;
+    let mut rows = Vec::new();
+    for held in &all {
+        match upgrade_one(held, &client, &keys, &trust).await {
+            Ok(changed) => {
+                let file = held.path.display().to_string();
+                let key = if changed { "upgraded" } else { "upgraded-nothing" };
+                if !context.say.is_json() {
+                    context.say.data(&context.say.with(key, &[("file", &file)]));
+                }
+                rows.push(json!({ "file": file, "changed": changed }));
+            }
+            Err(failure) => {
+                context.say.failure(&failure);
+                exit = failure.exit;
+            }
+        }
+    }
+    if context.say.is_json() {
+        context.say.json(&Value::Array(rows));
+    }
+    Ok(exit)
+}
+
+/// A fresh receipt with what was added to the kept one since, such as evidence records; `None` when that does not hold.
+pub(super) fn with_own_layers(own: &[u8], fresh: &[u8], trust: &Trust) -> Option<Vec<u8>> {
+    let (own, fresh) = (Receipt::from_bytes(own).ok()?, Receipt::from_bytes(fresh).ok()?);
+    let merged = tpw_proof::upgraded(&own, &fresh).ok()?.to_bytes();
+    judge(&merged, trust).is_valid().then_some(merged)
+}
+
+async fn upgrade_one(
+    held: &Held,
+    client: &Client,
+    keys: &Keys,
+    trust: &Trust,
+) -> Result<bool, Failure> {
+    let record = Record::from_bytes(&held.receipt.record).map_err(broken)?;
+    let path = format!("/v1/payments/{}/receipt?kind={}", record.payment, record.kind.code());
+    let fresh = Receipt::from_bytes(&client.get(keys, &path).await?.body).map_err(broken)?;
+    let merged = tpw_proof::upgraded(&held.receipt, &fresh).map_err(broken)?;
+    if merged == held.receipt {
+        return Ok(false);
+    }
+    let (before, after) =
+        (judge(&held.receipt.to_bytes(), trust), judge(&merged.to_bytes(), trust));
+    if let Some(failure) = refused(&held.path, &after) {
+        return Err(failure);
+    }
+    // What the file proves already it goes on proving.
+    if Level::ALL.iter().any(|l| before.level(*l).is_proved() && !after.level(*l).is_proved()) {
+        return Ok(false);
+    }
+    files::write_atomic(&held.path, &merged.to_bytes(), Durability::Synced, access(&held.path))?;
+    Ok(true)
+}
+
 // --- plan -------------------------------------------------------------------------------------------------------------
 
 pub(super) fn plan(context: &Context, args: &ReceiptPlan) -> Outcome {
     let say = &context.say;
     let trust = trusted(args.of.trust.as_deref(), args.of.wallet.as_deref())?;
-    let (all, exit) = held(context, &args.of, &trust)?;
+    let (all, exit) = held(context, &args.of.receipts, &trust)?;
     let now = context.clock.now();
     let soon = now.plus(Span::from_secs(u64::from(args.within).saturating_mul(DAY)));
     let mut found = Vec::new();
@@ -257,9 +325,13 @@ fn plan_json(due: &Due, state: &str, file: &str) -> Value {
 // --- files ------------------------------------------------------------------------------------------------------------
 
 /// The receipts that hold, and how the command ends because of the others, which are told.
-fn held(context: &Context, of: &Receipts, trust: &Trust) -> Result<(Vec<Held>, Exit), Failure> {
+fn held(
+    context: &Context,
+    receipts: &[PathBuf],
+    trust: &Trust,
+) -> Result<(Vec<Held>, Exit), Failure> {
     let mut paths = Vec::new();
-    for path in &of.receipts {
+    for path in receipts {
         match path.is_dir() {
             true => paths.extend(receipts_in(path)?),
             false => paths.push(path.clone()),
@@ -281,6 +353,11 @@ fn held(context: &Context, of: &Receipts, trust: &Trust) -> Result<(Vec<Held>, E
         }
     }
     if all.is_empty() { Err(Failure::new(exit, "renew-none")) } else { Ok((all, exit)) }
+}
+
+/// A file that only its owner may read stays so.
+fn access(path: &Path) -> Access {
+    if is_open_to_others(path) { Access::Ordinary } else { Access::Private }
 }
 
 fn receipts_in(folder: &Path) -> Result<Vec<PathBuf>, Failure> {

@@ -12,7 +12,8 @@ use tpw_proof::{Trust, bundle};
 
 pub(super) async fn run(context: &Context, command: &Receipt) -> Outcome {
     match command {
-        Receipt::Renew(args) => evidence::renew(context, args).await,
+        Receipt::Renew(args) => Box::pin(evidence::renew(context, args)).await,
+        Receipt::Upgrade(args) => Box::pin(evidence::upgrade(context, args)).await,
         Receipt::Plan(args) => evidence::plan(context, args),
         Receipt::Export { file, out, trust, wallet } => {
             export(context, file, out, &trusted(trust.as_deref(), wallet.as_deref())?)

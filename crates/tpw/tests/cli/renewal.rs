@@ -5,12 +5,14 @@ use super::support::{Device, Ran, Server, tpw};
 use serde_json::Value;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// A server with its authority on, and a folder of receipts.
 struct Desk {
     root: tempfile::TempDir,
     server: Server,
+    device: Device,
     folder: PathBuf,
 }
 
@@ -30,7 +32,7 @@ impl Desk {
         }
         let folder = root.path().join("receipts");
         alice.wallet(&["receipts", "--out", text(&folder)]).ends(0);
-        Self { root, server, folder }
+        Self { root, server, device: alice, folder }
     }
 
     fn trust(&self) -> PathBuf {
@@ -115,6 +117,42 @@ fn a_folder_of_receipts_is_archived_and_renewed_in_place() {
     let ran = desk.renew(&["--json"]).ends(4);
     assert_eq!(ran.json().as_array().unwrap().len(), 2);
     assert_eq!(std::fs::read(&files[0]).unwrap(), one.to_bytes());
+}
+
+#[test]
+fn newer_layers_come_in_and_records_stay() {
+    let desk = Desk::new();
+    let device = &desk.device;
+    let own = || -> Vec<PathBuf> {
+        let folder = device.folder.join("receipts");
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
+    };
+    let upgrade = || {
+        let folder = text(&desk.folder).to_owned();
+        tpw(&device.args(&["receipt", "upgrade", &folder, "--json"])).ends(0).json()
+    };
+    // The operator has the same; a record that was added since stays all the same.
+    desk.renew(&[]).ends(0);
+    let before = desk.bytes();
+    for row in upgrade().as_array().unwrap() {
+        assert_eq!(row["changed"], false);
+    }
+    assert!(desk.bytes() == before);
+    // So it does in the wallet's own folder, whose files stay closed to others.
+    let url = format!("{}/tsa", desk.server.url);
+    for file in own() {
+        desk.receipt(&["renew", text(&file), "--tsa", &url, "--ca", &desk.server.ca]).ends(0);
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    device.wallet(&["receipts", "--fresh"]).ends(0);
+    for file in own() {
+        assert_eq!(desk.verdict(&file)["levels"][5]["outcome"], "proved");
+    }
+    // Only what holds is upgraded, and nothing without the operator.
+    let file = desk.files().remove(0);
+    std::fs::write(&file, b"no receipt").unwrap();
+    tpw(&device.args(&["receipt", "upgrade", text(&file)])).ends(4);
 }
 
 #[test]
