@@ -7,6 +7,7 @@
 
 mod demo;
 mod fuzz;
+mod java;
 mod servers;
 mod setup;
 mod shell;

@@ -7,7 +7,7 @@ use crate::servers::packages;
 use crate::servers::postgres::ForTests;
 use crate::setup::{self, Tools};
 use crate::shell::{self, Call, Failure, Workplace};
-use crate::{demo, fuzz, tidy};
+use crate::{demo, fuzz, java, tidy};
 
 /// Who waits for the answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -119,6 +119,7 @@ pub(crate) fn test(place: &Workplace, at: Where) -> Result<(), Failure> {
     });
     report.step("programs", || passed(place.build_programs()));
     report.step("second verifier", || second_verifier(place, &tools));
+    report.step("evidence records", || evidence_records(place, &tools));
     report.step("time-stamps", || timestamps(place, &tools));
     report.step("verify page", || verify_page(place, &tools));
     report.step("licences and sources", || {
@@ -200,6 +201,20 @@ fn second_verifier(place: &Workplace, tools: &Tools) -> Result<Outcome, Failure>
     let call = place.call(&tools.python).word(script);
     let call = call.word("--judge-dir").word(place.program("examples").join("judge_dir"));
     told(script, call.word("--tpw").word(place.program("tpw")))
+}
+
+/// Evidence records, ours by Bouncy Castle and Bouncy Castle's by ours.
+fn evidence_records(place: &Workplace, tools: &Tools) -> Result<Outcome, Failure> {
+    let jars = match java::libraries(place) {
+        Ok(jars) => jars,
+        Err(why) => {
+            return Ok(Outcome::Skipped(format!("Bouncy Castle cannot be fetched here: {why}")));
+        }
+    };
+    let script = "spec/test_ers.py";
+    let call = place.call(&tools.python).word(script).word("--jars").word(jars);
+    let judge = place.program("examples").join("judge_dir");
+    told(script, call.word("--judge-dir").word(judge))
 }
 
 /// The corpus of time-stamps: its generator, its strict verifier, and the page of what stock verifiers say about it.

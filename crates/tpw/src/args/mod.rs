@@ -1,9 +1,11 @@
 //! The command line. Its help is in `i18n/`: `help-<command>` for commands, `arg-<name>` for arguments.
 
 mod log;
+mod receipt;
 mod tsa;
 
 pub(crate) use log::*;
+pub(crate) use receipt::*;
 pub(crate) use tsa::*;
 
 use crate::say::Say;
@@ -205,6 +207,9 @@ pub(crate) struct Verify {
 
 #[derive(Subcommand)]
 pub(crate) enum Receipt {
+    Renew(ReceiptRenew),
+    Plan(ReceiptPlan),
+    Upgrade(ReceiptUpgrade),
     Export {
         #[arg(value_name = "FILE")]
         file: PathBuf,

@@ -2,6 +2,7 @@
 
 mod demo;
 mod doctor;
+mod evidence;
 mod input;
 mod log;
 mod ops;
@@ -92,7 +93,7 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
         Command::Wallet(command) => Box::pin(wallet::run(context, command)).await,
         Command::Pay(args) => Box::pin(pay::batch(context, &args)).await,
         Command::Verify(args) => verify::run(context, &args),
-        Command::Receipt(command) => receipt::run(context, &command),
+        Command::Receipt(command) => receipt::run(context, &command).await,
         Command::Log(command) => Box::pin(log::run(context, &command)).await,
         Command::Tsa(command) => tsa::run(context, &command),
         Command::Ops(args) => Box::pin(ops::run(context, &args)).await,

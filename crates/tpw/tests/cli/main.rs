@@ -14,6 +14,8 @@ mod ledger;
 #[cfg(test)]
 mod log;
 #[cfg(test)]
+mod renewal;
+#[cfg(test)]
 mod story;
 #[cfg(test)]
 mod support;
