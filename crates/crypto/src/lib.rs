@@ -2,6 +2,7 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 mod batch;
+mod chain;
 mod encode;
 mod entropy;
 mod error;
@@ -12,6 +13,7 @@ mod sign;
 mod slots;
 
 pub use batch::{Check, spread, verify_each};
+pub use chain::{ChainKey, ChainSignature, keccak256};
 pub use encode::der_ecdsa;
 pub use entropy::{Entropy, FixedEntropy};
 pub use error::CryptoError;

@@ -2,6 +2,7 @@
 
 use super::record;
 use super::{Judgement, Layer, LayerResult, Level, LevelResult, Outcome, ProvedPayment};
+use crate::anchor;
 use crate::cose_receipt;
 use crate::error::ProofError;
 use crate::leaf::Leaf;
@@ -35,6 +36,7 @@ fn unreadable(reason: &ProofError) -> Judgement {
         levels: Level::ALL.map(|l| LevelResult { level: l, outcome: level(l) }).to_vec(),
         layers: vec![LayerResult { layer: Layer::Container, outcome: failed() }],
         payment: None,
+        anchors: Vec::new(),
     }
 }
 
@@ -60,12 +62,12 @@ impl Judge<'_> {
         self.witnesses(proof.as_ref());
         self.cose_receipts(leaf.as_ref(), proof.as_ref());
         let gen_time = self.timestamps(record.as_ref().ok(), proof.as_ref());
-        self.not_judged(Layer::Anchor, self.receipt.anchors.is_empty());
+        let anchors = self.anchors(leaf.as_ref(), proof.as_ref());
         self.not_judged(Layer::Evidence, self.receipt.evidence.is_empty());
 
         let levels: Vec<LevelResult> =
             Level::ALL.map(|level| LevelResult { level, outcome: self.level(level) }).to_vec();
-        let mut judgement = Judgement { levels, layers: self.layers, payment: None };
+        let mut judgement = Judgement { levels, layers: self.layers, payment: None, anchors };
         let proved = |level| judgement.level(level).is_proved();
         if proved(Level::DeviceSignature)
             && proved(Level::InLog)
@@ -118,7 +120,7 @@ impl Judge<'_> {
             Level::Witnessed if self.trust.witness_policy.is_none() => return Outcome::Absent,
             Level::Witnessed => &[Layer::Checkpoint, Layer::Witness],
             Level::TimeStamped => &[Layer::Checkpoint, Layer::Timestamp],
-            Level::Anchored => &[Layer::Anchor],
+            Level::Anchored => &[Layer::Leaf, Layer::Anchor],
             Level::Renewed => &[Layer::Evidence],
         };
         let outcome = |layer: &Layer| {
@@ -320,6 +322,30 @@ impl Judge<'_> {
             Err(reason) => {
                 self.failed(Layer::Timestamp, reason);
                 None
+            }
+        }
+    }
+
+    /// Every anchor must hold inside; one in a block that the verifier knows proves the layer.
+    fn anchors(&mut self, leaf: Option<&Leaf>, proof: Option<&TlogProof>) -> Vec<anchor::Found> {
+        let check = || {
+            if self.receipt.anchors.is_empty() {
+                return Ok(Vec::new());
+            }
+            let leaf = leaf.ok_or(ProofError::NeedsLayer(Layer::Leaf))?.leaf_hash();
+            let index = proof.ok_or(ProofError::NeedsLayer(Layer::TlogProof))?.index;
+            anchor::judge(&self.receipt.anchors, &leaf, index, self.trust)
+        };
+        match check() {
+            Ok(found) => {
+                let outcome = anchor::summary(&found)
+                    .map_or(Outcome::Absent, |detail| Outcome::Proved { detail });
+                self.push(Layer::Anchor, outcome);
+                found
+            }
+            Err(reason) => {
+                self.failed(Layer::Anchor, reason);
+                Vec::new()
             }
         }
     }
