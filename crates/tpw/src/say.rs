@@ -55,9 +55,10 @@ impl Lang {
 
     /// The texts of this language, file by file.
     #[must_use]
-    pub const fn sources(self) -> [&'static str; 5] {
+    pub const fn sources(self) -> [&'static str; 6] {
         match self {
             Self::En => [
+                include_str!("../../../i18n/en/anchor.ftl"),
                 include_str!("../../../i18n/en/cli.ftl"),
                 include_str!("../../../i18n/en/evidence.ftl"),
                 include_str!("../../../i18n/en/reasons.ftl"),
@@ -65,6 +66,7 @@ impl Lang {
                 include_str!("../../../i18n/en/tsa.ftl"),
             ],
             Self::ZhCn => [
+                include_str!("../../../i18n/zh-CN/anchor.ftl"),
                 include_str!("../../../i18n/zh-CN/cli.ftl"),
                 include_str!("../../../i18n/zh-CN/evidence.ftl"),
                 include_str!("../../../i18n/zh-CN/reasons.ftl"),
