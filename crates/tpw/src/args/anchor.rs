@@ -11,6 +11,7 @@ pub(crate) enum Anchor {
     Once(AnchorOnce),
     Run(AnchorRun),
     Attach(AnchorAttach),
+    Trust(AnchorTrust),
     Status(AnchorFolder),
 }
 
@@ -54,6 +55,17 @@ pub(crate) struct AnchorRun {
     pub(crate) every: u64,
     #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) poll: u64,
+}
+
+/// A trust file that knows the chain and the contract.
+#[derive(Args)]
+pub(crate) struct AnchorTrust {
+    #[command(flatten)]
+    pub(crate) folder: AnchorFolder,
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust: PathBuf,
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
 }
 
 #[derive(Args)]

@@ -1,9 +1,9 @@
 //! `tpw anchor`: the log's heads announced on an EVM chain, and the proofs of it put into receipts.
 
 use super::log::source::{Source, Trusted, failed, unproved};
-use super::verify::RECEIPT_LEN_MAX;
+use super::verify::{RECEIPT_LEN_MAX, trust};
 use super::{Context, Outcome};
-use crate::args::{Anchor, AnchorAttach, AnchorChain, AnchorOnce, AnchorRun};
+use crate::args::{Anchor, AnchorAttach, AnchorChain, AnchorOnce, AnchorRun, AnchorTrust};
 use crate::device::files::read_named;
 use crate::exit::{Exit, Failure};
 use serde_json::json;
@@ -16,7 +16,7 @@ use tpw_engines::anchor::{
 };
 use tpw_engines::files::{self, Access, Durability};
 use tpw_engines::log_store::TiledLog;
-use tpw_proof::anchor::{EvmAnchor, address_text};
+use tpw_proof::anchor::{EvmAnchor, EvmTrust, address_text};
 use tpw_proof::tree::leaf_hash;
 use tpw_proof::{ProofError, TlogProof};
 use tpw_server::outbound::Outbound;
@@ -33,6 +33,7 @@ pub(super) async fn run(context: &Context, command: &Anchor) -> Outcome {
         Anchor::Once(args) => once(context, args),
         Anchor::Run(args) => forever(context, args).await,
         Anchor::Attach(args) => attach(context, args),
+        Anchor::Trust(args) => write_trust(context, args),
         Anchor::Status(folder) => {
             let anchorer = Anchorer::open(&folder.data).map_err(fault)?;
             let sizes = anchorer.sizes().map_err(fault)?;
@@ -241,6 +242,30 @@ fn tell_status(context: &Context, status: &Status, sizes: &[u64]) {
     ] {
         say.data(&format!("{}: {value}", say.text(key)));
     }
+}
+
+/// Writes the trust file with the contract. Blocks are not put in: whom to ask for their hashes is the verifier's choice.
+fn write_trust(context: &Context, args: &AnchorTrust) -> Outcome {
+    let mut trust = trust(&args.trust)?;
+    let status = Anchorer::open(&args.folder.data).map_err(fault)?.status();
+    let (Some(chain_id), Some(contract)) = (status.chain_id, status.contract) else {
+        return Err(fault(AnchorError::NoContract));
+    };
+    let chains = &mut trust.evm_anchors;
+    match chains.iter_mut().find(|chain| chain.chain_id == chain_id) {
+        Some(chain) if chain.contracts.contains(&contract) => {}
+        Some(chain) => chain.contracts.push(contract),
+        None => chains.push(EvmTrust { chain_id, contracts: vec![contract], blocks: Vec::new() }),
+    }
+    let text = trust.to_json();
+    files::write_atomic(&args.out, text.as_bytes(), Durability::Synced, Access::Ordinary)?;
+    let file = args.out.display().to_string();
+    if context.say.is_json() {
+        context.say.json(&json!({ "file": file }));
+    } else {
+        context.say.tell("anchor-trust-written", &[("file", &file)]);
+    }
+    Ok(Exit::Done)
 }
 
 /// Puts the proof with its own path into each receipt, in place.

@@ -160,8 +160,7 @@ fn a_crash_around_sending_sends_nothing_twice() {
 #[test]
 fn a_crash_at_any_request_leaves_an_order_that_goes_on() {
     let world = World::new();
-    let mut size = 1;
-    for method in [
+    for (size, method) in (1..).zip([
         "eth_chainId",
         "eth_getTransactionCount",
         "eth_estimateGas",
@@ -170,7 +169,7 @@ fn a_crash_at_any_request_leaves_an_order_that_goes_on() {
         "eth_getTransactionReceipt",
         "eth_getBlockByHash",
         "eth_getBlockReceipts",
-    ] {
+    ]) {
         let faulty = Faulty::new(&world.chain, method, Fault::Before);
         // Where the order fails nothing was journalled, and it is given again.
         if world.open().anchor(&faulty, &TERMS, head(size)).is_err() {
@@ -181,7 +180,6 @@ fn a_crash_at_any_request_leaves_an_order_that_goes_on() {
         while world.step(&faulty).is_err() {}
         world.check(head(size));
         assert_eq!(world.chain.sent(&world.account), 1 + size, "{method}");
-        size += 1;
     }
 }
 
@@ -266,8 +264,7 @@ fn only_the_maker_of_a_contract_speaks_through_it() {
 #[test]
 fn a_lying_node_gives_no_proof() {
     let world = World::new();
-    let mut size = 1;
-    for (method, from, to) in [
+    for (size, (method, from, to)) in (1..).zip([
         ("eth_getBlockReceipts", "\"status\":\"0x1\"", "\"status\":\"0x0\""),
         ("eth_getBlockReceipts", "\"cumulativeGasUsed\":\"0x", "\"cumulativeGasUsed\":\"0x1"),
         ("eth_getBlockByHash", "\"gasUsed\":\"0x", "\"gasUsed\":\"0x1"),
@@ -278,7 +275,7 @@ fn a_lying_node_gives_no_proof() {
             "\"transactionIndex\":\"0x1\"",
         ),
         ("eth_getBlockByHash", "\"result\":{", "\"result\":null,\"x\":{"),
-    ] {
+    ]) {
         world.open().anchor(&world.chain, &TERMS, head(size)).unwrap();
         world.chain.mine(FINAL);
         let lie = Faulty::new(&world.chain, method, Fault::Lie(from, to));
@@ -288,7 +285,6 @@ fn a_lying_node_gives_no_proof() {
         assert!(world.open().announcement(size).is_err(), "{method}");
         // What one node cannot prove another one can.
         world.finish(head(size));
-        size += 1;
     }
 }
 

@@ -6,6 +6,7 @@ use super::node::{Chain, FINAL};
 use crate::support::{Device, Server, tpw};
 use serde_json::{Value, json};
 use std::path::Path;
+use tpw_proof::Trust;
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
@@ -23,6 +24,22 @@ fn trusting(trust: &Path, contract: &str, blocks: &[&str]) -> String {
 fn anchored(receipt: &Path, words: &[&str]) -> Value {
     let ran = tpw(&[&["verify", text(receipt), "--json"], words].concat()).ends(0).json();
     json!([ran["levels"][4]["outcome"], ran["anchors"][0]["standing"]])
+}
+
+/// A trust file as the product writes it.
+fn pretty(path: &str) -> String {
+    Trust::from_json(&std::fs::read_to_string(path).unwrap()).unwrap().to_json()
+}
+
+/// What the verifier in another language says, in which no code of ours is.
+fn second(receipt: &Path, trust: &str) -> Value {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../spec/verify.py");
+    let call = ["-B", script, text(receipt), "--trust", trust, "--json"];
+    let ran = std::process::Command::new("python3").args(call).output().unwrap();
+    let why = String::from_utf8_lossy(&ran.stderr);
+    let there = ran.status.success();
+    assert!(there, "this test needs the `python3` of `cargo xtask test`, with its packages: {why}");
+    serde_json::from_slice(&ran.stdout).unwrap()
 }
 
 #[test]
@@ -60,6 +77,9 @@ fn a_receipt_is_anchored_and_verified_offline() {
     let contract = deploy().ends(0).json()["detail"].as_str().unwrap().to_owned();
     assert_eq!(deploy().ends(0).json()["detail"], contract, "one contract, however often asked");
     attach().ends(75);
+    let handed = root.path().join("handed.json");
+    let write = ["trust", "--data", text(&folder), "--trust", text(&trust), "--out", text(&handed)];
+    ask(&write).ends(0);
     // A node that is not there: nothing is lost.
     ask(&[&["once", "--rpc", "http://127.0.0.1:9"], &at[..]].concat()).ends(75);
     once().ends(75);
@@ -80,6 +100,7 @@ fn a_receipt_is_anchored_and_verified_offline() {
     let plain = anchored(&receipt, &["--trust", text(&trust)]);
     assert_eq!(plain, json!(["absent", "unknown_chain"]));
     let known = trusting(&trust, &contract, &[]);
+    assert_eq!(std::fs::read_to_string(&handed).unwrap(), pretty(&known));
     assert_eq!(anchored(&receipt, &["--trust", &known]), json!(["absent", "unknown_block"]));
     let told = tpw(&["verify", text(&receipt), "--trust", &known, "--json"]).ends(0).json();
     let hash = told["anchors"][0]["block_hash"].as_str().unwrap();
@@ -92,6 +113,8 @@ fn a_receipt_is_anchored_and_verified_offline() {
     assert_eq!(with(&format!("0x{}", "00".repeat(32))), json!(["absent", "unknown_block"]));
     let listed = trusting(&trust, &contract, &[hash]);
     assert_eq!(anchored(&receipt, &["--trust", &listed]), json!(["proved", "known"]));
+    assert_eq!(second(&receipt, &listed)["levels"]["anchored"], "proved");
+    assert_eq!(second(&receipt, &known)["levels"]["anchored"], "absent");
     let other = trusting(&trust, &format!("0x{}", "11".repeat(20)), &[hash]);
     let failed = tpw(&["verify", text(&receipt), "--trust", &other, "--json"]).ends(4).json();
     assert_eq!(failed["failure"]["layer"], "anchor");
