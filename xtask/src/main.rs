@@ -31,6 +31,7 @@ usage: cargo xtask COMMAND
   anvil start|stop                  an EVM node for tests that are run by hand
   contract                          compile the contract of chain anchors anew
   drill failover [--short]          kill and cut off database servers under load
+  drill faults                      each fault at each system call on the log's files
   drill kills [COUNT]               kill the engine at random instants under load (500)
   setup                             install what the tests need
 ";
@@ -62,6 +63,7 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["postgres", word] => servers::postgres::command(&place, word),
         ["anvil", word] => servers::anvil::command(&place, word),
         ["contract"] => servers::anvil::contract(&place),
+        ["drill", "faults"] => servers::faults(&place),
         ["drill", "kills"] => servers::kills(&place, "500"),
         ["drill", "kills", count] => servers::kills(&place, count),
         ["drill", "failover", options @ ..] => servers::failover::command(&place, options),
@@ -72,11 +74,15 @@ fn run(words: &[&str]) -> Result<(), Failure> {
 
 /// Builds the product and the program that knows the benchmark, and hands it the options.
 fn bench(place: &Workplace, name: &str, options: &[&str]) -> Result<(), Failure> {
-    let package = if name == "ledger" { "bench-ledger" } else { "replay" };
+    let package = match name {
+        "ledger" => "bench-ledger",
+        "evidence" => "bench-evidence",
+        _ => "replay",
+    };
     let build = ["build", "--release", "--quiet", "--locked", "--package", "tpw", "--package"];
     place.cargo(build).word(package).pass()?;
     let program = place.call(place.target().join("release").join(package));
-    if name == "ledger" {
+    if package != "replay" {
         // Below the target folder: on a real disk, which a folder for temporary files may not be.
         let work = place.target().join("bench");
         return program.word("--work").word(work).words(options).pass();

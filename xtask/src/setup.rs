@@ -44,6 +44,9 @@ pub(crate) fn all(place: &Workplace) -> Result<Tools, Failure> {
     if !answers(place, OPENSSL, &["version"]) {
         system_packages(place, &["openssl"])?;
     }
+    if !answers(place, "strace", &["-V"]) {
+        system_packages(place, &["strace"])?;
+    }
     if !answers(place, "c++", &["--version"]) {
         system_packages(place, &["g++"])?;
     }

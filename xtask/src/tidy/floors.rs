@@ -22,6 +22,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("tpw-sim", 6),
     ("replay", 6),
     ("bench-ledger", 7),
+    ("bench-evidence", 7),
     ("xtask", 6),
 ];
 
