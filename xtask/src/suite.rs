@@ -120,6 +120,7 @@ pub(crate) fn test(place: &Workplace, at: Where) -> Result<(), Failure> {
     report.step("programs", || passed(place.build_programs()));
     report.step("second verifier", || second_verifier(place, &tools));
     report.step("time-stamps", || timestamps(place, &tools));
+    report.step("exports", || exports(place, &tools));
     report.step("licences and sources", || {
         let call = place.call(&tools.deny).words(&["--log-level", "error", "check"]);
         passed(call.words(&["bans", "licenses", "sources"]).pass())
@@ -206,6 +207,14 @@ fn timestamps(place: &Workplace, tools: &Tools) -> Result<Outcome, Failure> {
     let script = "spec/test_tsp.py";
     let page = ["--page", "docs/reference/timestamps.md"];
     told(script, place.call(&tools.judges).word(script).words(&page))
+}
+
+/// Receipts in other forms, each given to a program of somebody else that reads that form.
+fn exports(place: &Workplace, tools: &Tools) -> Result<Outcome, Failure> {
+    let tpw = place.program("tpw");
+    let script = "spec/judge_print.py";
+    let call = place.call(&tools.exports).word(script).word("--tpw").word(&tpw);
+    told(script, call.word("--font").word(&tools.font))
 }
 
 /// Runs a script that closes with its count.

@@ -30,4 +30,4 @@ pub use tile::{TileId, TileReader};
 pub use tlog_proof::TlogProof;
 pub use tree::Frontier;
 pub use trust::Trust;
-pub use verdict::{Judgement, Layer, Level, Outcome, judge};
+pub use verdict::{BulkJudge, Judgement, Layer, Level, Outcome, judge};

@@ -55,11 +55,12 @@ impl Lang {
 
     /// The texts of this language, file by file.
     #[must_use]
-    pub const fn sources(self) -> [&'static str; 5] {
+    pub const fn sources(self) -> [&'static str; 6] {
         match self {
             Self::En => [
                 include_str!("../../../i18n/en/cli.ftl"),
                 include_str!("../../../i18n/en/evidence.ftl"),
+                include_str!("../../../i18n/en/exports.ftl"),
                 include_str!("../../../i18n/en/reasons.ftl"),
                 include_str!("../../../i18n/en/refusals.ftl"),
                 include_str!("../../../i18n/en/tsa.ftl"),
@@ -67,6 +68,7 @@ impl Lang {
             Self::ZhCn => [
                 include_str!("../../../i18n/zh-CN/cli.ftl"),
                 include_str!("../../../i18n/zh-CN/evidence.ftl"),
+                include_str!("../../../i18n/zh-CN/exports.ftl"),
                 include_str!("../../../i18n/zh-CN/reasons.ftl"),
                 include_str!("../../../i18n/zh-CN/refusals.ftl"),
                 include_str!("../../../i18n/zh-CN/tsa.ftl"),

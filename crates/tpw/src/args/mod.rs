@@ -1,8 +1,10 @@
 //! The command line. Its help is in `i18n/`: `help-<command>` for commands, `arg-<name>` for arguments.
 
+mod exports;
 mod log;
 mod tsa;
 
+pub(crate) use exports::*;
 pub(crate) use log::*;
 pub(crate) use tsa::*;
 
@@ -193,8 +195,10 @@ pub(crate) struct PayBatch {
 
 #[derive(Args)]
 pub(crate) struct Verify {
-    #[arg(value_name = "FILE", required = true)]
+    #[arg(value_name = "FILE", required_unless_present = "receipts_in")]
     pub(crate) files: Vec<PathBuf>,
+    #[arg(id = "receipts_in", long = "all", value_name = "DIR", conflicts_with = "files")]
+    pub(crate) all: Option<PathBuf>,
     #[arg(long, value_name = "FILE")]
     pub(crate) trust: PathBuf,
     #[arg(long, value_name = "FILE")]
@@ -213,6 +217,7 @@ pub(crate) enum Receipt {
         #[arg(long, value_name = "DIR")]
         wallet: Option<PathBuf>,
     },
+    Print(Print),
     Show {
         #[arg(value_name = "FILE")]
         file: PathBuf,

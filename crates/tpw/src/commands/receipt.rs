@@ -1,5 +1,10 @@
 //! `tpw receipt`: a receipt taken apart for stock tools, or shown.
 
+mod html;
+mod pdf;
+mod print;
+mod sheet;
+
 use super::verify::{RECEIPT_LEN_MAX, judge_all, trust};
 use super::{Context, Outcome, input};
 use crate::args::{Device, Receipt};
@@ -15,6 +20,7 @@ pub(super) fn run(context: &Context, command: &Receipt) -> Outcome {
         Receipt::Export { file, out, trust, wallet } => {
             export(context, file, out, &trusted(trust.as_deref(), wallet.as_deref())?)
         }
+        Receipt::Print(args) => print::run(context, args),
         // What is shown of a receipt is what it proves: showing and verifying are one thing.
         Receipt::Show { file, trust, wallet } => {
             let trust = trusted(trust.as_deref(), wallet.as_deref())?;

@@ -1,5 +1,7 @@
 //! `tpw verify`: receipts judged offline.
 
+mod all;
+
 use super::{Context, Outcome, show};
 use crate::args::Verify;
 use crate::device::files::read_named;
@@ -36,7 +38,10 @@ pub(super) fn run(context: &Context, args: &Verify) -> Outcome {
     if let Some(path) = &args.policy {
         trust.witness_policy = Some(policy(path)?);
     }
-    judge_all(context, &args.files, &trust)
+    match &args.all {
+        Some(folder) => all::run(context, folder, &trust),
+        None => judge_all(context, &args.files, &trust),
+    }
 }
 
 /// Judges receipts and tells what they prove.
@@ -63,12 +68,7 @@ pub(super) fn judge_all(context: &Context, files: &[PathBuf], trust: &Trust) -> 
             exit = Exit::NotVerified;
         }
         if say.is_json() {
-            let mut value = show::judgement_json(&judgement);
-            if let Value::Object(members) = &mut value {
-                members.insert("file".to_owned(), shown.into());
-                members.insert("ms".to_owned(), json!(ms));
-            }
-            all.push(value);
+            all.push(judged_json(&judgement, &shown, ms));
             continue;
         }
         tell(say, &judgement, &shown, ms);
@@ -79,6 +79,16 @@ pub(super) fn judge_all(context: &Context, files: &[PathBuf], trust: &Trust) -> 
         say.json(&only.unwrap_or(Value::Array(all)));
     }
     Ok(exit)
+}
+
+/// A judgement as JSON, with the file and the time that judging took.
+fn judged_json(judgement: &Judgement, file: &str, ms: f64) -> Value {
+    let mut value = show::judgement_json(judgement);
+    if let Value::Object(members) = &mut value {
+        members.insert("file".to_owned(), file.into());
+        members.insert("ms".to_owned(), json!(ms));
+    }
+    value
 }
 
 fn tell(say: &Say, judgement: &Judgement, file: &str, ms: f64) {
