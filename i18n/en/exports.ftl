@@ -45,3 +45,7 @@ error-font = the font { $path } cannot be used
 error-font-help = name a TrueType font that has all characters, such as WenQuanYi Micro Hei (Debian: fonts-wqy-microhei), or print as HTML
 error-font-missing = a PDF needs a font
 error-font-missing-help = --font FILE
+
+## Other forms
+
+arg-export-out = The folder to write to; with asic, the file

@@ -45,3 +45,7 @@ error-font = 无法使用字体 { $path }
 error-font-help = 请指定含有全部字符的 TrueType 字体，如文泉驿微米黑（Debian：fonts-wqy-microhei），或打印为 HTML
 error-font-missing = 输出 PDF 需要字体
 error-font-missing-help = --font FILE
+
+## 其他形式
+
+arg-export-out = 要写入的文件夹；格式为 asic 时是文件

@@ -42,10 +42,6 @@ pub(crate) struct Tools {
     pub(crate) python: PathBuf,
     /// Python with stock verifiers of time-stamps.
     pub(crate) judges: PathBuf,
-    /// Python with what receives exports.
-    pub(crate) exports: PathBuf,
-    /// A font for printed receipts.
-    pub(crate) font: PathBuf,
     /// `cargo-deny`.
     pub(crate) deny: PathBuf,
 }
@@ -59,16 +55,20 @@ pub(crate) fn all(place: &Workplace) -> Result<Tools, Failure> {
     if !answers(place, "c++", &["--version"]) {
         system_packages(place, &["g++"])?;
     }
-    if !Path::new(FONT.1).is_file() {
-        system_packages(place, &[FONT.0])?;
-    }
     Ok(Tools {
-        exports: python(place, &EXPORTS)?,
-        font: PathBuf::from(FONT.1),
         python: python(place, &SECOND_VERIFIER)?,
         judges: python(place, &JUDGES)?,
         deny: cargo_tool(place, "cargo-deny", CARGO_DENY)?,
     })
+}
+
+/// Python with what receives exports, and a font for printed receipts.
+pub(crate) fn exports(place: &Workplace) -> Result<(PathBuf, PathBuf), Failure> {
+    let font = PathBuf::from(FONT.1);
+    if !font.is_file() {
+        system_packages(place, &[FONT.0])?;
+    }
+    Ok((python(place, &EXPORTS)?, font))
 }
 
 /// `cargo-fuzz`, needed only beside a nightly compiler.

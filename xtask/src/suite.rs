@@ -7,7 +7,7 @@ use crate::servers::packages;
 use crate::servers::postgres::ForTests;
 use crate::setup::{self, Tools};
 use crate::shell::{self, Call, Failure, Workplace};
-use crate::{demo, fuzz, tidy};
+use crate::{demo, exports, fuzz, tidy};
 
 /// Who waits for the answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -120,7 +120,7 @@ pub(crate) fn test(place: &Workplace, at: Where) -> Result<(), Failure> {
     report.step("programs", || passed(place.build_programs()));
     report.step("second verifier", || second_verifier(place, &tools));
     report.step("time-stamps", || timestamps(place, &tools));
-    report.step("exports", || exports(place, &tools));
+    report.step("exports", || exported(place));
     report.step("licences and sources", || {
         let call = place.call(&tools.deny).words(&["--log-level", "error", "check"]);
         passed(call.words(&["bans", "licenses", "sources"]).pass())
@@ -209,12 +209,26 @@ fn timestamps(place: &Workplace, tools: &Tools) -> Result<Outcome, Failure> {
     told(script, place.call(&tools.judges).word(script).words(&page))
 }
 
-/// Receipts in other forms, each given to a program of somebody else that reads that form.
-fn exports(place: &Workplace, tools: &Tools) -> Result<Outcome, Failure> {
-    let tpw = place.program("tpw");
-    let script = "spec/judge_print.py";
-    let call = place.call(&tools.exports).word(script).word("--tpw").word(&tpw);
-    told(script, call.word("--font").word(&tools.font))
+/// The step of the exports alone.
+pub(crate) fn exports(place: &Workplace) -> Result<(), Failure> {
+    let mut report = Report::default();
+    report.step("programs", || {
+        passed(place.cargo(["build", "--quiet", "--locked", "--package", "tpw"]).pass())
+    });
+    report.step("exports", || exported(place));
+    report.close()
+}
+
+/// What is exported, to those who receive it.
+fn exported(place: &Workplace) -> Result<Outcome, Failure> {
+    let mut sum = Tally::default();
+    for (script, call) in exports::judges(place)? {
+        if let Outcome::Counted(tally) = told(script, call)? {
+            println!("{script}: {} passed, {} failed", tally.passed, tally.failed);
+            sum.add(tally);
+        }
+    }
+    Ok(Outcome::Counted(sum))
 }
 
 /// Runs a script that closes with its count.

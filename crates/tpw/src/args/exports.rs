@@ -28,3 +28,12 @@ pub(crate) enum PrintFormat {
     /// PDF/A-3 with the receipt inside.
     Pdf,
 }
+
+/// As what a receipt is exported.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// Loose files in a folder, with a guide.
+    Files,
+    /// An ASiC-S container of the time-stamp.
+    Asic,
+}

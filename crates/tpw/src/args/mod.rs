@@ -210,7 +210,9 @@ pub(crate) enum Receipt {
     Export {
         #[arg(value_name = "FILE")]
         file: PathBuf,
-        #[arg(long, value_name = "DIR")]
+        #[arg(long, value_enum, default_value = "files")]
+        format: ExportFormat,
+        #[arg(id = "export_out", long = "out", value_name = "DIR|FILE")]
         out: PathBuf,
         #[arg(long, value_name = "FILE")]
         trust: Option<PathBuf>,
