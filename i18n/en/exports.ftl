@@ -49,3 +49,39 @@ error-font-missing-help = --font FILE
 ## Other forms
 
 arg-export-out = The folder to write to; with asic, the file
+
+## OpenTimestamps
+
+help-tpw-ots = Prove with OpenTimestamps that a file is older than a Bitcoin block
+help-tpw-ots-stamp = Ask calendars to have the hash of a file in a block
+help-tpw-ots-upgrade = Ask the calendars of a proof whether there is a block by now
+help-tpw-ots-verify = Verify a proof by block headers that you have
+help-tpw-ots-info = Show what a proof says; nothing is verified
+arg-proof-file = The proof
+arg-stamped-file = The file, of any kind; only a hash that hides it leaves this machine
+arg-calendars = A calendar that may be asked; none else is, whatever a proof names
+arg-ots-out = The proof to write; beside the file, with .ots added, if not given
+arg-ots-data = The file that the proof is about
+arg-ots-digest = The SHA-256 of the file that the proof is about
+arg-headers = Bitcoin block headers of 80 bytes each, one after another, from a source that you trust
+arg-first-height = The height of the first header
+arg-network = Whose headers they are
+ots-stamped = { $file }: promised by { $count } of { $all } calendars
+ots-calendar-failed = { $url } gave no proof: { $reason }
+ots-pending = { $file }: no block yet
+ots-upgraded = { $file }: now with a block
+ots-verified = { $file }: older than block { $height } of { $time }
+ots-digest = SHA-256 of the file: { $digest }
+ots-bitcoin = in Bitcoin block { $height }
+ots-promise = promised by { $url }
+ots-other = attested in a way that is not known here
+ots-status = answer { $status }
+error-ots-file = { $path } is no OpenTimestamps proof that can be read
+error-ots-stamp = no calendar gave a proof
+error-ots-digest = this is no SHA-256 in hexadecimal digits
+error-ots-headers = the block headers in { $path } cannot be used
+error-ots-headers-help = each must follow the one before and have the work it claims; see --first-height and --network
+error-ots-other-file = the proof { $path } is about another file
+error-ots-unproved = { $path } proves nothing by these headers
+error-ots-unproved-help = give headers of the blocks that tpw ots info names; a calendar’s promise alone proves nothing
+error-ots-address = the calendars cannot be asked

@@ -49,3 +49,39 @@ error-font-missing-help = --font FILE
 ## 其他形式
 
 arg-export-out = 要写入的文件夹；格式为 asic 时是文件
+
+## OpenTimestamps
+
+help-tpw-ots = 用 OpenTimestamps 证明文件早于某个比特币区块
+help-tpw-ots-stamp = 请日历服务器将文件的哈希写入区块
+help-tpw-ots-upgrade = 向证明所列的日历服务器询问是否已写入区块
+help-tpw-ots-verify = 用您已有的区块头验证证明
+help-tpw-ots-info = 显示证明的内容；不作验证
+arg-proof-file = 证明文件
+arg-stamped-file = 任意文件；只有隐藏其内容的哈希会离开本机
+arg-calendars = 可以询问的日历服务器；无论证明中写有什么，都不询问其他服务器
+arg-ots-out = 要写入的证明；未指定时写在文件旁，加后缀 .ots
+arg-ots-data = 证明所针对的文件
+arg-ots-digest = 证明所针对文件的 SHA-256
+arg-headers = 比特币区块头，每个 80 字节，依次相连，取自您信任的来源
+arg-first-height = 第一个区块头的高度
+arg-network = 区块头所属的网络
+ots-stamped = { $file }：{ $all } 个日历服务器中有 { $count } 个已承诺
+ots-calendar-failed = { $url } 未给出证明：{ $reason }
+ots-pending = { $file }：尚未写入区块
+ots-upgraded = { $file }：已写入区块
+ots-verified = { $file }：早于高度 { $height }、时间 { $time } 的区块
+ots-digest = 文件的 SHA-256：{ $digest }
+ots-bitcoin = 在比特币区块 { $height } 中
+ots-promise = 由 { $url } 承诺
+ots-other = 以此处未知的方式证明
+ots-status = 应答 { $status }
+error-ots-file = { $path } 不是可读取的 OpenTimestamps 证明
+error-ots-stamp = 没有日历服务器给出证明
+error-ots-digest = 这不是十六进制的 SHA-256
+error-ots-headers = 无法使用 { $path } 中的区块头
+error-ots-headers-help = 每个区块头必须承接前一个并具有其声明的工作量；见 --first-height 和 --network
+error-ots-other-file = 证明 { $path } 针对的是另一个文件
+error-ots-unproved = 按这些区块头，{ $path } 不能证明任何事
+error-ots-unproved-help = 请给出 tpw ots info 所列区块的区块头；仅有日历服务器的承诺不能证明任何事
+error-ots-address = 无法询问日历服务器

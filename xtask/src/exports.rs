@@ -21,6 +21,7 @@ pub(crate) fn judges(place: &Workplace) -> Result<Vec<(&'static str, Call)>, Fai
     all.push((asic, call.word("--class-path").word(class_path(place)?)));
     let (cose, call) = script("spec/judge_cose.py");
     all.push((cose, call.word("--log").word(log_judge(place)?)));
+    all.push(script("spec/judge_ots.py"));
     Ok(all)
 }
 

@@ -10,6 +10,7 @@ pub mod cosignature;
 mod error;
 pub mod leaf;
 pub mod note;
+pub mod ots;
 pub mod policy;
 pub mod statement;
 pub mod tile;

@@ -1,4 +1,4 @@
-//! Asking other servers over HTTP: logs, witnesses. One request, one bounded answer, no retries.
+//! Asking other servers over HTTP: logs, witnesses, calendars. One request, one bounded answer, no retries.
 
 mod connect;
 
@@ -98,7 +98,7 @@ impl Outbound {
     /// # Errors
     /// [`OutboundError`] when there is no answer; every status is one.
     pub async fn get(&self, url: &str, most: usize) -> Result<OutboundAnswer, OutboundError> {
-        self.ask(Method::GET, url, Bytes::new(), most).await
+        self.ask(Method::GET, url, "", Bytes::new(), most).await
     }
 
     /// Posts a text.
@@ -111,13 +111,27 @@ impl Outbound {
         text: String,
         most: usize,
     ) -> Result<OutboundAnswer, OutboundError> {
-        self.ask(Method::POST, url, Bytes::from(text), most).await
+        self.ask(Method::POST, url, "text/plain; charset=utf-8", Bytes::from(text), most).await
+    }
+
+    /// Posts bytes.
+    ///
+    /// # Errors
+    /// As [`Outbound::get`].
+    pub async fn post_bytes(
+        &self,
+        url: &str,
+        bytes: Vec<u8>,
+        most: usize,
+    ) -> Result<OutboundAnswer, OutboundError> {
+        self.ask(Method::POST, url, "application/octet-stream", Bytes::from(bytes), most).await
     }
 
     async fn ask(
         &self,
         method: Method,
         url: &str,
+        media_type: &'static str,
         body: Bytes,
         most: usize,
     ) -> Result<OutboundAnswer, OutboundError> {
@@ -127,7 +141,7 @@ impl Outbound {
         }
         let mut request = Request::builder().method(&method).uri(url);
         if method == Method::POST {
-            request = request.header(header::CONTENT_TYPE, "text/plain; charset=utf-8");
+            request = request.header(header::CONTENT_TYPE, media_type);
         }
         let request = request.body(Full::new(body)).map_err(|_odd| odd())?;
         tokio::time::timeout(self.time_max, self.exchange(request, most))

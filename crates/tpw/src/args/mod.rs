@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Log(Log),
     #[command(subcommand)]
     Tsa(Tsa),
+    #[command(subcommand)]
+    Ots(Ots),
     Ops(Ops),
     Doctor(Doctor),
 }

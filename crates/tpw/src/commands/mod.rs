@@ -5,6 +5,7 @@ mod doctor;
 mod input;
 mod log;
 mod ops;
+mod ots;
 mod pay;
 mod receipt;
 mod serve;
@@ -95,6 +96,7 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
         Command::Receipt(command) => receipt::run(context, &command),
         Command::Log(command) => Box::pin(log::run(context, &command)).await,
         Command::Tsa(command) => tsa::run(context, &command),
+        Command::Ots(command) => Box::pin(ots::run(context, &command)).await,
         Command::Ops(args) => Box::pin(ops::run(context, &args)).await,
         Command::Doctor(args) => doctor::run(context, &args).await,
     }
