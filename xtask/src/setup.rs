@@ -44,6 +44,9 @@ pub(crate) fn all(place: &Workplace) -> Result<Tools, Failure> {
     if !answers(place, OPENSSL, &["version"]) {
         system_packages(place, &["openssl"])?;
     }
+    if !answers(place, "strace", &["-V"]) {
+        system_packages(place, &["strace"])?;
+    }
     if !answers(place, "c++", &["--version"]) {
         system_packages(place, &["g++"])?;
     }
@@ -57,6 +60,16 @@ pub(crate) fn all(place: &Workplace) -> Result<Tools, Failure> {
 /// `cargo-fuzz`, needed only beside a nightly compiler.
 pub(crate) fn cargo_fuzz(place: &Workplace) -> Result<PathBuf, Failure> {
     cargo_tool(place, "cargo-fuzz", CARGO_FUZZ)
+}
+
+/// The browser that the verify page is tested in.
+pub(crate) fn chromium(place: &Workplace) -> Result<&'static str, Failure> {
+    let name = "chromium";
+    // Drivers of other browsers are not needed: the test speaks Chromium's own protocol over a pipe. The Chinese letters are.
+    if !answers(place, name, &["--version"]) || !answers(place, "fc-list", &[":lang=zh", "-q"]) {
+        system_packages(place, &[name, "fontconfig", "fonts-wqy-microhei"])?;
+    }
+    Ok(name)
 }
 
 /// True when a nightly compiler is installed: libFuzzer needs one.

@@ -121,6 +121,7 @@ pub(crate) fn test(place: &Workplace, at: Where) -> Result<(), Failure> {
     report.step("second verifier", || second_verifier(place, &tools));
     report.step("evidence records", || evidence_records(place, &tools));
     report.step("time-stamps", || timestamps(place, &tools));
+    report.step("verify page", || verify_page(place, &tools));
     report.step("licences and sources", || {
         let call = place.call(&tools.deny).words(&["--log-level", "error", "check"]);
         passed(call.words(&["bans", "licenses", "sources"]).pass())
@@ -221,6 +222,14 @@ fn timestamps(place: &Workplace, tools: &Tools) -> Result<Outcome, Failure> {
     let script = "spec/test_tsp.py";
     let page = ["--page", "docs/reference/timestamps.md"];
     told(script, place.call(&tools.judges).word(script).words(&page))
+}
+
+/// The page in a real browser, from a folder and from a server.
+fn verify_page(place: &Workplace, tools: &Tools) -> Result<Outcome, Failure> {
+    let chromium = setup::chromium(place)?;
+    let script = "web/verify/test_page.py";
+    let call = place.call(&tools.python).word(script).word("--tpw").word(place.program("tpw"));
+    told(script, call.words(&["--chromium", chromium]))
 }
 
 /// Runs a script that closes with its count.

@@ -5,6 +5,7 @@
 mod audit;
 mod recovery;
 mod sequencer;
+mod system_calls;
 mod tiled;
 mod view;
 mod witnessed;
