@@ -3,7 +3,7 @@
 
     verify.py RECEIPT... --trust trust.json [--json]
 
-Needs Python 3.9 and the packages `cbor2` and `cryptography` (48 or newer, for ML-DSA). Layers, levels and codes are
+Needs Python 3.9 and the packages `cbor2`, `cryptography` (48 or newer, for ML-DSA) and `pycryptodome` (for Keccak). Layers, levels and codes are
 those of `receipt.md`. Exit code: 0 all receipts are valid, 4 one is not, 2 wrong use.
 """
 
@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from anchor import check_anchor, read_chains
 from rfc3161 import Certificate, Fault, check_timestamp, need
 from rfc4998 import check_evidence
 
@@ -30,7 +31,7 @@ LAYERS = ["container", "statement", "record", "leaf", "tlog_proof", "checkpoint"
           "timestamp", "anchor", "evidence"]
 LEVELS = {"device_signature": ["container", "statement", "record"],
           "in_log": ["container", "leaf", "tlog_proof", "checkpoint", "cose_receipt"],
-          "witnessed": ["checkpoint", "witness"], "time_stamped": ["checkpoint", "timestamp"], "anchored": ["anchor"],
+          "witnessed": ["checkpoint", "witness"], "time_stamped": ["checkpoint", "timestamp"], "anchored": ["leaf", "anchor"],
           "renewed": ["evidence"]}
 TIME_MAX = 253402300799999
 
@@ -428,7 +429,7 @@ def read_policy(text):
 def read_trust(text):
     """The verifier's trust file, ready for use; raises Fault or ValueError when it is none."""
     it = json.loads(text)
-    policy = it.pop("witness_policy", None)
+    policy, chains = it.pop("witness_policy", None), it.pop("evm_anchors", None)
     need(list(it) == ["version", "operator", "origin", "log_keys", "cose_keys", "tsa_roots", "tsa_policies"]
          and it["version"] == 1 and it["log_keys"], "malformed")
     need(all(len(value) <= 16 for value in list(it.values())[3:]), "too_large")
@@ -438,7 +439,8 @@ def read_trust(text):
     return {"operator": words(it["operator"], 1, 64), "origin": it["origin"], "log_keys": keys,
             "cose_keys": [Key(k["algorithm"], b64(k["key"])) for k in it["cose_keys"]],
             "tsa_roots": [Certificate(root.public_bytes(Encoding.DER)) for root in roots],
-            "tsa_policies": it["tsa_policies"], "witness_policy": policy and read_policy(policy)}
+            "tsa_policies": it["tsa_policies"], "witness_policy": policy and read_policy(policy),
+            "evm_anchors": read_chains(chains or [])}
 
 
 def own_note(head):
@@ -525,8 +527,9 @@ class Judge:
         return bool(self.receipt[6])
 
     def anchor(self):
-        need(not self.receipt[8], "unsupported")
-        return False
+        known = [check_anchor(data, self.form("leaf"), self.form("tlog_proof")["index"], self.trust["evm_anchors"], cbor,
+                              root_of) for data in self.receipt[8]]
+        return any(known)
 
     def evidence(self):
         if not self.receipt[7]:

@@ -1,7 +1,8 @@
 //! Readers of evidence: receipts, statements, entries, the log's texts, time-stamps.
 
-use tpw_core::{Intent, Receipt, Record, Span, StepUpProof};
+use tpw_core::{Hash32, Intent, Receipt, Record, Span, StepUpProof};
 use tpw_crypto::{PublicKey, Sha2};
+use tpw_proof::anchor::{Anchor, EvmAnchor};
 use tpw_proof::evidence::{self, Archived, Renewal, StampTrust};
 use tpw_proof::note::{Note, parse_lines};
 use tpw_proof::tile::{BundleId, decode_bundle, encode_bundle};
@@ -291,6 +292,25 @@ pub fn cose_receipt_seeds() -> Vec<Vec<u8>> {
     let root = hash(b"root");
     seeds.push(RootSignature::sign(&root, &world().slots, &slot("log-cose")).unwrap().to_bytes());
     seeds
+}
+
+/// An anchor has one encoding, and leads from an entry that is not the world's to nothing.
+pub fn chain_anchor(data: &[u8]) {
+    if let Ok(Anchor::Evm(anchor)) = Anchor::from_bytes(data) {
+        assert_eq!(anchor.to_bytes(), data);
+        let _ = anchor.announcement.tell();
+        assert!(anchor.tell(&Hash32::ZERO, 0).is_err());
+    }
+}
+
+pub fn chain_anchor_seeds() -> Vec<Vec<u8>> {
+    let receipt = include_bytes!("../../spec/vectors/anchors/good/alone-in-its-block.tpr");
+    let anchors = Receipt::from_bytes(receipt).expect("the published receipt").anchors;
+    for anchor in &anchors {
+        let anchor = EvmAnchor::from_bytes(anchor).expect("the published anchor");
+        anchor.announcement.tell().expect("the published block");
+    }
+    anchors
 }
 
 /// A path has one reading and one writing; nothing that is read leaves the log's folders.

@@ -42,6 +42,7 @@ targets! {
     evidence::witness_policy, witness_policy_seeds;
     evidence::tlog_proof, tlog_proof_seeds;
     evidence::cose_receipt, cose_receipt_seeds;
+    evidence::chain_anchor, chain_anchor_seeds;
     evidence::tile_path, tile_path_seeds;
     evidence::bundle, bundle_seeds;
     evidence::trust, trust_seeds;

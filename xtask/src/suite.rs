@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::servers::anvil;
 use crate::servers::failover::{self, Extent};
 use crate::servers::packages;
 use crate::servers::postgres::ForTests;
@@ -107,7 +108,14 @@ pub(crate) fn test(place: &Workplace, at: Where) -> Result<(), Failure> {
         postgres = Some(ForTests::find(place)?);
         Ok(Outcome::Passed)
     });
-    report.step("tests", || tests(place, &tools, postgres.as_ref()));
+    let mut chain = None;
+    report.step("EVM node for the tests", || {
+        chain = Some(anvil::ForTests::find(place)?);
+        Ok(Outcome::Passed)
+    });
+    report.step("contract", || passed(anvil::contract_is_fresh(place)));
+    report.step("tests", || tests(place, &tools, postgres.as_ref(), chain.as_ref()));
+    drop(chain);
     if let Some(server) = postgres {
         server.stop(place);
     }
@@ -157,9 +165,14 @@ fn tests(
     place: &Workplace,
     tools: &Tools,
     postgres: Option<&ForTests>,
+    chain: Option<&anvil::ForTests>,
 ) -> Result<Outcome, Failure> {
     let call = place.cargo(["test", "--quiet", "--workspace", "--locked", "--no-fail-fast"]);
     let call = call.env("PATH", shell::path_before(&tools.python));
+    let call = match chain {
+        Some(node) => node.tell(call),
+        None => call,
+    };
     counted_call(match postgres {
         Some(server) => server.tell(call),
         None => call,

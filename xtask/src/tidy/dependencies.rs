@@ -41,6 +41,7 @@ pub(super) fn listed(tree: &Tree) -> Vec<Finding> {
     for pins in [PYTHON, JAVA] {
         found.extend(stale(tree, &sections.remove(pins.section).unwrap_or_default(), &pins));
     }
+    found.extend(npm(tree, &sections.remove("npm").unwrap_or_default()));
     // The fuzz targets are a workspace of their own; their section has prose only.
     let strangers = sections.into_keys().filter(|name| *name != "fuzz").map(|name| {
         Finding::of(PAGE, format!("section `{name}` names no package of the workspace"))
@@ -79,6 +80,33 @@ fn stale(tree: &Tree, rows: &[Row], pins: &Pins) -> Vec<Finding> {
             Finding::at(PAGE, row.line, text)
         })
         .collect()
+}
+
+const NPM: &str = "contracts/package.json";
+
+/// Each package of npm has a row and each row its package, in the same version.
+fn npm(tree: &Tree, rows: &[Row]) -> Vec<Finding> {
+    let manifest = tree.file(NPM).and_then(|text| serde_json::from_str(text).ok());
+    let manifest: serde_json::Value = manifest.unwrap_or_default();
+    let pins = manifest.get("dependencies").and_then(serde_json::Value::as_object);
+    let pins: BTreeMap<&str, &str> = pins
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, version)| Some((name.as_str(), version.as_str()?)))
+        .collect();
+    let stale = rows.iter().filter(|row| pins.get(row.name.as_str()) != Some(&&*row.version));
+    let stale = stale.map(|row| {
+        let text = format!("says `{}` {}; `{NPM}` does not", row.name, row.version);
+        Finding::at(PAGE, row.line, text)
+    });
+    let missing = pins.keys().filter(|name| rows.iter().all(|row| row.name != **name));
+    let missing = missing.map(|name| {
+        Finding::of(
+            PAGE,
+            format!("has no line for `{name}` in section `npm`; add it with its reason"),
+        )
+    });
+    stale.chain(missing).collect()
 }
 
 struct Row {
@@ -144,6 +172,16 @@ mod tests {
         let with = |list| listed(&Tree::of(&[(PAGE, page), ("xtask/python-a.txt", list)])).len();
         assert_eq!(with("lxml==6.1.3 \\\n    --hash=sha256:00\n"), 0);
         assert_eq!(with("lxml==6.1.30 \\\n    --hash=sha256:00\n"), 1);
+    }
+
+    #[test]
+    fn a_package_of_npm_in_another_version_or_without_a_line_is_found() {
+        let page = "# D\n\n## npm\n\n| package | version | used by | why |\n|---|---|---|---|\n| solc | 0.8.1 | a | b |\n";
+        let with = |list| listed(&Tree::of(&[(PAGE, page), (NPM, list)])).len();
+        assert_eq!(with("{\"dependencies\": {\"solc\": \"0.8.1\"}}"), 0);
+        assert_eq!(with("{\"dependencies\": {\"solc\": \"0.8.2\"}}"), 1);
+        assert_eq!(with("{\"dependencies\": {\"solc\": \"0.8.1\", \"x\": \"1\"}}"), 1);
+        assert_eq!(with(""), 1);
     }
 
     #[test]

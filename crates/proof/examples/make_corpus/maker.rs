@@ -173,6 +173,7 @@ impl Maker {
             tsa_roots: vec![kit.root.clone()],
             tsa_policies: vec![POLICY.to_owned()],
             witness_policy: None,
+            evm_anchors: Vec::new(),
             origin,
         };
         Self { kit, trust }

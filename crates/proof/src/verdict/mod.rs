@@ -6,6 +6,7 @@
 mod judge;
 mod record;
 
+use crate::anchor;
 use crate::error::ProofError;
 use crate::evidence::VerifiedEvidence;
 use tpw_core::{Hash32, Instant, Intent, Record, TreeHead};
@@ -212,6 +213,8 @@ pub struct Judgement {
     pub layers: Vec<LayerResult>,
     /// The content; only when [`Level::DeviceSignature`] and [`Level::InLog`] are proved.
     pub payment: Option<ProvedPayment>,
+    /// What the anchors say, when all of them hold inside; also those in blocks that the verifier does not know.
+    pub anchors: Vec<anchor::Found>,
 }
 
 impl Judgement {

@@ -114,6 +114,19 @@ impl Outbound {
         self.ask(Some("text/plain; charset=utf-8"), url, Bytes::from(text), most).await
     }
 
+    /// Posts JSON.
+    ///
+    /// # Errors
+    /// As [`Outbound::get`].
+    pub async fn post_json(
+        &self,
+        url: &str,
+        json: String,
+        most: usize,
+    ) -> Result<OutboundAnswer, OutboundError> {
+        self.ask(Some("application/json"), url, Bytes::from(json), most).await
+    }
+
     /// Posts bytes of a media type.
     ///
     /// # Errors

@@ -1,9 +1,11 @@
 //! The command line. Its help is in `i18n/`: `help-<command>` for commands, `arg-<name>` for arguments.
 
+mod anchor;
 mod log;
 mod receipt;
 mod tsa;
 
+pub(crate) use anchor::*;
 pub(crate) use log::*;
 pub(crate) use receipt::*;
 pub(crate) use tsa::*;
@@ -43,6 +45,8 @@ pub(crate) enum Command {
     Log(Log),
     #[command(subcommand)]
     Tsa(Tsa),
+    #[command(subcommand)]
+    Anchor(Anchor),
     Ops(Ops),
     Doctor(Doctor),
 }
@@ -203,6 +207,8 @@ pub(crate) struct Verify {
     pub(crate) trust: PathBuf,
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,
+    #[arg(long = "block-hash", value_name = "HASH")]
+    pub(crate) block_hashes: Vec<String>,
 }
 
 #[derive(Subcommand)]

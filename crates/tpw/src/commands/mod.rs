@@ -1,5 +1,6 @@
 //! The commands, one file for each noun.
 
+mod anchor;
 mod demo;
 mod doctor;
 mod evidence;
@@ -96,6 +97,7 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
         Command::Receipt(command) => receipt::run(context, &command).await,
         Command::Log(command) => Box::pin(log::run(context, &command)).await,
         Command::Tsa(command) => tsa::run(context, &command),
+        Command::Anchor(command) => Box::pin(anchor::run(context, &command)).await,
         Command::Ops(args) => Box::pin(ops::run(context, &args)).await,
         Command::Doctor(args) => doctor::run(context, &args).await,
     }

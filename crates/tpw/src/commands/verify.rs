@@ -37,7 +37,21 @@ pub(super) fn run(context: &Context, args: &Verify) -> Outcome {
     if let Some(path) = &args.policy {
         trust.witness_policy = Some(policy(path)?);
     }
+    add_blocks(&mut trust, &args.block_hashes)?;
     judge_all(context, &args.files, &trust)
+}
+
+/// Takes over blocks that the person knows from elsewhere. A hash names one block of one chain, whichever that is.
+fn add_blocks(trust: &mut Trust, hashes: &[String]) -> Result<(), Failure> {
+    for text in hashes {
+        let wrong = || Failure::usage("block-hash").arg("text", text);
+        let hash = tpw_engines::anchor::block_hash(text).ok_or_else(wrong)?;
+        if trust.evm_anchors.is_empty() {
+            return Err(Failure::usage("block-hash-chain"));
+        }
+        trust.evm_anchors.iter_mut().for_each(|chain| chain.blocks.push(hash));
+    }
+    Ok(())
 }
 
 /// Judges receipts and tells what they prove.
@@ -106,6 +120,7 @@ fn tell(say: &Say, judgement: &Judgement, file: &str, ms: f64) {
             (say.text(&format!("layer-{}", layer.code())), show::fault(say, reason));
         say.word(&say.with("verify-failed-in", &[("layer", &layer), ("reason", &reason)]));
     }
+    show::anchor_lines(say, judgement).iter().for_each(|line| say.word(line));
     for line in judgement.payment.iter().flat_map(|proved| show::proved_lines(say, proved)) {
         say.data(&line);
     }
