@@ -36,11 +36,13 @@ targets! {
     evidence::statement, statement_seeds;
     evidence::tsp_request, tsp_request_seeds;
     evidence::tsp_response, tsp_response_seeds;
+    evidence::evidence_record, evidence_record_seeds;
     evidence::checkpoint, checkpoint_seeds;
     evidence::add_checkpoint, add_checkpoint_seeds;
     evidence::witness_policy, witness_policy_seeds;
     evidence::tlog_proof, tlog_proof_seeds;
     evidence::cose_receipt, cose_receipt_seeds;
+    evidence::chain_anchor, chain_anchor_seeds;
     evidence::tile_path, tile_path_seeds;
     evidence::bundle, bundle_seeds;
     evidence::trust, trust_seeds;

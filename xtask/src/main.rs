@@ -7,6 +7,7 @@
 
 mod demo;
 mod fuzz;
+mod java;
 mod servers;
 mod setup;
 mod shell;
@@ -30,6 +31,8 @@ usage: cargo xtask COMMAND
   nightly [CRASHES]                 that many power cuts in the simulator (1000000)
   fuzz [SECONDS] [--only NAME]      each fuzz target for that long (60)
   postgres start|stop               a PostgreSQL for tests that are run by hand
+  anvil start|stop                  an EVM node for tests that are run by hand
+  contract                          compile the contract of chain anchors anew
   drill failover [--short]          kill and cut off database servers under load
   drill faults                      each fault at each system call on the log's files
   drill kills [COUNT]               kill the engine at random instants under load (500)
@@ -62,6 +65,8 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["nightly", crashes] => suite::nightly(&place, crashes),
         ["fuzz", rest @ ..] => fuzz::command(&place, rest),
         ["postgres", word] => servers::postgres::command(&place, word),
+        ["anvil", word] => servers::anvil::command(&place, word),
+        ["contract"] => servers::anvil::contract(&place),
         ["drill", "faults"] => servers::faults(&place),
         ["drill", "kills"] => servers::kills(&place, "500"),
         ["drill", "kills", count] => servers::kills(&place, count),

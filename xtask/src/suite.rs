@@ -2,12 +2,13 @@
 
 use std::time::Instant;
 
+use crate::servers::anvil;
 use crate::servers::failover::{self, Extent};
 use crate::servers::packages;
 use crate::servers::postgres::ForTests;
 use crate::setup::{self, Tools};
 use crate::shell::{self, Call, Failure, Workplace};
-use crate::{demo, fuzz, tidy};
+use crate::{demo, fuzz, java, tidy};
 
 /// Who waits for the answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -107,7 +108,14 @@ pub(crate) fn test(place: &Workplace, at: Where) -> Result<(), Failure> {
         postgres = Some(ForTests::find(place)?);
         Ok(Outcome::Passed)
     });
-    report.step("tests", || tests(place, &tools, postgres.as_ref()));
+    let mut chain = None;
+    report.step("EVM node for the tests", || {
+        chain = Some(anvil::ForTests::find(place)?);
+        Ok(Outcome::Passed)
+    });
+    report.step("contract", || passed(anvil::contract_is_fresh(place)));
+    report.step("tests", || tests(place, &tools, postgres.as_ref(), chain.as_ref()));
+    drop(chain);
     if let Some(server) = postgres {
         server.stop(place);
     }
@@ -119,6 +127,7 @@ pub(crate) fn test(place: &Workplace, at: Where) -> Result<(), Failure> {
     });
     report.step("programs", || passed(place.build_programs()));
     report.step("second verifier", || second_verifier(place, &tools));
+    report.step("evidence records", || evidence_records(place, &tools));
     report.step("time-stamps", || timestamps(place, &tools));
     report.step("verify page", || verify_page(place, &tools));
     report.step("licences and sources", || {
@@ -156,9 +165,14 @@ fn tests(
     place: &Workplace,
     tools: &Tools,
     postgres: Option<&ForTests>,
+    chain: Option<&anvil::ForTests>,
 ) -> Result<Outcome, Failure> {
     let call = place.cargo(["test", "--quiet", "--workspace", "--locked", "--no-fail-fast"]);
     let call = call.env("PATH", shell::path_before(&tools.python));
+    let call = match chain {
+        Some(node) => node.tell(call),
+        None => call,
+    };
     counted_call(match postgres {
         Some(server) => server.tell(call),
         None => call,
@@ -200,6 +214,20 @@ fn second_verifier(place: &Workplace, tools: &Tools) -> Result<Outcome, Failure>
     let call = place.call(&tools.python).word(script);
     let call = call.word("--judge-dir").word(place.program("examples").join("judge_dir"));
     told(script, call.word("--tpw").word(place.program("tpw")))
+}
+
+/// Evidence records, ours by Bouncy Castle and Bouncy Castle's by ours.
+fn evidence_records(place: &Workplace, tools: &Tools) -> Result<Outcome, Failure> {
+    let jars = match java::libraries(place) {
+        Ok(jars) => jars,
+        Err(why) => {
+            return Ok(Outcome::Skipped(format!("Bouncy Castle cannot be fetched here: {why}")));
+        }
+    };
+    let script = "spec/test_ers.py";
+    let call = place.call(&tools.python).word(script).word("--jars").word(jars);
+    let judge = place.program("examples").join("judge_dir");
+    told(script, call.word("--judge-dir").word(judge))
 }
 
 /// The corpus of time-stamps: its generator, its strict verifier, and the page of what stock verifiers say about it.

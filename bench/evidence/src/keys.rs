@@ -63,6 +63,7 @@ impl Keys {
             tsa_roots: vec![root_der],
             tsa_policies: vec![POLICY.to_owned()],
             witness_policy: None,
+            evm_anchors: Vec::new(),
         };
         Ok(Self { config, trust })
     }

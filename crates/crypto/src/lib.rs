@@ -4,6 +4,7 @@
 mod backend;
 #[cfg(not(target_family = "wasm"))]
 mod batch;
+mod chain;
 mod encode;
 mod entropy;
 mod error;
@@ -18,6 +19,7 @@ mod slots;
 
 #[cfg(not(target_family = "wasm"))]
 pub use batch::{Check, spread, verify_each};
+pub use chain::{ChainKey, ChainSignature, keccak256};
 pub use encode::der_ecdsa;
 pub use entropy::{Entropy, FixedEntropy};
 pub use error::CryptoError;

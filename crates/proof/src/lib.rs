@@ -1,12 +1,14 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
+pub mod anchor;
 pub mod bundle;
 pub mod checkpoint;
 mod cose;
 pub mod cose_receipt;
 pub mod cosignature;
 mod error;
+pub mod evidence;
 pub mod leaf;
 pub mod note;
 pub mod policy;
@@ -16,6 +18,7 @@ pub mod timestamp;
 pub mod tlog_proof;
 pub mod tree;
 pub mod trust;
+mod upgrade;
 pub mod verdict;
 pub mod witness;
 
@@ -30,4 +33,5 @@ pub use tile::{TileId, TileReader};
 pub use tlog_proof::TlogProof;
 pub use tree::Frontier;
 pub use trust::Trust;
+pub use upgrade::upgraded;
 pub use verdict::{Judgement, Layer, Level, Outcome, judge};

@@ -1,6 +1,7 @@
 //! Real servers for tests and drills: PostgreSQL for every test run, and a whole cluster that fails over.
 
 mod account;
+pub(crate) mod anvil;
 mod authority;
 pub(crate) mod failover;
 mod fill;

@@ -2,8 +2,10 @@
 
 use super::record;
 use super::{Judgement, Layer, LayerResult, Level, LevelResult, Outcome, ProvedPayment};
+use crate::anchor;
 use crate::cose_receipt;
 use crate::error::ProofError;
+use crate::evidence::{self, Archived, EvidenceError, StampTrust, VerifiedEvidence};
 use crate::leaf::Leaf;
 use crate::statement::{Unverified, Verified, public_key};
 use crate::timestamp;
@@ -35,6 +37,7 @@ fn unreadable(reason: &ProofError) -> Judgement {
         levels: Level::ALL.map(|l| LevelResult { level: l, outcome: level(l) }).to_vec(),
         layers: vec![LayerResult { layer: Layer::Container, outcome: failed() }],
         payment: None,
+        anchors: Vec::new(),
     }
 }
 
@@ -60,12 +63,12 @@ impl Judge<'_> {
         self.witnesses(proof.as_ref());
         self.cose_receipts(leaf.as_ref(), proof.as_ref());
         let gen_time = self.timestamps(record.as_ref().ok(), proof.as_ref());
-        self.not_judged(Layer::Anchor, self.receipt.anchors.is_empty());
-        self.not_judged(Layer::Evidence, self.receipt.evidence.is_empty());
+        let anchors = self.anchors(leaf.as_ref(), proof.as_ref());
+        let evidence = self.evidence();
 
         let levels: Vec<LevelResult> =
             Level::ALL.map(|level| LevelResult { level, outcome: self.level(level) }).to_vec();
-        let mut judgement = Judgement { levels, layers: self.layers, payment: None };
+        let mut judgement = Judgement { levels, layers: self.layers, payment: None, anchors };
         let proved = |level| judgement.level(level).is_proved();
         if proved(Level::DeviceSignature)
             && proved(Level::InLog)
@@ -79,6 +82,7 @@ impl Judge<'_> {
                 index: proof.index,
                 head: proof.checkpoint.checkpoint().head,
                 gen_time,
+                evidence,
             });
         }
         judgement
@@ -118,7 +122,7 @@ impl Judge<'_> {
             Level::Witnessed if self.trust.witness_policy.is_none() => return Outcome::Absent,
             Level::Witnessed => &[Layer::Checkpoint, Layer::Witness],
             Level::TimeStamped => &[Layer::Checkpoint, Layer::Timestamp],
-            Level::Anchored => &[Layer::Anchor],
+            Level::Anchored => &[Layer::Leaf, Layer::Anchor],
             Level::Renewed => &[Layer::Evidence],
         };
         let outcome = |layer: &Layer| {
@@ -324,12 +328,73 @@ impl Judge<'_> {
         }
     }
 
-    /// Material that this version cannot judge is a fault, not a proof: nothing passes unread.
-    fn not_judged(&mut self, layer: Layer, absent: bool) {
-        if absent {
-            self.push(layer, Outcome::Absent);
-        } else {
-            self.failed(layer, ProofError::Unsupported);
+    /// Every record must hold; the one that is relied on longest says until when.
+    fn evidence(&mut self) -> Option<VerifiedEvidence> {
+        if self.receipt.evidence.is_empty() {
+            self.push(Layer::Evidence, Outcome::Absent);
+            return None;
         }
+        match self.check_evidence() {
+            Ok(longest) => {
+                let VerifiedEvidence { begun, newest, renewals, until } = longest;
+                let detail = format!(
+                    "archived {begun}, renewals {renewals}, newest {newest}, relied on until {until}"
+                );
+                self.proved(Layer::Evidence, detail);
+                Some(longest)
+            }
+            Err(reason) => {
+                self.failed(Layer::Evidence, reason);
+                None
+            }
+        }
+    }
+
+    /// Every anchor must hold inside; one in a block that the verifier knows proves the layer.
+    fn anchors(&mut self, leaf: Option<&Leaf>, proof: Option<&TlogProof>) -> Vec<anchor::Found> {
+        let check = || {
+            if self.receipt.anchors.is_empty() {
+                return Ok(Vec::new());
+            }
+            let leaf = leaf.ok_or(ProofError::NeedsLayer(Layer::Leaf))?.leaf_hash();
+            let index = proof.ok_or(ProofError::NeedsLayer(Layer::TlogProof))?.index;
+            anchor::judge(&self.receipt.anchors, &leaf, index, self.trust)
+        };
+        match check() {
+            Ok(found) => {
+                let outcome = anchor::summary(&found)
+                    .map_or(Outcome::Absent, |detail| Outcome::Proved { detail });
+                self.push(Layer::Anchor, outcome);
+                found
+            }
+            Err(reason) => {
+                self.failed(Layer::Anchor, reason);
+                Vec::new()
+            }
+        }
+    }
+
+    fn check_evidence(&self) -> Result<VerifiedEvidence, ProofError> {
+        let failed = |r: &LayerResult| {
+            r.layer == Layer::Timestamp && matches!(r.outcome, Outcome::Failed { .. })
+        };
+        // A record leans on the time-stamps that it covers.
+        if self.layers.iter().any(failed) {
+            return Err(ProofError::NeedsLayer(Layer::Timestamp));
+        }
+        let bytes = evidence::archived_bytes(self.receipt)
+            .map_err(|_unreadable| ProofError::NeedsLayer(Layer::TlogProof))?;
+        let archived = Archived { bytes: &bytes, stamps: &self.receipt.timestamps };
+        let trust = StampTrust {
+            roots: &self.trust.tsa_roots,
+            policies: &self.trust.tsa_policies,
+            tolerance: TIME_TOLERANCE,
+        };
+        let records = self.receipt.evidence.iter();
+        let verified = records
+            .map(|record| evidence::verify(record, &archived, &trust))
+            .collect::<Result<Vec<_>, _>>()?;
+        let longest = verified.into_iter().max_by_key(|verified| verified.until);
+        Ok(longest.ok_or(EvidenceError::Empty)?)
     }
 }

@@ -6,7 +6,9 @@
 mod judge;
 mod record;
 
+use crate::anchor;
 use crate::error::ProofError;
+use crate::evidence::VerifiedEvidence;
 use tpw_core::{Hash32, Instant, Intent, Record, TreeHead};
 
 pub use judge::{TIME_TOLERANCE, judge};
@@ -198,6 +200,8 @@ pub struct ProvedPayment {
     pub head: TreeHead,
     /// The earliest time that a time-stamp proves; absent unless that level is proved.
     pub gen_time: Option<Instant>,
+    /// What the evidence record proves that is relied on longest; absent unless that level is proved.
+    pub evidence: Option<VerifiedEvidence>,
 }
 
 /// The verdict over one receipt.
@@ -209,6 +213,8 @@ pub struct Judgement {
     pub layers: Vec<LayerResult>,
     /// The content; only when [`Level::DeviceSignature`] and [`Level::InLog`] are proved.
     pub payment: Option<ProvedPayment>,
+    /// What the anchors say, when all of them hold inside; also those in blocks that the verifier does not know.
+    pub anchors: Vec<anchor::Found>,
 }
 
 impl Judgement {

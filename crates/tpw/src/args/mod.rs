@@ -1,9 +1,13 @@
 //! The command line. Its help is in `i18n/`: `help-<command>` for commands, `arg-<name>` for arguments.
 
+mod anchor;
 mod log;
+mod receipt;
 mod tsa;
 
+pub(crate) use anchor::*;
 pub(crate) use log::*;
+pub(crate) use receipt::*;
 pub(crate) use tsa::*;
 
 use crate::say::Say;
@@ -41,6 +45,8 @@ pub(crate) enum Command {
     Log(Log),
     #[command(subcommand)]
     Tsa(Tsa),
+    #[command(subcommand)]
+    Anchor(Anchor),
     Ops(Ops),
     Doctor(Doctor),
 }
@@ -85,6 +91,8 @@ pub(crate) struct Serve {
     pub(crate) tsa_clock: Option<ErrorSource>,
     #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     pub(crate) tsa_accuracy: u64,
+    #[arg(long, value_name = "PER_SECOND", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) tsa_rate: Option<u32>,
     #[arg(long)]
     pub(crate) tsa_no_certificate: bool,
 }
@@ -199,10 +207,15 @@ pub(crate) struct Verify {
     pub(crate) trust: PathBuf,
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,
+    #[arg(long = "block-hash", value_name = "HASH")]
+    pub(crate) block_hashes: Vec<String>,
 }
 
 #[derive(Subcommand)]
 pub(crate) enum Receipt {
+    Renew(ReceiptRenew),
+    Plan(ReceiptPlan),
+    Upgrade(ReceiptUpgrade),
     Export {
         #[arg(value_name = "FILE")]
         file: PathBuf,

@@ -79,6 +79,7 @@ fn keys() -> &'static Keys {
             tsa_roots: vec![root],
             tsa_policies: vec![policy.to_owned()],
             witness_policy: None,
+            evm_anchors: Vec::new(),
         };
         Keys { config, trust }
     })
