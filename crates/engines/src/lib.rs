@@ -16,6 +16,6 @@ pub mod sqlite;
 pub mod witness;
 
 pub use engine::{
-    AccountView, Change, Config, Engine, EngineError, Health, Metrics, Paid, Part, Past, PayError,
-    Place, Repeated, StoreConfig, Timings,
+    AccountView, Change, Config, Drafted, Engine, EngineError, Health, Metrics, Paid, Part, Past,
+    PayError, Place, Repeated, StoreConfig, Timings, TokenProof,
 };

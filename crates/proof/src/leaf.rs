@@ -52,6 +52,13 @@ impl Leaf {
         Self::new(RecordKind::Genesis, commitment)
     }
 
+    /// The entry of a time-stamp, from SHA-256 of the token's DER. It needs no salt: a token's own signature is as random as one,
+    /// so that nobody finds the entry who does not have the token.
+    #[must_use]
+    pub fn token(hash: Hash32) -> Self {
+        Self::new(RecordKind::Token, *hash.as_bytes())
+    }
+
     /// Reads an entry.
     ///
     /// # Errors
@@ -108,5 +115,6 @@ const fn kind_byte(kind: RecordKind) -> &'static u8 {
         RecordKind::Payment => &1,
         RecordKind::Compensation => &2,
         RecordKind::Orders => &3,
+        RecordKind::Token => &4,
     }
 }

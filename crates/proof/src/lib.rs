@@ -8,6 +8,7 @@ pub mod cose_receipt;
 pub mod cosignature;
 mod error;
 pub mod leaf;
+pub mod logged;
 pub mod note;
 pub mod policy;
 pub mod statement;

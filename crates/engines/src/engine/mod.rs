@@ -12,6 +12,7 @@ mod pay;
 mod rail;
 mod read;
 mod readers;
+mod stamp;
 mod timing;
 mod writer;
 
@@ -21,6 +22,7 @@ pub use directory::AccountView;
 pub use metrics::Metrics;
 pub use pay::{Paid, Repeated};
 pub use read::{Health, Part};
+pub use stamp::{Drafted, TokenProof};
 pub use timing::Timings;
 
 use crate::clock::Clock;

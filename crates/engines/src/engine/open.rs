@@ -233,6 +233,7 @@ impl Beginning {
             books,
             leaves,
             handed,
+            riders: Vec::new(),
             tail: Tail::ended(),
             directory,
             meter,

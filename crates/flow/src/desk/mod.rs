@@ -14,10 +14,11 @@ mod pay;
 mod perform;
 mod registry;
 mod repeat;
+mod tokens;
 
 pub use changes::{
     Alarm, AlarmKind, Burnt, Changes, EventKind, EventRow, Funding, LeafRow, OrderBatch,
-    RailInstruction,
+    RailInstruction, TokenRow,
 };
 pub use command::{
     Adjustment, Answer, Command, Frozen, Guards, Look, NewAccountOrder, NewPerson, Rejection,
@@ -284,6 +285,7 @@ impl Desk {
                 self.bring_in(Funding { account, amount }, transfer, now, archive)
             }
             Command::Freeze { account, frozen } => Ok(self.freeze(account, frozen, now)),
+            Command::LogToken { serial, token } => Ok(self.log_token(serial, token)),
         }
     }
 

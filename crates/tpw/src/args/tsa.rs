@@ -74,4 +74,8 @@ pub(crate) struct TsaVerify {
     pub(crate) asked: Option<PathBuf>,
     #[arg(long = "policy", value_name = "OID")]
     pub(crate) stamp_policies: Vec<String>,
+    #[arg(long = "proof", value_name = "FILE", requires = "log_trust")]
+    pub(crate) token_proof: Option<PathBuf>,
+    #[arg(long = "trust", value_name = "FILE", requires = "token_proof")]
+    pub(crate) log_trust: Option<PathBuf>,
 }

@@ -20,6 +20,8 @@ mod support;
 #[cfg(test)]
 mod texts;
 #[cfg(test)]
+mod tokens;
+#[cfg(test)]
 mod traffic;
 #[cfg(test)]
 mod tsa;
