@@ -9,6 +9,7 @@ mod engine;
 pub mod entropy;
 pub mod files;
 pub mod log_store;
+pub mod pkcs11;
 pub mod postgres;
 #[cfg(test)]
 pub(crate) mod scratch;

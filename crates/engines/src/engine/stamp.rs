@@ -55,9 +55,9 @@ impl Engine {
             Ok(error) if filled.is_ok() => ClockState::Good { error_ms: error.as_ms() },
             Ok(_) | Err(_) => ClockState::Bad,
         };
-        let (signer, serial) = (self.keys.signer.as_ref(), serial(self.epoch, random));
-        let now = self.clock.now();
-        let answer = self.keys.authority.answer(signer, request, now, clock, serial);
+        let (authority, signer) = &self.keys.public;
+        let (now, serial) = (self.clock.now(), serial(self.epoch, random));
+        let answer = authority.answer(signer.as_ref(), request, now, clock, serial);
         // Only a refusal has no token.
         let entry = token_der(&answer).ok().map(|token| {
             let token = Hash32::new(sha256(&token));

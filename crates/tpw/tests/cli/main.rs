@@ -8,6 +8,8 @@ mod bad;
 #[cfg(test)]
 mod batch;
 #[cfg(test)]
+mod chrony;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod ledger;
@@ -19,6 +21,8 @@ mod story;
 mod support;
 #[cfg(test)]
 mod texts;
+#[cfg(test)]
+mod token_key;
 #[cfg(test)]
 mod tokens;
 #[cfg(test)]
