@@ -1,6 +1,7 @@
 # 命令行上的时间戳：`tpw tsa`。
 
 help-tpw-tsa = 请求、签发与验证 RFC 3161 时间戳
+help-tpw-tsa-rotate = 下次启动时为时间戳机构换用新密钥，并销毁旧密钥
 help-tpw-tsa-query = 为文件生成时间戳请求，或显示一个请求
 help-tpw-tsa-reply = 用本机的密钥答复时间戳请求，或显示一个答复
 help-tpw-tsa-verify = 离线验证时间戳，证书按令牌的时间判断：退出码 0 或 4
@@ -42,6 +43,7 @@ tsa-field-extensions = 扩展
 tsa-field-certificates = 证书
 tsa-field-version = 版本
 tsa-field-certificate-wish = 要求带证书
+tsa-rotates = 服务器下次启动时会生成新的时间戳密钥，销毁旧密钥，并记入日志
 tsa-none = –
 tsa-yes = 是
 tsa-no = 否
@@ -56,3 +58,4 @@ error-tsa-setup = 这把密钥与证书不能组成时间戳机构
 error-tsa-query = 无法生成请求
 error-tsa-unreadable = { $path } 不是时间戳数据
 error-tsa-refused = 请求被拒绝；{ $path } 中的答复写明了原因
+error-tsa-rotate = { $path } 不是可以轮换密钥的数据目录

@@ -21,17 +21,20 @@ codes! {
         Orders = 3 "orders",
         /// A time-stamp was given.
         Token = 4 "token",
+        /// A time-stamping key was destroyed.
+        KeyEnd = 5 "key_end",
     }
 }
 
 impl RecordKind {
-    /// Whether entries of this kind open with a [`Record`]: those of orders have one of another form, time-stamps none.
+    /// Whether entries of this kind open with a [`Record`]: those of orders and of destroyed keys have
+    /// one of another form, time-stamps none.
     /// Genesis counts as one: its record is read, and refused for its postings.
     #[must_use]
     pub const fn is_of_payments(self) -> bool {
         match self {
             Self::Genesis | Self::Payment | Self::Compensation => true,
-            Self::Orders | Self::Token => false,
+            Self::Orders | Self::Token | Self::KeyEnd => false,
         }
     }
 }

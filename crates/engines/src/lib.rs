@@ -18,5 +18,5 @@ pub mod witness;
 
 pub use engine::{
     AccountView, Change, Config, Drafted, Engine, EngineError, Health, Metrics, Paid, Part, Past,
-    PayError, Place, Repeated, StoreConfig, Timings, TokenProof,
+    PayError, Place, Repeated, StoreConfig, Timings, TokenProof, ask_for_rotation,
 };

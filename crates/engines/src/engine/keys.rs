@@ -3,7 +3,7 @@
 //! Trust: whoever reads `keys` can sign as this operator. The file has mode 0600 and no passphrase, because
 //! the server must start by itself.
 
-use super::{Config, EngineError};
+use super::{Config, EngineError, rotation};
 use crate::files::{self, Access, Durability};
 use crate::pkcs11::TokenKey;
 use std::path::Path;
@@ -14,7 +14,7 @@ use tpw_proof::timestamp::{
     Authority, CertificateSpec, leaf_certificate, root_certificate, serial,
 };
 
-const SIZE_MAX: u64 = 1 << 16;
+pub(super) const SIZE_MAX: u64 = 1 << 16;
 const YEAR: u64 = 365 * 24 * 3600;
 
 /// The slots of the server's keys.
@@ -78,8 +78,8 @@ impl Keys {
         for what in ["keys", "tsa-root.der", "tsa.der"] {
             folder_use.demand(&dir.join(what), what)?;
         }
-        let slots = Slots::names()?;
-        let signer = open_slots(dir, "keys", entropy, |fresh, entropy| {
+        let mut slots = Slots::names()?;
+        let mut signer = open_slots(dir, "keys", entropy, |fresh, entropy| {
             fresh.generate(slots.log.clone(), Algorithm::Ed25519, entropy)?;
             fresh.generate(slots.log_pq.clone(), Algorithm::MlDsa44, entropy)?;
             fresh.generate(slots.tsa.clone(), Algorithm::P256, entropy)?;
@@ -89,6 +89,9 @@ impl Keys {
         })?;
         let operator = config.audience.as_str();
         let (root, leaf) = certificates(dir, operator, &signer, &slots, now, entropy)?;
+        let leaf =
+            rotation::rotated(dir, operator, (&mut signer, &slots, &root), leaf, now, entropy)?;
+        slots.tsa = rotation::retired(dir, &mut signer, &slots.tsa, &leaf, now)?;
         let authority = Arc::new(authority(config, &slots.tsa, &leaf, &signer, now)?);
         let signer = Arc::new(signer);
         let public: (_, Arc<dyn Signer>) = match &config.tsa_key {
@@ -118,7 +121,9 @@ fn authority(
     let authority = Authority::new(slot.clone(), leaf, policy, accuracy_ms)?;
     let authority = authority.with_whole_seconds(&config.tsa_policy_seconds)?;
     let authority = authority.with_disclosure(config.tsa_certificate);
+    let authority = authority.with_use(config.tsa_key_use);
     authority.check(signer, now)?;
+    rotation::warn(&authority, now);
     Ok(authority)
 }
 
@@ -138,16 +143,27 @@ fn token_certificate(
     }
     let mut random = [0_u8; 11];
     entropy.fill(&mut random)?;
+    let leaf = new_certificate(operator, (signer, root_slot, root), key, now, serial(3, random))?;
+    files::write_atomic(&path, &leaf, Durability::Synced, Access::Ordinary)?;
+    Ok(leaf)
+}
+
+/// A certificate of a time-stamping key that serves ten years: its tokens are to be verified long after the key's last use.
+pub(super) fn new_certificate(
+    operator: &str,
+    (signer, root_slot, root): (&SoftwareSlots, &SlotName, &[u8]),
+    key: &PublicKey,
+    now: Instant,
+    serial: [u8; 20],
+) -> Result<Vec<u8>, EngineError> {
     let short: String = operator.chars().take(40).collect();
     let spec = CertificateSpec {
         common_name: &format!("{short} time-stamps"),
         not_before: now.minus(Span::from_secs(24 * 3600)),
         not_after: now.plus(Span::from_secs(10 * YEAR)),
-        serial: serial(3, random),
+        serial,
     };
-    let leaf = leaf_certificate(signer, root_slot, root, key, &spec)?;
-    files::write_atomic(&path, &leaf, Durability::Synced, Access::Ordinary)?;
-    Ok(leaf)
+    Ok(leaf_certificate(signer, root_slot, root, key, &spec)?)
 }
 
 /// Reads a file of slots, or fills fresh ones and stores them before they are used.

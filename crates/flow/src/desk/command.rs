@@ -165,6 +165,11 @@ pub enum Command {
         /// SHA-256 of its DER.
         token: Hash32,
     },
+    /// Log that a time-stamping key was destroyed.
+    LogKeyEnd {
+        /// The record of it: `spec/leaf.md`.
+        record: Vec<u8>,
+    },
     /// Time has passed: end what has waited too long.
     Tick,
 }

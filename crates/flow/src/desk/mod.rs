@@ -27,6 +27,7 @@ pub use command::{
 pub use orders::IdUse;
 pub use registry::{ChainHead, CodeGrant, Device, Owner, Person, Registry};
 pub use repeat::MadeBy;
+pub use tokens::key_end_record;
 
 use crate::fingerprint::OrderDigest;
 use crate::payment::{Cause, Payment, Rail, Status};
@@ -286,6 +287,7 @@ impl Desk {
             }
             Command::Freeze { account, frozen } => Ok(self.freeze(account, frozen, now)),
             Command::LogToken { serial, token } => Ok(self.log_token(serial, token)),
+            Command::LogKeyEnd { record } => Ok(self.log_key_end(&record)),
         }
     }
 

@@ -114,6 +114,8 @@ pub struct Authority {
     whole_seconds: Option<ObjectIdentifier>,
     accuracy_ms: u64,
     disclosure: Disclosure,
+    /// From then on it answers nobody any more.
+    used_until: Option<Instant>,
 }
 
 impl Authority {
@@ -134,7 +136,8 @@ impl Authority {
         }
         let certificate = ParsedCertificate::parse(certificate_der)?;
         let (whole_seconds, disclosure) = (None, Disclosure::OnRequest);
-        Ok(Self { slot, certificate, policy, whole_seconds, accuracy_ms, disclosure })
+        let used_until = None;
+        Ok(Self { slot, certificate, policy, whole_seconds, accuracy_ms, disclosure, used_until })
     }
 
     /// The same authority with a second policy, for whoever asks for it: its times are whole seconds.
@@ -159,6 +162,27 @@ impl Authority {
     #[must_use]
     pub fn with_disclosure(self, disclosure: Disclosure) -> Self {
         Self { disclosure, ..self }
+    }
+
+    /// The same authority with an end to its key's use: so long after the certificate's first second it answers no requests any
+    /// more, long before the certificate expires, so that its tokens can be verified for years. The log's own checkpoints go on.
+    #[must_use]
+    pub fn with_use(self, time: Span) -> Self {
+        let first = self.certificate.tbs().validity().not_before.to_unix_duration().as_millis();
+        let first = u64::try_from(first).ok().and_then(Instant::from_unix_ms);
+        Self { used_until: first.map(|first| first.plus(time)), ..self }
+    }
+
+    /// When it stops to answer.
+    #[must_use]
+    pub const fn used_until(&self) -> Option<Instant> {
+        self.used_until
+    }
+
+    /// Whether `public` is the key that is certified.
+    #[must_use]
+    pub fn is_of(&self, public: &PublicKey) -> bool {
+        self.certificate.spki_der().is_ok_and(|certified| certified == public.spki_der())
     }
 
     /// Whether it could sign at `now`: the key in the slot is the certificate's, P-256, and the certificate is a valid
@@ -188,6 +212,9 @@ impl Authority {
         clock: ClockState,
         serial: [u8; 20],
     ) -> Vec<u8> {
+        if self.used_until.is_some_and(|end| now >= end) {
+            return refuse(Refusal::SystemFailure, USED_UP);
+        }
         let granted = self.accept(request_der).and_then(|request| {
             let error_ms = self.check_clock(clock)?;
             self.grant(signer, &request, Reading { now, error_ms: Some(error_ms) }, &serial)
@@ -364,6 +391,9 @@ impl Authority {
         ])
     }
 }
+
+const USED_UP: &str =
+    "the time for which the authority uses its key is over: its operator has to rotate it";
 
 /// A reading of the clock.
 #[derive(Clone, Copy)]

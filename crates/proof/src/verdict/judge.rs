@@ -178,7 +178,7 @@ impl Judge<'_> {
         let leaf = match Leaf::from_bytes(&self.receipt.leaf) {
             Ok(leaf) if leaf.kind().is_of_payments() => leaf,
             unfit => {
-                let why = "an entry of orders or of a time-stamp, which no receipt is about";
+                let why = "an entry of orders, a time-stamp or a key, which no receipt is about";
                 let other = ProofError::Malformed { what: "log entry", why };
                 let reason = unfit.err().unwrap_or(other);
                 self.failed(Layer::Leaf, reason);

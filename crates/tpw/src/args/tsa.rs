@@ -9,6 +9,14 @@ pub(crate) enum Tsa {
     Query(TsaQuery),
     Reply(TsaReply),
     Verify(TsaVerify),
+    Rotate(TsaRotate),
+}
+
+/// A new key for the authority of a data folder.
+#[derive(Args)]
+pub(crate) struct TsaRotate {
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
 }
 
 /// A request made of a file or a hash, or one that is shown.

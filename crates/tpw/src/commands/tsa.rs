@@ -32,6 +32,7 @@ pub(super) fn run(context: &Context, command: &Tsa) -> Outcome {
         Tsa::Query(args) => query(context, args),
         Tsa::Reply(args) => reply(context, args),
         Tsa::Verify(args) => verify(context, args),
+        Tsa::Rotate(args) => rotate(context, &args.data),
     }
 }
 
@@ -128,6 +129,16 @@ fn tell_invalid(say: &Say, file: &str, reason: &ProofError) -> Outcome {
     say.data(&say.paint(Mood::Bad, &say.with("tsa-invalid", &[("file", file)])));
     say.tell("tsa-reason", &[("text", &text), ("code", code)]);
     Ok(Exit::NotVerified)
+}
+
+// --- rotate -----------------------------------------------------------------------------------------------------------
+
+/// Nobody but a server writes its keys: the next start does it.
+fn rotate(context: &Context, data: &Path) -> Outcome {
+    let failed = |error| Failure::failed("tsa-rotate").arg("path", data.display()).because(error);
+    tpw_engines::ask_for_rotation(data).map_err(failed)?;
+    context.say.tell("tsa-rotates", &[]);
+    Ok(Exit::Done)
 }
 
 // --- query ------------------------------------------------------------------------------------------------------------

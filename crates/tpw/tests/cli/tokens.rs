@@ -79,6 +79,32 @@ fn a_time_stamp_is_proved_to_stand_in_the_log() {
     only_proof.ends(2);
 }
 
+#[test]
+fn a_rotated_key_leaves_its_tokens_valid_and_its_end_in_the_log() {
+    let desk = Desk::new();
+    let folder = desk.path("operator");
+    let data = folder.display().to_string();
+    tpw(&["tsa", "rotate", "--data", &data]).ends(1);
+    let server = Server::start(&folder, &[]);
+    stamped(&desk, &server, "old.tsr");
+    tpw(&["tsa", "rotate", "--data", &data]).ends(0);
+    stamped(&desk, &server, "same.tsr");
+    server.stop();
+    let before = std::fs::read(folder.join("tsa.der")).unwrap();
+    let server = Server::start(&folder, &[]);
+    stamped(&desk, &server, "new.tsr");
+    assert_ne!(std::fs::read(folder.join("tsa.der")).unwrap(), before);
+    desk.openssl(&format!("x509 -inform DER -in {data}/tsa-root.der -out root.pem"));
+    for token in ["old.tsr", "same.tsr", "new.tsr"] {
+        desk.openssl(&format!("ts -verify -in {token} -data data -CAfile root.pem"));
+    }
+    let names = std::fs::read_dir(&folder).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let records =
+        names.filter(|name| name.starts_with("tsa-destroyed-") && name.ends_with(".cbor"));
+    assert_eq!(records.count(), 1);
+}
+
 fn at(desk: &Desk, name: &str) -> String {
     desk.path(name).display().to_string()
 }
