@@ -1,4 +1,4 @@
-//! Asking other servers over HTTP: logs, witnesses. One request, one bounded answer, no retries.
+//! Asking other servers over HTTP: logs, witnesses, calendars. One request, one bounded answer, no retries.
 
 mod connect;
 
