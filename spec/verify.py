@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from anchor import check_anchor, read_chains
 from rfc3161 import Certificate, Fault, check_timestamp, need
+from rfc4998 import check_evidence
 
 LAYERS = ["container", "statement", "record", "leaf", "tlog_proof", "checkpoint", "witness", "cose_receipt",
           "timestamp", "anchor", "evidence"]
@@ -442,12 +443,25 @@ def read_trust(text):
             "evm_anchors": read_chains(chains or [])}
 
 
+def own_note(head):
+    """The checkpoint with the log's own lines: log.md, "Checkpoint"."""
+    return "\n".join([head["text"], *(line for name, _, _, line in head["signatures"] if name == head["origin"]), ""])
+
+
+def archived(receipt):
+    """What an evidence record is about: receipt.md, "Evidence records"."""
+    head, _, note = receipt[4].partition("\n\n")
+    own = head + "\n\n" + own_note(read_checkpoint(note))
+    return cbor2.dumps({**receipt, 4: own, 7: [], 8: []}, canonical=True)
+
+
 class Judge:
     """Checks every layer, also after another failed."""
 
     def __init__(self, receipt, trust):
         self.receipt, self.trust = receipt, trust
         self.forms, self.faults, self.intent = {}, {}, None
+        self.failed = set()
         for layer, read, field in (("record", read_record, 10), ("leaf", read_leaf, 3), ("tlog_proof", read_proof, 4)):
             try:
                 self.forms[layer] = read(receipt[field])
@@ -508,8 +522,7 @@ class Judge:
     def timestamp(self):
         for response in self.receipt[6]:
             head, booked = self.form("tlog_proof")["checkpoint"], self.form("record")["booked"]
-            own = [line for name, _, _, line in head["signatures"] if name == head["origin"]]
-            stamped = "\n".join([head["text"], *own, ""]).encode()
+            stamped = own_note(head).encode()
             need(check_timestamp(response, stamped, self.trust["tsa_roots"], self.trust["tsa_policies"]) >= booked - 5000, "times")
         return bool(self.receipt[6])
 
@@ -519,8 +532,13 @@ class Judge:
         return any(known)
 
     def evidence(self):
-        need(not self.receipt[7], "unsupported")
-        return False
+        if not self.receipt[7]:
+            return False
+        self.form("tlog_proof")
+        need("timestamp" not in self.failed, "needs_layer")
+        for record in self.receipt[7]:
+            check_evidence(record, archived(self.receipt), self.receipt[6], self.trust["tsa_roots"], self.trust["tsa_policies"])
+        return True
 
 
 def judge(data, trust):
@@ -538,6 +556,8 @@ def judge(data, trust):
             layers[layer] = ("failed", fault.code)
         except Exception:  # what nobody foresaw proves nothing
             layers[layer] = ("failed", "internal")
+        if layers[layer][0] == "failed":
+            checks.failed.add(layer)
     levels = {}
     for level, needed in LEVELS.items():
         found = [layers[layer][0] for layer in needed if layer in layers]

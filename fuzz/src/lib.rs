@@ -36,6 +36,7 @@ targets! {
     evidence::statement, statement_seeds;
     evidence::tsp_request, tsp_request_seeds;
     evidence::tsp_response, tsp_response_seeds;
+    evidence::evidence_record, evidence_record_seeds;
     evidence::checkpoint, checkpoint_seeds;
     evidence::add_checkpoint, add_checkpoint_seeds;
     evidence::witness_policy, witness_policy_seeds;

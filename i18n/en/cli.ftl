@@ -84,6 +84,7 @@ arg-rate-limit = How many requests a second one address or device may send
 arg-store = Keep the books in PostgreSQL at this address instead of in the data folder
 arg-tsa-clock = How the clock’s error is known: chrony, or declared:MS for what the operator vouches for; otherwise declared:500
 arg-tsa-no-certificate = Hand out no certificate with time-stamps: those who verify have it already
+arg-tsa-rate = How many time-stamps a second one address may ask for
 arg-tsa-accuracy = How many milliseconds the clock may be off before no time-stamps are given
 arg-books = The books to compare the log with, in PostgreSQL at this address; otherwise books.db of the folder
 arg-log = A log’s public files (C2SP tlog-tiles): a folder, or an address

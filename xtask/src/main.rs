@@ -7,11 +7,13 @@
 
 mod demo;
 mod fuzz;
+mod java;
 mod servers;
 mod setup;
 mod shell;
 mod suite;
 mod tidy;
+mod web;
 
 use std::process::ExitCode;
 
@@ -24,6 +26,7 @@ usage: cargo xtask COMMAND
   tidy                              the rules of this repository
   bench NAME [--json] [--quick]     a benchmark, in release mode
   openapi                           write the API description anew
+  web [--debian]                    build the verify page (web/verify/dist) anew
   demo-output                       put the demo's output into the READMEs
   nightly [CRASHES]                 that many power cuts in the simulator (1000000)
   fuzz [SECONDS] [--only NAME]      each fuzz target for that long (60)
@@ -56,6 +59,7 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["tidy"] => tidy::report(&place),
         ["bench", name, options @ ..] => bench(&place, name, options),
         ["openapi"] => openapi(&place),
+        ["web", options @ ..] => web::command(&place, options),
         ["demo-output"] => demo::refresh(&place),
         ["nightly"] => suite::nightly(&place, "1000000"),
         ["nightly", crashes] => suite::nightly(&place, crashes),

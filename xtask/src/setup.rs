@@ -62,6 +62,16 @@ pub(crate) fn cargo_fuzz(place: &Workplace) -> Result<PathBuf, Failure> {
     cargo_tool(place, "cargo-fuzz", CARGO_FUZZ)
 }
 
+/// The browser that the verify page is tested in.
+pub(crate) fn chromium(place: &Workplace) -> Result<&'static str, Failure> {
+    let name = "chromium";
+    // Drivers of other browsers are not needed: the test speaks Chromium's own protocol over a pipe. The Chinese letters are.
+    if !answers(place, name, &["--version"]) || !answers(place, "fc-list", &[":lang=zh", "-q"]) {
+        system_packages(place, &[name, "fontconfig", "fonts-wqy-microhei"])?;
+    }
+    Ok(name)
+}
+
 /// True when a nightly compiler is installed: libFuzzer needs one.
 pub(crate) fn nightly(place: &Workplace) -> bool {
     answers(place, "rustup", &["run", "nightly", "rustc", "--version"])

@@ -8,7 +8,7 @@ use crate::servers::packages;
 use crate::servers::postgres::ForTests;
 use crate::setup::{self, Tools};
 use crate::shell::{self, Call, Failure, Workplace};
-use crate::{demo, fuzz, tidy};
+use crate::{demo, fuzz, java, tidy};
 
 /// Who waits for the answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -127,7 +127,9 @@ pub(crate) fn test(place: &Workplace, at: Where) -> Result<(), Failure> {
     });
     report.step("programs", || passed(place.build_programs()));
     report.step("second verifier", || second_verifier(place, &tools));
+    report.step("evidence records", || evidence_records(place, &tools));
     report.step("time-stamps", || timestamps(place, &tools));
+    report.step("verify page", || verify_page(place, &tools));
     report.step("licences and sources", || {
         let call = place.call(&tools.deny).words(&["--log-level", "error", "check"]);
         passed(call.words(&["bans", "licenses", "sources"]).pass())
@@ -214,11 +216,33 @@ fn second_verifier(place: &Workplace, tools: &Tools) -> Result<Outcome, Failure>
     told(script, call.word("--tpw").word(place.program("tpw")))
 }
 
+/// Evidence records, ours by Bouncy Castle and Bouncy Castle's by ours.
+fn evidence_records(place: &Workplace, tools: &Tools) -> Result<Outcome, Failure> {
+    let jars = match java::libraries(place) {
+        Ok(jars) => jars,
+        Err(why) => {
+            return Ok(Outcome::Skipped(format!("Bouncy Castle cannot be fetched here: {why}")));
+        }
+    };
+    let script = "spec/test_ers.py";
+    let call = place.call(&tools.python).word(script).word("--jars").word(jars);
+    let judge = place.program("examples").join("judge_dir");
+    told(script, call.word("--judge-dir").word(judge))
+}
+
 /// The corpus of time-stamps: its generator, its strict verifier, and the page of what stock verifiers say about it.
 fn timestamps(place: &Workplace, tools: &Tools) -> Result<Outcome, Failure> {
     let script = "spec/test_tsp.py";
     let page = ["--page", "docs/reference/timestamps.md"];
     told(script, place.call(&tools.judges).word(script).words(&page))
+}
+
+/// The page in a real browser, from a folder and from a server.
+fn verify_page(place: &Workplace, tools: &Tools) -> Result<Outcome, Failure> {
+    let chromium = setup::chromium(place)?;
+    let script = "web/verify/test_page.py";
+    let call = place.call(&tools.python).word(script).word("--tpw").word(place.program("tpw"));
+    told(script, call.words(&["--chromium", chromium]))
 }
 
 /// Runs a script that closes with its count.

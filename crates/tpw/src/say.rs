@@ -55,7 +55,7 @@ impl Lang {
 
     /// The texts of this language, file by file.
     #[must_use]
-    pub const fn sources(self) -> [&'static str; 6] {
+    pub const fn sources(self) -> [&'static str; 7] {
         match self {
             Self::En => [
                 include_str!("../../../i18n/en/anchor.ftl"),
@@ -63,6 +63,7 @@ impl Lang {
                 include_str!("../../../i18n/en/evidence.ftl"),
                 include_str!("../../../i18n/en/reasons.ftl"),
                 include_str!("../../../i18n/en/refusals.ftl"),
+                include_str!("../../../i18n/en/renewal.ftl"),
                 include_str!("../../../i18n/en/tsa.ftl"),
             ],
             Self::ZhCn => [
@@ -71,6 +72,7 @@ impl Lang {
                 include_str!("../../../i18n/zh-CN/evidence.ftl"),
                 include_str!("../../../i18n/zh-CN/reasons.ftl"),
                 include_str!("../../../i18n/zh-CN/refusals.ftl"),
+                include_str!("../../../i18n/zh-CN/renewal.ftl"),
                 include_str!("../../../i18n/zh-CN/tsa.ftl"),
             ],
         }

@@ -38,7 +38,9 @@ pub(super) fn listed(tree: &Tree) -> Vec<Finding> {
             found.push(Finding::at(PAGE, row.line, text));
         }
     }
-    found.extend(python(tree, &sections.remove("Python").unwrap_or_default()));
+    for pins in [PYTHON, JAVA] {
+        found.extend(stale(tree, &sections.remove(pins.section).unwrap_or_default(), &pins));
+    }
     found.extend(npm(tree, &sections.remove("npm").unwrap_or_default()));
     // The fuzz targets are a workspace of their own; their section has prose only.
     let strangers = sections.into_keys().filter(|name| *name != "fuzz").map(|name| {
@@ -48,20 +50,32 @@ pub(super) fn listed(tree: &Tree) -> Vec<Finding> {
     found
 }
 
-/// The packages of the tests' virtual environments, in the versions that are pinned there.
-fn python(tree: &Tree, rows: &[Row]) -> Vec<Finding> {
-    let lists = tree.ending(".txt").filter(|(path, _)| path.starts_with("xtask/python-"));
-    let pins: BTreeSet<&str> = lists
+/// Where the tests' packages of another language are pinned.
+struct Pins {
+    section: &'static str,
+    /// How the names of the lists begin.
+    lists: &'static str,
+    /// What stands between name and version.
+    between: &'static str,
+}
+
+const PYTHON: Pins = Pins { section: "Python", lists: "xtask/python-", between: "==" };
+const JAVA: Pins = Pins { section: "Java", lists: "xtask/java-", between: ":" };
+
+/// Rows whose package is not pinned in the version that they say.
+fn stale(tree: &Tree, rows: &[Row], pins: &Pins) -> Vec<Finding> {
+    let lists = tree.ending(".txt").filter(|(path, _)| path.starts_with(pins.lists));
+    let pinned: BTreeSet<&str> = lists
         .flat_map(|(_, text)| text.lines())
         .filter_map(|line| line.split_whitespace().next())
         .collect();
-    let stale =
-        rows.iter().filter(|row| !pins.contains(&*format!("{}=={}", row.name, row.version)));
+    let name = |row: &Row| format!("{}{}{}", row.name, pins.between, row.version);
+    let stale = rows.iter().filter(|row| !pinned.contains(&*name(row)));
     stale
         .map(|row| {
             let text = format!(
-                "says `{}` {}; no list `xtask/python-*.txt` pins that",
-                row.name, row.version
+                "says `{}` {}; no list `{}*.txt` pins that",
+                row.name, row.version, pins.lists
             );
             Finding::at(PAGE, row.line, text)
         })

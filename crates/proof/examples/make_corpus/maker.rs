@@ -179,6 +179,14 @@ impl Maker {
         Self { kit, trust }
     }
 
+    /// The same operator, under a trust file made before: its certificates are signed anew by each run.
+    pub(crate) fn under(trust: Trust) -> Self {
+        let mut maker = Self::new();
+        maker.kit.root = trust.tsa_roots[0].clone();
+        maker.trust = trust;
+        maker
+    }
+
     pub(crate) fn key(&self, name: &str) -> PublicKey {
         self.kit.key(name)
     }

@@ -5,6 +5,7 @@ use super::{Judgement, Layer, LayerResult, Level, LevelResult, Outcome, ProvedPa
 use crate::anchor;
 use crate::cose_receipt;
 use crate::error::ProofError;
+use crate::evidence::{self, Archived, EvidenceError, StampTrust, VerifiedEvidence};
 use crate::leaf::Leaf;
 use crate::statement::{Unverified, Verified, public_key};
 use crate::timestamp;
@@ -63,7 +64,7 @@ impl Judge<'_> {
         self.cose_receipts(leaf.as_ref(), proof.as_ref());
         let gen_time = self.timestamps(record.as_ref().ok(), proof.as_ref());
         let anchors = self.anchors(leaf.as_ref(), proof.as_ref());
-        self.not_judged(Layer::Evidence, self.receipt.evidence.is_empty());
+        let evidence = self.evidence();
 
         let levels: Vec<LevelResult> =
             Level::ALL.map(|level| LevelResult { level, outcome: self.level(level) }).to_vec();
@@ -81,6 +82,7 @@ impl Judge<'_> {
                 index: proof.index,
                 head: proof.checkpoint.checkpoint().head,
                 gen_time,
+                evidence,
             });
         }
         judgement
@@ -348,6 +350,52 @@ impl Judge<'_> {
                 Vec::new()
             }
         }
+    }
+
+    /// Every record must hold; the one that is relied on longest says until when.
+    fn evidence(&mut self) -> Option<VerifiedEvidence> {
+        if self.receipt.evidence.is_empty() {
+            self.push(Layer::Evidence, Outcome::Absent);
+            return None;
+        }
+        match self.check_evidence() {
+            Ok(longest) => {
+                let VerifiedEvidence { begun, newest, renewals, until } = longest;
+                let detail = format!(
+                    "archived {begun}, renewals {renewals}, newest {newest}, relied on until {until}"
+                );
+                self.proved(Layer::Evidence, detail);
+                Some(longest)
+            }
+            Err(reason) => {
+                self.failed(Layer::Evidence, reason);
+                None
+            }
+        }
+    }
+
+    fn check_evidence(&self) -> Result<VerifiedEvidence, ProofError> {
+        let failed = |r: &LayerResult| {
+            r.layer == Layer::Timestamp && matches!(r.outcome, Outcome::Failed { .. })
+        };
+        // A record leans on the time-stamps that it covers.
+        if self.layers.iter().any(failed) {
+            return Err(ProofError::NeedsLayer(Layer::Timestamp));
+        }
+        let bytes = evidence::archived_bytes(self.receipt)
+            .map_err(|_unreadable| ProofError::NeedsLayer(Layer::TlogProof))?;
+        let archived = Archived { bytes: &bytes, stamps: &self.receipt.timestamps };
+        let trust = StampTrust {
+            roots: &self.trust.tsa_roots,
+            policies: &self.trust.tsa_policies,
+            tolerance: TIME_TOLERANCE,
+        };
+        let records = self.receipt.evidence.iter();
+        let verified = records
+            .map(|record| evidence::verify(record, &archived, &trust))
+            .collect::<Result<Vec<_>, _>>()?;
+        let longest = verified.into_iter().max_by_key(|verified| verified.until);
+        Ok(longest.ok_or(EvidenceError::Empty)?)
     }
 
     /// Material that this version cannot judge is a fault, not a proof: nothing passes unread.

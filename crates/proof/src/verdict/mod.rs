@@ -8,6 +8,7 @@ mod record;
 
 use crate::anchor;
 use crate::error::ProofError;
+use crate::evidence::VerifiedEvidence;
 use tpw_core::{Hash32, Instant, Intent, Record, TreeHead};
 
 pub use judge::{TIME_TOLERANCE, judge};
@@ -199,6 +200,8 @@ pub struct ProvedPayment {
     pub head: TreeHead,
     /// The earliest time that a time-stamp proves; absent unless that level is proved.
     pub gen_time: Option<Instant>,
+    /// What the evidence record proves that is relied on longest; absent unless that level is proved.
+    pub evidence: Option<VerifiedEvidence>,
 }
 
 /// The verdict over one receipt.

@@ -2,10 +2,12 @@
 
 mod anchor;
 mod log;
+mod receipt;
 mod tsa;
 
 pub(crate) use anchor::*;
 pub(crate) use log::*;
+pub(crate) use receipt::*;
 pub(crate) use tsa::*;
 
 use crate::say::Say;
@@ -89,6 +91,8 @@ pub(crate) struct Serve {
     pub(crate) tsa_clock: Option<ErrorSource>,
     #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     pub(crate) tsa_accuracy: u64,
+    #[arg(long, value_name = "PER_SECOND", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) tsa_rate: Option<u32>,
     #[arg(long)]
     pub(crate) tsa_no_certificate: bool,
 }
@@ -209,6 +213,9 @@ pub(crate) struct Verify {
 
 #[derive(Subcommand)]
 pub(crate) enum Receipt {
+    Renew(ReceiptRenew),
+    Plan(ReceiptPlan),
+    Upgrade(ReceiptUpgrade),
     Export {
         #[arg(value_name = "FILE")]
         file: PathBuf,

@@ -3,6 +3,7 @@
 mod anchor;
 mod demo;
 mod doctor;
+mod evidence;
 mod input;
 mod log;
 mod ops;
@@ -93,7 +94,7 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
         Command::Wallet(command) => Box::pin(wallet::run(context, command)).await,
         Command::Pay(args) => Box::pin(pay::batch(context, &args)).await,
         Command::Verify(args) => verify::run(context, &args),
-        Command::Receipt(command) => receipt::run(context, &command),
+        Command::Receipt(command) => receipt::run(context, &command).await,
         Command::Log(command) => Box::pin(log::run(context, &command)).await,
         Command::Tsa(command) => tsa::run(context, &command),
         Command::Anchor(command) => Box::pin(anchor::run(context, &command)).await,

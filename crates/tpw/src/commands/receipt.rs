@@ -1,7 +1,7 @@
-//! `tpw receipt`: a receipt taken apart for stock tools, or shown.
+//! `tpw receipt`: a receipt taken apart for stock tools, shown, or renewed.
 
 use super::verify::{RECEIPT_LEN_MAX, judge_all, trust};
-use super::{Context, Outcome, input};
+use super::{Context, Outcome, evidence, input};
 use crate::args::{Device, Receipt};
 use crate::device::files::read_named;
 use crate::exit::{Exit, Failure};
@@ -10,8 +10,11 @@ use tpw_core::Receipt as Parsed;
 use tpw_engines::files::{self, Access, Durability};
 use tpw_proof::{Trust, bundle};
 
-pub(super) fn run(context: &Context, command: &Receipt) -> Outcome {
+pub(super) async fn run(context: &Context, command: &Receipt) -> Outcome {
     match command {
+        Receipt::Renew(args) => Box::pin(evidence::renew(context, args)).await,
+        Receipt::Upgrade(args) => Box::pin(evidence::upgrade(context, args)).await,
+        Receipt::Plan(args) => evidence::plan(context, args),
         Receipt::Export { file, out, trust, wallet } => {
             export(context, file, out, &trusted(trust.as_deref(), wallet.as_deref())?)
         }
@@ -25,7 +28,7 @@ pub(super) fn run(context: &Context, command: &Receipt) -> Outcome {
 
 /// The trust file named, or else whom this device's wallet trusts. Never one that lies beside the receipt: whoever
 /// sends a forged receipt would send that too.
-fn trusted(path: Option<&Path>, wallet: Option<&Path>) -> Result<Trust, Failure> {
+pub(super) fn trusted(path: Option<&Path>, wallet: Option<&Path>) -> Result<Trust, Failure> {
     if let Some(path) = path {
         return trust(path);
     }

@@ -109,6 +109,10 @@ fn proved_json(proved: &ProvedPayment) -> Value {
         "tree_size": proved.head.size.to_string(),
         "root": proved.head.root.to_string(),
         "time_stamped": proved.gen_time.map(|at| at.to_string()),
+        "evidence": proved.evidence.map(|evidence| json!({
+            "begun": evidence.begun.to_string(), "newest": evidence.newest.to_string(),
+            "renewals": evidence.renewals, "until": evidence.until.to_string(),
+        })),
     })
 }
 
@@ -148,6 +152,13 @@ fn proved_words(say: &Say, level: Level, proved: Option<&ProvedPayment>) -> Opti
         Level::InLog => {
             let (index, size) = (proved.index.to_string(), proved.head.size.to_string());
             Some(say.with("proved-in-log", &[("index", &index), ("size", &size)]))
+        }
+        Level::Renewed => {
+            let evidence = proved.evidence?;
+            let (begun, until) = (evidence.begun.to_string(), evidence.until.to_string());
+            let renewals = evidence.renewals.to_string();
+            let args = [("begun", begun.as_str()), ("renewals", &renewals), ("until", &until)];
+            Some(say.with("proved-renewed", &args))
         }
         _ => None,
     }

@@ -8,6 +8,7 @@ use crate::say::{Mood, Say};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Instant as Stopwatch;
+use tpw_engines::clock::Clock as _;
 use tpw_proof::{Judgement, Policy, ProofError, Trust, judge};
 
 /// Receipts are a few KiB; anything much larger is none.
@@ -86,6 +87,7 @@ pub(super) fn judge_all(context: &Context, files: &[PathBuf], trust: &Trust) -> 
             continue;
         }
         tell(say, &judgement, &shown, ms);
+        tell_overdue(context, &judgement, &shown);
     }
     if say.is_json() {
         // One receipt is one object; several are a list.
@@ -93,6 +95,16 @@ pub(super) fn judge_all(context: &Context, files: &[PathBuf], trust: &Trust) -> 
         say.json(&only.unwrap_or(Value::Array(all)));
     }
     Ok(exit)
+}
+
+/// The verdict has no clock; whether the newest time-stamp is still relied on today is told beside it.
+fn tell_overdue(context: &Context, judgement: &Judgement, file: &str) {
+    let evidence = judgement.payment.as_ref().and_then(|proved| proved.evidence);
+    if let Some(until) = evidence.map(|evidence| evidence.until)
+        && until < context.clock.now()
+    {
+        context.say.tell("verify-overdue", &[("file", file), ("until", &until.to_string())]);
+    }
 }
 
 fn tell(say: &Say, judgement: &Judgement, file: &str, ms: f64) {

@@ -16,6 +16,8 @@ mod ledger;
 #[cfg(test)]
 mod log;
 #[cfg(test)]
+mod renewal;
+#[cfg(test)]
 mod story;
 #[cfg(test)]
 mod support;
