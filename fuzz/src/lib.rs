@@ -4,6 +4,7 @@ mod access;
 mod books;
 mod device;
 mod evidence;
+mod ots;
 mod partner;
 mod script;
 mod world;
@@ -46,6 +47,7 @@ targets! {
     evidence::tile_path, tile_path_seeds;
     evidence::bundle, bundle_seeds;
     evidence::trust, trust_seeds;
+    ots::ots_proof, ots_proof_seeds;
     evidence::public_key, public_key_seeds;
     access::dpop_proof, dpop_proof_seeds;
     access::access_token, access_token_seeds;

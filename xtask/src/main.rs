@@ -6,6 +6,7 @@
 )]
 
 mod demo;
+mod exports;
 mod fuzz;
 mod java;
 mod servers;
@@ -23,10 +24,11 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   test [--ci]                       everything that must hold
+  exports                           receipts in other forms, to programs that read those
   tidy                              the rules of this repository
   bench NAME [--json] [--quick]     a benchmark, in release mode
   openapi                           write the API description anew
-  web [--debian]                    build the verify page (web/verify/dist) anew
+  web [--debian] [--check]          build the verify page (web/verify/dist) anew
   demo-output                       put the demo's output into the READMEs
   nightly [CRASHES]                 that many power cuts in the simulator (1000000)
   fuzz [SECONDS] [--only NAME]      each fuzz target for that long (60)
@@ -71,6 +73,7 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["drill", "kills"] => servers::kills(&place, "500"),
         ["drill", "kills", count] => servers::kills(&place, count),
         ["drill", "failover", options @ ..] => servers::failover::command(&place, options),
+        ["exports"] => suite::exports(&place),
         ["setup"] => setup::all(&place).map(|_tools| ()),
         _ => Err(Failure::new(format!("unknown command `{}`\n{USAGE}", words.join(" ")))),
     }

@@ -23,6 +23,14 @@ const JUDGES: Environment = Environment {
     packages: include_str!("../python-judges.txt"),
     purpose: "the stock verifiers of time-stamps need Python 3.11 or later",
 };
+/// What receives what the product exports.
+const EXPORTS: Environment = Environment {
+    folder: "venv-exports",
+    packages: include_str!("../python-exports.txt"),
+    purpose: "the judges of exports need Python 3.11 or later",
+};
+/// Debian's WenQuanYi Micro Hei: Latin and Chinese in one font with an open licence.
+const FONT: (&str, &str) = ("fonts-wqy-microhei", "/usr/share/fonts/truetype/wqy/wqy-microhei.ttc");
 const CARGO_DENY: &str = "0.20.2";
 const CARGO_FUZZ: &str = "0.13.2";
 /// Oldest OpenSSL whose `ts -verify` accepts a critical extended key usage and ESSCertIDv2.
@@ -55,6 +63,15 @@ pub(crate) fn all(place: &Workplace) -> Result<Tools, Failure> {
         judges: python(place, &JUDGES)?,
         deny: cargo_tool(place, "cargo-deny", CARGO_DENY)?,
     })
+}
+
+/// Python with what receives exports, and a font for printed receipts.
+pub(crate) fn exports(place: &Workplace) -> Result<(PathBuf, PathBuf), Failure> {
+    let font = PathBuf::from(FONT.1);
+    if !font.is_file() {
+        system_packages(place, &[FONT.0])?;
+    }
+    Ok((python(place, &EXPORTS)?, font))
 }
 
 /// `cargo-fuzz`, needed only beside a nightly compiler.

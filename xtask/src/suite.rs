@@ -8,7 +8,7 @@ use crate::servers::packages;
 use crate::servers::postgres::ForTests;
 use crate::setup::{self, Tools};
 use crate::shell::{self, Call, Failure, Workplace};
-use crate::{demo, fuzz, java, tidy};
+use crate::{demo, exports, fuzz, java, tidy};
 
 /// Who waits for the answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -130,6 +130,7 @@ pub(crate) fn test(place: &Workplace, at: Where) -> Result<(), Failure> {
     report.step("evidence records", || evidence_records(place, &tools));
     report.step("time-stamps", || timestamps(place, &tools));
     report.step("verify page", || verify_page(place, &tools));
+    report.step("exports", || exported(place));
     report.step("licences and sources", || {
         let call = place.call(&tools.deny).words(&["--log-level", "error", "check"]);
         passed(call.words(&["bans", "licenses", "sources"]).pass())
@@ -243,6 +244,28 @@ fn verify_page(place: &Workplace, tools: &Tools) -> Result<Outcome, Failure> {
     let script = "web/verify/test_page.py";
     let call = place.call(&tools.python).word(script).word("--tpw").word(place.program("tpw"));
     told(script, call.words(&["--chromium", chromium]))
+}
+
+/// The step of the exports alone.
+pub(crate) fn exports(place: &Workplace) -> Result<(), Failure> {
+    let mut report = Report::default();
+    report.step("programs", || {
+        passed(place.cargo(["build", "--quiet", "--locked", "--package", "tpw"]).pass())
+    });
+    report.step("exports", || exported(place));
+    report.close()
+}
+
+/// What is exported, to those who receive it.
+fn exported(place: &Workplace) -> Result<Outcome, Failure> {
+    let mut sum = Tally::default();
+    for (script, call) in exports::judges(place)? {
+        if let Outcome::Counted(tally) = told(script, call)? {
+            println!("{script}: {} passed, {} failed", tally.passed, tally.failed);
+            sum.add(tally);
+        }
+    }
+    Ok(Outcome::Counted(sum))
 }
 
 /// Runs a script that closes with its count.

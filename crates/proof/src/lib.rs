@@ -2,6 +2,7 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 pub mod anchor;
+pub mod asic;
 pub mod bundle;
 pub mod checkpoint;
 mod cose;
@@ -11,6 +12,7 @@ mod error;
 pub mod evidence;
 pub mod leaf;
 pub mod note;
+pub mod ots;
 pub mod policy;
 pub mod statement;
 pub mod tile;
@@ -34,4 +36,4 @@ pub use tlog_proof::TlogProof;
 pub use tree::Frontier;
 pub use trust::Trust;
 pub use upgrade::upgraded;
-pub use verdict::{Judgement, Layer, Level, Outcome, judge};
+pub use verdict::{BulkJudge, Judgement, Layer, Level, Outcome, judge};

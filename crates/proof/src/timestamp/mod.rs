@@ -28,6 +28,7 @@ pub use error::TspError;
 pub use issue::{CertificateSpec, leaf_certificate, root_certificate};
 pub use request::{CertificateWish, Query, RequestSummary, query, request_summary};
 pub use summary::{Summary, SummaryToken, info, token_info};
+pub use token::token_of;
 pub use verify::{
     Imprint, TokenCheck, VerifiedTimestamp, imprint_hash, verify, verify_answer, verify_token,
 };

@@ -1,5 +1,6 @@
 //! Checks a receipt layer by layer; a layer that fails does not hide what is wrong with the others.
 
+use super::bulk::Checked;
 use super::record;
 use super::{Judgement, Layer, LayerResult, Level, LevelResult, Outcome, ProvedPayment};
 use crate::anchor;
@@ -21,8 +22,13 @@ pub const TIME_TOLERANCE: Span = Span::from_secs(5);
 /// clock. Never panics, whatever the bytes are.
 #[must_use]
 pub fn judge(receipt_bytes: &[u8], trust: &Trust) -> Judgement {
+    judge_by(receipt_bytes, trust, &mut Checked::default())
+}
+
+/// The same, where `checked` has what was found under this trust file before, and takes what is found now.
+pub(super) fn judge_by(receipt_bytes: &[u8], trust: &Trust, checked: &mut Checked) -> Judgement {
     match Receipt::from_bytes(receipt_bytes) {
-        Ok(receipt) => Judge { receipt: &receipt, trust, layers: Vec::new() }.judge(),
+        Ok(receipt) => Judge { receipt: &receipt, trust, checked, layers: Vec::new() }.judge(),
         Err(error) => unreadable(&error.into()),
     }
 }
@@ -44,6 +50,7 @@ fn unreadable(reason: &ProofError) -> Judgement {
 struct Judge<'r> {
     receipt: &'r Receipt,
     trust: &'r Trust,
+    checked: &'r mut Checked,
     layers: Vec<LayerResult>,
 }
 
@@ -240,7 +247,10 @@ impl Judge<'_> {
             if self.trust.log_keys.is_empty() {
                 return Err(ProofError::NotSigned(checkpoint.origin.to_string()));
             }
-            proof.checkpoint.verify_all(&self.trust.log_keys)?;
+            let note = proof.checkpoint.to_string();
+            self.checked
+                .checkpoints
+                .answer(&[note.as_bytes()], || proof.checkpoint.verify_all(&self.trust.log_keys))?;
             let keys = self.trust.log_keys.len();
             Ok(format!("{} signed with {keys} keys", checkpoint.origin))
         };
@@ -253,11 +263,14 @@ impl Judge<'_> {
         let Some(policy) = &self.trust.witness_policy else {
             return self.push(Layer::Witness, Outcome::Absent);
         };
-        let check = || {
+        let mut check = || {
             let proof = proof.ok_or(ProofError::NeedsLayer(Layer::TlogProof))?;
-            let witnessed = policy.judge(&proof.checkpoint)?;
-            witnessed.demand()?;
-            Ok(witnessed.summary())
+            let note = proof.checkpoint.to_string();
+            self.checked.witnesses.answer(&[note.as_bytes()], || {
+                let witnessed = policy.judge(&proof.checkpoint)?;
+                witnessed.demand()?;
+                Ok(witnessed.summary())
+            })
         };
         let result = check();
         self.settle(Layer::Witness, result);
@@ -267,7 +280,7 @@ impl Judge<'_> {
         if self.receipt.cose_receipts.is_empty() {
             return self.push(Layer::CoseReceipt, Outcome::Absent);
         }
-        let check = || {
+        let mut check = || {
             let leaf = leaf.ok_or(ProofError::NeedsLayer(Layer::Leaf))?.leaf_hash();
             let proof = proof.ok_or(ProofError::NeedsLayer(Layer::TlogProof))?;
             for bytes in &self.receipt.cose_receipts {
@@ -276,7 +289,11 @@ impl Judge<'_> {
                 let key = keys
                     .find(|key| key.cose_key_thumbprint() == *claimed.as_bytes())
                     .ok_or_else(|| ProofError::NotSigned(claimed.short()))?;
-                let said = cose_receipt::verify(bytes, &leaf, key)?;
+                let remembered = &mut self.checked.root_signatures;
+                let said = cose_receipt::verify_by(bytes, &leaf, key, |message, signature| {
+                    let about = [claimed.as_bytes().as_slice(), message, signature];
+                    remembered.answer(&about, || Ok(key.verify(message, signature)?))
+                })?;
                 let (left, right) = ("a COSE receipt", "the tlog-proof");
                 if said.index != proof.index {
                     return Err(ProofError::Mismatch { field: "index", left, right });
@@ -301,18 +318,20 @@ impl Judge<'_> {
             self.push(Layer::Timestamp, Outcome::Absent);
             return None;
         }
-        let check = || {
+        let mut check = || {
             let proof = proof.ok_or(ProofError::NeedsLayer(Layer::TlogProof))?;
             let record = record.ok_or(ProofError::NeedsLayer(Layer::Record))?;
             let data = proof.checkpoint.log_signed_bytes();
             let mut earliest = Instant::MAX;
             for token in &self.receipt.timestamps {
                 let (roots, policies) = (&self.trust.tsa_roots, &self.trust.tsa_policies);
-                let stamp = timestamp::verify(token, &data, roots, policies)?;
-                if stamp.gen_time < record.booked.minus(TIME_TOLERANCE) {
+                let gen_time = self.checked.timestamps.answer(&[token, &data], || {
+                    Ok(timestamp::verify(token, &data, roots, policies)?.gen_time)
+                })?;
+                if gen_time < record.booked.minus(TIME_TOLERANCE) {
                     return Err(ProofError::Times { why: "time-stamped before it was booked" });
                 }
-                earliest = earliest.min(stamp.gen_time);
+                earliest = earliest.min(gen_time);
             }
             Ok(earliest)
         };
@@ -323,6 +342,28 @@ impl Judge<'_> {
             }
             Err(reason) => {
                 self.failed(Layer::Timestamp, reason);
+                None
+            }
+        }
+    }
+
+    /// Every record must hold; the one that is relied on longest says until when.
+    fn evidence(&mut self) -> Option<VerifiedEvidence> {
+        if self.receipt.evidence.is_empty() {
+            self.push(Layer::Evidence, Outcome::Absent);
+            return None;
+        }
+        match self.check_evidence() {
+            Ok(longest) => {
+                let VerifiedEvidence { begun, newest, renewals, until } = longest;
+                let detail = format!(
+                    "archived {begun}, renewals {renewals}, newest {newest}, relied on until {until}"
+                );
+                self.proved(Layer::Evidence, detail);
+                Some(longest)
+            }
+            Err(reason) => {
+                self.failed(Layer::Evidence, reason);
                 None
             }
         }
@@ -352,28 +393,6 @@ impl Judge<'_> {
         }
     }
 
-    /// Every record must hold; the one that is relied on longest says until when.
-    fn evidence(&mut self) -> Option<VerifiedEvidence> {
-        if self.receipt.evidence.is_empty() {
-            self.push(Layer::Evidence, Outcome::Absent);
-            return None;
-        }
-        match self.check_evidence() {
-            Ok(longest) => {
-                let VerifiedEvidence { begun, newest, renewals, until } = longest;
-                let detail = format!(
-                    "archived {begun}, renewals {renewals}, newest {newest}, relied on until {until}"
-                );
-                self.proved(Layer::Evidence, detail);
-                Some(longest)
-            }
-            Err(reason) => {
-                self.failed(Layer::Evidence, reason);
-                None
-            }
-        }
-    }
-
     fn check_evidence(&self) -> Result<VerifiedEvidence, ProofError> {
         let failed = |r: &LayerResult| {
             r.layer == Layer::Timestamp && matches!(r.outcome, Outcome::Failed { .. })
@@ -396,14 +415,5 @@ impl Judge<'_> {
             .collect::<Result<Vec<_>, _>>()?;
         let longest = verified.into_iter().max_by_key(|verified| verified.until);
         Ok(longest.ok_or(EvidenceError::Empty)?)
-    }
-
-    /// Material that this version cannot judge is a fault, not a proof: nothing passes unread.
-    fn not_judged(&mut self, layer: Layer, absent: bool) {
-        if absent {
-            self.push(layer, Outcome::Absent);
-        } else {
-            self.failed(layer, ProofError::Unsupported);
-        }
     }
 }

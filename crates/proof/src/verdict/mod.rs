@@ -3,6 +3,7 @@
 //! INVARIANT: [`Judgement::payment`] is there only when the device's signature and the place in the log
 //! are both proved. Nothing else of a receipt is shown as its content.
 
+mod bulk;
 mod judge;
 mod record;
 
@@ -11,6 +12,7 @@ use crate::error::ProofError;
 use crate::evidence::VerifiedEvidence;
 use tpw_core::{Hash32, Instant, Intent, Record, TreeHead};
 
+pub use bulk::{BulkJudge, Work};
 pub use judge::{TIME_TOLERANCE, judge};
 
 /// What a receipt can prove, from the payer's will to its renewal for decades.

@@ -1,4 +1,4 @@
-//! Asking other servers over HTTP: logs, witnesses. One request, one bounded answer, no retries.
+//! Asking other servers over HTTP: logs, witnesses, calendars. One request, one bounded answer, no retries.
 
 mod connect;
 
@@ -112,6 +112,19 @@ impl Outbound {
         most: usize,
     ) -> Result<OutboundAnswer, OutboundError> {
         self.ask(Some("text/plain; charset=utf-8"), url, Bytes::from(text), most).await
+    }
+
+    /// Posts JSON.
+    ///
+    /// # Errors
+    /// As [`Outbound::get`].
+    pub async fn post_json(
+        &self,
+        url: &str,
+        json: String,
+        most: usize,
+    ) -> Result<OutboundAnswer, OutboundError> {
+        self.ask(Some("application/json"), url, Bytes::from(json), most).await
     }
 
     /// Posts bytes of a media type.

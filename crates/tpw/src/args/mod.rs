@@ -1,11 +1,13 @@
 //! The command line. Its help is in `i18n/`: `help-<command>` for commands, `arg-<name>` for arguments.
 
 mod anchor;
+mod exports;
 mod log;
 mod receipt;
 mod tsa;
 
 pub(crate) use anchor::*;
+pub(crate) use exports::*;
 pub(crate) use log::*;
 pub(crate) use receipt::*;
 pub(crate) use tsa::*;
@@ -47,6 +49,8 @@ pub(crate) enum Command {
     Tsa(Tsa),
     #[command(subcommand)]
     Anchor(Anchor),
+    #[command(subcommand)]
+    Ots(Ots),
     Ops(Ops),
     Doctor(Doctor),
 }
@@ -201,8 +205,10 @@ pub(crate) struct PayBatch {
 
 #[derive(Args)]
 pub(crate) struct Verify {
-    #[arg(value_name = "FILE", required = true)]
+    #[arg(value_name = "FILE", required_unless_present = "receipts_in")]
     pub(crate) files: Vec<PathBuf>,
+    #[arg(id = "receipts_in", long = "all", value_name = "DIR", conflicts_with = "files")]
+    pub(crate) all: Option<PathBuf>,
     #[arg(long, value_name = "FILE")]
     pub(crate) trust: PathBuf,
     #[arg(long, value_name = "FILE")]
@@ -219,13 +225,16 @@ pub(crate) enum Receipt {
     Export {
         #[arg(value_name = "FILE")]
         file: PathBuf,
-        #[arg(long, value_name = "DIR")]
+        #[arg(long, value_enum, default_value = "files")]
+        format: ExportFormat,
+        #[arg(id = "export_out", long = "out", value_name = "DIR|FILE")]
         out: PathBuf,
         #[arg(long, value_name = "FILE")]
         trust: Option<PathBuf>,
         #[arg(long, value_name = "DIR")]
         wallet: Option<PathBuf>,
     },
+    Print(Print),
     Show {
         #[arg(value_name = "FILE")]
         file: PathBuf,

@@ -71,8 +71,7 @@ impl Web {
 
 impl Transport for Web {
     fn post(&self, body: String) -> Result<Vec<u8>, String> {
-        let asked =
-            self.outbound.post_as(&self.url, "application/json", body.into_bytes(), ANSWER_LEN_MAX);
+        let asked = self.outbound.post_json(&self.url, body, ANSWER_LEN_MAX);
         // The account's steps follow one another and know nothing of waiting.
         let answer = tokio::task::block_in_place(|| Handle::current().block_on(asked));
         let answer = answer.map_err(|error| error.to_string())?;

@@ -7,6 +7,7 @@ mod evidence;
 mod input;
 mod log;
 mod ops;
+mod ots;
 mod pay;
 mod receipt;
 mod serve;
@@ -98,6 +99,7 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
         Command::Log(command) => Box::pin(log::run(context, &command)).await,
         Command::Tsa(command) => tsa::run(context, &command),
         Command::Anchor(command) => Box::pin(anchor::run(context, &command)).await,
+        Command::Ots(command) => Box::pin(ots::run(context, &command)).await,
         Command::Ops(args) => Box::pin(ops::run(context, &args)).await,
         Command::Doctor(args) => doctor::run(context, &args).await,
     }

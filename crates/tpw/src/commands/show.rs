@@ -116,9 +116,20 @@ fn proved_json(proved: &ProvedPayment) -> Value {
     })
 }
 
-/// One line for each level.
-pub(super) fn level_lines(say: &Say, judgement: &Judgement) -> Vec<String> {
-    let line = |result: &LevelResult| {
+/// A level and what came of it, in words.
+pub(super) struct LevelRow {
+    /// `L0` and its name.
+    pub(super) name: String,
+    /// Whether it is proved, absent or failed.
+    pub(super) word: String,
+    pub(super) mood: Mood,
+    /// What exactly is proved, or why not.
+    pub(super) detail: String,
+}
+
+/// One row for each level.
+pub(super) fn level_rows(say: &Say, judgement: &Judgement) -> Vec<LevelRow> {
+    let row = |result: &LevelResult| {
         let level = say.text(&format!("level-{}", result.level.code()));
         let (key, mood, detail) = match &result.outcome {
             Found::Proved { detail } => {
@@ -133,10 +144,19 @@ pub(super) fn level_lines(say: &Say, judgement: &Judgement) -> Vec<String> {
                 ("word-failed", Mood::Bad, say.with("failed-in", &args))
             }
         };
-        let word = say.paint(mood, &say.text(key));
-        format!("  L{} {level}: {word} {detail}", result.level.number()).trim_end().to_owned()
+        let name = format!("L{} {level}", result.level.number());
+        LevelRow { name, word: say.text(key), mood, detail }
     };
-    judgement.levels.iter().map(line).collect()
+    judgement.levels.iter().map(row).collect()
+}
+
+/// One line for each level.
+pub(super) fn level_lines(say: &Say, judgement: &Judgement) -> Vec<String> {
+    let line = |row: LevelRow| {
+        let word = say.paint(row.mood, &row.word);
+        format!("  {}: {word} {}", row.name, row.detail).trim_end().to_owned()
+    };
+    level_rows(say, judgement).into_iter().map(line).collect()
 }
 
 /// What exactly is proved, in the reader's language; a time needs no words.

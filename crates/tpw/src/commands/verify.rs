@@ -1,5 +1,7 @@
 //! `tpw verify`: receipts judged offline.
 
+mod all;
+
 use super::{Context, Outcome, show};
 use crate::args::Verify;
 use crate::device::files::read_named;
@@ -38,7 +40,10 @@ pub(super) fn run(context: &Context, args: &Verify) -> Outcome {
         trust.witness_policy = Some(policy(path)?);
     }
     add_blocks(&mut trust, &args.block_hashes)?;
-    judge_all(context, &args.files, &trust)
+    match &args.all {
+        Some(folder) => all::run(context, folder, &trust),
+        None => judge_all(context, &args.files, &trust),
+    }
 }
 
 /// Takes over blocks that the person knows from elsewhere. A hash names one block of one chain, whichever that is.
@@ -78,12 +83,7 @@ pub(super) fn judge_all(context: &Context, files: &[PathBuf], trust: &Trust) -> 
             exit = Exit::NotVerified;
         }
         if say.is_json() {
-            let mut value = show::judgement_json(&judgement);
-            if let Value::Object(members) = &mut value {
-                members.insert("file".to_owned(), shown.into());
-                members.insert("ms".to_owned(), json!(ms));
-            }
-            all.push(value);
+            all.push(judged_json(&judgement, &shown, ms));
             continue;
         }
         tell(say, &judgement, &shown, ms);
@@ -105,6 +105,16 @@ fn tell_overdue(context: &Context, judgement: &Judgement, file: &str) {
     {
         context.say.tell("verify-overdue", &[("file", file), ("until", &until.to_string())]);
     }
+}
+
+/// A judgement as JSON, with the file and the time that judging took.
+fn judged_json(judgement: &Judgement, file: &str, ms: f64) -> Value {
+    let mut value = show::judgement_json(judgement);
+    if let Value::Object(members) = &mut value {
+        members.insert("file".to_owned(), file.into());
+        members.insert("ms".to_owned(), json!(ms));
+    }
+    value
 }
 
 fn tell(say: &Say, judgement: &Judgement, file: &str, ms: f64) {

@@ -10,6 +10,8 @@ mod bad;
 #[cfg(test)]
 mod batch;
 #[cfg(test)]
+mod bulk;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod ledger;

@@ -86,8 +86,7 @@ impl Chain {
 
 impl Transport for Chain {
     fn post(&self, body: String) -> Result<Vec<u8>, String> {
-        let asked =
-            self.outbound.post_as(&self.url, "application/json", body.into_bytes(), ANSWER_LEN_MAX);
+        let asked = self.outbound.post_json(&self.url, body, ANSWER_LEN_MAX);
         let answer = self.runtime.block_on(asked);
         answer.map(|answer| answer.body.to_vec()).map_err(|error| error.to_string())
     }
