@@ -5,7 +5,7 @@
 use super::node::{Chain, FINAL};
 use crate::support::{Device, Server, tpw};
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tpw_proof::Trust;
 
 fn text(path: &Path) -> &str {
@@ -17,18 +17,14 @@ fn trusting(trust: &Path, contract: &str, blocks: &[&str]) -> String {
     let mut file: Value = serde_json::from_str(&std::fs::read_to_string(trust).unwrap()).unwrap();
     file["evm_anchors"] = json!([{ "chain_id": 31337, "contracts": [contract], "blocks": blocks }]);
     let path = trust.with_file_name(format!("trust-{contract}-{}.json", blocks.len()));
-    std::fs::write(&path, file.to_string()).unwrap();
+    // As the product writes it: its members have an order.
+    std::fs::write(&path, Trust::from_json(&file.to_string()).unwrap().to_json()).unwrap();
     path.to_str().unwrap().to_owned()
 }
 
 fn anchored(receipt: &Path, words: &[&str]) -> Value {
     let ran = tpw(&[&["verify", text(receipt), "--json"], words].concat()).ends(0).json();
     json!([ran["levels"][4]["outcome"], ran["anchors"][0]["standing"]])
-}
-
-/// A trust file as the product writes it.
-fn pretty(path: &str) -> String {
-    Trust::from_json(&std::fs::read_to_string(path).unwrap()).unwrap().to_json()
 }
 
 /// What the verifier in another language says, in which no code of ours is.
@@ -42,22 +38,34 @@ fn second(receipt: &Path, trust: &str) -> Value {
     serde_json::from_slice(&ran.stdout).unwrap()
 }
 
-#[test]
-fn a_receipt_is_anchored_and_verified_offline() {
-    let (chain, root) = (Chain::fresh(), tempfile::tempdir().unwrap());
-    let data = root.path().join("operator");
+/// What is left of a payment and its anchor.
+struct Kept {
+    receipt: PathBuf,
+    /// The operator's trust file, the one that `tpw anchor trust` made of it, and the contract.
+    trust: PathBuf,
+    handed: PathBuf,
+    contract: String,
+}
+
+/// The operator's folder after a payment, and the payer's receipt of it.
+fn pay(root: &Path) -> (PathBuf, PathBuf) {
+    let data = root.join("operator");
     let server = Server::start(&data, &[]);
-    let alice = Device::enrolled(&server, root.path(), "Alice", &["USD/2:100.00:label=main"]);
-    let bob = Device::enrolled(&server, root.path(), "Bob", &["USD/2:label=main"]);
+    let alice = Device::enrolled(&server, root, "Alice", &["USD/2:100.00:label=main"]);
+    let bob = Device::enrolled(&server, root, "Bob", &["USD/2:label=main"]);
     let pay = || alice.wallet(&["pay", "main", &bob.accounts[0], "1.00", "USD/2", "--json"]);
     let (paid, _later) = (pay().ends(0).json(), pay().ends(0));
-    let out = root.path().join("receipts");
+    let out = root.join("receipts");
     alice.wallet(&["receipts", "--out", text(&out)]).ends(0);
     let receipt = out.join(paid["receipt"].as_str().unwrap());
     server.stop();
+    (data, receipt)
+}
 
-    let (folder, log, trust) =
-        (root.path().join("anchor"), data.join("log"), data.join("trust.json"));
+/// A payment, the log's head announced, and the proof put into the receipt.
+fn anchor(chain: &Chain, root: &Path) -> Kept {
+    let (data, receipt) = pay(root);
+    let (folder, log, trust) = (root.join("anchor"), data.join("log"), data.join("trust.json"));
     let at = ["--log", text(&log), "--trust", text(&trust), "--data", text(&folder)];
     let node = ["--data", text(&folder), "--rpc", &chain.url];
     let ask = |words: &[&str]| tpw(&[&["anchor"], words].concat());
@@ -77,7 +85,7 @@ fn a_receipt_is_anchored_and_verified_offline() {
     let contract = deploy().ends(0).json()["detail"].as_str().unwrap().to_owned();
     assert_eq!(deploy().ends(0).json()["detail"], contract, "one contract, however often asked");
     attach().ends(75);
-    let handed = root.path().join("handed.json");
+    let handed = root.join("handed.json");
     let write = ["trust", "--data", text(&folder), "--trust", text(&trust), "--out", text(&handed)];
     ask(&write).ends(0);
     // A node that is not there: nothing is lost.
@@ -94,13 +102,19 @@ fn a_receipt_is_anchored_and_verified_offline() {
     let after = std::fs::metadata(&receipt).unwrap().len();
     attach().ends(0);
     assert!(after > before && after == std::fs::metadata(&receipt).unwrap().len(), "once");
-
-    // Offline: the trust file decides which chain and contract, the hash of one block does the rest.
     std::fs::remove_dir_all(&folder).unwrap();
+    Kept { receipt, trust, handed, contract }
+}
+
+#[test]
+fn a_receipt_is_anchored_and_verified_offline() {
+    let (chain, root) = (Chain::fresh(), tempfile::tempdir().unwrap());
+    let Kept { receipt, trust, handed, contract } = anchor(&chain, root.path());
+    // Offline: the trust file decides which chain and contract, the hash of one block does the rest.
     let plain = anchored(&receipt, &["--trust", text(&trust)]);
     assert_eq!(plain, json!(["absent", "unknown_chain"]));
     let known = trusting(&trust, &contract, &[]);
-    assert_eq!(std::fs::read_to_string(&handed).unwrap(), pretty(&known));
+    assert_eq!(std::fs::read(&handed).unwrap(), std::fs::read(&known).unwrap());
     assert_eq!(anchored(&receipt, &["--trust", &known]), json!(["absent", "unknown_block"]));
     let told = tpw(&["verify", text(&receipt), "--trust", &known, "--json"]).ends(0).json();
     let hash = told["anchors"][0]["block_hash"].as_str().unwrap();
