@@ -28,7 +28,7 @@ usage: cargo xtask COMMAND
   tidy                              the rules of this repository
   bench NAME [--json] [--quick]     a benchmark, in release mode
   openapi                           write the API description anew
-  web [--debian]                    build the verify page (web/verify/dist) anew
+  web [--debian] [--check]          build the verify page (web/verify/dist) anew
   demo-output                       put the demo's output into the READMEs
   nightly [CRASHES]                 that many power cuts in the simulator (1000000)
   fuzz [SECONDS] [--only NAME]      each fuzz target for that long (60)

@@ -14,27 +14,51 @@ const PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld-19"]
 const DEBIAN: &str = "/usr/bin";
 const DEBIAN_SOURCES: &str = "/usr/src";
 
-/// Builds the module and puts the page together. `--debian` takes Debian's toolchain also where rustup has one.
+/// Builds the module and puts the page together. `--debian` takes Debian's toolchain also where rustup has one; `--check` writes
+/// nothing and says whether the committed module is what the sources give, byte for byte.
 pub(crate) fn command(place: &Workplace, options: &[&str]) -> Result<(), Failure> {
-    let by_debian = match options {
-        [] => !has_target(place),
-        ["--debian"] => true,
-        _ => return Err(Failure::new(format!("unknown options `{}`", options.join(" ")))),
-    };
-    let module = if by_debian {
+    if let Some(unknown) = options.iter().find(|word| !["--debian", "--check"].contains(word)) {
+        return Err(Failure::new(format!("unknown option `{unknown}`")));
+    }
+    let by_debian = options.contains(&"--debian") || !has_target(place);
+    let (module, compiler) = if by_debian {
         println!("Debian's toolchain builds the module");
-        debian(place)?
+        (debian(place)?, Path::new(DEBIAN).join("rustc"))
     } else {
-        module(place, place.cargo(["rustc"]), &[])?
+        (module(place, place.cargo(["rustc"]), &[])?, PathBuf::from("rustc"))
     };
+    let compiler = place.call(compiler).word("--version").read()?.trim().to_owned();
     let bundle = place.root().join("web").join("verify").join("dist");
+    if options.contains(&"--check") {
+        return compare(&module, &bundle, &compiler);
+    }
     shell::folder(&bundle)?;
-    std::fs::copy(&module, bundle.join("judge.wasm"))
-        .map_err(|error| Failure::new(format!("`{}`: {error}", module.display())))?;
+    std::fs::write(bundle.join("judge.wasm"), bytes(&module)?)
+        .map_err(|error| Failure::new(format!("`{}`: {error}", bundle.display())))?;
     place
         .cargo(["test", "--quiet", "--locked", "--package", "tpw-wasm", "--test", "bundle"])
         .env("TPW_UPDATE", "1")
+        .env("TPW_COMPILER", compiler)
         .pass()
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path)
+        .map_err(|error| Failure::new(format!("`{}` cannot be read: {error}", path.display())))
+}
+
+/// One compiler gives the same bytes in every folder; another one need not.
+fn compare(module: &Path, bundle: &Path, compiler: &str) -> Result<(), Failure> {
+    let stated = shell::read(&bundle.join("judge.wasm.sources"))?;
+    let stated = stated.lines().find_map(|line| line.strip_prefix("compiler "));
+    if bytes(module)? == bytes(&bundle.join("judge.wasm"))? {
+        println!("judge.wasm is what {compiler} makes of these sources");
+        return Ok(());
+    }
+    let stated = stated.unwrap_or("a compiler that it does not name");
+    Err(Failure::new(format!(
+        "judge.wasm, made by {stated}, is not what {compiler} makes of these sources"
+    )))
 }
 
 fn has_target(place: &Workplace) -> bool {

@@ -7,8 +7,8 @@ use tpw_core::Receipt;
 
 /// The receipt `have` with what `fresh` knows more, both of the same payment. Nothing that `have` holds is lost.
 ///
-/// Evidence records and anchors lean on the checkpoint that they are over. Where `fresh` has another one, a receipt with
-/// such material stays as it is, and a bare one becomes `fresh`.
+/// An anchor is about the entry and fits any checkpoint. An evidence record leans on the one that it is over: where
+/// `fresh` has another one, a receipt with a record stays under its own, and a bare one goes under the newer.
 ///
 /// # Errors
 /// [`ProofError::Mismatch`] when they are about different entries, and what reading a tlog-proof answers.
@@ -19,10 +19,11 @@ pub fn upgraded(have: &Receipt, fresh: &Receipt) -> Result<Receipt, ProofError> 
         return Err(ProofError::Mismatch { field: "entry", left, right });
     }
     if archived_bytes(have)? != archived_bytes(fresh)? {
-        let bare = have.evidence.is_empty() && have.anchors.is_empty();
+        let bare = have.evidence.is_empty();
         let poorer = (have.timestamps.len(), have.cose_receipts.len())
             > (fresh.timestamps.len(), fresh.cose_receipts.len());
-        return Ok(if bare && !poorer { fresh.clone() } else { have.clone() });
+        let base = if bare && !poorer { fresh } else { have };
+        return Ok(Receipt { anchors: together(&have.anchors, &fresh.anchors), ..base.clone() });
     }
     let mut proof = TlogProof::parse(&have.tlog_proof)?;
     let newer = TlogProof::parse(&fresh.tlog_proof)?;

@@ -88,6 +88,10 @@ fn a_folder_of_receipts_is_archived_under_one_time_stamp() {
                  relied on until 2031-12-31T23:59:59.999Z"
             );
         }
+        let files = tpw_proof::bundle::export(&receipts[0], &world.trust).unwrap();
+        let file = |name: &str| files.iter().find(|(n, _)| n == name).map(|(_, b)| b.clone());
+        assert_eq!(file("record.ers").as_ref(), receipts[0].evidence.first());
+        assert_eq!(file("archived.cbor"), evidence::archived_bytes(&receipts[0]).ok());
         // A record proves its own receipt alone, except that all of one tree share the token.
         if count > 1 {
             let mut swapped = receipts[0].clone();

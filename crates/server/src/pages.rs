@@ -8,6 +8,7 @@ use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, IF_NONE_MATCH, REFERRER_POLICY,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use axum::response::Redirect;
 use axum::routing::get;
 use std::sync::{Arc, OnceLock};
 use tpw_crypto::sha256;
@@ -56,7 +57,9 @@ files! {
 
 /// The routes of the page.
 pub(crate) fn all() -> Router<Arc<App>> {
-    FILES.iter().fold(Router::new(), |router, file| {
+    // What the page refers to lies beside it, not below it.
+    let slash = get(async || Redirect::permanent("/verify"));
+    FILES.iter().fold(Router::new().route("/verify/", slash), |router, file| {
         router.route(file.path, get(async move |headers: HeaderMap| file.answer(&headers)))
     })
 }

@@ -173,8 +173,12 @@ function failureText(result) {
 }
 
 /** What exactly holds, for a layer that is proved and has something to say. */
-function factText(name, facts) {
-  return facts[name] ? say(`page-holds-${name}`, facts[name]) : '';
+function factText(layer, result, facts) {
+  if (facts[layer]) {
+    return say(`page-holds-${layer}`, facts[layer]);
+  }
+  // Of these the judge's own line tells: numbers and times, and nothing of the payment.
+  return ['anchor', 'evidence'].includes(layer) ? result.detail ?? '' : '';
 }
 
 function why(text) {
@@ -182,11 +186,18 @@ function why(text) {
 }
 
 /** The layer whose facts say most about a level. */
-const TELLING = { device_signature: 'statement', in_log: 'tlog_proof', witnessed: 'witness', time_stamped: 'timestamp' };
+const TELLING = {
+  device_signature: 'statement',
+  in_log: 'tlog_proof',
+  witnessed: 'witness',
+  time_stamped: 'timestamp',
+  anchored: 'anchor',
+  renewed: 'evidence',
+};
 
 function levelsPart(found) {
   const rows = found.levels.map((result) => {
-    const fact = result.outcome === 'proved' ? factText(TELLING[result.name], found.facts) : '';
+    const fact = result.outcome === 'proved' ? factText(TELLING[result.name], result, found.facts) : '';
     const told = result.outcome === 'failed' ? failureText(result) : fact;
     return [`level ${result.outcome}`, [
       `${result.level} ${say(`level-${result.name}`)}`, outcomeCell(result), [say(`proves-${result.name}`), why(told)],
@@ -197,7 +208,7 @@ function levelsPart(found) {
 
 function layersPart(found) {
   const rows = found.layers.map((result) => {
-    const told = result.outcome === 'failed' ? failureText(result) : factText(result.name, found.facts);
+    const told = result.outcome === 'failed' ? failureText(result) : factText(result.name, result, found.facts);
     return [`layer ${result.outcome}`, [
       layerText(result.name), outcomeCell(result), [say(`proves-layer-${result.name}`), why(told)],
     ]];

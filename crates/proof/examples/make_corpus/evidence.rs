@@ -149,6 +149,11 @@ fn good_shapes(desk: &Desk<'_>) -> Vec<Case> {
     // The first certificate ends within the very second of the renewal.
     let brief = first(&|archive| archive.change = |draft| under(draft, "280601000000Z"));
     let brief = desk.renewed(brief, RENEWED);
+    // Nobody has renewed it since: a verdict has no clock, and says until when it was relied on.
+    let ended = first(&|archive| {
+        archive.time = "20261122101600Z".to_owned();
+        archive.change = |draft| under(draft, "261122110000Z");
+    });
     let early = first(&|archive| archive.time = "20261122101455.9Z".to_owned());
     let two = [desk.begun(Sha512).build(), desk.begun(Sha384).build()];
     let two = Case { bytes: desk.with(&two), ..desk.good("evidence-two-records", &early) };
@@ -164,6 +169,7 @@ fn good_shapes(desk: &Desk<'_>) -> Vec<Case> {
         desk.good("evidence-with-long-lists", &several),
         desk.good("evidence-function-not-stated", &unstated),
         desk.good("evidence-renewed-in-the-last-second", &brief),
+        desk.good("evidence-not-renewed-since", &ended),
         early_case,
         two,
         witnessed,

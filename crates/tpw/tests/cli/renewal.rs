@@ -185,6 +185,21 @@ fn without_a_usable_time_stamp_nothing_is_changed() {
     desk.receipt(&["renew", text(&desk.folder)]).ends(2);
 }
 
+#[test]
+fn a_record_that_nobody_renewed_in_time_is_told() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec/vectors/receipts");
+    let file = corpus.join("good/evidence-not-renewed-since.tpr");
+    let trust = corpus.join("trust.json");
+    let with_trust = |words: &[&str]| tpw(&[words, &["--trust", text(&trust)]].concat());
+    let ran = with_trust(&["verify", text(&file)]).ends(0);
+    assert!(ran.stderr.contains("was relied on until 2026-11-22T11:00:00.999Z"), "{}", ran.stderr);
+    let plan = with_trust(&["receipt", "plan", text(&file), "--json"]).ends(0).json();
+    assert_eq!((&plan[0]["step"], &plan[0]["state"]), (&"time_stamp".into(), &"late".into()));
+    assert_eq!(plan[0]["ends"]["kind"], "certificate");
+    let plan = with_trust(&["receipt", "plan", text(&file), "--lang", "zh-CN"]).ends(0).stdout;
+    assert!(plan.contains("时间戳的证书到期") && plan.contains("已过期"), "{plan}");
+}
+
 /// An authority over HTTP without TLS whose one answer is `body`.
 fn odd_authority(body: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
