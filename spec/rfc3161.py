@@ -305,6 +305,21 @@ def check_signing_certificate(value, leaf):
     first.end()
 
 
+def token_of(data):
+    """The token of a response, or the one that stands alone, in DER."""
+    need(len(data) <= 65536, "tsp_too_long")
+    whole = Der(data)
+    parts = whole.inside()
+    whole.end()
+    if parts.has(OID):
+        return data
+    parts.take(SEQUENCE)
+    need(parts.rest, "tsp_refused")
+    token = parts.take(SEQUENCE)[1]
+    parts.end()
+    return token
+
+
 def granted_token(response):
     """The token in a response: a reader at the content of its `ContentInfo`."""
     need(len(response) <= 65536, "tsp_too_long")

@@ -21,8 +21,9 @@ import tempfile
 import cbor2
 
 import verify
-from test_verify import CORPUS, Tally, by_judge_dir, everything, manifest, read
+from test_verify import VECTORS, Tally, by_judge_dir, everything, manifest, read
 
+CORPUS = os.path.join(VECTORS, "receipts")
 JUDGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "JudgeEvidence.java")
 # What Bouncy Castle does not look at, and so accepts: each with the rule of `receipt.md` that it breaks.
 LENIENT = {
@@ -66,7 +67,7 @@ def by_bouncy_castle(tally, options, folder):
         name = os.path.basename(case["file"])[:-4]
         if not name.startswith("evidence-"):
             continue
-        receipt = verify.read_receipt(read(CORPUS, case["file"]))
+        receipt = verify.read_receipt(read(VECTORS, case["file"]))
         # A receipt holds when each of its records does: the last one is what the case is about.
         data = write(folder, f"{name}.data", verify.archived(receipt))
         names.append((name, case["valid"]))

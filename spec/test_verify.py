@@ -143,6 +143,38 @@ def random_flips(tally, options):
     tally.check("flips that change nothing are few", valid * 20 <= options.flips, True)
 
 
+def entry_of(token, proof, trust):
+    """Where the second verifier finds the token in the log; nowhere when it does not hold."""
+    try:
+        return verify.check_logged_token(token, proof.decode(), trust)
+    except (verify.Fault, UnicodeDecodeError):
+        return None
+
+
+def logged_tokens(tally, options):
+    """A time-stamp with its proof, and each with one byte changed: then it holds nowhere."""
+    folder = os.path.join(HERE, "vectors", "token")
+    token, proof = read(folder, "token.tsr"), read(folder, "token.tlog-proof")
+    trust = verify.read_trust(read(folder, "trust.json").decode())
+    alone = verify.token_of(token)
+    for name, data in (("response", token), ("token", alone)):
+        tally.check(f"logged {name}", entry_of(data, proof, trust), 2)
+    for name, data in (("token", alone), ("proof", proof)):
+        for place in range(len(data)):
+            changed = bytearray(data)
+            changed[place] ^= 1 << place % 7
+            pair = (bytes(changed), proof) if name == "token" else (alone, bytes(changed))
+            tally.check(f"logged {name} changed at {place}", entry_of(*pair, trust), None)
+    other = dict(trust, origin="other.example/log")
+    tally.check("logged in another log", entry_of(token, proof, other), None)
+    tally.check("a payment's entry is no token's", entry_of(b"\x30\0", proof, trust), None)
+    if options.tpw:
+        run = subprocess.run([sys.executable, os.path.join(HERE, "verify.py"), "--token", os.path.join(folder, "token.tsr"),
+                              "--proof", os.path.join(folder, "token.tlog-proof"),
+                              "--trust", os.path.join(folder, "trust.json")], capture_output=True, text=True)
+        tally.check("the command judges a token", (run.returncode, run.stdout.count("entry 2")), (0, 1))
+
+
 def main():
     parser = argparse.ArgumentParser(description="holds both verifiers to the corpus and to each other")
     parser.add_argument("--tpw", help="the product's binary")
@@ -154,6 +186,7 @@ def main():
     tally = Tally()
     corpus(tally, options)
     random_flips(tally, options)
+    logged_tokens(tally, options)
     print(f"{tally.passed} passed, {tally.failed} failed")
     return 1 if tally.failed else 0
 

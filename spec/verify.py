@@ -2,6 +2,7 @@
 """Judges receipts offline, written from the pages beside it and not from the product's code.
 
     verify.py RECEIPT... --trust trust.json [--json]
+    verify.py --token TOKEN --proof TLOG-PROOF --trust trust.json
 
 Needs Python 3.9 and the packages `cbor2`, `cryptography` (48 or newer, for ML-DSA) and `pycryptodome` (for Keccak). Layers, levels and codes are
 those of `receipt.md`. Exit code: 0 all receipts are valid, 4 one is not, 2 wrong use.
@@ -24,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from anchor import check_anchor, read_chains
-from rfc3161 import Certificate, Fault, check_timestamp, need
+from rfc3161 import Certificate, Fault, check_timestamp, need, token_of
 from rfc4998 import check_evidence
 
 LAYERS = ["container", "statement", "record", "leaf", "tlog_proof", "checkpoint", "witness", "cose_receipt",
@@ -574,12 +575,42 @@ def judge(data, trust):
             "layers": {layer: outcome for layer, (outcome, _) in layers.items()}}
 
 
+def check_logged_token(token, proof, trust):
+    """leaf.md, "Time-stamps": the index of the entry. That the token holds is judged apart from that."""
+    leaf = b"tpw1\4" + sha256(token_of(token))
+    proof = read_proof(proof)
+    need(not proof["extra"], "malformed")
+    check_checkpoint(proof["checkpoint"], trust)
+    if trust["witness_policy"] is not None:
+        check_witnesses(proof["checkpoint"], trust["witness_policy"])
+    root = root_of(leaf, proof["index"], proof["checkpoint"]["size"], proof["path"])
+    need(root == proof["checkpoint"]["root"], "root_mismatch")
+    return proof["index"]
+
+
+def judge_token(options, trust):
+    try:
+        with open(options.token, "rb") as file:
+            token = file.read()
+        with open(options.proof, encoding="utf-8", newline="") as file:
+            index = check_logged_token(token, file.read(), trust)
+    except (Fault, UnicodeDecodeError) as fault:
+        print(f"{options.token}: NOT IN THE LOG: {getattr(fault, 'code', 'malformed')}")
+        return 4
+    print(f"{options.token}: entry {index} of the log")
+    return 0
+
+
 def main():
     parser = argparse.ArgumentParser(description="judges receipts offline")
-    parser.add_argument("receipts", nargs="+", metavar="RECEIPT")
+    parser.add_argument("receipts", nargs="*", metavar="RECEIPT")
+    parser.add_argument("--token", help="a time-stamp, in place of receipts")
+    parser.add_argument("--proof", help="the proof that it stands in the log")
     parser.add_argument("--trust", required=True, help="the trust file that you trust")
     parser.add_argument("--json", action="store_true", help="one JSON object per receipt")
     options = parser.parse_args()
+    if bool(options.token) != bool(options.proof) or bool(options.token) == bool(options.receipts):
+        parser.error("give receipts, or --token with --proof")
     try:
         with open(options.trust, encoding="utf-8") as file:
             trust = read_trust(file.read())
@@ -587,6 +618,8 @@ def main():
     except (OSError, Fault, ValueError, KeyError, TypeError) as error:
         print(f"verify.py: {type(error).__name__}: {error}", file=sys.stderr)
         return 2
+    if options.token:
+        return judge_token(options, trust)
     all_valid = True
     for path, data in receipts:
         verdict = judge(data, trust)

@@ -82,7 +82,8 @@ arg-audience = The operator’s name: payments are signed for it
 arg-rules = Screening rules in TOML, in place of the built-in ones
 arg-rate-limit = How many requests a second one address or device may send
 arg-store = Keep the books in PostgreSQL at this address instead of in the data folder
-arg-tsa-clock = How the clock’s error is known: chrony, or declared:MS for what the operator vouches for; otherwise declared:500
+arg-tsa-clock = How the clock’s error is known: chrony, also chrony:SOCKET for its command socket, or declared:MS for what the operator vouches for; otherwise declared:500
+arg-tsa-key = Sign the time-stamps that are asked for with this key on a PKCS #11 token: pkcs11:token=…;object=…?module-path=…&pin-source=file:…
 arg-tsa-no-certificate = Hand out no certificate with time-stamps: those who verify have it already
 arg-tsa-rate = How many time-stamps a second one address may ask for
 arg-tsa-accuracy = How many milliseconds the clock may be off before no time-stamps are given

@@ -1,6 +1,7 @@
 # Time-stamps on the command line: `tpw tsa`.
 
 help-tpw-tsa = Ask for, answer and verify RFC 3161 time-stamps
+help-tpw-tsa-rotate = Give the time-stamp authority a new key at the next start, and destroy the old one
 help-tpw-tsa-query = Make a time-stamp request for a file, or show one
 help-tpw-tsa-reply = Answer a time-stamp request with a key of this machine, or show an answer
 help-tpw-tsa-verify = Verify a time-stamp offline, certificates at its time: exit code 0 or 4
@@ -20,6 +21,8 @@ arg-token = The answer or the token alone
 arg-roots = Root certificates to trust, PEM or DER
 arg-untrusted = Further certificates that may be needed, PEM or DER
 arg-stamp-policies = Accept this policy; may be given several times; otherwise every policy
+arg-token-proof = A proof that the token stands in the log, as `GET /tsa/tokens/<serial>` gives it
+arg-log-trust = The trust file that names the log
 tsa-valid = { $file }: valid
 tsa-invalid = { $file }: NOT VALID
 tsa-reason = { $text } ({ $code })
@@ -33,12 +36,14 @@ tsa-field-serial = serial
 tsa-field-policy = policy
 tsa-field-hash = hash
 tsa-field-nonce = nonce
+tsa-field-log = entry of the log / entries
 tsa-field-ordering = ordering
 tsa-field-authority = authority
 tsa-field-extensions = extensions
 tsa-field-certificates = certificates
 tsa-field-version = version
 tsa-field-certificate-wish = certificate asked for
+tsa-rotates = the next start of the server makes a new time-stamping key, destroys the old one and logs that
 tsa-none = –
 tsa-yes = yes
 tsa-no = no
@@ -53,3 +58,4 @@ error-tsa-setup = this key and certificate make no time-stamp authority
 error-tsa-query = the request cannot be made
 error-tsa-unreadable = { $path } is no time-stamp data
 error-tsa-refused = the request is refused; the answer in { $path } says so
+error-tsa-rotate = { $path } is no data folder whose key can be rotated

@@ -1,6 +1,7 @@
 # 命令行上的时间戳：`tpw tsa`。
 
 help-tpw-tsa = 请求、签发与验证 RFC 3161 时间戳
+help-tpw-tsa-rotate = 下次启动时为时间戳机构换用新密钥，并销毁旧密钥
 help-tpw-tsa-query = 为文件生成时间戳请求，或显示一个请求
 help-tpw-tsa-reply = 用本机的密钥答复时间戳请求，或显示一个答复
 help-tpw-tsa-verify = 离线验证时间戳，证书按令牌的时间判断：退出码 0 或 4
@@ -20,6 +21,8 @@ arg-token = 答复，或单独的令牌
 arg-roots = 受信任的根证书，PEM 或 DER
 arg-untrusted = 可能需要的其他证书，PEM 或 DER
 arg-stamp-policies = 只接受此策略；可重复给出；不给则接受任何策略
+arg-token-proof = 时间戳已记入日志的证明，由 `GET /tsa/tokens/<serial>` 给出
+arg-log-trust = 指明日志的信任文件
 tsa-valid = { $file }：有效
 tsa-invalid = { $file }：无效
 tsa-reason = { $text }（{ $code }）
@@ -33,12 +36,14 @@ tsa-field-serial = 序列号
 tsa-field-policy = 策略
 tsa-field-hash = 哈希
 tsa-field-nonce = 随机数
+tsa-field-log = 日志条目 / 条目总数
 tsa-field-ordering = 按时间排序
 tsa-field-authority = 机构
 tsa-field-extensions = 扩展
 tsa-field-certificates = 证书
 tsa-field-version = 版本
 tsa-field-certificate-wish = 要求带证书
+tsa-rotates = 服务器下次启动时会生成新的时间戳密钥，销毁旧密钥，并记入日志
 tsa-none = –
 tsa-yes = 是
 tsa-no = 否
@@ -53,3 +58,4 @@ error-tsa-setup = 这把密钥与证书不能组成时间戳机构
 error-tsa-query = 无法生成请求
 error-tsa-unreadable = { $path } 不是时间戳数据
 error-tsa-refused = 请求被拒绝；{ $path } 中的答复写明了原因
+error-tsa-rotate = { $path } 不是可以轮换密钥的数据目录

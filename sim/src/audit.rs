@@ -7,7 +7,7 @@ use crate::server::Server;
 use crate::{Checked, Defect, broken, ensure};
 use std::collections::{BTreeMap, BTreeSet};
 use tpw_core::{
-    AccountId, Amount, DeviceId, Hash32, Instant, Money, PaymentId, Record, TransferId,
+    AccountId, Amount, DeviceId, Hash32, Instant, Money, PaymentId, Record, RecordKind, TransferId,
 };
 use tpw_flow::{Archive, Desk, Entry, Payment};
 use tpw_ledger::{
@@ -253,10 +253,16 @@ fn batches(server: &Server) -> Checked {
             format!("leaf {} is not that of its orders", batch.leaf)
         })?;
     }
+    for token in &server.store.tokens {
+        let leaf = server.store.leaves.get(usize::try_from(token.leaf).unwrap_or(usize::MAX));
+        let fits = leaf.is_some_and(|row| row.leaf.kind() == RecordKind::Token);
+        ensure(fits, || format!("leaf {} is not that of a time-stamp", token.leaf))?;
+    }
     let about_none = server.store.leaves.iter().filter(|row| row.payment.is_none()).count();
     let genesis = usize::from(tpw_proof::Leaf::GENESIS_COUNT);
-    ensure(about_none == server.store.order_batches.len().saturating_add(genesis), || {
-        "a leaf is of no payment and no orders".to_owned()
+    let others = server.store.order_batches.len().saturating_add(server.store.tokens.len());
+    ensure(about_none == others.saturating_add(genesis), || {
+        "a leaf is of no payment, no orders and no time-stamp".to_owned()
     })
 }
 

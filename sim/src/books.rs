@@ -482,6 +482,10 @@ fn all_rows(reader: &dyn BooksReader, rows: &Store) -> Result<(), Damage> {
     let leaves = reader.leaves(0, usize::MAX)?;
     let same = leaves.iter().eq(rows.leaves.iter().map(|row| &row.leaf));
     ensure(same, || "the leaves are others on the disk".to_owned())?;
+    for token in &rows.tokens {
+        let same = reader.token_leaf(&token.serial)? == Some(token.leaf);
+        ensure(same, || "a time-stamp has another entry on the disk".to_owned())?;
+    }
     Ok(())
 }
 
@@ -506,6 +510,7 @@ fn in_two(books: &mut dyn Books, changes: &Changes) -> Result<(), StoreError> {
         reversals: changes.reversals.clone(),
         order_batches: changes.order_batches.clone(),
         order_digests: Vec::new(),
+        tokens: changes.tokens.clone(),
         events: changes.events.clone(),
     })
 }

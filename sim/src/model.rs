@@ -454,6 +454,7 @@ impl Model {
                     Frozen::No => Adjustment::Unfreeze { account, why },
                 })
             }
+            Command::LogToken { .. } => Ok("done".to_owned()),
             _ => Err("not modelled"),
         }
     }

@@ -30,6 +30,7 @@ pub(crate) fn command(
         14 => fund(accounts, now, chance)?,
         15 => fund_again(model, chance).or_else(|| fund(accounts, now, chance))?,
         16 => Command::Freeze { account: *chance.pick(accounts)?, frozen: Frozen::Yes },
+        17 => Command::LogToken { serial: chance.bytes(), token: Hash32::new(chance.bytes()) },
         _ => Command::Freeze { account: *chance.pick(accounts)?, frozen: Frozen::No },
     })
 }

@@ -7,7 +7,7 @@ use tpw_core::{AccountId, Asset, Instant, Intent, Name, PaymentId, Span, Transfe
 use tpw_engines::books::Restored;
 use tpw_flow::{
     Archive, ArchiveError, Burnt, Changes, Desk, Funding, IdUse, LeafRow, MadeBy, Opening,
-    OrderBatch, OrderDigest, Payment, Rail, RailInstruction, Registry, Status, stored,
+    OrderBatch, OrderDigest, Payment, Rail, RailInstruction, Registry, Status, TokenRow, stored,
 };
 use tpw_ledger::{
     Account, AccountKind, Crossing, HoldChange, HoldRow, Ledger, Membership, MembershipChange,
@@ -42,6 +42,7 @@ pub(crate) struct Store {
     /// In the order in which they were first stored.
     pub(crate) ids: Vec<PaymentId>,
     pub(crate) leaves: Vec<LeafRow>,
+    pub(crate) tokens: Vec<TokenRow>,
     pub(crate) rail: Vec<RailInstruction>,
     batches: u64,
     defect: Option<Defect>,
@@ -114,6 +115,7 @@ impl Store {
             payments: HashMap::new(),
             ids: Vec::new(),
             leaves: Vec::new(),
+            tokens: Vec::new(),
             rail: Vec::new(),
             batches: 0,
             defect,
@@ -159,6 +161,7 @@ impl Store {
             ensure(row.index == next, || format!("leaf {} comes at {next}", row.index))?;
             self.leaves.push(row.clone());
         }
+        self.tokens.extend(&changes.tokens);
         for instruction in &changes.rail {
             let again = self.rail.iter().any(|known| known.payment == instruction.payment);
             ensure(!again, || format!("{} is instructed twice", instruction.payment))?;

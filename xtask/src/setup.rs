@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::servers::packages;
 use crate::shell::{self, Call, Failure, Workplace};
 
 /// A virtual environment below the target folder. Its packages are pinned with their hashes, beside the code that
@@ -58,6 +59,7 @@ pub(crate) fn all(place: &Workplace) -> Result<Tools, Failure> {
     if !answers(place, "c++", &["--version"]) {
         system_packages(place, &["g++"])?;
     }
+    packages::of_the_authority(place)?;
     Ok(Tools {
         python: python(place, &SECOND_VERIFIER)?,
         judges: python(place, &JUDGES)?,

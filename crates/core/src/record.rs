@@ -19,6 +19,23 @@ codes! {
         Compensation = 2 "compensation",
         /// Orders of the operator were carried out.
         Orders = 3 "orders",
+        /// A time-stamp was given.
+        Token = 4 "token",
+        /// A time-stamping key was destroyed.
+        KeyEnd = 5 "key_end",
+    }
+}
+
+impl RecordKind {
+    /// Whether entries of this kind open with a [`Record`]: those of orders and of destroyed keys have
+    /// one of another form, time-stamps none.
+    /// Genesis counts as one: its record is read, and refused for its postings.
+    #[must_use]
+    pub const fn is_of_payments(self) -> bool {
+        match self {
+            Self::Genesis | Self::Payment | Self::Compensation => true,
+            Self::Orders | Self::Token | Self::KeyEnd => false,
+        }
     }
 }
 
@@ -136,8 +153,7 @@ impl Record {
             return Err(r.bad("map"));
         }
         r.key(1, "kind")?;
-        // Entries of orders have a record of another form.
-        let kind = RecordKind::from_number(r.uint()?).filter(|kind| *kind != RecordKind::Orders);
+        let kind = RecordKind::from_number(r.uint()?).filter(|kind| kind.is_of_payments());
         let kind = kind.ok_or_else(|| r.bad("kind"))?;
         r.key(2, "payment")?;
         let payment = PaymentId::from_bytes(r.fixed("payment")?);

@@ -84,6 +84,15 @@ impl SoftwareSlots {
         Ok(self.put(slot, made))
     }
 
+    /// Forgets the key in `slot`, whose memory is wiped. What was stored of it is the caller's to remove.
+    ///
+    /// # Errors
+    /// [`CryptoError::UnknownSlot`] when there is none.
+    pub fn remove(&mut self, slot: &SlotName) -> Result<(), CryptoError> {
+        let removed = self.slots.remove(slot);
+        removed.map(drop).ok_or_else(|| CryptoError::UnknownSlot(slot.as_str().to_owned()))
+    }
+
     fn check_free(&self, slot: &SlotName) -> Result<(), CryptoError> {
         if self.slots.contains_key(slot) {
             return Err(CryptoError::SlotTaken(slot.as_str().to_owned()));

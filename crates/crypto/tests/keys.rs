@@ -222,6 +222,25 @@ fn slots_refuse() {
 }
 
 #[test]
+fn a_removed_key_is_gone_from_memory_and_from_what_is_stored() {
+    let mut slots = slots(5);
+    let before = slots.to_secret_bytes();
+    let key = slots.public_key(&name("k1")).unwrap();
+    slots.remove(&name("k1")).unwrap();
+    let gone = Err(CryptoError::UnknownSlot("k1".to_owned()));
+    assert_eq!(slots.remove(&name("k1")), gone);
+    assert!(slots.sign(&name("k1"), b"m").is_err() && slots.public_key(&name("k1")).is_err());
+    let read = SoftwareSlots::from_secret_bytes(&slots.to_secret_bytes()).unwrap();
+    assert_eq!(
+        read.slots().count() + 1,
+        SoftwareSlots::from_secret_bytes(&before).unwrap().slots().count()
+    );
+    // The slot is free again, for another key.
+    let other = slots.generate(name("k1"), Algorithm::P256, &mut FixedEntropy::new(6)).unwrap();
+    assert_ne!(other, key);
+}
+
+#[test]
 fn slot_names() {
     for good in ["a", "log-ed25519", "tsa.2026", &"x".repeat(48)] {
         assert_eq!(name(good).as_str(), good);

@@ -297,6 +297,9 @@ pub trait BooksReader: Send {
     /// At most `most` leaves from `from` on, in order.
     fn leaves(&self, from: u64, most: usize) -> Result<Vec<Leaf>, StoreError>;
 
+    /// The place of the entry of the time-stamp with this serial number.
+    fn token_leaf(&self, serial: &[u8; 20]) -> Result<Option<u64>, StoreError>;
+
     /// Instructions to the clearing partner that are neither confirmed nor returned: at most `most` of payments with an id above
     /// `after`, in the order of their ids, which begin with a time.
     fn rail_open(

@@ -4,8 +4,9 @@
 
 use crate::clock::ClockFault;
 use core::str::FromStr;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,13 +24,13 @@ const DRIFT_PPM: u64 = 100;
 /// An answer is one line of some two hundred bytes.
 const ANSWER_LEN_MAX: u64 = 4096;
 
-/// Where the clock's error is known from, as the operator says: `declared:MS` or `chrony`.
+/// Where the clock's error is known from, as the operator says: `declared:MS`, `chrony` or `chrony:SOCKET`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ErrorSource {
     /// The operator vouches for so much.
     Declared(Span),
-    /// `chronyc` is asked, again and again.
-    Chrony,
+    /// `chronyc` is asked, again and again; of the daemon at this command socket, or at its usual place.
+    Chrony(Option<PathBuf>),
 }
 
 impl FromStr for ErrorSource {
@@ -37,12 +38,18 @@ impl FromStr for ErrorSource {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if text == "chrony" {
-            return Ok(Self::Chrony);
+            return Ok(Self::Chrony(None));
+        }
+        if let Some(path) = text.strip_prefix("chrony:").filter(|path| path.starts_with('/')) {
+            return Ok(Self::Chrony(Some(path.into())));
         }
         let ms = text.strip_prefix("declared:").and_then(|ms| ms.parse::<u64>().ok());
         let declared = ms.filter(|ms| (1..=3_600_000).contains(ms)).map(Span::from_ms);
         declared.map(Self::Declared).ok_or_else(|| {
-            format!("`{text}` is neither `chrony` nor `declared:` with 1 to 3600000 milliseconds")
+            format!(
+                "`{text}` is neither `chrony`, `chrony:` with the whole path of its command socket, nor `declared:` with 1 to \
+                 3600000 milliseconds"
+            )
         })
     }
 }
@@ -64,8 +71,10 @@ impl ErrorBound {
     pub fn from_source(source: &ErrorSource) -> std::io::Result<Self> {
         match source {
             ErrorSource::Declared(span) => Ok(Self::Declared(*span)),
-            ErrorSource::Chrony => {
-                Watch::start(|| ask("chronyc".into(), ANSWER_TIME_MAX)).map(Self::Watched)
+            ErrorSource::Chrony(socket) => {
+                let socket = socket.clone();
+                let read = move || ask("chronyc".into(), socket.as_deref(), ANSWER_TIME_MAX);
+                Watch::start(read).map(Self::Watched)
             }
         }
     }
@@ -136,10 +145,12 @@ impl Watch {
 }
 
 /// What `chronyc -c -n tracking` answers.
-fn ask(program: OsString, patience: Duration) -> Result<String, ClockFault> {
+fn ask(program: OsString, socket: Option<&Path>, patience: Duration) -> Result<String, ClockFault> {
     let unreadable = |why: &dyn core::fmt::Display| ClockFault::Unreadable(why.to_string());
     let mut child = Command::new(program)
-        .args(["-c", "-n", "tracking"])
+        .args(["-c", "-n"])
+        .args(socket.iter().flat_map(|path| [OsStr::new("-h"), path.as_os_str()]))
+        .arg("tracking")
         .env("LC_ALL", "C")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -281,9 +292,11 @@ mod tests {
         };
         let patience = Duration::from_secs(20);
         let expects = format!("test \"$*\" = '-c -n tracking' && echo '{}'", GOOD.trim());
-        let answer = ask(program(&expects), patience).unwrap();
+        let answer = ask(program(&expects), None, patience).unwrap();
         assert_eq!(answer, GOOD);
-        let fails = |program, patience| match ask(program, patience) {
+        let expects = format!("test \"$*\" = '-c -n -h /s tracking' && echo '{}'", GOOD.trim());
+        assert_eq!(ask(program(&expects), Some(Path::new("/s")), patience).unwrap(), GOOD);
+        let fails = |program, patience| match ask(program, None, patience) {
             Err(ClockFault::Unreadable(why)) => why,
             other => panic!("{other:?}"),
         };
@@ -297,11 +310,21 @@ mod tests {
     #[test]
     fn a_source_is_named_exactly() {
         let read = str::parse::<ErrorSource>;
-        assert_eq!(read("chrony"), Ok(ErrorSource::Chrony));
+        assert_eq!(read("chrony"), Ok(ErrorSource::Chrony(None)));
+        let socket = Some(PathBuf::from("/run/c/sock"));
+        assert_eq!(read("chrony:/run/c/sock"), Ok(ErrorSource::Chrony(socket)));
         assert_eq!(read("declared:500"), Ok(ErrorSource::Declared(Span::from_ms(500))));
-        for bad in
-            ["", "ntp", "declared", "declared:0", "declared:3600001", "declared:1s", "Chrony"]
-        {
+        for bad in [
+            "",
+            "ntp",
+            "declared",
+            "declared:0",
+            "declared:3600001",
+            "declared:1s",
+            "Chrony",
+            "chrony:",
+            "chrony:sock",
+        ] {
             assert!(read(bad).unwrap_err().starts_with(&format!("`{bad}` is neither")), "{bad}");
         }
     }

@@ -10,6 +10,7 @@ mod engine;
 pub mod entropy;
 pub mod files;
 pub mod log_store;
+pub mod pkcs11;
 pub mod postgres;
 #[cfg(test)]
 pub(crate) mod scratch;
@@ -17,6 +18,6 @@ pub mod sqlite;
 pub mod witness;
 
 pub use engine::{
-    AccountView, Change, Config, Engine, EngineError, Health, Metrics, Paid, Part, Past, PayError,
-    Place, Repeated, StoreConfig, Timings,
+    AccountView, Change, Config, Drafted, Engine, EngineError, Health, Metrics, Paid, Part, Past,
+    PayError, Place, Repeated, StoreConfig, Timings, TokenProof, ask_for_rotation,
 };

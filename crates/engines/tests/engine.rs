@@ -395,8 +395,9 @@ fn a_clock_that_was_set_gives_no_time_stamps_until_it_is_right_again() {
     let engine = open_at(dir.path(), clock.clone()).unwrap();
     let request = query(sha256(b"data"), None, CertificateWish::Embedded).unwrap();
     let trust = engine.trust();
-    let stamped =
-        || verify_answer(&engine.stamp(&request), &request, &trust.tsa_roots, &trust.tsa_policies);
+    let stamped = || {
+        verify_answer(&stamp(&engine, &request), &request, &trust.tsa_roots, &trust.tsa_policies)
+    };
     assert_eq!(engine.health().clock, Part::Good);
     clock.pretend_jump(Span::from_ms(1_000));
     assert_eq!(engine.health().clock, Part::Good);
@@ -421,8 +422,9 @@ fn the_error_of_the_clock_is_the_accuracy_of_a_time_stamp_and_too_much_of_it_giv
     let engine = Engine::open(dir.path(), config, clock.clone()).unwrap();
     let request = query(sha256(b"data"), None, CertificateWish::Embedded).unwrap();
     let trust = engine.trust();
-    let stamped =
-        || verify_answer(&engine.stamp(&request), &request, &trust.tsa_roots, &trust.tsa_policies);
+    let stamped = || {
+        verify_answer(&stamp(&engine, &request), &request, &trust.tsa_roots, &trust.tsa_policies)
+    };
     for ms in [1, 99, 250] {
         clock.pretend_error(Some(Span::from_ms(ms)));
         assert_eq!(stamped().unwrap().accuracy_ms, Some(ms));
@@ -455,6 +457,10 @@ fn the_error_of_the_clock_is_the_accuracy_of_a_time_stamp_and_too_much_of_it_giv
     assert_eq!(accuracy(), Some([4, 7, 0]));
 }
 
+fn stamp(engine: &Engine, request: &[u8]) -> Vec<u8> {
+    runtime().block_on(engine.stamp(request)).unwrap()
+}
+
 #[test]
 fn serials_never_repeat_even_when_an_engine_is_dropped_without_a_word() {
     let dir = scratch();
@@ -466,7 +472,7 @@ fn serials_never_repeat_even_when_an_engine_is_dropped_without_a_word() {
         for _ in 0..20 {
             let request = query(sha256(b"data"), None, CertificateWish::Embedded).unwrap();
             let (roots, policies) = (&trust.tsa_roots, &trust.tsa_policies);
-            let answer = engine.stamp(&request);
+            let answer = stamp(&engine, &request);
             let stamp = verify_answer(&answer, &request, roots, policies).unwrap();
             assert!(stamp.serial.len() == 20 && stamp.serial[0] < 0x80, "a positive number");
             assert!(serials.insert(stamp.serial));
@@ -482,7 +488,7 @@ fn a_request_for_a_certificate_that_is_not_handed_out_is_refused() {
     config.tsa_certificate = tpw_proof::timestamp::Disclosure::Never;
     let clock = Arc::new(ManualClock::new(SystemClock::new().now()));
     let engine = Engine::open(dir.path(), config, clock).unwrap();
-    let ask = |wish| info(&engine.stamp(&query(sha256(b"data"), None, wish).unwrap())).unwrap();
+    let ask = |wish| info(&stamp(&engine, &query(sha256(b"data"), None, wish).unwrap())).unwrap();
     // RFC 3161 §2.4.2: addInfoNotAvailable is bit 17.
     assert_eq!(ask(CertificateWish::Embedded).failure, [17]);
     assert!(ask(CertificateWish::Absent).token.unwrap().certificates.is_empty());

@@ -13,7 +13,8 @@ pub use desk::{
     Adjustment, Alarm, AlarmKind, Answer, Archive, ArchiveError, Burnt, ChainHead, Changes,
     CodeGrant, Command, Desk, DeskFault, Device, EventKind, EventRow, Frozen, Funding, Guards,
     IdUse, LeafRow, Look, MadeBy, NewAccountOrder, NewPerson, Opening, OrderBatch, Outcome, Owner,
-    Person, RailInstruction, Registry, Rejection, RejectionClass, Submission, Watch,
+    Person, RailInstruction, Registry, Rejection, RejectionClass, Submission, TokenRow, Watch,
+    key_end_record,
 };
 pub use event::{Effect, Event};
 pub use fingerprint::OrderDigest;

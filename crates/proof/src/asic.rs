@@ -22,7 +22,7 @@ const TOKEN: &str = "META-INF/timestamp.tst";
 pub fn container(receipt: &Receipt) -> Result<Vec<u8>, ProofError> {
     let none = ProofError::Malformed { what: "time-stamped receipt", why: "no time-stamp" };
     let response = receipt.timestamps.first().ok_or(none)?;
-    let token = timestamp::token_of(response)?;
+    let token = timestamp::token_der(response)?;
     let object = TlogProof::parse(&receipt.tlog_proof)?.checkpoint.log_signed_bytes();
     // §4.3.3.1: `mimetype` is the first file, stored as it is and without extra fields, so that it stands at a fixed place.
     let files = [("mimetype", MEDIA_TYPE.as_bytes()), (OBJECT, object.as_slice()), (TOKEN, &token)];

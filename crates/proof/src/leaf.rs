@@ -7,6 +7,7 @@ use tpw_crypto::{ct_eq, sha256_parts};
 
 const MAGIC: &[u8; 4] = b"tpw1";
 const COMMIT_DOMAIN: &[u8] = b"tpw/leaf/v1\0";
+const KEY_END_DOMAIN: &[u8] = b"tpw/key-end/v1\0";
 const GENESIS_DOMAIN: &[u8] = b"tpw/genesis/v1\0";
 
 /// One log entry: 37 bytes.
@@ -50,6 +51,19 @@ impl Leaf {
     pub fn genesis(origin: &str, index: u8) -> Self {
         let commitment = sha256_parts(&[GENESIS_DOMAIN, origin.as_bytes(), &[0, index]]);
         Self::new(RecordKind::Genesis, commitment)
+    }
+
+    /// The entry of a time-stamp, from SHA-256 of the token's DER. It needs no salt: a token's own signature is as random as one,
+    /// so that nobody finds the entry who does not have the token.
+    #[must_use]
+    pub fn token(hash: Hash32) -> Self {
+        Self::new(RecordKind::Token, *hash.as_bytes())
+    }
+
+    /// The entry of a key that was destroyed, from its record: nothing in that is secret.
+    #[must_use]
+    pub fn key_end(record: &[u8]) -> Self {
+        Self::new(RecordKind::KeyEnd, sha256_parts(&[KEY_END_DOMAIN, record]))
     }
 
     /// Reads an entry.
@@ -108,5 +122,7 @@ const fn kind_byte(kind: RecordKind) -> &'static u8 {
         RecordKind::Payment => &1,
         RecordKind::Compensation => &2,
         RecordKind::Orders => &3,
+        RecordKind::Token => &4,
+        RecordKind::KeyEnd => &5,
     }
 }

@@ -197,6 +197,7 @@ operations! {
     Get "/v1/log/{path}" "evidence" "read_log_file" Anyone (None) => 200 File("application/octet-stream"), [] "Read the log: `checkpoint`, `tile/…` and `tile/entries/…` (c2sp.org/tlog-tiles), and `witnessed-checkpoint`, the newest one with its quorum of witnesses.";
     Get "/v1/openapi.json" "evidence" "read_openapi" Anyone (None) => 200 AnyJson, [] "Read this description.";
     Post "/tsa" "evidence" "stamp" Anyone (None) => 200 File("application/timestamp-reply"), [] "Get a time-stamp (RFC 3161) for an `application/timestamp-query` of at most 4096 bytes. Every refusal of such a request is a `TimeStampResp` with its failure bit, whatever the HTTP status.";
+    Get "/tsa/tokens/{id}" "evidence" "read_token_proof" Anyone (None) => 200 File("text/plain"), [] "Read the proof that a time-stamp stands in the log (c2sp.org/tlog-proof), by its serial number in 40 hexadecimal digits. Until a checkpoint covers its entry the answer is 202 with `Retry-After`.";
     Get "/problems/{code}" "health" "read_problem" Anyone (None) => 200 File("text/plain"), [] "Read what a problem's code means.";
     Get "/livez" "health" "live" Anyone (None) => 200 File("text/plain"), [] "Whether the process answers.";
     Get "/readyz" "health" "ready" Anyone (None) => 200 Json("Health"), [("verbose", "answer in JSON also when ready")] "Whether payments can be taken and proved now: 200 with the text `ok`, or with `verbose` JSON; 503 with JSON when not.";
@@ -323,6 +324,10 @@ fn built(operation: &Operation) -> utoipa::openapi::path::Operation {
         .response("default", problem);
     if answers_again(operation) {
         builder = builder.response("200", good(operation, "done before"));
+    }
+    if operation.id == "read_token_proof" {
+        let waiting = ResponseBuilder::new().description("its entry waits for a checkpoint");
+        builder = builder.response("202", waiting);
     }
     if operation.id == "ready" {
         let not_ready = ResponseBuilder::new().description("not ready: what fails is named");

@@ -72,6 +72,23 @@ pub(crate) fn cluster(place: &Workplace) -> Result<(), Failure> {
     setup::system_packages(place, &missing)
 }
 
+/// What the tests of the time-stamp authority need: SoftHSM2 with a tool that makes keys in it, and chrony. No service is started: the
+/// tests have daemons and tokens of their own.
+pub(crate) fn of_the_authority(place: &Workplace) -> Result<(), Failure> {
+    let wanted = [
+        ("softhsm2", "/usr/lib/softhsm/libsofthsm2.so"),
+        ("opensc", "/usr/bin/pkcs11-tool"),
+        ("chrony", "/usr/sbin/chronyd"),
+    ];
+    let missing = wanted.iter().filter(|(_, file)| !Path::new(file).exists());
+    let missing: Vec<&str> = missing.map(|(package, _)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let _quiet = Quiet::begin(place)?;
+    setup::system_packages(place, &missing)
+}
+
 /// Writes into a folder of the system, as root or through `sudo`.
 fn write_system(place: &Workplace, path: &str, text: &str, mode: &str) -> Result<(), Failure> {
     let draft = place.target().join("system-file");

@@ -77,7 +77,11 @@ impl Tree {
             let name = entry.file_name().to_string_lossy().into_owned();
             let path = format!("{prefix}{name}");
             let kind = entry.file_type().map_err(failed)?;
-            if kind.is_dir() && !SKIPPED.contains(&name.as_str()) {
+            // In a worktree `.git` is a file that names a folder of the machine.
+            if SKIPPED.contains(&name.as_str()) {
+                continue;
+            }
+            if kind.is_dir() {
                 self.walk(&entry.path(), &format!("{path}/"))?;
             } else if kind.is_file() {
                 let bytes = fs::read(entry.path()).map_err(failed)?;

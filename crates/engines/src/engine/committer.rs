@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
+use tpw_core::RecordKind;
 use tpw_flow::{Changes, RailInstruction};
 use tpw_proof::Leaf;
 
@@ -24,6 +25,9 @@ const HEALING: Duration = Duration::from_secs(5);
 
 /// Pause between two tries to write what is lacking in the clearing partner's folder.
 const RAIL_PAUSE: Duration = Duration::from_secs(1);
+
+/// So many time-stamps wait for a payment's checkpoint; then they get one of their own.
+const RIDERS_MAX: usize = 4_096;
 
 /// Pause between two looks after the store.
 const WATCH_PAUSE: Duration = Duration::from_secs(1);
@@ -65,6 +69,8 @@ pub(super) struct Committer {
     pub(super) leaves: LeafSender,
     /// The next leaf to be handed to the log.
     pub(super) handed: u64,
+    /// Durable leaves behind that one, of time-stamps alone: they ride with the next checkpoint.
+    pub(super) riders: Vec<Leaf>,
     pub(super) tail: Tail,
     pub(super) directory: Arc<RwLock<Directory>>,
     pub(super) meter: Arc<Meter>,
@@ -160,6 +166,9 @@ impl Committer {
             self.write_lacking_rail_files();
             self.believe_after(HEALING);
         }
+        // After a clean stop the log has all that the books have.
+        let riders = core::mem::take(&mut self.riders);
+        self.send(riders, Vec::new());
         if let Err(error) = self.books.tidy() {
             tracing::warn!(%error, "the next start will take longer");
         }
@@ -282,12 +291,16 @@ impl Committer {
         let (proven, durable): (Vec<_>, Vec<_>) =
             pending.into_iter().partition(|p| p.when == When::Proven);
         answer(durable, &Ok(()));
-        if leaves.is_empty() {
+        // A time-stamp alone begins no checkpoint, which would have a time-stamp of its own.
+        let rides = leaves.iter().all(|leaf| leaf.kind() == RecordKind::Token);
+        self.riders.extend(leaves);
+        if rides && self.riders.len() < RIDERS_MAX {
             // A repeated payment may have its leaf in a batch that the log is still working on.
             if let Some(waiting) = self.tail.join(proven) {
                 answer(waiting, &Ok(()));
             }
         } else {
+            let leaves = core::mem::take(&mut self.riders);
             self.send(leaves, proven);
         }
     }
@@ -322,6 +335,8 @@ impl Committer {
     /// partner's folder.
     fn resume(&mut self, leaves: u64) -> Stored {
         let reader = self.books.reader().map_err(|error| error.to_string())?;
+        // They are among those that are read here.
+        self.riders.clear();
         while self.handed < leaves {
             let missing =
                 reader.leaves(self.handed, BATCH_MAX).map_err(|error| error.to_string())?;

@@ -3,8 +3,9 @@
 use crate::books::StoreError;
 use crate::files::FileError;
 use crate::log_store::LogError;
+use crate::pkcs11::{KeyUri, TokenError};
 
-use tpw_core::{Asset, Money, Name};
+use tpw_core::{Asset, Money, Name, Span};
 use tpw_crypto::CryptoError;
 use tpw_flow::{DeskFault, Rejection};
 use tpw_proof::timestamp::{Disclosure, TspError};
@@ -40,6 +41,11 @@ pub struct Config {
     pub tsa_accuracy_ms: u64,
     /// Whether the authority hands out its certificate with a token that others ask for.
     pub tsa_certificate: Disclosure,
+    /// The key that signs the time-stamps that others ask for, if it is on a PKCS #11 token; one of the data folder otherwise. The
+    /// log's own checkpoints always have theirs from the data folder: a payment may not wait for a token.
+    pub tsa_key: Option<KeyUri>,
+    /// For how long a key answers who asks for a time-stamp, from its certificate's first second on.
+    pub tsa_key_use: Span,
     /// How many commands may wait for the writer before more are turned away.
     pub queue: usize,
     /// Where the books are kept.
@@ -67,6 +73,9 @@ impl Config {
             tsa_policy_seconds: "1.3.6.1.4.1.32473.1.2".to_owned(),
             tsa_accuracy_ms: 1_000,
             tsa_certificate: Disclosure::OnRequest,
+            tsa_key: None,
+            // CA/Browser Forum, code-signing requirements §6.3.2: no longer than 15 months.
+            tsa_key_use: Span::from_secs(365 * 24 * 3600),
             queue: 8_192,
             store: StoreConfig::Sqlite,
             witnesses: None,
@@ -96,6 +105,9 @@ pub enum EngineError {
     /// The time-stamp authority.
     #[error("the time-stamp authority cannot be set up: {0}")]
     Timestamp(#[from] TspError),
+    /// The token with the time-stamping key.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// The screening rules.
     #[error(transparent)]
     Rules(#[from] ScreenError),

@@ -3,17 +3,18 @@
 //! Trust: whoever reads `keys` can sign as this operator. The file has mode 0600 and no passphrase, because
 //! the server must start by itself.
 
-use super::{Config, EngineError};
+use super::{Config, EngineError, rotation};
 use crate::files::{self, Access, Durability};
+use crate::pkcs11::TokenKey;
 use std::path::Path;
 use std::sync::Arc;
-use tpw_core::{Instant, Span};
-use tpw_crypto::{Algorithm, Entropy, Signer, SlotName, SoftwareSlots};
+use tpw_core::{Hash32, Instant, Span};
+use tpw_crypto::{Algorithm, Entropy, PublicKey, Signer, SlotName, SoftwareSlots, sha256};
 use tpw_proof::timestamp::{
     Authority, CertificateSpec, leaf_certificate, root_certificate, serial,
 };
 
-const SIZE_MAX: u64 = 1 << 16;
+pub(super) const SIZE_MAX: u64 = 1 << 16;
 const YEAR: u64 = 365 * 24 * 3600;
 
 /// The slots of the server's keys.
@@ -42,7 +43,10 @@ pub(super) struct Keys {
     pub(super) slots: Slots,
     pub(super) signer: Arc<SoftwareSlots>,
     pub(super) tsa_root: Vec<u8>,
+    /// Stamps the log's own checkpoints.
     pub(super) authority: Arc<Authority>,
+    /// Answers who asks for a time-stamp, and what it signs with.
+    pub(super) public: (Arc<Authority>, Arc<dyn Signer>),
 }
 
 /// Whether the folder was set up before: then its keys were made once, and are never made again.
@@ -74,8 +78,8 @@ impl Keys {
         for what in ["keys", "tsa-root.der", "tsa.der"] {
             folder_use.demand(&dir.join(what), what)?;
         }
-        let slots = Slots::names()?;
-        let signer = open_slots(dir, "keys", entropy, |fresh, entropy| {
+        let mut slots = Slots::names()?;
+        let mut signer = open_slots(dir, "keys", entropy, |fresh, entropy| {
             fresh.generate(slots.log.clone(), Algorithm::Ed25519, entropy)?;
             fresh.generate(slots.log_pq.clone(), Algorithm::MlDsa44, entropy)?;
             fresh.generate(slots.tsa.clone(), Algorithm::P256, entropy)?;
@@ -85,14 +89,81 @@ impl Keys {
         })?;
         let operator = config.audience.as_str();
         let (root, leaf) = certificates(dir, operator, &signer, &slots, now, entropy)?;
-        let (policy, accuracy_ms) = (&config.tsa_policy, config.tsa_accuracy_ms);
-        let authority = Authority::new(slots.tsa.clone(), &leaf, policy, accuracy_ms)?;
-        let authority = authority.with_whole_seconds(&config.tsa_policy_seconds)?;
-        let authority = authority.with_disclosure(config.tsa_certificate);
-        authority.check(&signer, now)?;
-        let (signer, authority) = (Arc::new(signer), Arc::new(authority));
-        Ok(Self { slots, signer, tsa_root: root, authority })
+        let leaf =
+            rotation::rotated(dir, operator, (&mut signer, &slots, &root), leaf, now, entropy)?;
+        slots.tsa = rotation::retired(dir, &mut signer, &slots.tsa, &leaf, now)?;
+        let authority = Arc::new(authority(config, &slots.tsa, &leaf, &signer, now)?);
+        let signer = Arc::new(signer);
+        let public: (_, Arc<dyn Signer>) = match &config.tsa_key {
+            None => (Arc::clone(&authority), Arc::clone(&signer) as Arc<dyn Signer>),
+            Some(uri) => {
+                let slot = SlotName::new("tsa-token-p256")?;
+                let token = TokenKey::open(uri.clone(), slot.clone())?;
+                let key = token.public_key(&slot)?;
+                let issuer = (signer.as_ref(), &slots.tsa_root, root.as_slice());
+                let leaf = token_certificate(dir, operator, issuer, &key, now, entropy)?;
+                (Arc::new(self::authority(config, &slot, &leaf, &token, now)?), Arc::new(token))
+            }
+        };
+        Ok(Self { slots, signer, tsa_root: root, authority, public })
     }
+}
+
+/// An authority that could sign now.
+fn authority(
+    config: &Config,
+    slot: &SlotName,
+    leaf: &[u8],
+    signer: &dyn Signer,
+    now: Instant,
+) -> Result<Authority, EngineError> {
+    let (policy, accuracy_ms) = (&config.tsa_policy, config.tsa_accuracy_ms);
+    let authority = Authority::new(slot.clone(), leaf, policy, accuracy_ms)?;
+    let authority = authority.with_whole_seconds(&config.tsa_policy_seconds)?;
+    let authority = authority.with_disclosure(config.tsa_certificate);
+    let authority = authority.with_use(config.tsa_key_use);
+    authority.check(signer, now)?;
+    rotation::warn(&authority, now);
+    Ok(authority)
+}
+
+/// The certificate of a token's key, made when the key comes here first. Its file is called after the key, so that each has its own.
+fn token_certificate(
+    dir: &Path,
+    operator: &str,
+    (signer, root_slot, root): (&SoftwareSlots, &SlotName, &[u8]),
+    key: &PublicKey,
+    now: Instant,
+    entropy: &mut dyn Entropy,
+) -> Result<Vec<u8>, EngineError> {
+    let hash = Hash32::new(sha256(key.as_bytes())).to_string();
+    let path = dir.join(format!("tsa-{}.der", hash.get(..16).unwrap_or_default()));
+    if let Some(leaf) = files::read(&path, SIZE_MAX)? {
+        return Ok(leaf);
+    }
+    let mut random = [0_u8; 11];
+    entropy.fill(&mut random)?;
+    let leaf = new_certificate(operator, (signer, root_slot, root), key, now, serial(3, random))?;
+    files::write_atomic(&path, &leaf, Durability::Synced, Access::Ordinary)?;
+    Ok(leaf)
+}
+
+/// A certificate of a time-stamping key that serves ten years: its tokens are to be verified long after the key's last use.
+pub(super) fn new_certificate(
+    operator: &str,
+    (signer, root_slot, root): (&SoftwareSlots, &SlotName, &[u8]),
+    key: &PublicKey,
+    now: Instant,
+    serial: [u8; 20],
+) -> Result<Vec<u8>, EngineError> {
+    let short: String = operator.chars().take(40).collect();
+    let spec = CertificateSpec {
+        common_name: &format!("{short} time-stamps"),
+        not_before: now.minus(Span::from_secs(24 * 3600)),
+        not_after: now.plus(Span::from_secs(10 * YEAR)),
+        serial,
+    };
+    Ok(leaf_certificate(signer, root_slot, root, key, &spec)?)
 }
 
 /// Reads a file of slots, or fills fresh ones and stores them before they are used.

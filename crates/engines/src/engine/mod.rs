@@ -12,6 +12,8 @@ mod pay;
 mod rail;
 mod read;
 mod readers;
+mod rotation;
+mod stamp;
 mod timing;
 mod writer;
 
@@ -21,6 +23,8 @@ pub use directory::AccountView;
 pub use metrics::Metrics;
 pub use pay::{Paid, Repeated};
 pub use read::{Health, Part};
+pub use rotation::ask_for_rotation;
+pub use stamp::{Drafted, TokenProof};
 pub use timing::Timings;
 
 use crate::clock::Clock;

@@ -7,7 +7,7 @@ use super::keys::{FolderUse, Keys, open_slots};
 use super::metrics::Meter;
 use super::pay::Receipts;
 use super::writer::{Building, Rebuild, Writer};
-use super::{Config, Engine, EngineError, Readers, Running, StoreConfig, rail};
+use super::{Config, Engine, EngineError, Readers, Running, StoreConfig, rail, rotation};
 use crate::books::{Books, BooksReader, RestOfCheck, Restored, StoreError};
 use crate::clock::Clock;
 use crate::entropy::OsEntropy;
@@ -233,6 +233,7 @@ impl Beginning {
             books,
             leaves,
             handed,
+            riders: Vec::new(),
             tail: Tail::ended(),
             directory,
             meter,
@@ -428,7 +429,12 @@ fn set_up(
         }
     };
     enrol_operator(dir, desk, &archive, operator, now, entropy)?;
+    let ended = rotation::unlogged(dir)?;
+    for (_, record) in &ended {
+        desk.apply(Command::LogKeyEnd { record: record.clone() }, now, &archive)??;
+    }
     save(books, desk)?;
+    ended.iter().try_for_each(|(path, _)| rotation::logged(path))?;
     Ok(operator)
 }
 

@@ -192,7 +192,7 @@ impl Engine {
         }
     }
 
-    async fn send(&self, commands: Vec<Command>, when: When) -> Result<Done, PayError> {
+    pub(super) async fn send(&self, commands: Vec<Command>, when: When) -> Result<Done, PayError> {
         if !self.log_healthy.healthy() {
             return Err(PayError::Stopped(
                 "the log takes no entries; restart the server".to_owned(),
@@ -320,7 +320,7 @@ impl Receipts {
     }
 
     /// The checkpoint of an entry's receipt: the first over it that witnesses have cosigned, until then the log's first.
-    fn covering(&self, index: u64) -> Result<Arc<SignedHead>, EngineError> {
+    pub(super) fn covering(&self, index: u64) -> Result<Arc<SignedHead>, EngineError> {
         let witnessed = self.witnessed.as_ref().map(|witnessed| witnessed.covering(index));
         match witnessed.transpose() {
             Ok(Some(Some(head))) => return Ok(head),

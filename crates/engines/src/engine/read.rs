@@ -2,14 +2,10 @@
 
 use super::{Engine, EngineError, Metrics};
 use crate::clock::JUMP_MAX_MS;
-use crate::entropy::OsEntropy;
 use core::ops::Bound;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use tpw_core::{AccountId, DeviceId, Hash32, PaymentId, PersonId, Span};
-use tpw_crypto::Entropy;
 use tpw_flow::{Alarm, ChainHead, Device, Payment, Person, RailInstruction};
-use tpw_proof::timestamp::{ClockState, serial};
 
 /// How one part of the engine is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -107,26 +103,6 @@ impl Engine {
         self.directory().chains.get(&(device, account)).copied().unwrap_or(ChainHead::START)
     }
 
-    /// Answers an RFC 3161 request with a time-stamp or the reason why there is none.
-    #[must_use]
-    pub fn stamp(&self, request: &[u8]) -> Vec<u8> {
-        let mut random = [0_u8; 11];
-        // Each serial is unique by the epoch of this start and a count, which anybody can read in it; the three bytes behind are random.
-        let count = self.stamps.fetch_add(1, Ordering::Relaxed);
-        let filled = OsEntropy.fill(&mut random);
-        let [a, b, c, d, e, f, g, h, ..] = &mut random;
-        for (slot, byte) in [a, b, c, d, e, f, g, h].into_iter().zip(count.to_be_bytes()) {
-            *slot = byte;
-        }
-        // Read right before the time itself; what passes between the two is no part of a millisecond.
-        let clock = match self.clock_error() {
-            Ok(error) if filled.is_ok() => ClockState::Good { error_ms: error.as_ms() },
-            Ok(_) | Err(_) => ClockState::Bad,
-        };
-        let (signer, serial) = (self.keys.signer.as_ref(), serial(self.epoch, random));
-        self.keys.authority.answer(signer, request, self.clock.now(), clock, serial)
-    }
-
     fn checkpoint_age_ms(&self) -> u64 {
         self.log().newest().map_or(u64::MAX, |head| self.clock.now().since(head.issued).as_ms())
     }
@@ -136,7 +112,7 @@ impl Engine {
     }
 
     /// How far the clock may be off, if that is within the authority's accuracy; why not otherwise.
-    fn clock_error(&self) -> Result<Span, String> {
+    pub(super) fn clock_error(&self) -> Result<Span, String> {
         // A clock that was set may be wrong, whatever is known of its error.
         let jump = self.clock.jump_ms();
         if jump > JUMP_MAX_MS {

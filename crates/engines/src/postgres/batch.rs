@@ -196,6 +196,9 @@ impl Batch {
             cells.int(row.index).bytes(row.leaf.as_bytes());
             cells.maybe(row.payment, |cells, payment| cells.id(payment.as_bytes()));
         });
+        self.put(&TOKEN, changes.tokens.iter(), |row, cells| {
+            cells.bytes(&row.serial).int(row.leaf);
+        });
         self.put(&RAIL, changes.rail.iter(), |rail, cells| {
             cells.id(rail.payment.as_bytes()).id(rail.account.as_bytes());
             cells.display(&rail.money.asset).amount(rail.money.amount);

@@ -423,6 +423,12 @@ impl BooksReader for Reader {
         })
     }
 
+    fn token_leaf(&self, serial: &[u8; 20]) -> Result<Option<u64>, StoreError> {
+        let sql = "SELECT leaf FROM token WHERE serial = $1";
+        let found = self.all(sql, &[&serial.as_slice()], "time-stamp", |c| c.uint())?;
+        Ok(found.into_iter().next())
+    }
+
     fn rail_open(
         &self,
         after: Option<PaymentId>,

@@ -249,6 +249,11 @@ pub(super) const LEAF: Table = Table {
     columns: &[("idx", Kind::Int8), ("leaf", Kind::Bytes), ("payment", Kind::Uuid)],
     conflict: "",
 };
+pub(super) const TOKEN: Table = Table {
+    name: "token",
+    columns: &[("serial", Kind::Bytes), ("leaf", Kind::Int8)],
+    conflict: "",
+};
 pub(super) const RAIL: Table = Table {
     name: "rail",
     columns: &[

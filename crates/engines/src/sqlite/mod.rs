@@ -19,7 +19,9 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const FORMAT: i64 = 5;
+const FORMAT: i64 = 6;
+/// The format that lacks nothing but the tables of the newer one.
+const BEFORE: i64 = 5;
 
 /// How many pages of 4 KiB the write-ahead log may have before they are moved into the database.
 const WAL_PAGES: u32 = 8_000;
@@ -137,12 +139,12 @@ impl Store {
             .query_row("PRAGMA user_version", [], |row| row.get(0))
             .map_err(error(path))?;
         let steps = match found {
-            0 => include_str!("schema.sql"),
-            FORMAT => {
+            0 => concat!(include_str!("schema.sql"), include_str!("schema_6.sql")),
+            BEFORE | FORMAT => {
                 if is_small {
                     check_leaves(&connection, path)?;
                 }
-                ""
+                if found == BEFORE { include_str!("schema_6.sql") } else { "" }
             }
             found if found < FORMAT => {
                 return Err(StoreError::Older { found, known: FORMAT });

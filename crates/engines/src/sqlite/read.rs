@@ -334,6 +334,15 @@ impl BooksReader for Reader {
         if in_step { Ok(rows.into_iter().map(|(_, leaf)| leaf).collect()) } else { Err(damaged()) }
     }
 
+    fn token_leaf(&self, serial: &[u8; 20]) -> Result<Option<u64>, StoreError> {
+        let sql = "SELECT serial, leaf, seal FROM token WHERE serial = ?1";
+        let found = self.sealed(sql, [serial], "time-stamp", |c| {
+            let _serial = c.bytes()?;
+            c.uint()
+        })?;
+        Ok(found.into_iter().next())
+    }
+
     fn rail_open(
         &self,
         after: Option<PaymentId>,

@@ -120,6 +120,7 @@ fn write_all(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
     write_rail(t, changes)?;
     changes.payments.iter().try_for_each(|payment| write_payment(t, payment))?;
     write_leaves(t, changes)?;
+    write_tokens(t, changes)?;
     write_fundings(t, changes)?;
     write_alarms(t, changes)
 }
@@ -152,6 +153,15 @@ fn write_leaves(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> 
         ])?;
     }
     Ok(())
+}
+
+fn write_tokens(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
+    if changes.tokens.is_empty() {
+        return Ok(());
+    }
+    let sql = "INSERT INTO token (serial, leaf, seal) VALUES (?1, ?2, ?3)";
+    let mut rows = SealedRows::into(t, sql)?;
+    changes.tokens.iter().try_for_each(|row| rows.put(params![row.serial, int(row.leaf)]))
 }
 
 fn write_registry(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {

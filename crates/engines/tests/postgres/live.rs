@@ -40,8 +40,12 @@ pub(crate) fn live(bench: &mut Bench) {
     let signed = bench.signed(&intent, "alice");
     let (outcome, changes) = bench.apply(submit(signed, Seen::Contradicted));
     assert!(outcome.is_err() && !changes.alarms.is_empty());
+    bench.must(Command::LogToken { serial: TOKEN, token: hash("token") });
     operate(bench);
 }
+
+/// The serial number of the time-stamp.
+pub(crate) const TOKEN: [u8; 20] = [9; 20];
 
 pub(crate) const FLOAT: u8 = 41;
 pub(crate) const FEES: u8 = 42;

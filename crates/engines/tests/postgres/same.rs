@@ -1,7 +1,7 @@
 //! The same changes give the same books, whichever store keeps them.
 
 use super::desk::*;
-use super::live::{FEES, live};
+use super::live::{FEES, TOKEN, live};
 use super::server::Database;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -49,6 +49,10 @@ impl Twins {
         assert_eq!(one.events(2, 300).unwrap(), other.events(2, 300).unwrap());
         assert_eq!(one.crossings(0, 9).unwrap(), other.crossings(0, 9).unwrap());
         demand_same_by_key(&*one, &*other, &left.ledger);
+        for serial in [TOKEN, [8; 20]] {
+            let places = [&one, &other].map(|reader| reader.token_leaf(&serial).unwrap());
+            assert_eq!(places[0], places[1]);
+        }
         let mut after = None;
         loop {
             let open = one.rail_open(after, 2).unwrap();

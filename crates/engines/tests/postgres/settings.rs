@@ -72,12 +72,26 @@ fn books_of_a_newer_program_are_left_alone() {
 fn books_that_say_too_little_of_orders_are_refused() {
     let database = Database::new();
     drop(database.open());
+    database.sql("DELETE FROM format WHERE number > 2");
     database.sql("UPDATE format SET number = 1");
     for _ in 0..2 {
         let message = database.refusal().to_string();
         assert!(message.contains("format 1") && message.contains("older program"), "{message}");
     }
     assert_eq!(database.sql("SELECT number FROM format"), ["1"], "nothing was changed");
+}
+
+/// Format 2 lacks nothing but the table of time-stamps.
+#[test]
+fn books_without_time_stamps_get_a_place_for_them() {
+    let (database, store) = lived_in();
+    drop(store);
+    database.sql("DROP TABLE token");
+    database.sql("DELETE FROM format WHERE number > 2");
+    let store = database.open();
+    let reader = Books::reader(&store).unwrap();
+    assert_eq!(reader.token_leaf(&[9; 20]).unwrap(), None);
+    assert_eq!(database.sql("SELECT max(number) FROM format"), ["3"]);
 }
 
 fn lived_in() -> (Database, Store) {

@@ -21,6 +21,15 @@ pub struct LeafRow {
     pub payment: Option<PaymentId>,
 }
 
+/// Where a time-stamp stands in the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TokenRow {
+    /// The token's serial number, which no other token has.
+    pub serial: [u8; 20],
+    /// The place of its entry.
+    pub leaf: u64,
+}
+
 /// An instruction to the clearing partner; carried out under the payment's id, so at most once.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RailInstruction {
@@ -206,6 +215,8 @@ pub struct Changes {
     pub order_batches: Vec<OrderBatch>,
     /// Digests of orders that their rows do not tell wholly, by the numbers of their transfers, in the order of these.
     pub order_digests: Vec<(u64, OrderDigest)>,
+    /// Time-stamps that were given.
+    pub tokens: Vec<TokenRow>,
     /// What happened, in order.
     pub events: Vec<EventRow>,
 }

@@ -158,6 +158,18 @@ pub enum Command {
         /// RFC 7638 thumbprint of the operator's key.
         operator: Hash32,
     },
+    /// Log a time-stamp that was made and that nobody has yet.
+    LogToken {
+        /// Its serial number, which no other token has.
+        serial: [u8; 20],
+        /// SHA-256 of its DER.
+        token: Hash32,
+    },
+    /// Log that a time-stamping key was destroyed.
+    LogKeyEnd {
+        /// The record of it: `spec/leaf.md`.
+        record: Vec<u8>,
+    },
     /// Time has passed: end what has waited too long.
     Tick,
 }

@@ -14,10 +14,11 @@ mod pay;
 mod perform;
 mod registry;
 mod repeat;
+mod tokens;
 
 pub use changes::{
     Alarm, AlarmKind, Burnt, Changes, EventKind, EventRow, Funding, LeafRow, OrderBatch,
-    RailInstruction,
+    RailInstruction, TokenRow,
 };
 pub use command::{
     Adjustment, Answer, Command, Frozen, Guards, Look, NewAccountOrder, NewPerson, Rejection,
@@ -26,6 +27,7 @@ pub use command::{
 pub use orders::IdUse;
 pub use registry::{ChainHead, CodeGrant, Device, Owner, Person, Registry};
 pub use repeat::MadeBy;
+pub use tokens::key_end_record;
 
 use crate::fingerprint::OrderDigest;
 use crate::payment::{Cause, Payment, Rail, Status};
@@ -284,6 +286,8 @@ impl Desk {
                 self.bring_in(Funding { account, amount }, transfer, now, archive)
             }
             Command::Freeze { account, frozen } => Ok(self.freeze(account, frozen, now)),
+            Command::LogToken { serial, token } => Ok(self.log_token(serial, token)),
+            Command::LogKeyEnd { record } => Ok(self.log_key_end(&record)),
         }
     }
 

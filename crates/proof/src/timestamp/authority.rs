@@ -18,7 +18,6 @@ use super::certificate::ParsedCertificate;
 use super::gen_time;
 use super::issue::positive_serial;
 use super::request::{CertificateWish, Query};
-use super::scheme::Profile;
 use super::token::Token;
 use super::verify::Imprint;
 use super::{REQUEST_LEN_MAX, TspError};
@@ -103,9 +102,19 @@ impl Resolution {
     }
 }
 
+const OTHER_KEY: TspError = TspError::Setup("the certificate is not for the key in its slot");
+
+/// A token before it is encoded, and what its signer has signed and verified.
+struct Made {
+    data: SignedData,
+    signed: Vec<u8>,
+    signature: Vec<u8>,
+}
+
 /// One time-stamping key with its certificate, policies and accuracy.
 ///
-/// INVARIANT: no token leaves before the verifier of this module accepted it.
+/// INVARIANT: no token leaves before the verifier of this module accepted it. Its signature was verified by the signer that made it
+/// ([`Signer::sign`]); the verifier demands that very signature over those very bytes, and does not verify it a second time.
 #[derive(Debug)]
 pub struct Authority {
     slot: SlotName,
@@ -114,6 +123,8 @@ pub struct Authority {
     whole_seconds: Option<ObjectIdentifier>,
     accuracy_ms: u64,
     disclosure: Disclosure,
+    /// From then on it answers nobody any more.
+    used_until: Option<Instant>,
 }
 
 impl Authority {
@@ -134,7 +145,8 @@ impl Authority {
         }
         let certificate = ParsedCertificate::parse(certificate_der)?;
         let (whole_seconds, disclosure) = (None, Disclosure::OnRequest);
-        Ok(Self { slot, certificate, policy, whole_seconds, accuracy_ms, disclosure })
+        let used_until = None;
+        Ok(Self { slot, certificate, policy, whole_seconds, accuracy_ms, disclosure, used_until })
     }
 
     /// The same authority with a second policy, for whoever asks for it: its times are whole seconds.
@@ -161,6 +173,27 @@ impl Authority {
         Self { disclosure, ..self }
     }
 
+    /// The same authority with an end to its key's use: so long after the certificate's first second it answers no requests any
+    /// more, long before the certificate expires, so that its tokens can be verified for years. The log's own checkpoints go on.
+    #[must_use]
+    pub fn with_use(self, time: Span) -> Self {
+        let first = self.certificate.tbs().validity().not_before.to_unix_duration().as_millis();
+        let first = u64::try_from(first).ok().and_then(Instant::from_unix_ms);
+        Self { used_until: first.map(|first| first.plus(time)), ..self }
+    }
+
+    /// When it stops to answer.
+    #[must_use]
+    pub const fn used_until(&self) -> Option<Instant> {
+        self.used_until
+    }
+
+    /// Whether `public` is the key that is certified.
+    #[must_use]
+    pub fn is_of(&self, public: &PublicKey) -> bool {
+        self.certificate.spki_der().is_ok_and(|certified| certified == public.spki_der())
+    }
+
     /// Whether it could sign at `now`: the key in the slot is the certificate's, P-256, and the certificate is a valid
     /// time-stamping leaf. For start-up; every token is checked again.
     ///
@@ -172,7 +205,7 @@ impl Authority {
             return Err(TspError::Setup("time-stamp keys are P-256 keys"));
         }
         if public.spki_der() != self.certificate.spki_der()? {
-            return Err(TspError::Setup("the certificate is not for the key in its slot"));
+            return Err(OTHER_KEY);
         }
         self.certificate.check_leaf(now)
     }
@@ -188,6 +221,9 @@ impl Authority {
         clock: ClockState,
         serial: [u8; 20],
     ) -> Vec<u8> {
+        if self.used_until.is_some_and(|end| now >= end) {
+            return refuse(Refusal::SystemFailure, USED_UP);
+        }
         let granted = self.accept(request_der).and_then(|request| {
             let error_ms = self.check_clock(clock)?;
             self.grant(signer, &request, Reading { now, error_ms: Some(error_ms) }, &serial)
@@ -295,12 +331,16 @@ impl Authority {
             tsa: None,
             extensions: None,
         };
-        let data = self.sign(signer, &content, request.cert_req)?;
+        // The signer vouches for signatures under its own key: which must be the certificate's, also after a key was exchanged.
+        if signer.public_key(&self.slot)?.spki_der() != self.certificate.spki_der()? {
+            return Err(OTHER_KEY);
+        }
+        let Made { data, signed, signature } = self.sign(signer, &content, request.cert_req)?;
         let status = PkiStatusInfo { status: GRANTED, status_string: None, fail_info: None };
         let token = ContentInfo { content_type: SIGNED_DATA, content: encoded(&data, RESPONSE)? };
         let response = write(&TimeStampResp { status, token: Some(token) }, RESPONSE)?;
         let token = Token::parse(&response)?;
-        token.check(std::slice::from_ref(&self.certificate), Profile::Receipt)?;
+        token.check_made(&self.certificate, &signed, &signature)?;
         token.check_request(request)?;
         Ok(response)
     }
@@ -310,10 +350,11 @@ impl Authority {
         signer: &dyn Signer,
         content: &TstInfo,
         with_certificate: bool,
-    ) -> Result<SignedData, TspError> {
+    ) -> Result<Made, TspError> {
         let content = write(content, RESPONSE)?;
         let attributes = self.attributes(&content)?;
-        let signature = der_ecdsa(&signer.sign(&self.slot, &write(&attributes, RESPONSE)?)?)?;
+        let signed = write(&attributes, RESPONSE)?;
+        let signature = der_ecdsa(&signer.sign(&self.slot, &signed)?)?;
         let tbs = self.certificate.tbs();
         let signer_info = SignerInfo {
             version: 1,
@@ -324,7 +365,7 @@ impl Authority {
             digest_algorithm: sha256_identifier(),
             signed_attributes: Some(attributes),
             signature_algorithm: AlgorithmIdentifierOwned { oid: ECDSA_SHA256, parameters: None },
-            signature: octets(signature)?,
+            signature: octets(signature.clone())?,
             unsigned_attributes: None,
         };
         let certificate = if with_certificate {
@@ -332,7 +373,7 @@ impl Authority {
         } else {
             None
         };
-        Ok(SignedData {
+        let data = SignedData {
             version: 3,
             digest_algorithms: set(vec![sha256_identifier()])?,
             content: EncapsulatedContent {
@@ -342,7 +383,8 @@ impl Authority {
             certificates: certificate,
             revocations: None,
             signers: set(vec![signer_info])?,
-        })
+        };
+        Ok(Made { data, signed, signature })
     }
 
     fn attributes(&self, content_der: &[u8]) -> Result<SetOfVec<Attribute>, TspError> {
@@ -364,6 +406,9 @@ impl Authority {
         ])
     }
 }
+
+const USED_UP: &str =
+    "the time for which the authority uses its key is over: its operator has to rotate it";
 
 /// A reading of the clock.
 #[derive(Clone, Copy)]

@@ -27,8 +27,7 @@ pub use certificate::{certificate_der, certificate_pem, certificates};
 pub use error::TspError;
 pub use issue::{CertificateSpec, leaf_certificate, root_certificate};
 pub use request::{CertificateWish, Query, RequestSummary, query, request_summary};
-pub use summary::{Summary, SummaryToken, info, token_info};
-pub use token::token_of;
+pub use summary::{Summary, SummaryToken, info, token_der, token_info};
 pub use verify::{
     Imprint, TokenCheck, VerifiedTimestamp, imprint_hash, verify, verify_answer, verify_token,
 };

@@ -3,7 +3,7 @@
 use tpw_core::Instant;
 use x509_cert::ext::pkix::name::GeneralName;
 
-use super::asn1::Accuracy;
+use super::asn1::{Accuracy, write};
 use super::request::function_name;
 use super::token::{Token, failure_bits, is_token_alone, parse_response, parse_token};
 use super::{TspError, gen_time};
@@ -73,6 +73,22 @@ pub fn token_info(token_der: &[u8]) -> Result<Option<SummaryToken>, TspError> {
     }
     summary(&Token::from_content_info(&parse_token(token_der)?)?).map(Some)
 }
+
+/// The token of a response, or one that stands alone, in DER: what the log commits to. Nothing is verified.
+///
+/// # Errors
+/// [`TspError`] when the bytes are neither, or the response has no token.
+pub fn token_der(der: &[u8]) -> Result<Vec<u8>, TspError> {
+    if is_token_alone(der) {
+        return write(&parse_token(der)?, TOKEN);
+    }
+    let response = parse_response(der)?;
+    let (status, failure) = (response.status.status, failure_bits(&response.status));
+    let token = response.token.ok_or(TspError::Refused { status, failure })?;
+    write(&token, TOKEN)
+}
+
+const TOKEN: &str = "token";
 
 fn summary(token: &Token) -> Result<SummaryToken, TspError> {
     let content = &token.content;

@@ -12,7 +12,7 @@ use crate::statement::{Unverified, Verified, public_key};
 use crate::timestamp;
 use crate::tlog_proof::TlogProof;
 use crate::trust::Trust;
-use tpw_core::{Hash32, Instant, Intent, Receipt, Record, RecordKind, Span};
+use tpw_core::{Hash32, Instant, Intent, Receipt, Record, Span};
 use tpw_crypto::sha256;
 
 /// How much earlier than the booking a time-stamp may be: two clocks are never quite the same.
@@ -187,11 +187,11 @@ impl Judge<'_> {
 
     fn leaf(&mut self, record: Option<&Record>) -> Option<Leaf> {
         let leaf = match Leaf::from_bytes(&self.receipt.leaf) {
-            Ok(leaf) if leaf.kind() != RecordKind::Orders => leaf,
+            Ok(leaf) if leaf.kind().is_of_payments() => leaf,
             unfit => {
-                let why = "an entry of orders, which no receipt is about";
-                let orders = ProofError::Malformed { what: "log entry", why };
-                let reason = unfit.err().unwrap_or(orders);
+                let why = "an entry of orders, a time-stamp or a key, which no receipt is about";
+                let other = ProofError::Malformed { what: "log entry", why };
+                let reason = unfit.err().unwrap_or(other);
                 self.failed(Layer::Leaf, reason);
                 return None;
             }

@@ -76,6 +76,7 @@ pub(super) async fn stamp(
     }
     let limit = BodyLimit { bytes: app.limits.tsa_bytes, time: app.limits.body_time };
     let request = body::read(&headers, body, limit).await?;
-    let answer = off_thread(&app, move |engine| Ok(engine.stamp(&request))).await?;
+    let drafted = off_thread(&app, move |engine| Ok(engine.draft_stamp(&request))).await?;
+    let answer = app.engine.give_stamp(drafted).await?;
     Ok(typed(StatusCode::OK, tsp::REPLY, answer))
 }

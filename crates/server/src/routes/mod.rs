@@ -11,6 +11,7 @@ mod orders;
 mod payments;
 mod people;
 mod reconcile;
+mod tokens;
 
 use crate::app::App;
 use crate::body::BodyLimit;
@@ -78,6 +79,7 @@ routes! {
     "/v1/openapi.json" => get(evidence::openapi);
     "/v1/log/{*path}" => get(evidence::log_file);
     "/tsa" => post(evidence::stamp);
+    "/tsa/tokens/{id}" => get(tokens::proof);
     "/problems/{code}" => get(health::problem);
     "/livez" => get(health::live);
     "/readyz" => get(health::ready);

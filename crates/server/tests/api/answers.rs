@@ -386,7 +386,11 @@ async fn the_log_the_trust_file_and_time_stamps_are_public() {
         let (roots, policies) = (&trust.tsa_roots, &trust.tsa_policies);
         tpw_proof::timestamp::verify_answer(answer, &query, roots, policies)
     };
-    verify(&stamp.body).unwrap();
+    let stamped = verify(&stamp.body).unwrap();
+    let serial: String = stamped.serial.iter().map(|byte| format!("{byte:02x}")).collect();
+    server.pay(&ann, bob.account(), 2).await;
+    let proof = server.get(&format!("/tsa/tokens/{serial}")).await;
+    assert_json_snapshot!("token_proof", proof.shown_as(&"[tlog-proof]".into()));
 
     // The system's clock was set: no time-stamps, and the server says that it is not well, until it is set back.
     server.clock.pretend_jump(Span::from_ms(1_001));

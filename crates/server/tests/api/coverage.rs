@@ -57,6 +57,7 @@ const SNAPSHOTS: &[(&str, &str)] = &[
     ("read_log_file", "log_checkpoint"),
     ("read_openapi", "openapi"),
     ("stamp", "time_stamp"),
+    ("read_token_proof", "token_proof"),
     ("read_problem", "problem_page"),
     ("live", "livez"),
     ("ready", "readyz_verbose"),
@@ -165,6 +166,7 @@ const READS: &[&str] = &[
     "rail_open",
     "statement",
     "submission",
+    "token_proof",
 ];
 
 #[test]

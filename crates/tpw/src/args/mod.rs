@@ -18,6 +18,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use tpw_engines::clock_error::ErrorSource;
+use tpw_engines::pkcs11::KeyUri;
 use tpw_ledger::FreezeReason;
 
 #[derive(Parser)]
@@ -36,7 +37,7 @@ pub(crate) struct Cli {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     Demo(Demo),
-    Serve(Serve),
+    Serve(Box<Serve>),
     #[command(subcommand)]
     Wallet(Wallet),
     Pay(PayBatch),
@@ -91,7 +92,7 @@ pub(crate) struct Serve {
     pub(crate) witness_ca: Option<PathBuf>,
     #[arg(long, value_name = "ASSET:AMOUNT", requires = "witnesses")]
     pub(crate) witnessed_from: Vec<String>,
-    #[arg(long, value_name = "chrony|declared:MS")]
+    #[arg(long, value_name = "chrony[:SOCKET]|declared:MS")]
     pub(crate) tsa_clock: Option<ErrorSource>,
     #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     pub(crate) tsa_accuracy: u64,
@@ -99,6 +100,8 @@ pub(crate) struct Serve {
     pub(crate) tsa_rate: Option<u32>,
     #[arg(long)]
     pub(crate) tsa_no_certificate: bool,
+    #[arg(long, value_name = "pkcs11:URI")]
+    pub(crate) tsa_key: Option<KeyUri>,
 }
 
 /// Where the device's files are and how its passphrase comes.

@@ -9,6 +9,14 @@ pub(crate) enum Tsa {
     Query(TsaQuery),
     Reply(TsaReply),
     Verify(TsaVerify),
+    Rotate(TsaRotate),
+}
+
+/// A new key for the authority of a data folder.
+#[derive(Args)]
+pub(crate) struct TsaRotate {
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
 }
 
 /// A request made of a file or a hash, or one that is shown.
@@ -74,4 +82,8 @@ pub(crate) struct TsaVerify {
     pub(crate) asked: Option<PathBuf>,
     #[arg(long = "policy", value_name = "OID")]
     pub(crate) stamp_policies: Vec<String>,
+    #[arg(long = "proof", value_name = "FILE", requires = "log_trust")]
+    pub(crate) token_proof: Option<PathBuf>,
+    #[arg(long = "trust", value_name = "FILE", requires = "token_proof")]
+    pub(crate) log_trust: Option<PathBuf>,
 }

@@ -117,6 +117,7 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
         config.store = StoreConfig::Postgres(address.clone());
     }
     config.tsa_accuracy_ms = args.tsa_accuracy;
+    config.tsa_key = args.tsa_key.clone();
     if args.tsa_no_certificate {
         config.tsa_certificate = Disclosure::Never;
     }

@@ -12,6 +12,8 @@ use tpw_crypto::{Entropy as _, Sha2, SlotName, SoftwareSlots, Zeroizing};
 use tpw_engines::clock::Clock as _;
 use tpw_engines::entropy::OsEntropy;
 use tpw_engines::files::{self, Access, Durability};
+use tpw_proof::ProofError;
+use tpw_proof::logged::LoggedToken;
 use tpw_proof::timestamp::{
     self, Authority, CertificateWish, ClockState, Imprint, Query, SummaryToken, TokenCheck,
     TspError, VerifiedTimestamp,
@@ -22,12 +24,15 @@ const RESPONSE_LEN_MAX: u64 = timestamp::RESPONSE_LEN_MAX as u64;
 /// A store of an operating system has some hundred kilobytes.
 const CERTIFICATES_LEN_MAX: u64 = 1 << 21;
 const KEY_LEN_MAX: u64 = 1 << 14;
+/// A checkpoint with its signatures, and a path.
+const PROOF_LEN_MAX: u64 = 1 << 18;
 
 pub(super) fn run(context: &Context, command: &Tsa) -> Outcome {
     match command {
         Tsa::Query(args) => query(context, args),
         Tsa::Reply(args) => reply(context, args),
         Tsa::Verify(args) => verify(context, args),
+        Tsa::Rotate(args) => rotate(context, &args.data),
     }
 }
 
@@ -56,19 +61,44 @@ fn verify(context: &Context, args: &TsaVerify) -> Outcome {
         }
     };
     let file = args.token.display().to_string();
-    match judged {
-        Ok(stamp) => tell_valid(say, &file, &stamp),
+    let stamp = match judged {
+        Ok(stamp) => stamp,
+        Err(reason) => return tell_invalid(say, &file, &ProofError::from(reason)),
+    };
+    match logged(args, &token)? {
+        Ok(place) => tell_valid(say, &file, &stamp, place),
         Err(reason) => tell_invalid(say, &file, &reason),
     }
 }
 
-fn tell_valid(say: &Say, file: &str, stamp: &VerifiedTimestamp) -> Outcome {
+/// Where the token stands in the log; nothing when no proof of it was given.
+fn logged(
+    args: &TsaVerify,
+    token: &[u8],
+) -> Result<Result<Option<LoggedToken>, ProofError>, Failure> {
+    let (Some(proof), Some(trust)) = (&args.token_proof, &args.log_trust) else {
+        return Ok(Ok(None));
+    };
+    let trust = super::verify::trust(trust)?;
+    let text = String::from_utf8(read_named(proof, PROOF_LEN_MAX)?);
+    let text = text.map_err(|_odd| Failure::usage("not-text").arg("path", proof.display()))?;
+    Ok(tpw_proof::logged::verify_token(token, &text, &trust).map(Some))
+}
+
+fn tell_valid(
+    say: &Say,
+    file: &str,
+    stamp: &VerifiedTimestamp,
+    place: Option<LoggedToken>,
+) -> Outcome {
     let nonce = stamp.nonce.as_deref().map(hex);
     if say.is_json() {
         say.json(&json!({
             "file": file, "valid": true, "gen_time": stamp.gen_time.to_string(),
             "accuracy_ms": stamp.accuracy_ms, "serial": hex(&stamp.serial), "policy": stamp.policy,
-            "nonce": nonce,
+            "nonce": nonce, "log": place.map(|place| json!({
+                "index": place.index.to_string(), "size": place.head.size.to_string(),
+            })),
         }));
         return Ok(Exit::Done);
     }
@@ -79,11 +109,18 @@ fn tell_valid(say: &Say, file: &str, stamp: &VerifiedTimestamp) -> Outcome {
     field(say, "serial", Some(hex(&stamp.serial)));
     field(say, "policy", Some(stamp.policy.clone()));
     field(say, "nonce", nonce);
+    if let Some(place) = place {
+        field(say, "log", Some(format!("{} / {}", place.index, place.head.size)));
+    }
     Ok(Exit::Done)
 }
 
-fn tell_invalid(say: &Say, file: &str, reason: &TspError) -> Outcome {
-    let (code, detail) = (reason.code(), reason.to_string());
+fn tell_invalid(say: &Say, file: &str, reason: &ProofError) -> Outcome {
+    let detail = match reason {
+        ProofError::Timestamp(reason) => reason.to_string(),
+        other => other.to_string(),
+    };
+    let code = reason.code();
     let text = say.find(&format!("proof-{code}"), &[("detail", &detail)]).unwrap_or(detail);
     if say.is_json() {
         say.json(&json!({ "file": file, "valid": false, "reason": code, "text": text }));
@@ -92,6 +129,16 @@ fn tell_invalid(say: &Say, file: &str, reason: &TspError) -> Outcome {
     say.data(&say.paint(Mood::Bad, &say.with("tsa-invalid", &[("file", file)])));
     say.tell("tsa-reason", &[("text", &text), ("code", code)]);
     Ok(Exit::NotVerified)
+}
+
+// --- rotate -----------------------------------------------------------------------------------------------------------
+
+/// Nobody but a server writes its keys: the next start does it.
+fn rotate(context: &Context, data: &Path) -> Outcome {
+    let failed = |error| Failure::failed("tsa-rotate").arg("path", data.display()).because(error);
+    tpw_engines::ask_for_rotation(data).map_err(failed)?;
+    context.say.tell("tsa-rotates", &[]);
+    Ok(Exit::Done)
 }
 
 // --- query ------------------------------------------------------------------------------------------------------------

@@ -12,6 +12,8 @@ mod batch;
 #[cfg(test)]
 mod bulk;
 #[cfg(test)]
+mod chrony;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod ledger;
@@ -25,6 +27,10 @@ mod story;
 mod support;
 #[cfg(test)]
 mod texts;
+#[cfg(test)]
+mod token_key;
+#[cfg(test)]
+mod tokens;
 #[cfg(test)]
 mod traffic;
 #[cfg(test)]

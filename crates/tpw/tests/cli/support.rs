@@ -67,14 +67,23 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(data: &Path, more: &[&str]) -> Self {
+        Self::start_in(data, more, &[])
+    }
+
+    /// The same with variables of the environment.
+    pub(crate) fn start_in(data: &Path, more: &[&str], environment: &[(&str, &str)]) -> Self {
         let data = data.to_str().unwrap().to_owned();
         let mut args = vec!["serve", "--data", &data, "--json"];
         args.extend(more);
         if !more.contains(&"--listen") {
             args.extend(["--listen", "127.0.0.1:0"]);
         }
-        let mut child =
-            command(&args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command(&args)
+            .envs(environment.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let started = loop {
             let line = lines.next().expect("the server ended").unwrap();

@@ -12,10 +12,10 @@ use std::process::{Command, Stdio};
 const POLICY: &str = "1.3.6.1.4.1.32473.1.1";
 
 /// A folder in which `openssl` has made a root and a time-stamping key under it.
-struct Desk(tempfile::TempDir);
+pub(crate) struct Desk(tempfile::TempDir);
 
 impl Desk {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let desk = Self(tempfile::tempdir().unwrap());
         std::fs::write(desk.path("data"), b"what is stamped\n").unwrap();
         std::fs::write(desk.path("tsa.cnf"), AUTHORITY).unwrap();
@@ -32,11 +32,11 @@ impl Desk {
         desk
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    fn openssl(&self, arguments: &str) -> String {
+    pub(crate) fn openssl(&self, arguments: &str) -> String {
         let output = Command::new("openssl")
             .args(arguments.split_whitespace())
             .current_dir(self.0.path())
@@ -48,7 +48,7 @@ impl Desk {
     }
 
     /// `tpw tsa …`; words that are the name of a file of this folder are its path.
-    fn tsa(&self, arguments: &str) -> Ran {
+    pub(crate) fn tsa(&self, arguments: &str) -> Ran {
         let outputs = ["q", "r"];
         let place = |word: &str| {
             let path = self.path(word);
@@ -235,7 +235,20 @@ fn what_is_refused_is_answered_and_what_cannot_sign_is_said() {
 }
 
 /// The body of the answer to a request for a time-stamp, sent by `openssl` over TLS.
-fn post(server: &Server, query: &[u8]) -> Vec<u8> {
+pub(crate) fn post(server: &Server, query: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "POST /tsa HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+         Content-Type: application/timestamp-query\r\nContent-Length: {}\r\n\r\n",
+        query.len()
+    );
+    let (head, body) = exchange(server, &[head.as_bytes(), query].concat());
+    assert!(head.starts_with("http/1.1 200"), "{head}");
+    assert!(head.contains("content-type: application/timestamp-reply"), "{head}");
+    body
+}
+
+/// Sends a request as it stands; gives the head of the answer, in small letters, and its body.
+pub(crate) fn exchange(server: &Server, request: &[u8]) -> (String, Vec<u8>) {
     let mut client = Command::new("openssl")
         .args([
             "s_client",
@@ -251,19 +264,11 @@ fn post(server: &Server, query: &[u8]) -> Vec<u8> {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let head = format!(
-        "POST /tsa HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
-         Content-Type: application/timestamp-query\r\nContent-Length: {}\r\n\r\n",
-        query.len()
-    );
-    client.stdin.take().unwrap().write_all(&[head.as_bytes(), query].concat()).unwrap();
+    client.stdin.take().unwrap().write_all(request).unwrap();
     let answer = client.wait_with_output().unwrap().stdout;
     let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
     let (head, body) = answer.split_at(end + 4);
-    let head = String::from_utf8_lossy(head).to_lowercase();
-    assert!(head.starts_with("http/1.1 200"), "{head}");
-    assert!(head.contains("content-type: application/timestamp-reply"), "{head}");
-    body.to_vec()
+    (String::from_utf8_lossy(head).to_lowercase(), body.to_vec())
 }
 
 #[test]

@@ -1,0 +1,167 @@
+//! The time-stamping key of the data folder is replaced, and the old one destroyed, which the log records.
+//!
+//! A file asks for it, so that no two processes ever write keys. Each step can be broken off: the certificate says which key is the
+//! authority's, and any other time-stamping key in the folder is an old one whose end is still to be finished.
+
+use super::EngineError;
+use super::keys::{SIZE_MAX, Slots, new_certificate};
+use crate::files::{self, Access, Durability};
+use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use tpw_core::{Hash32, Instant, Span};
+use tpw_crypto::{Algorithm, Entropy, Signer as _, SlotName, SoftwareSlots, sha256};
+use tpw_flow::key_end_record;
+use tpw_proof::timestamp::{Authority, serial};
+
+/// In the data folder: the next start makes a new key.
+const WISH: &str = "tsa-rotate";
+const KEYS: &str = "keys";
+/// The file of keys as it was before.
+const OLD_KEYS: &str = "keys.old";
+const CERTIFICATE: &str = "tsa.der";
+/// The record of a key's end, before the log has it.
+const UNLOGGED: &str = "unlogged";
+/// The same afterwards.
+const RECORD: &str = "cbor";
+/// So long before a key's last day the operator is told at every start.
+const NOTICE: Span = Span::from_secs(30 * 24 * 3600);
+
+/// Asks the next start to replace the key.
+///
+/// # Errors
+/// [`EngineError::Missing`] for a folder without keys, [`EngineError::File`].
+pub fn ask_for_rotation(dir: &Path) -> Result<(), EngineError> {
+    if !dir.join(KEYS).exists() {
+        return Err(EngineError::Missing { what: KEYS });
+    }
+    files::write_atomic(&dir.join(WISH), b"", Durability::Synced, Access::Ordinary)?;
+    Ok(())
+}
+
+/// Makes a new key with its certificate if that was asked for. Gives the certificate that counts.
+pub(super) fn rotated(
+    dir: &Path,
+    operator: &str,
+    (signer, slots, root): (&mut SoftwareSlots, &Slots, &[u8]),
+    leaf: Vec<u8>,
+    now: Instant,
+    entropy: &mut dyn Entropy,
+) -> Result<Vec<u8>, EngineError> {
+    let wish = dir.join(WISH);
+    if !wish.exists() {
+        return Ok(leaf);
+    }
+    let mut random = [0_u8; 11];
+    entropy.fill(&mut random)?;
+    // The name of a slot has room for the time, which no earlier rotation had.
+    let slot = SlotName::new(&format!("{}-{}", slots.tsa, now.unix_ms()))?;
+    let key = signer.generate(slot, Algorithm::P256, entropy)?;
+    store(dir, signer)?;
+    let issuer = (&*signer, &slots.tsa_root, root);
+    let leaf = new_certificate(operator, issuer, &key, now, serial(now.unix_ms(), random))?;
+    files::write_atomic(&dir.join(CERTIFICATE), &leaf, Durability::Synced, Access::Ordinary)?;
+    files::remove(&wish)?;
+    tracing::info!("time-stamps have a new key");
+    Ok(leaf)
+}
+
+/// Destroys every time-stamping key that the certificate is not for. Gives the slot of the one that it is for.
+pub(super) fn retired(
+    dir: &Path,
+    signer: &mut SoftwareSlots,
+    first: &SlotName,
+    leaf: &[u8],
+    now: Instant,
+) -> Result<SlotName, EngineError> {
+    // Of the kind of key alone nothing is asked here: whether it can sign is looked at behind this.
+    let certified = Authority::new(first.clone(), leaf, "1.2", 1)?;
+    let is_ours = |slot: &SlotName| {
+        slot == first
+            || slot.as_str().strip_prefix(first.as_str()).is_some_and(|rest| rest.starts_with('-'))
+    };
+    let ours: Vec<SlotName> =
+        signer.slots().map(|(slot, _)| slot).filter(|slot| is_ours(slot)).cloned().collect();
+    let fits = |slot: &&SlotName| signer.public_key(slot).is_ok_and(|key| certified.is_of(&key));
+    let Some(current) = ours.iter().find(fits).cloned() else {
+        // A certificate for no key of this folder: the check of the authority says so.
+        return Ok(ours.first().unwrap_or(first).clone());
+    };
+    let old: Vec<SlotName> = ours.into_iter().filter(|slot| *slot != current).collect();
+    for slot in &old {
+        let key = Hash32::new(sha256(&signer.public_key(slot)?.spki_der()));
+        let path = record_path(dir, &key, UNLOGGED);
+        if !path.exists() {
+            let record = key_end_record(key, now);
+            files::write_atomic(&path, &record, Durability::Synced, Access::Ordinary)?;
+        }
+        signer.remove(slot)?;
+    }
+    if !old.is_empty() {
+        store(dir, signer)?;
+    }
+    shred(&dir.join(OLD_KEYS))?;
+    Ok(current)
+}
+
+fn record_path(dir: &Path, key: &Hash32, kind: &str) -> PathBuf {
+    let name = key.to_string();
+    dir.join(format!("tsa-destroyed-{}.{kind}", name.get(..16).unwrap_or_default()))
+}
+
+/// Replaces the file of keys and overwrites the old one, as far as the file system lets us: one that keeps what was written before,
+/// or a copy of the folder, still has it.
+fn store(dir: &Path, signer: &SoftwareSlots) -> Result<(), EngineError> {
+    let (keys, old) = (dir.join(KEYS), dir.join(OLD_KEYS));
+    shred(&old)?;
+    let failed = |cause| files::FileError::io("link", &old)(cause);
+    std::fs::hard_link(&keys, &old).map_err(failed)?;
+    files::write_atomic(&keys, &signer.to_secret_bytes(), Durability::Synced, Access::Private)?;
+    shred(&old)
+}
+
+/// Overwrites a file and removes it; one that is not there is fine.
+fn shred(path: &Path) -> Result<(), EngineError> {
+    let failed = |cause| files::FileError::io("overwrite", path)(cause);
+    let mut file = match std::fs::OpenOptions::new().write(true).open(path) {
+        Ok(file) => file,
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(cause) => return Err(failed(cause).into()),
+    };
+    let found = file.metadata().map_err(failed)?;
+    // INVARIANT: what has another name is in use. A crash may have come between the second name and the new file.
+    if found.nlink() == 1 {
+        let size = usize::try_from(found.len().min(SIZE_MAX)).unwrap_or_default();
+        file.write_all(&vec![0; size]).and_then(|()| file.sync_all()).map_err(failed)?;
+    }
+    files::remove(path)?;
+    Ok(())
+}
+
+/// The records of destroyed keys that the log does not have yet: where they are, and their bytes.
+pub(super) fn unlogged(dir: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>, EngineError> {
+    let failed = |cause| files::FileError::io("read", dir)(cause);
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.extension().is_some_and(|kind| kind == UNLOGGED) {
+            found.extend(files::read(&path, SIZE_MAX)?.map(|record| (path, record)));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The log has it now. A crash before this logs it twice, which says the same.
+pub(super) fn logged(path: &Path) -> Result<(), EngineError> {
+    let failed = |cause| files::FileError::io("rename", path)(cause);
+    std::fs::rename(path, path.with_extension(RECORD)).map_err(failed)?;
+    Ok(())
+}
+
+pub(super) fn warn(authority: &Authority, now: Instant) {
+    let Some(end) = authority.used_until() else { return };
+    if now.plus(NOTICE) >= end {
+        tracing::warn!(%end, "time-stamps end when the time of their key is over: rotate it with `tpw tsa rotate`");
+    }
+}

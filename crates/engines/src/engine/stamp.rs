@@ -1,0 +1,102 @@
+//! Time-stamps for whoever asks, each an entry of the log before it leaves, and the proofs of these entries.
+
+use super::writer::When;
+use super::{Engine, EngineError, PayError};
+use crate::entropy::OsEntropy;
+use crate::log_store::LogError;
+use std::sync::atomic::Ordering;
+use tpw_core::Hash32;
+use tpw_crypto::{Entropy, sha256};
+use tpw_flow::Command;
+use tpw_proof::TlogProof;
+use tpw_proof::timestamp::{ClockState, serial, token_der};
+
+/// An answer to a request for a time-stamp that nobody has yet.
+pub struct Drafted {
+    answer: Vec<u8>,
+    /// What logs the token; a refusal has none.
+    entry: Option<Command>,
+}
+
+/// The proof that a time-stamp stands in the log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum TokenProof {
+    /// No time-stamp has this serial number.
+    Unknown,
+    /// Its entry waits for a checkpoint.
+    Waiting,
+    /// A `c2sp.org/tlog-proof@v1`.
+    Proved(String),
+}
+
+impl Engine {
+    /// Answers an RFC 3161 request with a time-stamp or the reason why there is none. A time-stamp has a durable place in the log by
+    /// then.
+    ///
+    /// # Errors
+    /// [`PayError`] when it cannot be logged: then it is not given.
+    pub async fn stamp(&self, request: &[u8]) -> Result<Vec<u8>, PayError> {
+        self.give_stamp(self.draft_stamp(request)).await
+    }
+
+    /// Makes the answer: the part that signs, for a thread that others do not wait for.
+    #[must_use]
+    pub fn draft_stamp(&self, request: &[u8]) -> Drafted {
+        let mut random = [0_u8; 11];
+        // Each serial is unique by the epoch of this start and a count, which anybody can read in it; the three bytes behind are random.
+        let count = self.stamps.fetch_add(1, Ordering::Relaxed);
+        let filled = OsEntropy.fill(&mut random);
+        let [a, b, c, d, e, f, g, h, ..] = &mut random;
+        for (slot, byte) in [a, b, c, d, e, f, g, h].into_iter().zip(count.to_be_bytes()) {
+            *slot = byte;
+        }
+        // Read right before the time itself; what passes between the two is no part of a millisecond.
+        let clock = match self.clock_error() {
+            Ok(error) if filled.is_ok() => ClockState::Good { error_ms: error.as_ms() },
+            Ok(_) | Err(_) => ClockState::Bad,
+        };
+        let (authority, signer) = &self.keys.public;
+        let (now, serial) = (self.clock.now(), serial(self.epoch, random));
+        let answer = authority.answer(signer.as_ref(), request, now, clock, serial);
+        // Only a refusal has no token.
+        let entry = token_der(&answer).ok().map(|token| {
+            let token = Hash32::new(sha256(&token));
+            Command::LogToken { serial, token }
+        });
+        Drafted { answer, entry }
+    }
+
+    /// Hands the answer out when its entry is durable in the books: the next checkpoint covers it, whatever happens.
+    ///
+    /// # Errors
+    /// [`PayError`] when it cannot be logged: then it is not given.
+    pub async fn give_stamp(&self, drafted: Drafted) -> Result<Vec<u8>, PayError> {
+        if let Some(entry) = drafted.entry {
+            self.send(vec![entry], When::Durable).await?;
+        }
+        Ok(drafted.answer)
+    }
+
+    /// The proof that the time-stamp with this serial number stands in the log. It reads the books: not for a thread that others wait
+    /// for.
+    ///
+    /// # Errors
+    /// [`EngineError`] when books or log cannot be read.
+    pub fn token_proof(&self, serial: &[u8; 20]) -> Result<TokenProof, EngineError> {
+        let read = |reader: &dyn crate::books::BooksReader| {
+            let Some(index) = reader.token_leaf(serial)? else { return Ok(None) };
+            Ok(reader.leaves(index, 1)?.pop().map(|leaf| (index, leaf)))
+        };
+        let Some((index, leaf)) = self.readers.with(read)? else { return Ok(TokenProof::Unknown) };
+        let head = match self.receipts.covering(index) {
+            Ok(head) => head,
+            Err(EngineError::Log(LogError::NotYet { .. })) => return Ok(TokenProof::Waiting),
+            Err(error) => return Err(error),
+        };
+        let path = self.receipts.log.inclusion(index, head.head.size)?;
+        let checkpoint = head.checkpoint.clone();
+        let proof = TlogProof { extra: None, index, path, checkpoint };
+        proof.verify_inclusion(&leaf.leaf_hash()).map_err(LogError::from)?;
+        Ok(TokenProof::Proved(proof.to_string()))
+    }
+}
