@@ -7,6 +7,7 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use support::World;
 use tpw_core::Receipt;
@@ -18,26 +19,25 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec/vectors/receipts")
 }
 
-/// The receipts of the corpus, and the trust files that any of them is judged by.
-fn corpus() -> (Vec<Vec<u8>>, Vec<Trust>) {
+/// The receipts of the corpus by the trust file that they are judged by.
+fn corpus() -> Vec<(Trust, Vec<Vec<u8>>)> {
     let text = std::fs::read_to_string(folder().join("manifest.json")).unwrap();
     let cases: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
-    let name = |case: &serde_json::Value, member: &str| case[member].as_str().unwrap().to_owned();
     let file = |path: &str| std::fs::read(folder().join(path)).unwrap();
-    let receipts = cases.iter().map(|case| file(&name(case, "file"))).collect();
-    let mut names: Vec<String> = cases.iter().map(|case| name(case, "trust")).collect();
-    names.sort();
-    names.dedup();
-    let trust = |path: &String| Trust::from_json(std::str::from_utf8(&file(path)).unwrap());
-    (receipts, names.iter().map(|path| trust(path).unwrap()).collect())
+    let mut groups: BTreeMap<&str, Vec<Vec<u8>>> = BTreeMap::new();
+    for case in &cases {
+        let group = groups.entry(case["trust"].as_str().unwrap()).or_default();
+        group.push(file(case["file"].as_str().unwrap()));
+    }
+    let trust = |name| Trust::from_json(std::str::from_utf8(&file(name)).unwrap()).unwrap();
+    groups.into_iter().map(|(name, receipts)| (trust(name), receipts)).collect()
 }
 
 #[test]
 fn what_was_judged_before_changes_no_judgement() {
-    let (receipts, trusts) = corpus();
-    for trust in &trusts {
-        let mut bulk = BulkJudge::new(trust);
-        let alone: Vec<_> = receipts.iter().map(|bytes| judge(bytes, trust)).collect();
+    for (trust, receipts) in corpus() {
+        let mut bulk = BulkJudge::new(&trust);
+        let alone: Vec<_> = receipts.iter().map(|bytes| judge(bytes, &trust)).collect();
         let twice = receipts.iter().zip(&alone).chain(receipts.iter().zip(&alone).rev());
         for (bytes, alone) in twice {
             assert_eq!(bulk.judge(bytes), *alone);
@@ -61,7 +61,7 @@ fn receipts_under_one_checkpoint_cost_one_check_of_each_kind() {
         (Layer::TlogProof, |r| r.tlog_proof = r.tlog_proof.replacen("index 2", "index 3", 1)),
     ];
     let mut bulk = BulkJudge::new(&world.trust);
-    for _ in 0..100 {
+    for _ in 0..40 {
         assert!(bulk.judge(&good.to_bytes()).is_valid());
         for (layer, change) in &broken {
             let mut receipt = good.clone();
@@ -76,7 +76,7 @@ fn receipts_under_one_checkpoint_cost_one_check_of_each_kind() {
         Work { checkpoints: 1, witnesses: 0, root_signatures: 2, timestamps: 1, remembered: 0 };
     let work = bulk.work();
     assert_eq!(Work { remembered: 0, ..work }, once);
-    assert!(work.remembered > 1000, "{work:?}");
+    assert!(work.remembered > 500, "{work:?}");
 }
 
 #[test]
