@@ -75,10 +75,10 @@ class Der:
         first = min(arcs[0] // 40, 2)
         return ".".join(map(str, [first, arcs[0] - 40 * first] + arcs[1:]))
 
-    def hash(self, code):
+    def hash(self, code, taken=None):
         """An AlgorithmIdentifier of an accepted hash; parameters absent or NULL."""
         identifier = self.inside()
-        found = HASHES.get(identifier.oid())
+        found = (taken or HASHES).get(identifier.oid())
         need(found and identifier.rest in (b"", b"\x05\0"), code)
         return found
 
@@ -180,14 +180,14 @@ def read_gen_time(body):
     return round(whole.timestamp()) * 1000 + int(((match[2] or b"") + b"000")[:3])
 
 
-def read_content(der):
+def read_content(der, hashes_taken):
     """TSTInfo (RFC 3161 §2.4.2)."""
     outer = Der(der)
     info = outer.inside()
     outer.end()
     need(info.integer() == 1, "tsp_version")
     policy, imprint = info.oid(), info.inside()
-    hasher, hashed = imprint.hash("tsp_imprint_algorithm"), imprint.take(OCTETS)[0]
+    hasher, hashed = imprint.hash("tsp_imprint_algorithm", hashes_taken), imprint.take(OCTETS)[0]
     imprint.end()
     need(0 <= info.integer() < 2**160, "tsp_serial")
     gen_time, tsa = read_gen_time(info.take(0x18)[0]), None
@@ -320,8 +320,8 @@ def token_of(data):
     return token
 
 
-def check_timestamp(response, data, roots, policies):
-    """RFC 3161 with RFC 5652, 5816 and 5280; the time in milliseconds."""
+def granted_token(response):
+    """The token in a response: a reader at the content of its `ContentInfo`."""
     need(len(response) <= 65536, "tsp_too_long")
     whole = Der(response)
     parts = whole.inside()
@@ -336,8 +336,13 @@ def check_timestamp(response, data, roots, policies):
     need(not status.rest and parts.rest, "tsp_granted_inconsistent")
     token = parts.inside()
     parts.end()
+    return token
+
+
+def check_token(token, policies, hashes_taken=HASHES):
+    """RFC 3161 with RFC 5652, 5816: the content, the signer's certificate and the embedded ones. The chain is not asked for."""
     listed_hash, content_der, certificates, signer = read_signed_data(token)
-    content = read_content(content_der)
+    content = read_content(content_der, hashes_taken)
     leaf = signer_certificate(signer, certificates)
     need(listed_hash is hashlib.sha256 and signer.hash("tsp_digest_algorithm") is hashlib.sha256,
          "tsp_digest_algorithm")
@@ -367,6 +372,12 @@ def check_timestamp(response, data, roots, policies):
         names = [n for _, n in Der(Der(others.public_bytes()).take()[0]).all()] if others else []
         need((raw[0] == 0xA4 and body == leaf.subject) or raw in names, "tsp_authority_name")
     need(content["policy"] in policies, "tsp_policy")
+    return content, leaf, certificates
+
+
+def check_timestamp(response, data, roots, policies):
+    """A response over `data`; the time in milliseconds."""
+    content, leaf, certificates = check_token(granted_token(response), policies)
     need(leads_to_root(leaf, certificates, roots, content["gen_time"]), "tsp_untrusted_chain")
     need(content["hash"](data).digest() == content["hashed"], "tsp_imprint")
     return content["gen_time"]

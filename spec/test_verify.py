@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Holds both verifiers to the corpus `vectors/receipts` and to each other.
+"""Holds both verifiers to the corpora `vectors/receipts` and `vectors/anchors`, and to each other.
 
     test_verify.py [--tpw BINARY] [--judge-dir BINARY] [--flips 2000] [--seed 1]
 
@@ -21,7 +21,8 @@ import warnings
 import verify
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-CORPUS = os.path.join(HERE, "vectors", "receipts")
+VECTORS = os.path.join(HERE, "vectors")
+CORPORA = ["receipts", "anchors"]
 
 
 def read(*path):
@@ -55,14 +56,19 @@ def flips(count, seed):
     good = [case for case in manifest() if case["valid"]]
     for number in range(count):
         case = dice.choice(good)
-        data = bytearray(read(CORPUS, case["file"]))
+        data = bytearray(read(VECTORS, case["file"]))
         place = dice.randrange(len(data))
         data[place] ^= dice.randrange(1, 256)
         yield f"flip {number} of {case['file']} at {place}", case["trust"], bytes(data)
 
 
 def manifest():
-    return json.loads(read(CORPUS, "manifest.json"))
+    """The cases of all corpora, with their files below `vectors`."""
+    cases = []
+    for corpus in CORPORA:
+        for case in json.loads(read(VECTORS, corpus, "manifest.json")):
+            cases.append({**case, "file": f"{corpus}/{case['file']}", "trust": f"{corpus}/{case['trust']}"})
+    return cases
 
 
 def by_judge_dir(binary, pairs):
@@ -100,16 +106,18 @@ class Ours:
 
     def judge(self, data, trust):
         if trust not in self.trusts:
-            self.trusts[trust] = verify.read_trust(read(CORPUS, trust).decode())
+            self.trusts[trust] = verify.read_trust(read(VECTORS, trust).decode())
         return everything(verify.judge(data, self.trusts[trust]))
 
 
 def corpus(tally, options):
     ours, cases = Ours(), manifest()
-    pairs = [(os.path.join(CORPUS, case["trust"]), os.path.join(CORPUS, case["file"])) for case in cases]
-    verdicts = [ours.judge(read(CORPUS, case["file"]), case["trust"]) for case in cases]
+    pairs = [(os.path.join(VECTORS, case["trust"]), os.path.join(VECTORS, case["file"])) for case in cases]
+    verdicts = [ours.judge(read(VECTORS, case["file"]), case["trust"]) for case in cases]
     for case, found in zip(cases, verdicts):
         tally.check(case["file"], verdict(found), (case["valid"], case["layer"]))
+        if "anchored" in case:
+            tally.check(f"{case['file']} anchored", found["levels"]["anchored"], case["anchored"])
     if options.judge_dir:
         for case, found, wanted in zip(cases, by_judge_dir(options.judge_dir, pairs), verdicts):
             tally.check(f"{case['file']} by judge_dir", found, wanted)
@@ -122,7 +130,7 @@ def random_flips(tally, options):
     ours, changed, written, valid = Ours(), list(flips(options.flips, options.seed)), [], 0
     with tempfile.TemporaryDirectory() as folder:
         for number, (_, trust, data) in enumerate(changed):
-            written.append((os.path.join(CORPUS, trust), os.path.join(folder, f"{number}.tpr")))
+            written.append((os.path.join(VECTORS, trust), os.path.join(folder, f"{number}.tpr")))
             with open(written[-1][1], "wb") as file:
                 file.write(data)
         theirs = by_judge_dir(options.judge_dir, written) if options.judge_dir else [None] * len(changed)

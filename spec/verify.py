@@ -4,7 +4,7 @@
     verify.py RECEIPT... --trust trust.json [--json]
     verify.py --token TOKEN --proof TLOG-PROOF --trust trust.json
 
-Needs Python 3.9 and the packages `cbor2` and `cryptography` (48 or newer, for ML-DSA). Layers, levels and codes are
+Needs Python 3.9 and the packages `cbor2`, `cryptography` (48 or newer, for ML-DSA) and `pycryptodome` (for Keccak). Layers, levels and codes are
 those of `receipt.md`. Exit code: 0 all receipts are valid, 4 one is not, 2 wrong use.
 """
 
@@ -24,13 +24,15 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from anchor import check_anchor, read_chains
 from rfc3161 import Certificate, Fault, check_timestamp, need, token_of
+from rfc4998 import check_evidence
 
 LAYERS = ["container", "statement", "record", "leaf", "tlog_proof", "checkpoint", "witness", "cose_receipt",
           "timestamp", "anchor", "evidence"]
 LEVELS = {"device_signature": ["container", "statement", "record"],
           "in_log": ["container", "leaf", "tlog_proof", "checkpoint", "cose_receipt"],
-          "witnessed": ["checkpoint", "witness"], "time_stamped": ["checkpoint", "timestamp"], "anchored": ["anchor"],
+          "witnessed": ["checkpoint", "witness"], "time_stamped": ["checkpoint", "timestamp"], "anchored": ["leaf", "anchor"],
           "renewed": ["evidence"]}
 TIME_MAX = 253402300799999
 
@@ -428,7 +430,7 @@ def read_policy(text):
 def read_trust(text):
     """The verifier's trust file, ready for use; raises Fault or ValueError when it is none."""
     it = json.loads(text)
-    policy = it.pop("witness_policy", None)
+    policy, chains = it.pop("witness_policy", None), it.pop("evm_anchors", None)
     need(list(it) == ["version", "operator", "origin", "log_keys", "cose_keys", "tsa_roots", "tsa_policies"]
          and it["version"] == 1 and it["log_keys"], "malformed")
     need(all(len(value) <= 16 for value in list(it.values())[3:]), "too_large")
@@ -438,7 +440,20 @@ def read_trust(text):
     return {"operator": words(it["operator"], 1, 64), "origin": it["origin"], "log_keys": keys,
             "cose_keys": [Key(k["algorithm"], b64(k["key"])) for k in it["cose_keys"]],
             "tsa_roots": [Certificate(root.public_bytes(Encoding.DER)) for root in roots],
-            "tsa_policies": it["tsa_policies"], "witness_policy": policy and read_policy(policy)}
+            "tsa_policies": it["tsa_policies"], "witness_policy": policy and read_policy(policy),
+            "evm_anchors": read_chains(chains or [])}
+
+
+def own_note(head):
+    """The checkpoint with the log's own lines: log.md, "Checkpoint"."""
+    return "\n".join([head["text"], *(line for name, _, _, line in head["signatures"] if name == head["origin"]), ""])
+
+
+def archived(receipt):
+    """What an evidence record is about: receipt.md, "Evidence records"."""
+    head, _, note = receipt[4].partition("\n\n")
+    own = head + "\n\n" + own_note(read_checkpoint(note))
+    return cbor2.dumps({**receipt, 4: own, 7: [], 8: []}, canonical=True)
 
 
 class Judge:
@@ -447,6 +462,7 @@ class Judge:
     def __init__(self, receipt, trust):
         self.receipt, self.trust = receipt, trust
         self.forms, self.faults, self.intent = {}, {}, None
+        self.failed = set()
         for layer, read, field in (("record", read_record, 10), ("leaf", read_leaf, 3), ("tlog_proof", read_proof, 4)):
             try:
                 self.forms[layer] = read(receipt[field])
@@ -507,18 +523,23 @@ class Judge:
     def timestamp(self):
         for response in self.receipt[6]:
             head, booked = self.form("tlog_proof")["checkpoint"], self.form("record")["booked"]
-            own = [line for name, _, _, line in head["signatures"] if name == head["origin"]]
-            stamped = "\n".join([head["text"], *own, ""]).encode()
+            stamped = own_note(head).encode()
             need(check_timestamp(response, stamped, self.trust["tsa_roots"], self.trust["tsa_policies"]) >= booked - 5000, "times")
         return bool(self.receipt[6])
 
     def anchor(self):
-        need(not self.receipt[8], "unsupported")
-        return False
+        known = [check_anchor(data, self.form("leaf"), self.form("tlog_proof")["index"], self.trust["evm_anchors"], cbor,
+                              root_of) for data in self.receipt[8]]
+        return any(known)
 
     def evidence(self):
-        need(not self.receipt[7], "unsupported")
-        return False
+        if not self.receipt[7]:
+            return False
+        self.form("tlog_proof")
+        need("timestamp" not in self.failed, "needs_layer")
+        for record in self.receipt[7]:
+            check_evidence(record, archived(self.receipt), self.receipt[6], self.trust["tsa_roots"], self.trust["tsa_policies"])
+        return True
 
 
 def judge(data, trust):
@@ -536,6 +557,8 @@ def judge(data, trust):
             layers[layer] = ("failed", fault.code)
         except Exception:  # what nobody foresaw proves nothing
             layers[layer] = ("failed", "internal")
+        if layers[layer][0] == "failed":
+            checks.failed.add(layer)
     levels = {}
     for level, needed in LEVELS.items():
         found = [layers[layer][0] for layer in needed if layer in layers]

@@ -1,7 +1,9 @@
 //! Readers of evidence: receipts, statements, entries, the log's texts, time-stamps.
 
-use tpw_core::{Intent, Receipt, Record, StepUpProof};
-use tpw_crypto::PublicKey;
+use tpw_core::{Hash32, Intent, Receipt, Record, Span, StepUpProof};
+use tpw_crypto::{PublicKey, Sha2};
+use tpw_proof::anchor::{Anchor, EvmAnchor};
+use tpw_proof::evidence::{self, Archived, Renewal, StampTrust};
 use tpw_proof::note::{Note, parse_lines};
 use tpw_proof::tile::{BundleId, decode_bundle, encode_bundle};
 use tpw_proof::timestamp::{
@@ -162,6 +164,46 @@ pub fn tsp_response_seeds() -> Vec<Vec<u8>> {
     world().receipt.timestamps.clone()
 }
 
+/// A record that holds has the times that the authority signed; no bytes make the other functions panic.
+pub fn evidence_record(data: &[u8]) {
+    let (world, receipt) = (world(), &world().receipt);
+    let bytes = evidence::archived_bytes(receipt).expect("the world's receipt is whole");
+    let archived = Archived { bytes: &bytes, stamps: &receipt.timestamps };
+    let trust = StampTrust {
+        roots: &world.trust.tsa_roots,
+        policies: &world.trust.tsa_policies,
+        tolerance: Span::from_secs(5),
+    };
+    if let Ok(verified) = evidence::verify(data, &archived, &trust) {
+        assert_eq!(verified.begun, at(2000));
+        assert_eq!(
+            Some(verified.newest),
+            [at(2000), at(3000), at(4000)].get(verified.renewals).copied()
+        );
+        assert!(Renewal::time_stamp(data).is_ok());
+    }
+    let renewed = Receipt { evidence: vec![data.to_vec()], ..receipt.clone() };
+    let _ = evidence::due(&renewed, &world.trust.tsa_roots);
+}
+
+/// A record, renewed by a time-stamp and then under another function.
+pub fn evidence_record_seeds() -> Vec<Vec<u8>> {
+    let (world, receipt) = (world(), &world().receipt);
+    let finish = |renewal: Renewal, ms| {
+        let tree = Renewal::tree(core::slice::from_ref(&renewal)).unwrap();
+        let query = evidence::query(&tree, vec![7; 8]).unwrap();
+        let clock = ClockState::Good { error_ms: 1 };
+        let now = at(ms);
+        let answer = world.authority.answer(&world.slots, &query, now, clock, serial(4, [2; 11]));
+        renewal.finish(&tree, &answer).unwrap()
+    };
+    let begun = finish(Renewal::begin(receipt, Sha2::Sha256).unwrap(), 2000);
+    let renewed = finish(Renewal::time_stamp(&begun).unwrap(), 3000);
+    let next = Renewal::hash_tree(receipt, &renewed, Sha2::Sha512).unwrap();
+    let rehashed = finish(next, 4000);
+    vec![begun, renewed, rehashed]
+}
+
 /// A checkpoint that all of the log's keys have signed is the one they signed.
 pub fn checkpoint(data: &[u8]) {
     let text = text(data);
@@ -250,6 +292,25 @@ pub fn cose_receipt_seeds() -> Vec<Vec<u8>> {
     let root = hash(b"root");
     seeds.push(RootSignature::sign(&root, &world().slots, &slot("log-cose")).unwrap().to_bytes());
     seeds
+}
+
+/// An anchor has one encoding, and leads from an entry that is not the world's to nothing.
+pub fn chain_anchor(data: &[u8]) {
+    if let Ok(Anchor::Evm(anchor)) = Anchor::from_bytes(data) {
+        assert_eq!(anchor.to_bytes(), data);
+        let _ = anchor.announcement.tell();
+        assert!(anchor.tell(&Hash32::ZERO, 0).is_err());
+    }
+}
+
+pub fn chain_anchor_seeds() -> Vec<Vec<u8>> {
+    let receipt = include_bytes!("../../spec/vectors/anchors/good/alone-in-its-block.tpr");
+    let anchors = Receipt::from_bytes(receipt).expect("the published receipt").anchors;
+    for anchor in &anchors {
+        let anchor = EvmAnchor::from_bytes(anchor).expect("the published anchor");
+        anchor.announcement.tell().expect("the published block");
+    }
+    anchors
 }
 
 /// A path has one reading and one writing; nothing that is read leaves the log's folders.

@@ -150,6 +150,7 @@ fn trust(slots: &SoftwareSlots, root: Vec<u8>) -> Trust {
         tsa_roots: vec![root],
         tsa_policies: vec![POLICY.to_owned()],
         witness_policy: None,
+        evm_anchors: Vec::new(),
     }
 }
 

@@ -85,6 +85,7 @@ arg-store = Keep the books in PostgreSQL at this address instead of in the data 
 arg-tsa-clock = How the clock’s error is known: chrony, also chrony:SOCKET for its command socket, or declared:MS for what the operator vouches for; otherwise declared:500
 arg-tsa-key = Sign the time-stamps that are asked for with this key on a PKCS #11 token: pkcs11:token=…;object=…?module-path=…&pin-source=file:…
 arg-tsa-no-certificate = Hand out no certificate with time-stamps: those who verify have it already
+arg-tsa-rate = How many time-stamps a second one address may ask for
 arg-tsa-accuracy = How many milliseconds the clock may be off before no time-stamps are given
 arg-books = The books to compare the log with, in PostgreSQL at this address; otherwise books.db of the folder
 arg-log = A log’s public files (C2SP tlog-tiles): a folder, or an address

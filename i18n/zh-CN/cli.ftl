@@ -85,6 +85,7 @@ arg-store = 把账簿存放在该地址的 PostgreSQL 中，而不是数据目�
 arg-tsa-clock = 如何得知时钟的误差：chrony（可用 chrony:套接字路径 指明其命令套接字），或由运营者担保的 declared:毫秒数；不给则为 declared:500
 arg-tsa-key = 用 PKCS #11 令牌中的此密钥签发他人请求的时间戳：pkcs11:token=…;object=…?module-path=…&pin-source=file:…
 arg-tsa-no-certificate = 时间戳不附带证书：验证者已有证书
+arg-tsa-rate = 每个地址每秒最多可请求多少个时间戳
 arg-tsa-accuracy = 时钟偏差超过多少毫秒就不再签发时间戳
 arg-books = 与日志核对的账簿在 PostgreSQL 中的地址；默认为文件夹中的 books.db
 arg-log = 日志的公开文件（C2SP tlog-tiles）：文件夹或网址

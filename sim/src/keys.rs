@@ -69,6 +69,7 @@ impl Keys {
             tsa_roots: vec![root],
             tsa_policies: vec![POLICY.to_owned()],
             witness_policy: None,
+            evm_anchors: Vec::new(),
         };
         Ok(Self { slots, authority, trust, log, log_pq, devices })
     }

@@ -6,12 +6,15 @@
 )]
 
 mod demo;
+mod exports;
 mod fuzz;
+mod java;
 mod servers;
 mod setup;
 mod shell;
 mod suite;
 mod tidy;
+mod web;
 
 use std::process::ExitCode;
 
@@ -21,14 +24,19 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   test [--ci]                       everything that must hold
+  exports                           receipts in other forms, to programs that read those
   tidy                              the rules of this repository
   bench NAME [--json] [--quick]     a benchmark, in release mode
   openapi                           write the API description anew
+  web [--debian] [--check]          build the verify page (web/verify/dist) anew
   demo-output                       put the demo's output into the READMEs
   nightly [CRASHES]                 that many power cuts in the simulator (1000000)
   fuzz [SECONDS] [--only NAME]      each fuzz target for that long (60)
   postgres start|stop               a PostgreSQL for tests that are run by hand
+  anvil start|stop                  an EVM node for tests that are run by hand
+  contract                          compile the contract of chain anchors anew
   drill failover [--short]          kill and cut off database servers under load
+  drill faults                      each fault at each system call on the log's files
   drill kills [COUNT]               kill the engine at random instants under load (500)
   setup                             install what the tests need
 ";
@@ -53,14 +61,19 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["tidy"] => tidy::report(&place),
         ["bench", name, options @ ..] => bench(&place, name, options),
         ["openapi"] => openapi(&place),
+        ["web", options @ ..] => web::command(&place, options),
         ["demo-output"] => demo::refresh(&place),
         ["nightly"] => suite::nightly(&place, "1000000"),
         ["nightly", crashes] => suite::nightly(&place, crashes),
         ["fuzz", rest @ ..] => fuzz::command(&place, rest),
         ["postgres", word] => servers::postgres::command(&place, word),
+        ["anvil", word] => servers::anvil::command(&place, word),
+        ["contract"] => servers::anvil::contract(&place),
+        ["drill", "faults"] => servers::faults(&place),
         ["drill", "kills"] => servers::kills(&place, "500"),
         ["drill", "kills", count] => servers::kills(&place, count),
         ["drill", "failover", options @ ..] => servers::failover::command(&place, options),
+        ["exports"] => suite::exports(&place),
         ["setup"] => setup::all(&place).map(|_tools| ()),
         _ => Err(Failure::new(format!("unknown command `{}`\n{USAGE}", words.join(" ")))),
     }
@@ -68,11 +81,15 @@ fn run(words: &[&str]) -> Result<(), Failure> {
 
 /// Builds the product and the program that knows the benchmark, and hands it the options.
 fn bench(place: &Workplace, name: &str, options: &[&str]) -> Result<(), Failure> {
-    let package = if name == "ledger" { "bench-ledger" } else { "replay" };
+    let package = match name {
+        "ledger" => "bench-ledger",
+        "evidence" => "bench-evidence",
+        _ => "replay",
+    };
     let build = ["build", "--release", "--quiet", "--locked", "--package", "tpw", "--package"];
     place.cargo(build).word(package).pass()?;
     let program = place.call(place.target().join("release").join(package));
-    if name == "ledger" {
+    if package != "replay" {
         // Below the target folder: on a real disk, which a folder for temporary files may not be.
         let work = place.target().join("bench");
         return program.word("--work").word(work).words(options).pass();

@@ -24,6 +24,14 @@ const JUDGES: Environment = Environment {
     packages: include_str!("../python-judges.txt"),
     purpose: "the stock verifiers of time-stamps need Python 3.11 or later",
 };
+/// What receives what the product exports.
+const EXPORTS: Environment = Environment {
+    folder: "venv-exports",
+    packages: include_str!("../python-exports.txt"),
+    purpose: "the judges of exports need Python 3.11 or later",
+};
+/// Debian's WenQuanYi Micro Hei: Latin and Chinese in one font with an open licence.
+const FONT: (&str, &str) = ("fonts-wqy-microhei", "/usr/share/fonts/truetype/wqy/wqy-microhei.ttc");
 const CARGO_DENY: &str = "0.20.2";
 const CARGO_FUZZ: &str = "0.13.2";
 /// Oldest OpenSSL whose `ts -verify` accepts a critical extended key usage and ESSCertIDv2.
@@ -45,6 +53,9 @@ pub(crate) fn all(place: &Workplace) -> Result<Tools, Failure> {
     if !answers(place, OPENSSL, &["version"]) {
         system_packages(place, &["openssl"])?;
     }
+    if !answers(place, "strace", &["-V"]) {
+        system_packages(place, &["strace"])?;
+    }
     if !answers(place, "c++", &["--version"]) {
         system_packages(place, &["g++"])?;
     }
@@ -56,9 +67,28 @@ pub(crate) fn all(place: &Workplace) -> Result<Tools, Failure> {
     })
 }
 
+/// Python with what receives exports, and a font for printed receipts.
+pub(crate) fn exports(place: &Workplace) -> Result<(PathBuf, PathBuf), Failure> {
+    let font = PathBuf::from(FONT.1);
+    if !font.is_file() {
+        system_packages(place, &[FONT.0])?;
+    }
+    Ok((python(place, &EXPORTS)?, font))
+}
+
 /// `cargo-fuzz`, needed only beside a nightly compiler.
 pub(crate) fn cargo_fuzz(place: &Workplace) -> Result<PathBuf, Failure> {
     cargo_tool(place, "cargo-fuzz", CARGO_FUZZ)
+}
+
+/// The browser that the verify page is tested in.
+pub(crate) fn chromium(place: &Workplace) -> Result<&'static str, Failure> {
+    let name = "chromium";
+    // Drivers of other browsers are not needed: the test speaks Chromium's own protocol over a pipe. The Chinese letters are.
+    if !answers(place, name, &["--version"]) || !answers(place, "fc-list", &[":lang=zh", "-q"]) {
+        system_packages(place, &[name, "fontconfig", "fonts-wqy-microhei"])?;
+    }
+    Ok(name)
 }
 
 /// True when a nightly compiler is installed: libFuzzer needs one.

@@ -2,12 +2,13 @@
 
 use std::time::Instant;
 
+use crate::servers::anvil;
 use crate::servers::failover::{self, Extent};
 use crate::servers::packages;
 use crate::servers::postgres::ForTests;
 use crate::setup::{self, Tools};
 use crate::shell::{self, Call, Failure, Workplace};
-use crate::{demo, fuzz, tidy};
+use crate::{demo, exports, fuzz, java, tidy};
 
 /// Who waits for the answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -107,7 +108,14 @@ pub(crate) fn test(place: &Workplace, at: Where) -> Result<(), Failure> {
         postgres = Some(ForTests::find(place)?);
         Ok(Outcome::Passed)
     });
-    report.step("tests", || tests(place, &tools, postgres.as_ref()));
+    let mut chain = None;
+    report.step("EVM node for the tests", || {
+        chain = Some(anvil::ForTests::find(place)?);
+        Ok(Outcome::Passed)
+    });
+    report.step("contract", || passed(anvil::contract_is_fresh(place)));
+    report.step("tests", || tests(place, &tools, postgres.as_ref(), chain.as_ref()));
+    drop(chain);
     if let Some(server) = postgres {
         server.stop(place);
     }
@@ -119,7 +127,10 @@ pub(crate) fn test(place: &Workplace, at: Where) -> Result<(), Failure> {
     });
     report.step("programs", || passed(place.build_programs()));
     report.step("second verifier", || second_verifier(place, &tools));
+    report.step("evidence records", || evidence_records(place, &tools));
     report.step("time-stamps", || timestamps(place, &tools));
+    report.step("verify page", || verify_page(place, &tools));
+    report.step("exports", || exported(place));
     report.step("licences and sources", || {
         let call = place.call(&tools.deny).words(&["--log-level", "error", "check"]);
         passed(call.words(&["bans", "licenses", "sources"]).pass())
@@ -155,9 +166,14 @@ fn tests(
     place: &Workplace,
     tools: &Tools,
     postgres: Option<&ForTests>,
+    chain: Option<&anvil::ForTests>,
 ) -> Result<Outcome, Failure> {
     let call = place.cargo(["test", "--quiet", "--workspace", "--locked", "--no-fail-fast"]);
     let call = call.env("PATH", shell::path_before(&tools.python));
+    let call = match chain {
+        Some(node) => node.tell(call),
+        None => call,
+    };
     counted_call(match postgres {
         Some(server) => server.tell(call),
         None => call,
@@ -201,11 +217,55 @@ fn second_verifier(place: &Workplace, tools: &Tools) -> Result<Outcome, Failure>
     told(script, call.word("--tpw").word(place.program("tpw")))
 }
 
+/// Evidence records, ours by Bouncy Castle and Bouncy Castle's by ours.
+fn evidence_records(place: &Workplace, tools: &Tools) -> Result<Outcome, Failure> {
+    let jars = match java::libraries(place) {
+        Ok(jars) => jars,
+        Err(why) => {
+            return Ok(Outcome::Skipped(format!("Bouncy Castle cannot be fetched here: {why}")));
+        }
+    };
+    let script = "spec/test_ers.py";
+    let call = place.call(&tools.python).word(script).word("--jars").word(jars);
+    let judge = place.program("examples").join("judge_dir");
+    told(script, call.word("--judge-dir").word(judge))
+}
+
 /// The corpus of time-stamps: its generator, its strict verifier, and the page of what stock verifiers say about it.
 fn timestamps(place: &Workplace, tools: &Tools) -> Result<Outcome, Failure> {
     let script = "spec/test_tsp.py";
     let page = ["--page", "docs/reference/timestamps.md"];
     told(script, place.call(&tools.judges).word(script).words(&page))
+}
+
+/// The page in a real browser, from a folder and from a server.
+fn verify_page(place: &Workplace, tools: &Tools) -> Result<Outcome, Failure> {
+    let chromium = setup::chromium(place)?;
+    let script = "web/verify/test_page.py";
+    let call = place.call(&tools.python).word(script).word("--tpw").word(place.program("tpw"));
+    told(script, call.words(&["--chromium", chromium]))
+}
+
+/// The step of the exports alone.
+pub(crate) fn exports(place: &Workplace) -> Result<(), Failure> {
+    let mut report = Report::default();
+    report.step("programs", || {
+        passed(place.cargo(["build", "--quiet", "--locked", "--package", "tpw"]).pass())
+    });
+    report.step("exports", || exported(place));
+    report.close()
+}
+
+/// What is exported, to those who receive it.
+fn exported(place: &Workplace) -> Result<Outcome, Failure> {
+    let mut sum = Tally::default();
+    for (script, call) in exports::judges(place)? {
+        if let Outcome::Counted(tally) = told(script, call)? {
+            println!("{script}: {} passed, {} failed", tally.passed, tally.failed);
+            sum.add(tally);
+        }
+    }
+    Ok(Outcome::Counted(sum))
 }
 
 /// Runs a script that closes with its count.

@@ -44,6 +44,8 @@ pub enum Proof<'a> {
     Token(&'a Actor),
 }
 
+const JSON: &str = "application/json";
+
 /// A request. It must be one that may be sent again.
 #[derive(Clone)]
 pub struct Call<'a> {
@@ -51,8 +53,10 @@ pub struct Call<'a> {
     pub method: Method,
     /// From the first slash.
     pub path: String,
-    /// The body, JSON.
+    /// The body.
     pub body: Option<Bytes>,
+    /// What the body is.
+    pub media_type: &'static str,
     /// The header `Idempotency-Key`.
     pub key: Option<String>,
     /// Whose it is.
@@ -63,14 +67,21 @@ impl<'a> Call<'a> {
     /// Reads `path`.
     #[must_use]
     pub fn get(path: impl Into<String>, proof: Proof<'a>) -> Self {
-        Self { method: Method::GET, path: path.into(), body: None, key: None, proof }
+        Self {
+            method: Method::GET,
+            path: path.into(),
+            body: None,
+            media_type: JSON,
+            key: None,
+            proof,
+        }
     }
 
     /// Sends `body` to `path`.
     #[must_use]
     pub fn post(path: impl Into<String>, body: &Value, proof: Proof<'a>) -> Self {
         let body = Some(Bytes::from(body.to_string()));
-        Self { method: Method::POST, path: path.into(), body, key: None, proof }
+        Self { method: Method::POST, path: path.into(), body, media_type: JSON, key: None, proof }
     }
 }
 
@@ -243,7 +254,7 @@ impl Client {
             }
         }
         if call.body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
+            request = request.header(header::CONTENT_TYPE, call.media_type);
         }
         let body = Full::new(call.body.clone().unwrap_or_default());
         match request.body(body) {

@@ -60,7 +60,7 @@ impl Server {
         let failed = |why: String| ReplayError::Program { program: "tpw serve".to_owned(), why };
         let mut command = Command::new(tpw);
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
-        command.args(["--rate-limit", REQUESTS_PER_SECOND]);
+        command.args(["--rate-limit", REQUESTS_PER_SECOND, "--tsa-rate", REQUESTS_PER_SECOND]);
         if let Some(rules) = rules {
             command.arg("--rules").arg(rules);
         }

@@ -13,6 +13,7 @@ mod intent;
 mod money;
 mod receipt;
 mod record;
+pub mod words;
 
 pub use codec::CodecError;
 pub use decision::{Decision, Reason, ReasonCode, Refusal, Verdict};

@@ -1,11 +1,11 @@
 //! Hashes, a keyed hash, and comparison in constant time.
 
-use aws_lc_rs::{constant_time, digest, hmac};
+use crate::backend::{self, Digest};
 
 /// SHA-256 (FIPS 180-4) of `data`.
 #[must_use]
 pub fn sha256(data: &[u8]) -> [u8; 32] {
-    exact(digest::digest(&digest::SHA256, data).as_ref())
+    exact(backend::digest(Sha2::Sha256, data).as_ref())
 }
 
 /// Inputs up to this many bytes are put together first: one call is cheaper than a context.
@@ -28,7 +28,7 @@ pub fn sha256_parts(parts: &[&[u8]]) -> [u8; 32] {
 }
 
 /// SHA-256 of data that comes in pieces.
-pub struct Sha256(digest::Context);
+pub struct Sha256(Digest);
 
 impl Default for Sha256 {
     fn default() -> Self {
@@ -40,7 +40,7 @@ impl Sha256 {
     /// Of nothing so far.
     #[must_use]
     pub fn new() -> Self {
-        Self(digest::Context::new(&digest::SHA256))
+        Self(Digest::new(Sha2::Sha256))
     }
 
     /// Adds a piece; the borders between pieces leave no trace.
@@ -70,7 +70,7 @@ fn join<'b>(parts: &[&[u8]], buffer: &'b mut [u8; SHORT]) -> Option<&'b [u8]> {
 /// SHA-512 (FIPS 180-4) of `data`.
 #[must_use]
 pub fn sha512(data: &[u8]) -> [u8; 64] {
-    exact(digest::digest(&digest::SHA512, data).as_ref())
+    exact(backend::digest(Sha2::Sha512, data).as_ref())
 }
 
 /// A hash function of SHA-2 (FIPS 180-4) that is chosen while the program runs.
@@ -111,26 +111,18 @@ impl Sha2 {
     /// The hash of `data`.
     #[must_use]
     pub fn hash(self, data: &[u8]) -> Vec<u8> {
-        digest::digest(self.backend(), data).as_ref().to_vec()
+        backend::digest(self, data).as_ref().to_vec()
     }
 
     /// For data that comes in pieces.
     #[must_use]
     pub fn hasher(self) -> Sha2Hasher {
-        Sha2Hasher(digest::Context::new(self.backend()))
-    }
-
-    fn backend(self) -> &'static digest::Algorithm {
-        match self {
-            Self::Sha256 => &digest::SHA256,
-            Self::Sha384 => &digest::SHA384,
-            Self::Sha512 => &digest::SHA512,
-        }
+        Sha2Hasher(Digest::new(self))
     }
 }
 
 /// A [`Sha2`] hash of data that comes in pieces.
-pub struct Sha2Hasher(digest::Context);
+pub struct Sha2Hasher(Digest);
 
 impl Sha2Hasher {
     /// Adds a piece; the borders between pieces leave no trace.
@@ -149,23 +141,19 @@ impl Sha2Hasher {
 /// certificate identifier of old time-stamps (RFC 2634 §5.4.1), where only a second preimage would help a forger.
 #[must_use]
 pub fn sha1_to_compare(data: &[u8]) -> [u8; 20] {
-    exact(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, data).as_ref())
+    exact(backend::sha1(data).as_ref())
 }
 
 /// HMAC-SHA-256 (RFC 2104) under `key` of the concatenation of `parts`.
 #[must_use]
 pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
-    for part in parts {
-        context.update(part);
-    }
-    exact(context.sign().as_ref())
+    exact(backend::hmac_sha256(key, parts).as_ref())
 }
 
 /// Whether `a` equals `b`, in time that depends on their lengths only.
 #[must_use]
 pub fn ct_eq(a: &[u8], b: &[u8]) -> bool {
-    constant_time::verify_slices_are_equal(a, b).is_ok()
+    backend::ct_eq(a, b)
 }
 
 /// Copies a backend's output into an array of the length that its algorithm fixes.

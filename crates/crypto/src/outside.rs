@@ -2,14 +2,7 @@
 //!
 //! Nothing here signs, and no key of these kinds lives in a slot.
 
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA384_ASN1, ECDSA_P256_SHA512_ASN1, ECDSA_P384_SHA256_ASN1,
-    ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA512_ASN1, ECDSA_P521_SHA256_ASN1, ECDSA_P521_SHA384_ASN1,
-    ECDSA_P521_SHA512_ASN1, ML_DSA_44, ML_DSA_65, ML_DSA_87, RSA_PKCS1_2048_8192_SHA256,
-    RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256,
-    RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, UnparsedPublicKey, VerificationAlgorithm,
-};
-
+use crate::backend;
 use crate::{Algorithm, CryptoError, PublicKey, Sha2};
 
 /// A kind of key that signs certificates and time-stamps.
@@ -57,9 +50,7 @@ pub fn verify_outside(
         // The stricter check of our own keys: no point of small order.
         return PublicKey::from_bytes(Algorithm::Ed25519, key)?.verify(message, signature);
     }
-    UnparsedPublicKey::new(backend(kind, hash), key)
-        .verify(message, signature)
-        .map_err(|_unspecified| CryptoError::BadSignature)
+    backend::verify_outside(kind, hash, key, message, signature)
 }
 
 /// The backend also takes compressed points and whole documents; a key has one byte form here.
@@ -81,31 +72,6 @@ fn has_form(kind: OutsideKind, key: &[u8]) -> bool {
 fn is_rsa_public_key(key: &[u8]) -> bool {
     // A modulus of 2048 bits or more has a length of two bytes, and so has the SEQUENCE around it.
     matches!(key, [0x30, 0x82, _, _, 0x02, 0x82, ..])
-}
-
-fn backend(kind: OutsideKind, hash: Sha2) -> &'static dyn VerificationAlgorithm {
-    use Sha2::{Sha256, Sha384, Sha512};
-    match (kind, hash) {
-        (OutsideKind::P256, Sha256) => &ECDSA_P256_SHA256_ASN1,
-        (OutsideKind::P256, Sha384) => &ECDSA_P256_SHA384_ASN1,
-        (OutsideKind::P256, Sha512) => &ECDSA_P256_SHA512_ASN1,
-        (OutsideKind::P384, Sha256) => &ECDSA_P384_SHA256_ASN1,
-        (OutsideKind::P384, Sha384) => &ECDSA_P384_SHA384_ASN1,
-        (OutsideKind::P384, Sha512) => &ECDSA_P384_SHA512_ASN1,
-        (OutsideKind::P521, Sha256) => &ECDSA_P521_SHA256_ASN1,
-        (OutsideKind::P521, Sha384) => &ECDSA_P521_SHA384_ASN1,
-        (OutsideKind::P521, Sha512) => &ECDSA_P521_SHA512_ASN1,
-        (OutsideKind::Rsa, Sha256) => &RSA_PKCS1_2048_8192_SHA256,
-        (OutsideKind::Rsa, Sha384) => &RSA_PKCS1_2048_8192_SHA384,
-        (OutsideKind::Rsa, Sha512) => &RSA_PKCS1_2048_8192_SHA512,
-        (OutsideKind::RsaPss, Sha256) => &RSA_PSS_2048_8192_SHA256,
-        (OutsideKind::RsaPss, Sha384) => &RSA_PSS_2048_8192_SHA384,
-        (OutsideKind::RsaPss, Sha512) => &RSA_PSS_2048_8192_SHA512,
-        (OutsideKind::Ed25519, _) => &aws_lc_rs::signature::ED25519,
-        (OutsideKind::MlDsa44, _) => &ML_DSA_44,
-        (OutsideKind::MlDsa65, _) => &ML_DSA_65,
-        (OutsideKind::MlDsa87, _) => &ML_DSA_87,
-    }
 }
 
 #[cfg(test)]

@@ -4,12 +4,8 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, ED25519, ML_DSA_44, ParsedPublicKey,
-    UnparsedPublicKey, VerificationAlgorithm,
-};
-
-use crate::CryptoError;
+use crate::backend::{self, VerifyingKey};
+use crate::{CryptoError, OutsideKind, Sha2};
 
 /// The signature algorithms of the wallet.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -60,14 +56,6 @@ impl Algorithm {
             Self::MlDsa44 => 2420,
         }
     }
-
-    fn backend(self) -> &'static dyn VerificationAlgorithm {
-        match self {
-            Self::Ed25519 => &ED25519,
-            Self::P256 => &ECDSA_P256_SHA256_FIXED,
-            Self::MlDsa44 => &ML_DSA_44,
-        }
-    }
 }
 
 impl fmt::Display for Algorithm {
@@ -83,7 +71,7 @@ pub struct PublicKey(Arc<Parsed>);
 struct Parsed {
     algorithm: Algorithm,
     bytes: Box<[u8]>,
-    backend: ParsedPublicKey,
+    backend: VerifyingKey,
     /// Asked for with every request of a device, so that they are kept.
     jwk_thumbprint: OnceLock<[u8; 32]>,
     cose_thumbprint: OnceLock<[u8; 32]>,
@@ -96,18 +84,10 @@ impl PublicKey {
     /// # Errors
     /// [`CryptoError::BadKey`] when the length, the encoding or the point is not acceptable.
     pub fn from_bytes(algorithm: Algorithm, bytes: &[u8]) -> Result<Self, CryptoError> {
-        // The backend also takes compressed points and whole SPKI documents; one key has one byte form here.
-        let acceptable = bytes.len() == algorithm.public_key_len()
-            && match algorithm {
-                Algorithm::Ed25519 => is_strict_ed25519_point(bytes),
-                Algorithm::P256 => bytes.first() == Some(&0x04),
-                Algorithm::MlDsa44 => true,
-            };
-        if !acceptable {
+        if !is_key_form(algorithm, bytes) {
             return Err(CryptoError::BadKey);
         }
-        let backend = ParsedPublicKey::new(algorithm.backend(), bytes)
-            .map_err(|_rejected| CryptoError::BadKey)?;
+        let backend = VerifyingKey::new(algorithm, bytes)?;
         Ok(Self(Arc::new(Parsed {
             algorithm,
             bytes: bytes.into(),
@@ -145,18 +125,10 @@ impl PublicKey {
     /// # Errors
     /// [`CryptoError::BadSignature`] for every signature that does not verify, whatever the reason.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), CryptoError> {
-        if signature.len() != self.0.algorithm.signature_len() {
+        if !is_signature_form(self.0.algorithm, signature) {
             return Err(CryptoError::BadSignature);
         }
-        if self.0.algorithm == Algorithm::Ed25519
-            && !signature.get(..32).is_some_and(is_strict_ed25519_point)
-        {
-            return Err(CryptoError::BadSignature);
-        }
-        self.0
-            .backend
-            .verify_sig(message, signature)
-            .map_err(|_unspecified| CryptoError::BadSignature)
+        self.0.backend.verify(message, signature)
     }
 }
 
@@ -198,9 +170,26 @@ pub fn verify_p256_der(
     if public.algorithm() != Algorithm::P256 {
         return Err(CryptoError::BadKey);
     }
-    UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, public.as_bytes())
-        .verify(message, signature_der)
-        .map_err(|_unspecified| CryptoError::BadSignature)
+    let key = public.as_bytes();
+    backend::verify_outside(OutsideKind::P256, Sha2::Sha256, key, message, signature_der)
+}
+
+/// Whether a key comes in the one form of its algorithm. Backends also take hybrid or compressed points, points that are not
+/// canonical and whole SPKI documents, each its own.
+pub(crate) fn is_key_form(algorithm: Algorithm, bytes: &[u8]) -> bool {
+    bytes.len() == algorithm.public_key_len()
+        && match algorithm {
+            Algorithm::Ed25519 => is_strict_ed25519_point(bytes),
+            Algorithm::P256 => bytes.first() == Some(&0x04),
+            Algorithm::MlDsa44 => true,
+        }
+}
+
+/// The same for a signature.
+pub(crate) fn is_signature_form(algorithm: Algorithm, signature: &[u8]) -> bool {
+    signature.len() == algorithm.signature_len()
+        && (algorithm != Algorithm::Ed25519
+            || signature.get(..32).is_some_and(is_strict_ed25519_point))
 }
 
 /// The field prime of edwards25519, 2^255 - 19, little endian.

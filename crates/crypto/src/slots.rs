@@ -1,4 +1,4 @@
-//! Named key slots: callers hold names, never keys.
+//! Key slots in this process's memory.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,58 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use crate::{Algorithm, CryptoError, Entropy, PublicKey};
-
-/// The name of a key: 1 to 48 of `a-z`, `0-9`, `.` and `-`, for example `log-ed25519`.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct SlotName(String);
-
-impl SlotName {
-    /// The longest name, in bytes.
-    pub const LEN_MAX: usize = 48;
-
-    /// Reads a name.
-    ///
-    /// # Errors
-    /// [`CryptoError::BadSlotName`] when the text has another length or other characters.
-    pub fn new(name: &str) -> Result<Self, CryptoError> {
-        let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-');
-        if (1..=Self::LEN_MAX).contains(&name.len()) && name.bytes().all(allowed) {
-            return Ok(Self(name.to_owned()));
-        }
-        // The refused text may be of any size; the message is not.
-        Err(CryptoError::BadSlotName(name.chars().take(Self::LEN_MAX).collect()))
-    }
-
-    /// The name's text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for SlotName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Whoever can sign with named keys: software slots here, a hardware module elsewhere.
-pub trait Signer: Send + Sync {
-    /// The public key of `slot`.
-    ///
-    /// # Errors
-    /// [`CryptoError::UnknownSlot`] when there is none.
-    fn public_key(&self, slot: &SlotName) -> Result<PublicKey, CryptoError>;
-
-    /// Signs `message` with the key of `slot`, in the form that [`PublicKey::verify`] takes. An implementation
-    /// verifies the signature before it releases it.
-    ///
-    /// # Errors
-    /// [`CryptoError::UnknownSlot`] when there is no such key, [`CryptoError::SignerUnavailable`] when signing may
-    /// be tried again, [`CryptoError::Backend`] when the signature failed its own check.
-    fn sign(&self, slot: &SlotName, message: &[u8]) -> Result<Vec<u8>, CryptoError>;
-}
+use crate::{Algorithm, CryptoError, Entropy, PublicKey, Signer, SlotName};
 
 /// Key pairs in this process's memory. Each key is its 32-byte secret: the Ed25519 seed (RFC 8032 §5.1.5), the P-256
 /// scalar (big endian), the ML-DSA-44 seed ξ (FIPS 204 §5.1).
@@ -141,12 +90,12 @@ impl SoftwareSlots {
     /// [`CryptoError::UnknownSlot`] when there is none.
     pub fn remove(&mut self, slot: &SlotName) -> Result<(), CryptoError> {
         let removed = self.slots.remove(slot);
-        removed.map(drop).ok_or_else(|| CryptoError::UnknownSlot(slot.0.clone()))
+        removed.map(drop).ok_or_else(|| CryptoError::UnknownSlot(slot.to_string()))
     }
 
     fn check_free(&self, slot: &SlotName) -> Result<(), CryptoError> {
         if self.slots.contains_key(slot) {
-            return Err(CryptoError::SlotTaken(slot.0.clone()));
+            return Err(CryptoError::SlotTaken(slot.as_str().to_owned()));
         }
         if self.slots.len() >= SLOTS_MAX {
             return Err(CryptoError::Malformed("more slots than the secret codec holds"));
@@ -178,8 +127,8 @@ impl SoftwareSlots {
         // `generate` and `from_secret_bytes` keep the count within SLOTS_MAX and names within LEN_MAX.
         out.extend_from_slice(&u16::try_from(self.slots.len()).unwrap_or(u16::MAX).to_be_bytes());
         for (name, slot) in &self.slots {
-            out.push(u8::try_from(name.0.len()).unwrap_or(u8::MAX));
-            out.extend_from_slice(name.0.as_bytes());
+            out.push(u8::try_from(name.as_str().len()).unwrap_or(u8::MAX));
+            out.extend_from_slice(name.as_str().as_bytes());
             out.push(algorithm_code(slot.public.algorithm()));
             out.extend_from_slice(slot.secret.as_slice());
         }
@@ -216,7 +165,7 @@ impl SoftwareSlots {
     }
 
     fn slot(&self, name: &SlotName) -> Result<&Slot, CryptoError> {
-        self.slots.get(name).ok_or_else(|| CryptoError::UnknownSlot(name.0.clone()))
+        self.slots.get(name).ok_or_else(|| CryptoError::UnknownSlot(name.as_str().to_owned()))
     }
 }
 
@@ -239,7 +188,7 @@ impl Signer for SoftwareSlots {
 impl fmt::Debug for SoftwareSlots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map()
-            .entries(self.slots.iter().map(|(name, slot)| (&name.0, &slot.public)))
+            .entries(self.slots.iter().map(|(name, slot)| (name.as_str(), &slot.public)))
             .finish()
     }
 }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
+pub mod anchor;
 pub mod books;
 pub mod clock;
 pub mod clock_error;

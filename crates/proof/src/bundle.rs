@@ -3,6 +3,7 @@
 use crate::checkpoint::SignedCheckpoint;
 use crate::cose_receipt::RootSignature;
 use crate::error::ProofError;
+use crate::evidence::archived_bytes;
 use crate::leaf::Leaf;
 use crate::statement::public_key;
 use crate::timestamp::certificate_pem;
@@ -161,9 +162,14 @@ pub fn export(receipt: &Receipt, trust: &Trust) -> Result<Vec<(String, Vec<u8>)>
         file("trust.json", trust.to_json().as_bytes()),
         file("VERIFY.md", VERIFY_GUIDE.as_bytes()),
     ];
-    for (stem, end, layer) in
-        [("receipt", "cose", &receipt.cose_receipts), ("token", "tsr", &receipt.timestamps)]
-    {
+    if !receipt.evidence.is_empty() {
+        files.push(file("archived.cbor", &archived_bytes(receipt)?));
+    }
+    for (stem, end, layer) in [
+        ("receipt", "cose", &receipt.cose_receipts),
+        ("token", "tsr", &receipt.timestamps),
+        ("record", "ers", &receipt.evidence),
+    ] {
         for (number, bytes) in (1..).zip(layer) {
             let name = if number == 1 {
                 format!("{stem}.{end}")

@@ -201,6 +201,16 @@ pub fn claimed_key(bytes: &[u8]) -> Result<Hash32, ProofError> {
 /// As [`claimed_key`]; [`ProofError::WrongKey`]; those of [`verify_inclusion`]; a crypto error when the
 /// signature does not hold over the root that the path leads to.
 pub fn verify(bytes: &[u8], leaf: &Hash32, key: &PublicKey) -> Result<CoseInclusion, ProofError> {
+    verify_by(bytes, leaf, key, |message, signature| Ok(key.verify(message, signature)?))
+}
+
+/// The same, where `signature_holds` checks the signature of `key` over a message, or knows of it from before.
+pub(crate) fn verify_by(
+    bytes: &[u8],
+    leaf: &Hash32,
+    key: &PublicKey,
+    signature_holds: impl FnOnce(&[u8], &[u8]) -> Result<(), ProofError>,
+) -> Result<CoseInclusion, ProofError> {
     let parsed = parse(bytes)?;
     if key.cose_key_thumbprint() != parsed.thumbprint || !cose::fits(parsed.algorithm, key) {
         return Err(ProofError::WrongKey);
@@ -209,7 +219,7 @@ pub fn verify(bytes: &[u8], leaf: &Hash32, key: &PublicKey) -> Result<CoseInclus
     let root = root_from_path(leaf, index, size, &parsed.path);
     verify_inclusion(leaf, index, size, &parsed.path, &root)?;
     let message = cose::to_be_signed(parsed.message.protected, root.as_bytes());
-    key.verify(&message, parsed.message.signature)?;
+    signature_holds(&message, parsed.message.signature)?;
     Ok(CoseInclusion { index, head: TreeHead { size, root } })
 }
 

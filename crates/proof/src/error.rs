@@ -1,5 +1,6 @@
 //! Everything that can be wrong with evidence, one variant for each rule.
 
+use crate::evidence::EvidenceError;
 use crate::timestamp::TspError;
 use crate::verdict::Layer;
 use tpw_core::CodecError;
@@ -18,6 +19,9 @@ pub enum ProofError {
     /// An RFC 3161 time-stamp that breaks a rule.
     #[error("the time-stamp does not hold: {0}")]
     Timestamp(#[from] TspError),
+    /// An RFC 4998 evidence record that breaks a rule.
+    #[error("the evidence record does not hold: {0}")]
+    Evidence(#[from] EvidenceError),
     /// More bytes, lines or hashes than any valid input of this kind has.
     #[error("the {what} is larger than the {most} allowed")]
     TooLarge {
@@ -129,6 +133,7 @@ impl ProofError {
             Self::Crypto(CryptoError::BadKey) => "bad_key",
             Self::Crypto(_) => "crypto",
             Self::Timestamp(error) => error.code(),
+            Self::Evidence(error) => error.code(),
             Self::TooLarge { .. } => "too_large",
             Self::Malformed { .. } => "malformed",
             Self::BadKeyName(_) => "bad_key_name",

@@ -1,15 +1,19 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
+pub mod anchor;
+pub mod asic;
 pub mod bundle;
 pub mod checkpoint;
 mod cose;
 pub mod cose_receipt;
 pub mod cosignature;
 mod error;
+pub mod evidence;
 pub mod leaf;
 pub mod logged;
 pub mod note;
+pub mod ots;
 pub mod policy;
 pub mod statement;
 pub mod tile;
@@ -17,6 +21,7 @@ pub mod timestamp;
 pub mod tlog_proof;
 pub mod tree;
 pub mod trust;
+mod upgrade;
 pub mod verdict;
 pub mod witness;
 
@@ -31,4 +36,5 @@ pub use tile::{TileId, TileReader};
 pub use tlog_proof::TlogProof;
 pub use tree::Frontier;
 pub use trust::Trust;
-pub use verdict::{Judgement, Layer, Level, Outcome, judge};
+pub use upgrade::upgraded;
+pub use verdict::{BulkJudge, Judgement, Layer, Level, Outcome, judge};

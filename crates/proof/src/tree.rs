@@ -111,6 +111,26 @@ impl Frontier {
     }
 }
 
+/// On which side of the way up a sibling stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Side {
+    /// Hashed before the node.
+    Left,
+    /// Hashed after it.
+    Right,
+}
+
+/// One step of the way from a leaf to the root.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Step {
+    /// The proof's hash.
+    pub sibling: Hash32,
+    /// Where it stands.
+    pub side: Side,
+    /// The hash of both.
+    pub node: Hash32,
+}
+
 /// Checks that a leaf stands at `index` in the tree of `size` leaves with this `root`
 /// (RFC 9162 §2.1.3.2).
 ///
@@ -123,6 +143,33 @@ pub fn verify_inclusion(
     proof: &[Hash32],
     root: &Hash32,
 ) -> Result<(), ProofError> {
+    let reached = climb(leaf, index, size, proof, |_step| {})?;
+    if reached == *root { Ok(()) } else { Err(ProofError::RootMismatch) }
+}
+
+/// The steps that [`verify_inclusion`] goes, for people to look at; the last node is the root that they lead to.
+///
+/// # Errors
+/// [`ProofError::OutOfTree`] or [`ProofError::ProofLength`].
+pub fn inclusion_steps(
+    leaf: &Hash32,
+    index: u64,
+    size: u64,
+    proof: &[Hash32],
+) -> Result<Vec<Step>, ProofError> {
+    let mut steps = Vec::with_capacity(proof.len());
+    climb(leaf, index, size, proof, |step| steps.push(step))?;
+    Ok(steps)
+}
+
+/// Goes from a leaf to the root and gives the root's hash.
+fn climb(
+    leaf: &Hash32,
+    index: u64,
+    size: u64,
+    proof: &[Hash32],
+    mut seen: impl FnMut(Step),
+) -> Result<Hash32, ProofError> {
     if index >= size {
         return Err(ProofError::OutOfTree { value: index, size });
     }
@@ -132,23 +179,23 @@ pub fn verify_inclusion(
         if last == 0 {
             return Err(length());
         }
-        if node & 1 == 1 || node == last {
-            hash = node_hash(sibling, &hash);
-            // A node on the right edge without a sibling rises until it has one.
-            while node & 1 == 0 && node != 0 {
-                node >>= 1;
-                last >>= 1;
+        let side = if node & 1 == 1 || node == last { Side::Left } else { Side::Right };
+        match side {
+            Side::Left => {
+                hash = node_hash(sibling, &hash);
+                // A node on the right edge without a sibling rises until it has one.
+                while node & 1 == 0 && node != 0 {
+                    node >>= 1;
+                    last >>= 1;
+                }
             }
-        } else {
-            hash = node_hash(&hash, sibling);
+            Side::Right => hash = node_hash(&hash, sibling),
         }
+        seen(Step { sibling: *sibling, side, node: hash });
         node >>= 1;
         last >>= 1;
     }
-    if last != 0 {
-        return Err(length());
-    }
-    if hash == *root { Ok(()) } else { Err(ProofError::RootMismatch) }
+    if last == 0 { Ok(hash) } else { Err(length()) }
 }
 
 /// Checks that the tree of `old_size` leaves is the beginning of the tree of `new_size` leaves

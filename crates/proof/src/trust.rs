@@ -1,5 +1,6 @@
 //! Whom a verifier trusts: the file `trust.json`. It comes from the verifier, never out of a receipt.
 
+use crate::anchor;
 use crate::error::ProofError;
 use crate::note::{KeyName, VerifierKey};
 use crate::policy::Policy;
@@ -35,6 +36,8 @@ pub struct Trust {
     pub tsa_policies: Vec<String>,
     /// The witnesses that must have cosigned the checkpoint; without it none is asked for.
     pub witness_policy: Option<Policy>,
+    /// The EVM chains that anchors may be on, and the blocks of them that are known.
+    pub evm_anchors: Vec<anchor::EvmTrust>,
 }
 
 /// The wire form.
@@ -50,6 +53,8 @@ struct File {
     tsa_policies: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     witness_policy: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    evm_anchors: Option<Vec<anchor::trust::Wire>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -104,6 +109,7 @@ impl Trust {
             tsa_roots: tsa_roots.collect::<Result<_, _>>()?,
             tsa_policies: file.tsa_policies,
             witness_policy: policy.transpose()?,
+            evm_anchors: anchor::trust::read(&file.evm_anchors.unwrap_or_default())?,
         })
     }
 
@@ -123,6 +129,7 @@ impl Trust {
             tsa_roots: self.tsa_roots.iter().map(|der| certificate_pem(der)).collect(),
             tsa_policies: self.tsa_policies.clone(),
             witness_policy: self.witness_policy.as_ref().map(policy_text),
+            evm_anchors: anchor::trust::write(&self.evm_anchors),
         };
         // Structs of strings and numbers always serialise.
         let mut text = serde_json::to_string_pretty(&file).unwrap_or_default();

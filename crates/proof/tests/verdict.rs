@@ -175,8 +175,8 @@ fn proofs_receipts_and_time_stamps_that_do_not_belong_together() {
         (Layer::Timestamp, "tsp_imprint", &|r| r.timestamps.clone_from(&other.timestamps)),
         (Layer::Timestamp, "tsp_malformed", &|r| r.timestamps.push(vec![0x30, 0])),
         (Layer::Timestamp, "times", &|r| r.clone_from(&early)),
-        (Layer::Anchor, "unsupported", &|r| r.anchors.push(vec![1])),
-        (Layer::Evidence, "unsupported", &|r| r.evidence.push(vec![1])),
+        (Layer::Anchor, "codec_shape", &|r| r.anchors.push(vec![1])),
+        (Layer::Evidence, "ers_malformed", &|r| r.evidence.push(vec![1])),
     ];
     refused(&world, &good, &cases);
     // Without time-stamps nothing failed, yet the receipt is not valid.

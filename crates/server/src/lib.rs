@@ -9,6 +9,7 @@ mod gate;
 mod limits;
 mod openapi;
 pub mod outbound;
+mod pages;
 mod places;
 mod problem;
 mod routes;
@@ -43,7 +44,8 @@ fn build(
     origins: Vec<HttpUrl>,
     limits: Limits,
 ) -> Result<Arc<app::App>, ServerError> {
-    let meter = telemetry::HttpMeter::new(routes::PATHS.iter().copied());
+    let paths = routes::PATHS.iter().chain(pages::PATHS);
+    let meter = telemetry::HttpMeter::new(paths.copied());
     Ok(Arc::new(app::App::new(engine, origins, limits, meter)?))
 }
 

@@ -136,7 +136,7 @@ impl Limits {
 
     /// The standard ones, except that an address, a device, and an address that enrols devices may ask so often, and
     /// that one network may have all connections, requests and batches: for gateways that stand for many people, and for
-    /// measuring. Time-stamp requests, which anyone may send, keep their own rate.
+    /// measuring. Time-stamp requests, which anyone may send, keep their own rate: [`Limits::with_timestamp_rate`].
     #[must_use]
     pub const fn with_rate(per_second: u32) -> Self {
         let rate = Rate::new(per_second, per_second.saturating_mul(2));
@@ -150,6 +150,12 @@ impl Limits {
             batches: BatchLimits { bodies_of_one: standard.batches.bodies, ..standard.batches },
             ..standard
         }
+    }
+
+    /// The same, except that an address may ask for time-stamps so often: for an authority of many.
+    #[must_use]
+    pub const fn with_timestamp_rate(self, per_second: u32) -> Self {
+        Self { timestamps: Rate::new(per_second, per_second.saturating_mul(2)), ..self }
     }
 }
 

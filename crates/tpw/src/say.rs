@@ -55,20 +55,26 @@ impl Lang {
 
     /// The texts of this language, file by file.
     #[must_use]
-    pub const fn sources(self) -> [&'static str; 5] {
+    pub const fn sources(self) -> &'static [&'static str] {
         match self {
-            Self::En => [
+            Self::En => &[
+                include_str!("../../../i18n/en/anchor.ftl"),
                 include_str!("../../../i18n/en/cli.ftl"),
                 include_str!("../../../i18n/en/evidence.ftl"),
+                include_str!("../../../i18n/en/exports.ftl"),
                 include_str!("../../../i18n/en/reasons.ftl"),
                 include_str!("../../../i18n/en/refusals.ftl"),
+                include_str!("../../../i18n/en/renewal.ftl"),
                 include_str!("../../../i18n/en/tsa.ftl"),
             ],
-            Self::ZhCn => [
+            Self::ZhCn => &[
+                include_str!("../../../i18n/zh-CN/anchor.ftl"),
                 include_str!("../../../i18n/zh-CN/cli.ftl"),
                 include_str!("../../../i18n/zh-CN/evidence.ftl"),
+                include_str!("../../../i18n/zh-CN/exports.ftl"),
                 include_str!("../../../i18n/zh-CN/reasons.ftl"),
                 include_str!("../../../i18n/zh-CN/refusals.ftl"),
+                include_str!("../../../i18n/zh-CN/renewal.ftl"),
                 include_str!("../../../i18n/zh-CN/tsa.ftl"),
             ],
         }
@@ -121,7 +127,7 @@ impl Say {
         bundle.set_use_isolating(false);
         for source in lang.sources() {
             // A text with a fault is left out here and found by the test of the texts.
-            let resource = FluentResource::try_new(source.to_owned()).unwrap_or_else(|(r, _)| r);
+            let resource = FluentResource::try_new((*source).to_owned()).unwrap_or_else(|(r, _)| r);
             let _doubled_keys_are_a_test = bundle.add_resource(resource);
         }
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());

@@ -307,6 +307,7 @@ fn trust() -> Trust {
         tsa_roots: Vec::new(),
         tsa_policies: Vec::new(),
         witness_policy: None,
+        evm_anchors: Vec::new(),
     }
 }
 

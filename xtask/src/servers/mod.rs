@@ -1,6 +1,7 @@
 //! Real servers for tests and drills: PostgreSQL for every test run, and a whole cluster that fails over.
 
 mod account;
+pub(crate) mod anvil;
 mod authority;
 pub(crate) mod failover;
 mod fill;
@@ -14,6 +15,14 @@ mod wait;
 mod writers;
 
 use crate::shell::{Failure, Workplace};
+
+/// `cargo xtask drill faults`: every fault at every system call on the log's files; a test run leaves out three of four at calls
+/// that only read.
+pub(crate) fn faults(place: &Workplace) -> Result<(), Failure> {
+    let call = place.cargo(["test", "--release", "--locked", "--package", "tpw-engines"]);
+    let call = call.words(&["--lib", "system_calls", "--", "--nocapture"]);
+    call.env("TPW_LOG_FAULTS_ALL", "1").pass()
+}
 
 /// `cargo xtask drill kills`: the kill test of the engine, longer than in a test run.
 pub(crate) fn kills(place: &Workplace, count: &str) -> Result<(), Failure> {

@@ -38,7 +38,10 @@ pub(super) fn listed(tree: &Tree) -> Vec<Finding> {
             found.push(Finding::at(PAGE, row.line, text));
         }
     }
-    found.extend(python(tree, &sections.remove("Python").unwrap_or_default()));
+    for pins in [PYTHON, JAVA] {
+        found.extend(stale(tree, &sections.remove(pins.section).unwrap_or_default(), &pins));
+    }
+    found.extend(npm(tree, &sections.remove("npm").unwrap_or_default()));
     // The fuzz targets are a workspace of their own; their section has prose only.
     let strangers = sections.into_keys().filter(|name| *name != "fuzz").map(|name| {
         Finding::of(PAGE, format!("section `{name}` names no package of the workspace"))
@@ -47,24 +50,63 @@ pub(super) fn listed(tree: &Tree) -> Vec<Finding> {
     found
 }
 
-/// The packages of the tests' virtual environments, in the versions that are pinned there.
-fn python(tree: &Tree, rows: &[Row]) -> Vec<Finding> {
-    let lists = tree.ending(".txt").filter(|(path, _)| path.starts_with("xtask/python-"));
-    let pins: BTreeSet<&str> = lists
+/// Where the tests' packages of another language are pinned.
+struct Pins {
+    section: &'static str,
+    /// How the names of the lists begin.
+    lists: &'static str,
+    /// What stands between name and version.
+    between: &'static str,
+}
+
+const PYTHON: Pins = Pins { section: "Python", lists: "xtask/python-", between: "==" };
+const JAVA: Pins = Pins { section: "Java", lists: "xtask/java-", between: ":" };
+
+/// Rows whose package is not pinned in the version that they say.
+fn stale(tree: &Tree, rows: &[Row], pins: &Pins) -> Vec<Finding> {
+    let lists = tree.ending(".txt").filter(|(path, _)| path.starts_with(pins.lists));
+    let pinned: BTreeSet<&str> = lists
         .flat_map(|(_, text)| text.lines())
         .filter_map(|line| line.split_whitespace().next())
         .collect();
-    let stale =
-        rows.iter().filter(|row| !pins.contains(&*format!("{}=={}", row.name, row.version)));
+    let name = |row: &Row| format!("{}{}{}", row.name, pins.between, row.version);
+    let stale = rows.iter().filter(|row| !pinned.contains(&*name(row)));
     stale
         .map(|row| {
             let text = format!(
-                "says `{}` {}; no list `xtask/python-*.txt` pins that",
-                row.name, row.version
+                "says `{}` {}; no list `{}*.txt` pins that",
+                row.name, row.version, pins.lists
             );
             Finding::at(PAGE, row.line, text)
         })
         .collect()
+}
+
+const NPM: &str = "contracts/package.json";
+
+/// Each package of npm has a row and each row its package, in the same version.
+fn npm(tree: &Tree, rows: &[Row]) -> Vec<Finding> {
+    let manifest = tree.file(NPM).and_then(|text| serde_json::from_str(text).ok());
+    let manifest: serde_json::Value = manifest.unwrap_or_default();
+    let pins = manifest.get("dependencies").and_then(serde_json::Value::as_object);
+    let pins: BTreeMap<&str, &str> = pins
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, version)| Some((name.as_str(), version.as_str()?)))
+        .collect();
+    let stale = rows.iter().filter(|row| pins.get(row.name.as_str()) != Some(&&*row.version));
+    let stale = stale.map(|row| {
+        let text = format!("says `{}` {}; `{NPM}` does not", row.name, row.version);
+        Finding::at(PAGE, row.line, text)
+    });
+    let missing = pins.keys().filter(|name| rows.iter().all(|row| row.name != **name));
+    let missing = missing.map(|name| {
+        Finding::of(
+            PAGE,
+            format!("has no line for `{name}` in section `npm`; add it with its reason"),
+        )
+    });
+    stale.chain(missing).collect()
 }
 
 struct Row {
@@ -130,6 +172,16 @@ mod tests {
         let with = |list| listed(&Tree::of(&[(PAGE, page), ("xtask/python-a.txt", list)])).len();
         assert_eq!(with("lxml==6.1.3 \\\n    --hash=sha256:00\n"), 0);
         assert_eq!(with("lxml==6.1.30 \\\n    --hash=sha256:00\n"), 1);
+    }
+
+    #[test]
+    fn a_package_of_npm_in_another_version_or_without_a_line_is_found() {
+        let page = "# D\n\n## npm\n\n| package | version | used by | why |\n|---|---|---|---|\n| solc | 0.8.1 | a | b |\n";
+        let with = |list| listed(&Tree::of(&[(PAGE, page), (NPM, list)])).len();
+        assert_eq!(with("{\"dependencies\": {\"solc\": \"0.8.1\"}}"), 0);
+        assert_eq!(with("{\"dependencies\": {\"solc\": \"0.8.2\"}}"), 1);
+        assert_eq!(with("{\"dependencies\": {\"solc\": \"0.8.1\", \"x\": \"1\"}}"), 1);
+        assert_eq!(with(""), 1);
     }
 
     #[test]

@@ -17,11 +17,13 @@ const FLOORS: &[(&str, u8)] = &[
     ("tpw-flow", 2),
     ("tpw-engines", 3),
     ("tpw-server", 4),
+    ("tpw-wasm", 4),
     ("tpw", 5),
     ("tpw-sim-disk", 5),
     ("tpw-sim", 6),
     ("replay", 6),
     ("bench-ledger", 7),
+    ("bench-evidence", 7),
     ("xtask", 6),
 ];
 

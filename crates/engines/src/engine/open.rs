@@ -521,6 +521,7 @@ fn trust(config: &Config, keys: &Keys, log: &LogConfig) -> Result<Trust, EngineE
         tsa_roots: vec![keys.tsa_root.clone()],
         tsa_policies: vec![config.tsa_policy.clone()],
         witness_policy: None,
+        evm_anchors: Vec::new(),
     })
 }
 

@@ -62,6 +62,7 @@ fn operator() -> (LogConfig, Trust) {
         tsa_roots: vec![root],
         tsa_policies: vec![POLICY.to_owned()],
         witness_policy: None,
+        evm_anchors: Vec::new(),
     };
     (config, trust)
 }

@@ -68,6 +68,7 @@ impl Prover {
             tsa_roots: vec![root],
             tsa_policies: vec![POLICY.to_owned()],
             witness_policy: None,
+            evm_anchors: Vec::new(),
         };
         Self { slots, authority, trust }
     }

@@ -1,5 +1,5 @@
-//! What is wrong with a time-stamp: each token is signed again over its fault. Also anchors and evidence, which this
-//! version cannot judge, and a receipt without any time.
+//! What is wrong with a time-stamp: each token is signed again over its fault. Also anchors, which this version cannot
+//! judge, and a receipt without any time.
 
 use crate::maker::{Maker, Plan, at};
 use crate::timestamp_support::{
@@ -26,7 +26,6 @@ pub(crate) fn cases(maker: &Maker) -> Vec<Case> {
         receipt.to_bytes()
     };
     cases.push(refused("anchor-unknown", "anchor", edited(|r| r.anchors.push(vec![1]))));
-    cases.push(refused("evidence-unknown", "evidence", edited(|r| r.evidence.push(vec![0x30, 0]))));
     // Nothing fails, and yet no time is proved.
     let timeless = refused("time-absent", "timestamp", edited(|r| r.timestamps.clear()));
     cases.push(Case { layer: None, ..timeless });

@@ -1,7 +1,8 @@
 //! Makes `spec/vectors/receipts`: good receipts, and broken ones that each break one rule and obey all others.
 //!
-//! Run as `cargo run -p tpw-proof --example make_corpus -- FOLDER`. ECDSA signatures are random, so a second run makes
-//! other bytes: the committed files are the corpus. What is expected stands here, written by hand and asked of no judge.
+//! Run as `cargo run -p tpw-proof --example make_corpus -- FOLDER [PREFIX]`. ECDSA signatures are random, so a second run
+//! makes other bytes: the committed files are the corpus. With a prefix only the cases whose names begin with it are made,
+//! under the trust file that is there. What is expected stands here, written by hand and asked of no judge.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,6 +17,8 @@ mod broken_layers;
 mod broken_log;
 mod broken_time;
 mod chains;
+mod evidence;
+mod evidence_record;
 mod good;
 mod maker;
 #[path = "../../tests/timestamp_support/mod.rs"]
@@ -102,14 +105,46 @@ fn entry(case: &Case) -> Value {
     })
 }
 
+/// The cases under the trust file of all.
+fn all(maker: &Maker) -> Vec<Case> {
+    let mut cases = good::cases(maker);
+    cases.extend(broken_layers::cases(maker));
+    cases.extend(broken_log::cases(maker));
+    cases.extend(broken_time::cases(maker));
+    cases.extend(evidence::cases(maker));
+    cases
+}
+
+/// Makes some cases again and leaves the others as they are.
+fn make_some(folder: &Path, prefix: &str) {
+    let trust = std::fs::read_to_string(folder.join("trust.json")).unwrap();
+    let maker = Maker::under(Trust::from_json(&trust).unwrap());
+    let manifest = folder.join("manifest.json");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let mut entries: Vec<Value> = serde_json::from_str(&text).unwrap();
+    let of_prefix = |entry: &Value| {
+        let file = entry["file"].as_str().unwrap();
+        file.split_once('/').is_some_and(|(_, name)| name.starts_with(prefix))
+    };
+    entries.retain(|entry| !of_prefix(entry));
+    let cases = all(&maker);
+    for case in cases.iter().filter(|case| case.name.starts_with(prefix)) {
+        let value = entry(case);
+        assert!(!entries.contains(&value), "two cases are called {}", case.name);
+        std::fs::write(folder.join(value["file"].as_str().unwrap()), &case.bytes).unwrap();
+        entries.push(value);
+    }
+    std::fs::write(manifest, serde_json::to_string_pretty(&entries).unwrap() + "\n").unwrap();
+}
+
 fn main() {
     let folder = std::env::args().nth(1).unwrap();
     let folder = Path::new(&folder);
+    if let Some(prefix) = std::env::args().nth(2) {
+        return make_some(folder, &prefix);
+    }
     let maker = Maker::new();
-    let mut cases = good::cases(&maker);
-    cases.extend(broken_layers::cases(&maker));
-    cases.extend(broken_log::cases(&maker));
-    cases.extend(broken_time::cases(&maker));
+    let mut cases = all(&maker);
     std::fs::create_dir_all(folder.join("good")).unwrap();
     std::fs::create_dir_all(folder.join("broken")).unwrap();
     std::fs::write(folder.join("trust.json"), maker.trust.to_json()).unwrap();

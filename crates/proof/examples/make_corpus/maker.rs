@@ -173,9 +173,18 @@ impl Maker {
             tsa_roots: vec![kit.root.clone()],
             tsa_policies: vec![POLICY.to_owned()],
             witness_policy: None,
+            evm_anchors: Vec::new(),
             origin,
         };
         Self { kit, trust }
+    }
+
+    /// The same operator, under a trust file made before: its certificates are signed anew by each run.
+    pub(crate) fn under(trust: Trust) -> Self {
+        let mut maker = Self::new();
+        maker.kit.root = trust.tsa_roots[0].clone();
+        maker.trust = trust;
+        maker
     }
 
     pub(crate) fn key(&self, name: &str) -> PublicKey {

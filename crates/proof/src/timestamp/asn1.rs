@@ -252,7 +252,7 @@ pub(super) fn sha256_identifier() -> AlgorithmIdentifierOwned {
 }
 
 /// The hash that `identifier` names; parameters may be absent or NULL (RFC 5754 §2).
-pub(super) fn named_hash(identifier: &AlgorithmIdentifierOwned) -> Option<Sha2> {
+pub(crate) fn named_hash(identifier: &AlgorithmIdentifierOwned) -> Option<Sha2> {
     if identifier.parameters.as_ref().is_some_and(|parameters| !parameters.is_null()) {
         return None;
     }
@@ -265,7 +265,7 @@ pub(super) fn named_hash(identifier: &AlgorithmIdentifierOwned) -> Option<Sha2> 
 }
 
 /// `hash` as an identifier without parameters.
-pub(super) fn hash_identifier(hash: Sha2) -> AlgorithmIdentifierOwned {
+pub(crate) fn hash_identifier(hash: Sha2) -> AlgorithmIdentifierOwned {
     let oid = match hash {
         Sha2::Sha256 => SHA256,
         Sha2::Sha384 => SHA384,

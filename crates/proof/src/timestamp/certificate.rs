@@ -112,7 +112,13 @@ impl ParsedCertificate {
         Ok(())
     }
 
-    fn check_validity(&self, at: Instant) -> Result<(), TspError> {
+    /// The last instant of its validity, the whole of the last second.
+    pub(super) fn last_instant(&self) -> Option<Instant> {
+        let end = self.tbs().validity().not_after.to_unix_duration().as_secs();
+        Instant::from_unix_ms(end.checked_mul(1000)?.checked_add(999)?)
+    }
+
+    pub(super) fn check_validity(&self, at: Instant) -> Result<(), TspError> {
         let ms = |time: Time| u128::from(time.to_unix_duration().as_secs()).saturating_mul(1000);
         let validity = self.tbs().validity();
         let at_ms = u128::from(at.unix_ms());

@@ -6,6 +6,7 @@
 //! Two code paths meet in every token: the issuer writes it, the verifier of this module reads it back before it is
 //! released.
 
+mod archived;
 mod asn1;
 mod authority;
 mod certificate;
@@ -18,12 +19,16 @@ mod summary;
 mod token;
 mod verify;
 
+pub use archived::archived_token;
+pub(crate) use archived::{ArchivedToken, Roots};
+pub(crate) use asn1::{hash_identifier, named_hash};
 pub use authority::{Authority, ClockState, Disclosure, Refusal, refuse, serial};
 pub use certificate::{certificate_der, certificate_pem, certificates};
 pub use error::TspError;
 pub use issue::{CertificateSpec, leaf_certificate, root_certificate};
 pub use request::{CertificateWish, Query, RequestSummary, query, request_summary};
 pub use summary::{Summary, SummaryToken, info, token_der, token_info};
+pub use token::token_of;
 pub use verify::{
     Imprint, TokenCheck, VerifiedTimestamp, imprint_hash, verify, verify_answer, verify_token,
 };

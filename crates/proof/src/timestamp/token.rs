@@ -313,6 +313,15 @@ pub(super) fn parse_response(response_der: &[u8]) -> Result<TimeStampResp, TspEr
     Ok(response)
 }
 
+/// The token (`ContentInfo`) of a granted response, for what takes tokens that stand alone. Nothing is verified.
+///
+/// # Errors
+/// [`TspError`] when the bytes are no response, or it has no token.
+pub fn token_of(response_der: &[u8]) -> Result<Vec<u8>, TspError> {
+    let response = parse_response(response_der)?;
+    write(&response.token.ok_or(TspError::GrantedWithout("no token"))?, "token")
+}
+
 /// Whether the bytes begin as a token that stands alone does, with an object identifier.
 pub(super) fn is_token_alone(der: &[u8]) -> bool {
     let outer = Any::from_der(der).ok();

@@ -1,9 +1,12 @@
 //! Checks a receipt layer by layer; a layer that fails does not hide what is wrong with the others.
 
+use super::bulk::Checked;
 use super::record;
 use super::{Judgement, Layer, LayerResult, Level, LevelResult, Outcome, ProvedPayment};
+use crate::anchor;
 use crate::cose_receipt;
 use crate::error::ProofError;
+use crate::evidence::{self, Archived, EvidenceError, StampTrust, VerifiedEvidence};
 use crate::leaf::Leaf;
 use crate::statement::{Unverified, Verified, public_key};
 use crate::timestamp;
@@ -19,8 +22,13 @@ pub const TIME_TOLERANCE: Span = Span::from_secs(5);
 /// clock. Never panics, whatever the bytes are.
 #[must_use]
 pub fn judge(receipt_bytes: &[u8], trust: &Trust) -> Judgement {
+    judge_by(receipt_bytes, trust, &mut Checked::default())
+}
+
+/// The same, where `checked` has what was found under this trust file before, and takes what is found now.
+pub(super) fn judge_by(receipt_bytes: &[u8], trust: &Trust, checked: &mut Checked) -> Judgement {
     match Receipt::from_bytes(receipt_bytes) {
-        Ok(receipt) => Judge { receipt: &receipt, trust, layers: Vec::new() }.judge(),
+        Ok(receipt) => Judge { receipt: &receipt, trust, checked, layers: Vec::new() }.judge(),
         Err(error) => unreadable(&error.into()),
     }
 }
@@ -35,12 +43,14 @@ fn unreadable(reason: &ProofError) -> Judgement {
         levels: Level::ALL.map(|l| LevelResult { level: l, outcome: level(l) }).to_vec(),
         layers: vec![LayerResult { layer: Layer::Container, outcome: failed() }],
         payment: None,
+        anchors: Vec::new(),
     }
 }
 
 struct Judge<'r> {
     receipt: &'r Receipt,
     trust: &'r Trust,
+    checked: &'r mut Checked,
     layers: Vec<LayerResult>,
 }
 
@@ -60,12 +70,12 @@ impl Judge<'_> {
         self.witnesses(proof.as_ref());
         self.cose_receipts(leaf.as_ref(), proof.as_ref());
         let gen_time = self.timestamps(record.as_ref().ok(), proof.as_ref());
-        self.not_judged(Layer::Anchor, self.receipt.anchors.is_empty());
-        self.not_judged(Layer::Evidence, self.receipt.evidence.is_empty());
+        let anchors = self.anchors(leaf.as_ref(), proof.as_ref());
+        let evidence = self.evidence();
 
         let levels: Vec<LevelResult> =
             Level::ALL.map(|level| LevelResult { level, outcome: self.level(level) }).to_vec();
-        let mut judgement = Judgement { levels, layers: self.layers, payment: None };
+        let mut judgement = Judgement { levels, layers: self.layers, payment: None, anchors };
         let proved = |level| judgement.level(level).is_proved();
         if proved(Level::DeviceSignature)
             && proved(Level::InLog)
@@ -79,6 +89,7 @@ impl Judge<'_> {
                 index: proof.index,
                 head: proof.checkpoint.checkpoint().head,
                 gen_time,
+                evidence,
             });
         }
         judgement
@@ -118,7 +129,7 @@ impl Judge<'_> {
             Level::Witnessed if self.trust.witness_policy.is_none() => return Outcome::Absent,
             Level::Witnessed => &[Layer::Checkpoint, Layer::Witness],
             Level::TimeStamped => &[Layer::Checkpoint, Layer::Timestamp],
-            Level::Anchored => &[Layer::Anchor],
+            Level::Anchored => &[Layer::Leaf, Layer::Anchor],
             Level::Renewed => &[Layer::Evidence],
         };
         let outcome = |layer: &Layer| {
@@ -236,7 +247,10 @@ impl Judge<'_> {
             if self.trust.log_keys.is_empty() {
                 return Err(ProofError::NotSigned(checkpoint.origin.to_string()));
             }
-            proof.checkpoint.verify_all(&self.trust.log_keys)?;
+            let note = proof.checkpoint.to_string();
+            self.checked
+                .checkpoints
+                .answer(&[note.as_bytes()], || proof.checkpoint.verify_all(&self.trust.log_keys))?;
             let keys = self.trust.log_keys.len();
             Ok(format!("{} signed with {keys} keys", checkpoint.origin))
         };
@@ -249,11 +263,14 @@ impl Judge<'_> {
         let Some(policy) = &self.trust.witness_policy else {
             return self.push(Layer::Witness, Outcome::Absent);
         };
-        let check = || {
+        let mut check = || {
             let proof = proof.ok_or(ProofError::NeedsLayer(Layer::TlogProof))?;
-            let witnessed = policy.judge(&proof.checkpoint)?;
-            witnessed.demand()?;
-            Ok(witnessed.summary())
+            let note = proof.checkpoint.to_string();
+            self.checked.witnesses.answer(&[note.as_bytes()], || {
+                let witnessed = policy.judge(&proof.checkpoint)?;
+                witnessed.demand()?;
+                Ok(witnessed.summary())
+            })
         };
         let result = check();
         self.settle(Layer::Witness, result);
@@ -263,7 +280,7 @@ impl Judge<'_> {
         if self.receipt.cose_receipts.is_empty() {
             return self.push(Layer::CoseReceipt, Outcome::Absent);
         }
-        let check = || {
+        let mut check = || {
             let leaf = leaf.ok_or(ProofError::NeedsLayer(Layer::Leaf))?.leaf_hash();
             let proof = proof.ok_or(ProofError::NeedsLayer(Layer::TlogProof))?;
             for bytes in &self.receipt.cose_receipts {
@@ -272,7 +289,11 @@ impl Judge<'_> {
                 let key = keys
                     .find(|key| key.cose_key_thumbprint() == *claimed.as_bytes())
                     .ok_or_else(|| ProofError::NotSigned(claimed.short()))?;
-                let said = cose_receipt::verify(bytes, &leaf, key)?;
+                let remembered = &mut self.checked.root_signatures;
+                let said = cose_receipt::verify_by(bytes, &leaf, key, |message, signature| {
+                    let about = [claimed.as_bytes().as_slice(), message, signature];
+                    remembered.answer(&about, || Ok(key.verify(message, signature)?))
+                })?;
                 let (left, right) = ("a COSE receipt", "the tlog-proof");
                 if said.index != proof.index {
                     return Err(ProofError::Mismatch { field: "index", left, right });
@@ -297,18 +318,20 @@ impl Judge<'_> {
             self.push(Layer::Timestamp, Outcome::Absent);
             return None;
         }
-        let check = || {
+        let mut check = || {
             let proof = proof.ok_or(ProofError::NeedsLayer(Layer::TlogProof))?;
             let record = record.ok_or(ProofError::NeedsLayer(Layer::Record))?;
             let data = proof.checkpoint.log_signed_bytes();
             let mut earliest = Instant::MAX;
             for token in &self.receipt.timestamps {
                 let (roots, policies) = (&self.trust.tsa_roots, &self.trust.tsa_policies);
-                let stamp = timestamp::verify(token, &data, roots, policies)?;
-                if stamp.gen_time < record.booked.minus(TIME_TOLERANCE) {
+                let gen_time = self.checked.timestamps.answer(&[token, &data], || {
+                    Ok(timestamp::verify(token, &data, roots, policies)?.gen_time)
+                })?;
+                if gen_time < record.booked.minus(TIME_TOLERANCE) {
                     return Err(ProofError::Times { why: "time-stamped before it was booked" });
                 }
-                earliest = earliest.min(stamp.gen_time);
+                earliest = earliest.min(gen_time);
             }
             Ok(earliest)
         };
@@ -324,12 +347,73 @@ impl Judge<'_> {
         }
     }
 
-    /// Material that this version cannot judge is a fault, not a proof: nothing passes unread.
-    fn not_judged(&mut self, layer: Layer, absent: bool) {
-        if absent {
-            self.push(layer, Outcome::Absent);
-        } else {
-            self.failed(layer, ProofError::Unsupported);
+    /// Every record must hold; the one that is relied on longest says until when.
+    fn evidence(&mut self) -> Option<VerifiedEvidence> {
+        if self.receipt.evidence.is_empty() {
+            self.push(Layer::Evidence, Outcome::Absent);
+            return None;
         }
+        match self.check_evidence() {
+            Ok(longest) => {
+                let VerifiedEvidence { begun, newest, renewals, until } = longest;
+                let detail = format!(
+                    "archived {begun}, renewals {renewals}, newest {newest}, relied on until {until}"
+                );
+                self.proved(Layer::Evidence, detail);
+                Some(longest)
+            }
+            Err(reason) => {
+                self.failed(Layer::Evidence, reason);
+                None
+            }
+        }
+    }
+
+    /// Every anchor must hold inside; one in a block that the verifier knows proves the layer.
+    fn anchors(&mut self, leaf: Option<&Leaf>, proof: Option<&TlogProof>) -> Vec<anchor::Found> {
+        let check = || {
+            if self.receipt.anchors.is_empty() {
+                return Ok(Vec::new());
+            }
+            let leaf = leaf.ok_or(ProofError::NeedsLayer(Layer::Leaf))?.leaf_hash();
+            let index = proof.ok_or(ProofError::NeedsLayer(Layer::TlogProof))?.index;
+            anchor::judge(&self.receipt.anchors, &leaf, index, self.trust)
+        };
+        match check() {
+            Ok(found) => {
+                let outcome = anchor::summary(&found)
+                    .map_or(Outcome::Absent, |detail| Outcome::Proved { detail });
+                self.push(Layer::Anchor, outcome);
+                found
+            }
+            Err(reason) => {
+                self.failed(Layer::Anchor, reason);
+                Vec::new()
+            }
+        }
+    }
+
+    fn check_evidence(&self) -> Result<VerifiedEvidence, ProofError> {
+        let failed = |r: &LayerResult| {
+            r.layer == Layer::Timestamp && matches!(r.outcome, Outcome::Failed { .. })
+        };
+        // A record leans on the time-stamps that it covers.
+        if self.layers.iter().any(failed) {
+            return Err(ProofError::NeedsLayer(Layer::Timestamp));
+        }
+        let bytes = evidence::archived_bytes(self.receipt)
+            .map_err(|_unreadable| ProofError::NeedsLayer(Layer::TlogProof))?;
+        let archived = Archived { bytes: &bytes, stamps: &self.receipt.timestamps };
+        let trust = StampTrust {
+            roots: &self.trust.tsa_roots,
+            policies: &self.trust.tsa_policies,
+            tolerance: TIME_TOLERANCE,
+        };
+        let records = self.receipt.evidence.iter();
+        let verified = records
+            .map(|record| evidence::verify(record, &archived, &trust))
+            .collect::<Result<Vec<_>, _>>()?;
+        let longest = verified.into_iter().max_by_key(|verified| verified.until);
+        Ok(longest.ok_or(EvidenceError::Empty)?)
     }
 }

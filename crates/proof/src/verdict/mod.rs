@@ -3,12 +3,16 @@
 //! INVARIANT: [`Judgement::payment`] is there only when the device's signature and the place in the log
 //! are both proved. Nothing else of a receipt is shown as its content.
 
+mod bulk;
 mod judge;
 mod record;
 
+use crate::anchor;
 use crate::error::ProofError;
+use crate::evidence::VerifiedEvidence;
 use tpw_core::{Hash32, Instant, Intent, Record, TreeHead};
 
+pub use bulk::{BulkJudge, Work};
 pub use judge::{TIME_TOLERANCE, judge};
 
 /// What a receipt can prove, from the payer's will to its renewal for decades.
@@ -198,6 +202,8 @@ pub struct ProvedPayment {
     pub head: TreeHead,
     /// The earliest time that a time-stamp proves; absent unless that level is proved.
     pub gen_time: Option<Instant>,
+    /// What the evidence record proves that is relied on longest; absent unless that level is proved.
+    pub evidence: Option<VerifiedEvidence>,
 }
 
 /// The verdict over one receipt.
@@ -209,6 +215,8 @@ pub struct Judgement {
     pub layers: Vec<LayerResult>,
     /// The content; only when [`Level::DeviceSignature`] and [`Level::InLog`] are proved.
     pub payment: Option<ProvedPayment>,
+    /// What the anchors say, when all of them hold inside; also those in blocks that the verifier does not know.
+    pub anchors: Vec<anchor::Found>,
 }
 
 impl Judgement {

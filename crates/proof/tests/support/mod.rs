@@ -104,6 +104,7 @@ impl World {
             tsa_roots: vec![root],
             tsa_policies: vec![POLICY.to_owned()],
             witness_policy: None,
+            evm_anchors: Vec::new(),
         };
         Self { slots, trust, authority, device }
     }

@@ -1,4 +1,4 @@
-//! Asking other servers over HTTP: logs, witnesses. One request, one bounded answer, no retries.
+//! Asking other servers over HTTP: logs, witnesses, calendars. One request, one bounded answer, no retries.
 
 mod connect;
 
@@ -98,7 +98,7 @@ impl Outbound {
     /// # Errors
     /// [`OutboundError`] when there is no answer; every status is one.
     pub async fn get(&self, url: &str, most: usize) -> Result<OutboundAnswer, OutboundError> {
-        self.ask(Method::GET, url, Bytes::new(), most).await
+        self.ask(None, url, Bytes::new(), most).await
     }
 
     /// Posts a text.
@@ -111,12 +111,40 @@ impl Outbound {
         text: String,
         most: usize,
     ) -> Result<OutboundAnswer, OutboundError> {
-        self.ask(Method::POST, url, Bytes::from(text), most).await
+        self.ask(Some("text/plain; charset=utf-8"), url, Bytes::from(text), most).await
     }
 
+    /// Posts JSON.
+    ///
+    /// # Errors
+    /// As [`Outbound::get`].
+    pub async fn post_json(
+        &self,
+        url: &str,
+        json: String,
+        most: usize,
+    ) -> Result<OutboundAnswer, OutboundError> {
+        self.ask(Some("application/json"), url, Bytes::from(json), most).await
+    }
+
+    /// Posts bytes of a media type.
+    ///
+    /// # Errors
+    /// As [`Outbound::get`].
+    pub async fn post_as(
+        &self,
+        url: &str,
+        media_type: &'static str,
+        body: Vec<u8>,
+        most: usize,
+    ) -> Result<OutboundAnswer, OutboundError> {
+        self.ask(Some(media_type), url, Bytes::from(body), most).await
+    }
+
+    /// Posts what has a media type, and gets what has none.
     async fn ask(
         &self,
-        method: Method,
+        media_type: Option<&'static str>,
         url: &str,
         body: Bytes,
         most: usize,
@@ -125,9 +153,10 @@ impl Outbound {
         if !["http://", "https://"].iter().any(|scheme| url.starts_with(scheme)) {
             return Err(odd());
         }
-        let mut request = Request::builder().method(&method).uri(url);
-        if method == Method::POST {
-            request = request.header(header::CONTENT_TYPE, "text/plain; charset=utf-8");
+        let method = if media_type.is_some() { Method::POST } else { Method::GET };
+        let mut request = Request::builder().method(method).uri(url);
+        if let Some(media_type) = media_type {
+            request = request.header(header::CONTENT_TYPE, media_type);
         }
         let request = request.body(Full::new(body)).map_err(|_odd| odd())?;
         tokio::time::timeout(self.time_max, self.exchange(request, most))

@@ -35,6 +35,7 @@ macro_rules! routes {
         pub(crate) fn all() -> Router<Arc<App>> {
             Router::new()
                 $(.route($path, $methods))*
+                .merge(crate::pages::all())
                 .fallback(async || Problem::new(Code::NotFound))
                 .method_not_allowed_fallback(async || Problem::new(Code::MethodNotAllowed))
         }

@@ -1,9 +1,15 @@
 //! The command line. Its help is in `i18n/`: `help-<command>` for commands, `arg-<name>` for arguments.
 
+mod anchor;
+mod exports;
 mod log;
+mod receipt;
 mod tsa;
 
+pub(crate) use anchor::*;
+pub(crate) use exports::*;
 pub(crate) use log::*;
+pub(crate) use receipt::*;
 pub(crate) use tsa::*;
 
 use crate::say::Say;
@@ -42,6 +48,10 @@ pub(crate) enum Command {
     Log(Log),
     #[command(subcommand)]
     Tsa(Tsa),
+    #[command(subcommand)]
+    Anchor(Anchor),
+    #[command(subcommand)]
+    Ots(Ots),
     Ops(Ops),
     Doctor(Doctor),
 }
@@ -86,6 +96,8 @@ pub(crate) struct Serve {
     pub(crate) tsa_clock: Option<ErrorSource>,
     #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     pub(crate) tsa_accuracy: u64,
+    #[arg(long, value_name = "PER_SECOND", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) tsa_rate: Option<u32>,
     #[arg(long)]
     pub(crate) tsa_no_certificate: bool,
     #[arg(long, value_name = "pkcs11:URI")]
@@ -196,26 +208,36 @@ pub(crate) struct PayBatch {
 
 #[derive(Args)]
 pub(crate) struct Verify {
-    #[arg(value_name = "FILE", required = true)]
+    #[arg(value_name = "FILE", required_unless_present = "receipts_in")]
     pub(crate) files: Vec<PathBuf>,
+    #[arg(id = "receipts_in", long = "all", value_name = "DIR", conflicts_with = "files")]
+    pub(crate) all: Option<PathBuf>,
     #[arg(long, value_name = "FILE")]
     pub(crate) trust: PathBuf,
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,
+    #[arg(long = "block-hash", value_name = "HASH")]
+    pub(crate) block_hashes: Vec<String>,
 }
 
 #[derive(Subcommand)]
 pub(crate) enum Receipt {
+    Renew(ReceiptRenew),
+    Plan(ReceiptPlan),
+    Upgrade(ReceiptUpgrade),
     Export {
         #[arg(value_name = "FILE")]
         file: PathBuf,
-        #[arg(long, value_name = "DIR")]
+        #[arg(long, value_enum, default_value = "files")]
+        format: ExportFormat,
+        #[arg(id = "export_out", long = "out", value_name = "DIR|FILE")]
         out: PathBuf,
         #[arg(long, value_name = "FILE")]
         trust: Option<PathBuf>,
         #[arg(long, value_name = "DIR")]
         wallet: Option<PathBuf>,
     },
+    Print(Print),
     Show {
         #[arg(value_name = "FILE")]
         file: PathBuf,

@@ -1,10 +1,13 @@
 //! The commands, one file for each noun.
 
+mod anchor;
 mod demo;
 mod doctor;
+mod evidence;
 mod input;
 mod log;
 mod ops;
+mod ots;
 mod pay;
 mod receipt;
 mod serve;
@@ -92,9 +95,11 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
         Command::Wallet(command) => Box::pin(wallet::run(context, command)).await,
         Command::Pay(args) => Box::pin(pay::batch(context, &args)).await,
         Command::Verify(args) => verify::run(context, &args),
-        Command::Receipt(command) => receipt::run(context, &command),
+        Command::Receipt(command) => receipt::run(context, &command).await,
         Command::Log(command) => Box::pin(log::run(context, &command)).await,
         Command::Tsa(command) => tsa::run(context, &command),
+        Command::Anchor(command) => Box::pin(anchor::run(context, &command)).await,
+        Command::Ots(command) => Box::pin(ots::run(context, &command)).await,
         Command::Ops(args) => Box::pin(ops::run(context, &args)).await,
         Command::Doctor(args) => doctor::run(context, &args).await,
     }

@@ -130,7 +130,7 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
         listen: args.listen,
         public_url: args.public_url.clone(),
         identity: args.cert.clone().zip(args.key.clone()),
-        limits: args.rate_limit.map_or_else(Limits::standard, Limits::with_rate),
+        limits: limits(args),
     };
     let clock = clock(context, args)?;
     let running = start(what, clock, asked_to_stop()).await?;
@@ -152,6 +152,11 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
 }
 
 /// An amount with its asset before it: `USD/2:1000.00`.
+fn limits(args: &Serve) -> Limits {
+    let limits = args.rate_limit.map_or_else(Limits::standard, Limits::with_rate);
+    args.tsa_rate.map_or(limits, |per_second| limits.with_timestamp_rate(per_second))
+}
+
 fn money(text: &str) -> Result<Money, Failure> {
     let wrong = || Failure::usage("witnessed-from").arg("text", text);
     let (asset, amount) = text.split_once(':').ok_or_else(wrong)?;

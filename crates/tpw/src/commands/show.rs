@@ -4,6 +4,7 @@ use crate::device::pay::Outcome;
 use crate::say::{Mood, Say};
 use serde_json::{Value, json};
 use tpw_core::{Hash32, Money};
+use tpw_proof::anchor::{self, Standing};
 use tpw_proof::verdict::{Level, LevelResult, Outcome as Found, ProvedPayment};
 use tpw_proof::{Judgement, ProofError};
 use tpw_server::wire::{Payment, Reason};
@@ -34,13 +35,48 @@ pub(super) fn judgement_json(judgement: &Judgement) -> Value {
     let failure = judgement.first_failure().map(|(layer, reason)| {
         json!({ "layer": layer.code(), "reason": reason.code(), "detail": reason.to_string() })
     });
-    json!({
+    let mut value = json!({
         "valid": judgement.is_valid(),
         "levels": judgement.levels.iter().map(level).collect::<Vec<_>>(),
         "layers": layers,
         "failure": failure,
         "payment": judgement.payment.as_ref().map(proved_json),
+    });
+    if let (false, Value::Object(members)) = (judgement.anchors.is_empty(), &mut value) {
+        members.insert("anchors".to_owned(), judgement.anchors.iter().map(anchor_json).collect());
+    }
+    value
+}
+
+fn anchor_json(anchor: &anchor::Found) -> Value {
+    json!({
+        "chain_id": anchor.chain_id.to_string(), "block": anchor.number.to_string(),
+        "block_hash": anchor::hash_text(&anchor.block), "time": anchor.time.to_string(),
+        "size": anchor.size.to_string(), "standing": standing(anchor.standing),
     })
+}
+
+const fn standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Known => "known",
+        Standing::UnknownBlock => "unknown_block",
+        Standing::UnknownChain => "unknown_chain",
+    }
+}
+
+/// What is missing before an anchor proves something: the hash of its block, from anywhere.
+pub(super) fn anchor_lines(say: &Say, judgement: &Judgement) -> Vec<String> {
+    let line = |anchor: &anchor::Found| {
+        let key = match anchor.standing {
+            Standing::Known => return None,
+            Standing::UnknownBlock => "anchor-unknown-block",
+            Standing::UnknownChain => "anchor-unknown-chain",
+        };
+        let (chain, number) = (anchor.chain_id.to_string(), anchor.number.to_string());
+        let hash = anchor::hash_text(&anchor.block);
+        Some(say.with(key, &[("chain", &chain), ("number", &number), ("hash", &hash)]))
+    };
+    judgement.anchors.iter().filter_map(line).collect()
 }
 
 fn proved_json(proved: &ProvedPayment) -> Value {
@@ -73,12 +109,27 @@ fn proved_json(proved: &ProvedPayment) -> Value {
         "tree_size": proved.head.size.to_string(),
         "root": proved.head.root.to_string(),
         "time_stamped": proved.gen_time.map(|at| at.to_string()),
+        "evidence": proved.evidence.map(|evidence| json!({
+            "begun": evidence.begun.to_string(), "newest": evidence.newest.to_string(),
+            "renewals": evidence.renewals, "until": evidence.until.to_string(),
+        })),
     })
 }
 
-/// One line for each level.
-pub(super) fn level_lines(say: &Say, judgement: &Judgement) -> Vec<String> {
-    let line = |result: &LevelResult| {
+/// A level and what came of it, in words.
+pub(super) struct LevelRow {
+    /// `L0` and its name.
+    pub(super) name: String,
+    /// Whether it is proved, absent or failed.
+    pub(super) word: String,
+    pub(super) mood: Mood,
+    /// What exactly is proved, or why not.
+    pub(super) detail: String,
+}
+
+/// One row for each level.
+pub(super) fn level_rows(say: &Say, judgement: &Judgement) -> Vec<LevelRow> {
+    let row = |result: &LevelResult| {
         let level = say.text(&format!("level-{}", result.level.code()));
         let (key, mood, detail) = match &result.outcome {
             Found::Proved { detail } => {
@@ -93,10 +144,19 @@ pub(super) fn level_lines(say: &Say, judgement: &Judgement) -> Vec<String> {
                 ("word-failed", Mood::Bad, say.with("failed-in", &args))
             }
         };
-        let word = say.paint(mood, &say.text(key));
-        format!("  L{} {level}: {word} {detail}", result.level.number()).trim_end().to_owned()
+        let name = format!("L{} {level}", result.level.number());
+        LevelRow { name, word: say.text(key), mood, detail }
     };
-    judgement.levels.iter().map(line).collect()
+    judgement.levels.iter().map(row).collect()
+}
+
+/// One line for each level.
+pub(super) fn level_lines(say: &Say, judgement: &Judgement) -> Vec<String> {
+    let line = |row: LevelRow| {
+        let word = say.paint(row.mood, &row.word);
+        format!("  {}: {word} {}", row.name, row.detail).trim_end().to_owned()
+    };
+    level_rows(say, judgement).into_iter().map(line).collect()
 }
 
 /// What exactly is proved, in the reader's language; a time needs no words.
@@ -112,6 +172,13 @@ fn proved_words(say: &Say, level: Level, proved: Option<&ProvedPayment>) -> Opti
         Level::InLog => {
             let (index, size) = (proved.index.to_string(), proved.head.size.to_string());
             Some(say.with("proved-in-log", &[("index", &index), ("size", &size)]))
+        }
+        Level::Renewed => {
+            let evidence = proved.evidence?;
+            let (begun, until) = (evidence.begun.to_string(), evidence.until.to_string());
+            let renewals = evidence.renewals.to_string();
+            let args = [("begun", begun.as_str()), ("renewals", &renewals), ("until", &until)];
+            Some(say.with("proved-renewed", &args))
         }
         _ => None,
     }

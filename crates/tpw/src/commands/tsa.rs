@@ -173,7 +173,7 @@ fn query(context: &Context, args: &TsaQuery) -> Outcome {
 }
 
 impl HashFunction {
-    const fn function(self) -> Sha2 {
+    pub(crate) const fn function(self) -> Sha2 {
         match self {
             Self::Sha256 => Sha2::Sha256,
             Self::Sha384 => Sha2::Sha384,

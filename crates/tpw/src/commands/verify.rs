@@ -1,5 +1,7 @@
 //! `tpw verify`: receipts judged offline.
 
+mod all;
+
 use super::{Context, Outcome, show};
 use crate::args::Verify;
 use crate::device::files::read_named;
@@ -8,6 +10,7 @@ use crate::say::{Mood, Say};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Instant as Stopwatch;
+use tpw_engines::clock::Clock as _;
 use tpw_proof::{Judgement, Policy, ProofError, Trust, judge};
 
 /// Receipts are a few KiB; anything much larger is none.
@@ -36,7 +39,24 @@ pub(super) fn run(context: &Context, args: &Verify) -> Outcome {
     if let Some(path) = &args.policy {
         trust.witness_policy = Some(policy(path)?);
     }
-    judge_all(context, &args.files, &trust)
+    add_blocks(&mut trust, &args.block_hashes)?;
+    match &args.all {
+        Some(folder) => all::run(context, folder, &trust),
+        None => judge_all(context, &args.files, &trust),
+    }
+}
+
+/// Takes over blocks that the person knows from elsewhere. A hash names one block of one chain, whichever that is.
+fn add_blocks(trust: &mut Trust, hashes: &[String]) -> Result<(), Failure> {
+    for text in hashes {
+        let wrong = || Failure::usage("block-hash").arg("text", text);
+        let hash = tpw_engines::anchor::block_hash(text).ok_or_else(wrong)?;
+        if trust.evm_anchors.is_empty() {
+            return Err(Failure::usage("block-hash-chain"));
+        }
+        trust.evm_anchors.iter_mut().for_each(|chain| chain.blocks.push(hash));
+    }
+    Ok(())
 }
 
 /// Judges receipts and tells what they prove.
@@ -63,15 +83,11 @@ pub(super) fn judge_all(context: &Context, files: &[PathBuf], trust: &Trust) -> 
             exit = Exit::NotVerified;
         }
         if say.is_json() {
-            let mut value = show::judgement_json(&judgement);
-            if let Value::Object(members) = &mut value {
-                members.insert("file".to_owned(), shown.into());
-                members.insert("ms".to_owned(), json!(ms));
-            }
-            all.push(value);
+            all.push(judged_json(&judgement, &shown, ms));
             continue;
         }
         tell(say, &judgement, &shown, ms);
+        tell_overdue(context, &judgement, &shown);
     }
     if say.is_json() {
         // One receipt is one object; several are a list.
@@ -79,6 +95,26 @@ pub(super) fn judge_all(context: &Context, files: &[PathBuf], trust: &Trust) -> 
         say.json(&only.unwrap_or(Value::Array(all)));
     }
     Ok(exit)
+}
+
+/// The verdict has no clock; whether the newest time-stamp is still relied on today is told beside it.
+fn tell_overdue(context: &Context, judgement: &Judgement, file: &str) {
+    let evidence = judgement.payment.as_ref().and_then(|proved| proved.evidence);
+    if let Some(until) = evidence.map(|evidence| evidence.until)
+        && until < context.clock.now()
+    {
+        context.say.tell("verify-overdue", &[("file", file), ("until", &until.to_string())]);
+    }
+}
+
+/// A judgement as JSON, with the file and the time that judging took.
+fn judged_json(judgement: &Judgement, file: &str, ms: f64) -> Value {
+    let mut value = show::judgement_json(judgement);
+    if let Value::Object(members) = &mut value {
+        members.insert("file".to_owned(), file.into());
+        members.insert("ms".to_owned(), json!(ms));
+    }
+    value
 }
 
 fn tell(say: &Say, judgement: &Judgement, file: &str, ms: f64) {
@@ -94,6 +130,7 @@ fn tell(say: &Say, judgement: &Judgement, file: &str, ms: f64) {
             (say.text(&format!("layer-{}", layer.code())), show::fault(say, reason));
         say.word(&say.with("verify-failed-in", &[("layer", &layer), ("reason", &reason)]));
     }
+    show::anchor_lines(say, judgement).iter().for_each(|line| say.word(line));
     for line in judgement.payment.iter().flat_map(|proved| show::proved_lines(say, proved)) {
         say.data(&line);
     }

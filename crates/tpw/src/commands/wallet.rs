@@ -2,7 +2,7 @@
 
 use super::input::{self, Asking};
 use super::pay::{self, Desk};
-use super::{Context, Outcome, show};
+use super::{Context, Outcome, evidence, show};
 use crate::args::{Algorithm as Chosen, Device, PayOrder, Wallet};
 use crate::client::{Client, ClientError};
 use crate::device::agent::{self, AgentLink};
@@ -419,7 +419,9 @@ async fn refresh(context: &Context, device: &Device) -> Result<(), Failure> {
                 let failure = Failure::new(Exit::NotVerified, "receipt-bad");
                 return Err(failure.arg("layer", layer.code()).because(reason));
             }
-            folder.write_receipt(id, kind, &bytes)?;
+            let own = folder.receipt(&kind.file_name(id)).ok();
+            let kept = own.and_then(|own| evidence::with_own_layers(&own, &bytes, &trust));
+            folder.write_receipt(id, kind, kept.as_deref().unwrap_or(&bytes))?;
         }
     }
     Ok(())

@@ -194,7 +194,9 @@ pub enum ReceiptKind {
 }
 
 impl ReceiptKind {
-    fn file_name(self, payment: PaymentId) -> String {
+    /// The name of a payment's receipt.
+    #[must_use]
+    pub fn file_name(self, payment: PaymentId) -> String {
         match self {
             Self::Payment => format!("{payment}.tpr"),
             Self::Compensation => format!("{payment}-undone.tpr"),

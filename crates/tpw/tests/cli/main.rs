@@ -4,9 +4,13 @@
 //! What changes from run to run (ids, times, hashes, paths) is masked before texts are compared with their snapshots.
 
 #[cfg(test)]
+mod anchor;
+#[cfg(test)]
 mod bad;
 #[cfg(test)]
 mod batch;
+#[cfg(test)]
+mod bulk;
 #[cfg(test)]
 mod chrony;
 #[cfg(test)]
@@ -15,6 +19,8 @@ mod demo;
 mod ledger;
 #[cfg(test)]
 mod log;
+#[cfg(test)]
+mod renewal;
 #[cfg(test)]
 mod story;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tpw::say::{Form, Lang, Say};
 
 fn keys(lang: Lang) -> Vec<String> {
-    let lines = lang.sources().into_iter().flat_map(str::lines);
+    let lines = lang.sources().iter().flat_map(|source| source.lines());
     let key = |line: &str| {
         let (key, _) = line.split_once(" =")?;
         (!key.starts_with([' ', '#'])).then(|| key.to_owned())
@@ -35,7 +35,7 @@ fn both_languages_have_the_same_keys_each_once_and_the_same_variables() {
     assert_eq!(zh_set.difference(&en_set).collect::<Vec<_>>(), Vec::<&String>::new());
     let line = |lang: Lang, key: &str| {
         let start = format!("{key} =");
-        let mut lines = lang.sources().into_iter().flat_map(str::lines);
+        let mut lines = lang.sources().iter().flat_map(|source| source.lines());
         lines.find(|line| line.starts_with(&start)).unwrap().to_owned()
     };
     for key in &en {

@@ -49,6 +49,7 @@ pub(crate) fn trust() -> Trust {
         tsa_roots: Vec::new(),
         tsa_policies: Vec::new(),
         witness_policy: None,
+        evm_anchors: Vec::new(),
     }
 }
 

@@ -5,6 +5,7 @@
 mod audit;
 mod recovery;
 mod sequencer;
+mod system_calls;
 mod tiled;
 mod view;
 mod witnessed;
@@ -78,6 +79,7 @@ fn keys() -> &'static Keys {
             tsa_roots: vec![root],
             tsa_policies: vec![policy.to_owned()],
             witness_policy: None,
+            evm_anchors: Vec::new(),
         };
         Keys { config, trust }
     })

@@ -6,7 +6,7 @@ use crate::log_store::heads::Heads;
 use tpw_core::TreeHead;
 use tpw_proof::{SignedCheckpoint, tree};
 
-fn published(world: &World) -> Option<TreeHead> {
+pub(super) fn published(world: &World) -> Option<TreeHead> {
     let bytes = std::fs::read(world.path("checkpoint")).ok()?;
     let note = SignedCheckpoint::parse(str::from_utf8(&bytes).unwrap()).unwrap();
     note.verify_all(&keys().trust.log_keys).unwrap();
@@ -14,7 +14,7 @@ fn published(world: &World) -> Option<TreeHead> {
 }
 
 /// What the world saw before must be the beginning of what the log says now.
-fn assert_not_contradicted(world: &World, store: &LogStore, seen: Option<TreeHead>) {
+pub(super) fn assert_not_contradicted(world: &World, store: &LogStore, seen: Option<TreeHead>) {
     let Some(seen) = seen else { return };
     let now = store.newest().unwrap().head;
     let proof = store.view().consistency(seen.size, now.size).unwrap();

@@ -1,7 +1,7 @@
 //! `tpw log`: the operator's log or a foreign one, audited, looked at, and proved from.
 
 mod prove;
-mod source;
+pub(super) mod source;
 mod witness;
 
 use super::verify::trust;

@@ -15,7 +15,7 @@ use tpw_server::outbound::Outbound;
 const FILE_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// A log's files, from a folder or over HTTP.
-pub(super) enum Source {
+pub(in crate::commands) enum Source {
     Folder(LogFiles),
     Web {
         outbound: Box<Outbound>,
@@ -27,7 +27,7 @@ pub(super) enum Source {
 
 impl Source {
     /// The log that the command line names; `None` when it names none.
-    pub(super) fn of(at: &LogAt, trusted: &Trusted) -> Result<Option<Self>, Failure> {
+    pub(in crate::commands) fn of(at: &LogAt, trusted: &Trusted) -> Result<Option<Self>, Failure> {
         // The newest checkpoint of a busy server is newer than any witness has seen.
         let of_server = if trusted.has_policy() { "witnessed-checkpoint" } else { "checkpoint" };
         let checkpoint = if at.server.is_some() { of_server } else { "checkpoint" };
@@ -46,12 +46,12 @@ impl Source {
     }
 
     /// As [`Source::of`], of a command that needs a log.
-    pub(super) fn needed(at: &LogAt, trusted: &Trusted) -> Result<Self, Failure> {
+    pub(in crate::commands) fn needed(at: &LogAt, trusted: &Trusted) -> Result<Self, Failure> {
         Self::of(at, trusted)?.ok_or_else(|| Failure::usage("log-source"))
     }
 
     /// The folder, if it is one.
-    pub(super) fn folder(&self) -> Option<&Path> {
+    pub(in crate::commands) fn folder(&self) -> Option<&Path> {
         match self {
             Self::Folder(LogFiles(path)) => Some(path),
             Self::Web { .. } => None,
@@ -59,7 +59,7 @@ impl Source {
     }
 
     /// The log with its newest checkpoint, verified.
-    pub(super) fn open(&self, trusted: &Trusted) -> Result<TiledLog<'_>, Failure> {
+    pub(in crate::commands) fn open(&self, trusted: &Trusted) -> Result<TiledLog<'_>, Failure> {
         TiledLog::open(self, |signed| trusted.verify(signed)).map_err(failed)
     }
 }
@@ -103,7 +103,7 @@ impl Source {
 }
 
 /// What made reading a log fail: something that does not hold is exit 4.
-pub(super) fn failed(error: LogError) -> Failure {
+pub(in crate::commands) fn failed(error: LogError) -> Failure {
     match error {
         LogError::Proof(error) => unproved(error),
         error => Failure::failed("log-read").because(error),
@@ -111,13 +111,13 @@ pub(super) fn failed(error: LogError) -> Failure {
 }
 
 /// Something that does not hold.
-pub(super) fn unproved(error: ProofError) -> Failure {
+pub(in crate::commands) fn unproved(error: ProofError) -> Failure {
     let cause_key = Some(format!("proof-{}", error.code()));
     Failure { cause_key, ..Failure::new(Exit::NotVerified, "log-unproved").because(error) }
 }
 
 /// Whose signatures a checkpoint must have.
-pub(super) enum Trusted {
+pub(in crate::commands) enum Trusted {
     /// The operator's log, with all its keys.
     File(Box<Trust>),
     /// Any of the logs of a policy, with its quorum.
@@ -125,7 +125,7 @@ pub(super) enum Trusted {
 }
 
 impl Trusted {
-    pub(super) fn of(args: &LogTrust) -> Result<Self, Failure> {
+    pub(in crate::commands) fn of(args: &LogTrust) -> Result<Self, Failure> {
         let policy = args.policy.as_deref().map(policy).transpose()?;
         let Some(path) = &args.trust else {
             let policy = policy.ok_or_else(|| Failure::usage("log-trust"))?;
@@ -150,7 +150,7 @@ impl Trusted {
     }
 
     /// The keys of the logs, as a witness has to know them.
-    pub(super) fn log_keys(&self) -> Vec<VerifierKey> {
+    pub(in crate::commands) fn log_keys(&self) -> Vec<VerifierKey> {
         let of_policy = |policy: &Policy| policy.logs().iter().map(|log| log.key.clone()).collect();
         match self {
             Self::Policy(policy) => of_policy(policy),
@@ -163,7 +163,7 @@ impl Trusted {
         }
     }
 
-    pub(super) fn verify(&self, signed: &SignedCheckpoint) -> Result<(), ProofError> {
+    pub(in crate::commands) fn verify(&self, signed: &SignedCheckpoint) -> Result<(), ProofError> {
         let policy = match self {
             Self::Policy(policy) => Some(policy.as_ref()),
             Self::File(trust) => {

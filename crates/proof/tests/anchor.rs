@@ -1,0 +1,135 @@
+//! Goal: an anchor is proved only from the entry to a block that the verifier knows, and whatever is changed on the way is
+//! refused; the trust file says the same about chains in one way only.
+//! Method: the corpus `spec/vectors/anchors`, whose manifest was written by hand; every byte of a good anchor changed alone;
+//! tries of many sizes, each place proved and asked for at another; trust files with one fault each.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::path::{Path, PathBuf};
+use tpw_core::Receipt;
+use tpw_proof::anchor::{Announcement, EvmAnchor, path_to, rlp};
+use tpw_proof::{Level, ProofError, Trust, judge};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec/vectors/anchors")
+}
+
+fn trust_text(name: &str) -> String {
+    std::fs::read_to_string(folder().join(name)).unwrap()
+}
+
+fn trust(name: &str) -> Trust {
+    Trust::from_json(&trust_text(name)).unwrap()
+}
+
+fn receipt(name: &str) -> Receipt {
+    Receipt::from_bytes(&std::fs::read(folder().join(name)).unwrap()).unwrap()
+}
+
+#[test]
+fn every_receipt_gets_its_verdict() {
+    let manifest = trust_text("manifest.json");
+    let cases: Vec<serde_json::Value> = serde_json::from_str(&manifest).unwrap();
+    let (mut wrong, mut broken) = (Vec::new(), 0);
+    for case in &cases {
+        let file = case["file"].as_str().unwrap();
+        let bytes = std::fs::read(folder().join(file)).unwrap();
+        let found = judge(&bytes, &trust(case["trust"].as_str().unwrap()));
+        let layer = found.first_failure().map(|(layer, _)| layer.code());
+        let anchored = found.level(Level::Anchored).code();
+        let wanted = (case["valid"].as_bool().unwrap(), case["layer"].as_str());
+        if (found.is_valid(), layer) != wanted || anchored != case["anchored"] {
+            wrong.push(format!("{file}: {layer:?}, {anchored}, {:?}", found.first_failure()));
+        }
+        broken += usize::from(case["valid"] == false);
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(broken >= 60 && cases.len() - broken >= 12, "{broken} of {}", cases.len());
+}
+
+#[test]
+fn no_byte_of_an_anchor_can_change() {
+    let (good, trust) = (receipt("good/in-a-full-block.tpr"), trust("trust.json"));
+    assert!(judge(&good.to_bytes(), &trust).level(Level::Anchored).is_proved());
+    for place in 0..good.anchors[0].len() {
+        let mut other = good.clone();
+        other.anchors[0][place] ^= 1;
+        let found = judge(&other.to_bytes(), &trust);
+        // The chain's number says only which of the verifier's lists to look at.
+        assert!(!found.level(Level::Anchored).is_proved(), "byte {place}");
+    }
+}
+
+#[test]
+fn a_trie_of_any_size_proves_each_of_its_places_and_no_other() {
+    let value = |n: u64| {
+        let field = rlp::of_bytes(&[u8::try_from(n & 0xff).unwrap(); 40]);
+        [vec![2], rlp::of_list(&[field])].concat()
+    };
+    for size in [1, 2, 15, 16, 17, 127, 128, 129, 130, 256, 300] {
+        let values: Vec<Vec<u8>> = (0..size).map(value).collect();
+        let mut roots = Vec::new();
+        for place in (0..size).step_by(if size > 20 { 13 } else { 1 }) {
+            let (root, nodes) = path_to(&values, place).unwrap();
+            roots.push(root);
+            let ends = |at| {
+                let (chain_id, event, nodes) = (1, 0, nodes.clone());
+                let mut fields = vec![rlp::of_bytes(&[1; 32]); 15];
+                fields[5] = rlp::of_bytes(&root);
+                fields[8] = rlp::of_uint(1);
+                fields[11] = rlp::of_uint(1);
+                let header = rlp::of_list(&fields);
+                let told = Announcement { chain_id, header, transaction: at, nodes, event }.tell();
+                // The value is no receipt: only at the true place is that what is wrong.
+                let receipt = "receipt of a transaction";
+                matches!(told, Err(ProofError::Malformed { what, .. }) if what == receipt)
+            };
+            assert!(ends(place), "{place} of {size}");
+            assert!(!ends(place + 1) && !ends(place + 300) && !ends(u64::MAX), "{place} of {size}");
+        }
+        roots.dedup();
+        assert_eq!(roots.len(), 1);
+        assert!(path_to(&values, size).is_err());
+    }
+    assert!(path_to(&[vec![1; 31]], 0).is_err());
+    assert!(path_to(&[], 0).is_err());
+}
+
+#[test]
+fn an_anchor_has_one_encoding() {
+    let bytes = &receipt("good/in-a-full-block.tpr").anchors[0];
+    let anchor = EvmAnchor::from_bytes(bytes).unwrap();
+    assert_eq!(anchor.to_bytes(), *bytes);
+}
+
+#[test]
+fn a_trust_file_speaks_of_chains_in_one_way() {
+    let good = trust_text("trust-no-block.json");
+    assert_eq!(Trust::from_json(&good).unwrap().to_json(), good);
+    assert!(!trust_text("trust-no-chain.json").contains("evm_anchors"));
+    let contract = format!("0x{}", "c0".repeat(20));
+    for (from, to) in [
+        ("\"chain_id\": 1", "\"chain_id\": -1"),
+        ("\"chain_id\": 1", "\"chain_id\": \"1\""),
+        ("\"chain_id\": 1,", ""),
+        ("\"blocks\": []", "\"blocks\": [\"\"]"),
+        ("\"blocks\": []", "\"blocks\": [\"0x00\"]"),
+        ("\"blocks\": []", "\"blocks\": [], \"more\": 1"),
+        (contract.as_str(), &contract[..40]),
+        (contract.as_str(), &contract[2..]),
+        (contract.as_str(), &contract.replace('c', "C")),
+        (contract.as_str(), &contract.replace('c', "g")),
+    ] {
+        assert!(good.contains(from), "{from}");
+        assert!(Trust::from_json(&good.replacen(from, to, 1)).is_err(), "{to}");
+    }
+    let mut twice = Trust::from_json(&good).unwrap();
+    twice.evm_anchors.push(twice.evm_anchors[0].clone());
+    assert!(Trust::from_json(&twice.to_json()).is_err());
+    let mut none = Trust::from_json(&good).unwrap();
+    none.evm_anchors[0].contracts.clear();
+    assert!(Trust::from_json(&none.to_json()).is_err());
+    let mut many = Trust::from_json(&good).unwrap();
+    many.evm_anchors[0].blocks = vec![tpw_core::Hash32::ZERO; 1025];
+    assert!(Trust::from_json(&many.to_json()).is_err());
+}

@@ -1,0 +1,104 @@
+//! Receipts in other forms.
+
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// A receipt for paper.
+#[derive(Args)]
+pub(crate) struct Print {
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    #[arg(long, value_enum, default_value = "html")]
+    pub(crate) format: PrintFormat,
+    #[arg(id = "print_out", long = "out", short = 'o', value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    #[arg(long, value_name = "FILE", required_if_eq("format", "pdf"))]
+    pub(crate) font: Option<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust: Option<PathBuf>,
+    #[arg(long, value_name = "DIR")]
+    pub(crate) wallet: Option<PathBuf>,
+}
+
+/// What is written.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PrintFormat {
+    /// A page that needs nothing beside it.
+    Html,
+    /// PDF/A-3 with the receipt inside.
+    Pdf,
+}
+
+/// As what a receipt is exported.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// Loose files in a folder, with a guide.
+    Files,
+    /// An ASiC-S container of the time-stamp.
+    Asic,
+}
+
+/// OpenTimestamps.
+#[derive(Subcommand)]
+pub(crate) enum Ots {
+    Stamp(OtsStamp),
+    Upgrade(OtsUpgrade),
+    Verify(OtsVerify),
+    Info {
+        #[arg(id = "proof_file", value_name = "FILE.ots")]
+        file: PathBuf,
+    },
+}
+
+/// The calendars that may be asked.
+#[derive(Args)]
+pub(crate) struct Calendars {
+    #[arg(long = "calendar", value_name = "URL", required = true)]
+    pub(crate) calendars: Vec<String>,
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct OtsStamp {
+    #[arg(id = "stamped_file", value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) at: Calendars,
+    #[arg(id = "ots_out", long = "out", value_name = "FILE.ots")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct OtsUpgrade {
+    #[arg(id = "proof_file", value_name = "FILE.ots")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) at: Calendars,
+}
+
+#[derive(Args)]
+#[command(group(ArgGroup::new("proved").required(true).args(["ots_data", "ots_digest"])))]
+pub(crate) struct OtsVerify {
+    #[arg(id = "proof_file", value_name = "FILE.ots")]
+    pub(crate) file: PathBuf,
+    #[arg(id = "ots_data", long = "data", value_name = "FILE")]
+    pub(crate) data: Option<PathBuf>,
+    #[arg(id = "ots_digest", long = "digest", value_name = "HEX")]
+    pub(crate) digest: Option<String>,
+    #[arg(long, value_name = "FILE")]
+    pub(crate) headers: PathBuf,
+    #[arg(long, value_name = "HEIGHT", default_value_t = 0)]
+    pub(crate) first_height: u64,
+    #[arg(long, value_enum, default_value = "main")]
+    pub(crate) network: BlockNetwork,
+}
+
+/// Whose block headers are given.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BlockNetwork {
+    /// Bitcoin.
+    Main,
+    /// Blocks for tests.
+    Regtest,
+}

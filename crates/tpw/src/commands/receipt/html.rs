@@ -1,0 +1,106 @@
+//! A printed receipt as one page of HTML that loads nothing and runs nothing.
+//!
+//! The page carries the receipt file in the link with the id `receipt-file`, so that it can be verified again later.
+
+use super::sheet::{Section, Sheet, runs};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use qrcodegen::{QrCode, QrCodeEcc};
+use tpw_crypto::sha256;
+
+/// Plain type, black on white: it is for paper.
+const STYLE: &str = "\
+body{font:10pt/1.5 system-ui,'Noto Sans CJK SC','Microsoft YaHei',sans-serif;color:#111;background:#fff;max-width:46rem;margin:2rem auto;padding:0 1rem}\
+h1{font-size:1.5rem;margin:0 0 .5rem}h2{font-size:1rem;margin:1.5rem 0 .25rem;border-bottom:1px solid #999}\
+.amount{font-size:1.75rem;font-variant-numeric:tabular-nums;margin:.5rem 0 0}.words{font-size:1.1rem;margin:0 0 .5rem}\
+table{border-collapse:collapse;width:100%}th{text-align:left;font-weight:400;color:#555;width:12rem;vertical-align:top;padding:.1rem .75rem .1rem 0}\
+td{overflow-wrap:anywhere;padding:.1rem 0}svg{float:right;width:9rem;height:9rem;margin:0 0 1rem 1rem}\
+pre{white-space:pre-wrap;overflow-wrap:anywhere;background:#f4f4f4;padding:.5rem}section{break-inside:avoid}\
+@page{margin:15mm}@media print{body{margin:0;max-width:none}}";
+
+/// The page. `receipt` is the file that it was made of.
+pub(super) fn page(sheet: &Sheet, receipt: &[u8]) -> String {
+    // A hash names the one style sheet; nothing else is allowed to be loaded, run, framed or sent.
+    let style_hash = STANDARD.encode(sha256(STYLE.as_bytes()));
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{style_hash}'; base-uri 'none'; form-action 'none'"
+    );
+    let sections: String = sheet.sections.iter().map(section).collect();
+    let commands: String =
+        sheet.commands.iter().map(|command| format!("{}\n", text(command))).collect();
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"{lang}\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">\n\
+         <meta name=\"referrer\" content=\"no-referrer\">\n\
+         <meta name=\"viewport\" content=\"width=device-width\">\n\
+         <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{qr}<h1>{title}</h1>\n\
+         <p class=\"amount\">{amount}</p>\n<p class=\"words\">{words}</p>\n<p>{verdict}</p>\n{sections}\
+         <section>\n<p>{guide}</p>\n<pre>{commands}</pre>\n\
+         <p><a id=\"receipt-file\" download=\"{name}\" href=\"data:application/vnd.tpw.receipt+cbor;base64,{file}\">{download}</a></p>\n\
+         </section>\n</body>\n</html>\n",
+        lang = sheet.lang.tag(),
+        title = text(&sheet.title),
+        qr = qr(&sheet.code),
+        amount = text(&sheet.amount),
+        words = text(&sheet.in_words),
+        verdict = text(&sheet.verdict),
+        guide = text(&sheet.guide),
+        name = text(&sheet.file_name),
+        file = STANDARD.encode(receipt),
+        download = text(&sheet.download),
+    )
+}
+
+fn section(section: &Section) -> String {
+    // What people have written may run the other way: it does not turn its surroundings.
+    let row = |(name, value): &(String, String)| {
+        format!("<tr><th>{}</th><td><bdi>{}</bdi></td></tr>\n", text(name), text(value))
+    };
+    let rows: String = section.rows.iter().map(row).collect();
+    format!("<section>\n<h2>{}</h2>\n<table>\n{rows}</table>\n</section>\n", text(&section.title))
+}
+
+/// Text between tags or in a quoted attribute.
+fn text(plain: &str) -> String {
+    let mut safe = String::with_capacity(plain.len());
+    for c in plain.chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
+/// The code as a drawing, four modules of quiet zone around it (ISO/IEC 18004).
+fn qr(code: &str) -> String {
+    // The origin has at most 255 bytes, so that it always fits; without it the page is still true.
+    let Ok(code) = QrCode::encode_text(code, QrCodeEcc::Medium) else { return String::new() };
+    let mut path = String::new();
+    for (x, y, length) in runs(&code) {
+        let (x, y) = (x.saturating_add(4), y.saturating_add(4));
+        path += &format!("M{x} {y}h{length}v1h-{length}z");
+    }
+    let side = code.size().saturating_add(8);
+    format!(
+        "<svg role=\"img\" aria-label=\"QR\" viewBox=\"0 0 {side} {side}\" shape-rendering=\"crispEdges\">\
+         <path d=\"{path}\"/></svg>\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    //! Goal: nothing that a payer writes becomes part of the page's form. Method: the characters that would.
+
+    use super::*;
+
+    #[test]
+    fn text_stays_text() {
+        assert_eq!(text("<script>&\"'</script>"), "&lt;script&gt;&amp;&quot;&#39;&lt;/script&gt;");
+        assert_eq!(text("发票 42"), "发票 42");
+    }
+}

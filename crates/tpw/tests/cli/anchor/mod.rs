@@ -1,0 +1,5 @@
+//! Anchors on a real chain: the account, its journal and its proofs through re-orgs, crashes and lies; then the commands.
+
+mod chain;
+mod node;
+mod story;

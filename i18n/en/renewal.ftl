@@ -1,0 +1,36 @@
+# Evidence records: renewals and their plan.
+
+help-tpw-receipt-renew = Archive receipts, or renew their evidence records, under one time-stamp
+help-tpw-receipt-plan = Say when which renewal is due, and why
+help-tpw-receipt-upgrade = Ask this device’s operator for newer layers of receipts, and add them to the files
+upgraded = { $file }: has new layers
+upgraded-nothing = { $file }: there is nothing new
+arg-receipts = Receipts, or folders of them
+arg-tsa-url = The time-stamp authority, as https://127.0.0.1:8443/tsa
+arg-renewal-hash = The hash function: by default SHA-512 for a new record, and the old one while it is relied on
+arg-within = Call due what ends within so many days
+proved-renewed = archived { $begun }, renewals: { $renewals }, relied on until { $until }
+verify-overdue = { $file }: the evidence record was relied on until { $until }; nobody renewed it in time
+renewed = { $file }: { $step }, { $hash }
+renew-step-begin = archived
+renew-step-time_stamp = time-stamp renewal
+renew-step-hash_tree = hash renewal
+plan-field-file = receipt
+plan-field-step = next step
+plan-field-until = at the latest
+plan-field-why = because of
+plan-field-state = state
+plan-certificate = the time-stamp’s certificates
+plan-algorithm = { $name }
+plan-late = too late
+plan-due = due
+plan-later = later
+error-renew-none = there is no receipt to work on
+error-renew-none-help = name receipts, or folders with files that end in .tpr
+error-renew-not-valid = { $path } does not hold and is left as it is
+error-renew-broken = the evidence record cannot be made
+error-renew-authority = the authority cannot be asked
+error-renew-stamp = no usable time-stamp from { $url }
+error-renew-stamp-help = no receipt was changed; the trust file must name the authority’s root and policy
+error-renew-clock = the authority’s time is not that of this machine
+error-renew-clock-help = no receipt was changed; look at both clocks

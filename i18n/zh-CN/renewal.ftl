@@ -1,0 +1,36 @@
+# 证据记录：续期与计划。
+
+help-tpw-receipt-renew = 用一个时间戳归档凭证，或续期其证据记录
+help-tpw-receipt-plan = 说明何时需要哪种续期，以及原因
+help-tpw-receipt-upgrade = 向本设备的运营方请求凭证的新层，并补入文件
+upgraded = { $file }：已补入新层
+upgraded-nothing = { $file }：没有新内容
+arg-receipts = 凭证，或存放凭证的文件夹
+arg-tsa-url = 时间戳机构的地址，如 https://127.0.0.1:8443/tsa
+arg-renewal-hash = 散列函数：新记录默认用 SHA-512，仍然可靠时沿用原有函数
+arg-within = 在这么多天内到期的即称为应续期
+proved-renewed = { $begun } 归档，续期 { $renewals } 次，可靠至 { $until }
+verify-overdue = { $file }：证据记录可靠至 { $until }，此后没有及时续期
+renewed = { $file }：{ $step }，{ $hash }
+renew-step-begin = 归档
+renew-step-time_stamp = 时间戳续期
+renew-step-hash_tree = 散列续期
+plan-field-file = 凭证
+plan-field-step = 下一步
+plan-field-until = 最迟
+plan-field-why = 原因
+plan-field-state = 状态
+plan-certificate = 时间戳的证书到期
+plan-algorithm = { $name } 不再可靠
+plan-late = 已过期
+plan-due = 应续期
+plan-later = 尚早
+error-renew-none = 没有可处理的凭证
+error-renew-none-help = 请给出凭证，或含有 .tpr 文件的文件夹
+error-renew-not-valid = { $path } 验证不通过，保持原样
+error-renew-broken = 无法生成证据记录
+error-renew-authority = 无法访问时间戳机构
+error-renew-stamp = 没有从 { $url } 得到可用的时间戳
+error-renew-stamp-help = 凭证均未改动；信任文件须列出该机构的根证书和策略
+error-renew-clock = 时间戳机构的时间与本机不一致
+error-renew-clock-help = 凭证均未改动；请检查两边的时钟

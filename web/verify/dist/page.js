@@ -1,0 +1,478 @@
+'use strict';
+(() => {
+// The judge: the product's own verifier, compiled to WebAssembly. It imports nothing, so it can only compute.
+
+const RECEIPT_SIZE_MAX = 1 << 20;
+const TRUST_SIZE_MAX = 1 << 18;
+
+/** The module: out of the page itself, or from the server that served the page. */
+async function judgeModule() {
+  const inside = document.getElementById('judge');
+  if (inside) {
+    const text = atob(inside.textContent.trim());
+    return WebAssembly.compile(Uint8Array.from(text, (letter) => letter.charCodeAt(0)));
+  }
+  const answer = await fetch(document.documentElement.dataset.judge);
+  if (!answer.ok) {
+    throw new Error(`the judge was not served: ${answer.status}`);
+  }
+  return WebAssembly.compile(await answer.arrayBuffer());
+}
+
+/** Judges the bytes of a receipt by the bytes of a trust file. Each judgement has memory of its own. */
+async function judge(module, receipt, trust) {
+  const { memory, tpw_input, tpw_judge, tpw_answer } = (await WebAssembly.instantiate(module, {})).exports;
+  const place = tpw_input(receipt.length + trust.length);
+  if (place === 0) {
+    throw new Error('the files are too large');
+  }
+  const input = new Uint8Array(memory.buffer, place, receipt.length + trust.length);
+  input.set(receipt);
+  input.set(trust, receipt.length);
+  const length = tpw_judge(receipt.length);
+  const answer = new Uint8Array(memory.buffer, tpw_answer(), length);
+  return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(answer));
+}
+
+// Elements and texts. Everything that comes from a file is put in as text, never as markup.
+
+const TEXTS = JSON.parse(document.getElementById('texts').textContent);
+const SVG = 'http://www.w3.org/2000/svg';
+
+let language = navigator.languages.some((tag) => /^zh\b/i.test(tag)) ? 'zh-CN' : 'en';
+
+/** The text of a key with its values. A key without a text is a fault of the page, and its test fails over it. */
+function say(key, values = {}) {
+  const text = TEXTS[language][key];
+  if (text === undefined) {
+    console.error(`no text for ${key}`);
+    return key;
+  }
+  return text.replace(/\{ \$([a-z_]+) \}/g, (_whole, name) => values[name] ?? '');
+}
+
+/** An element with attributes and children; strings become text. */
+function element(name, attributes, ...children) {
+  return filled(document.createElement(name), attributes, children);
+}
+
+function drawn(name, attributes, ...children) {
+  return filled(document.createElementNS(SVG, name), attributes, children);
+}
+
+function filled(made, attributes, children) {
+  for (const [attribute, value] of Object.entries(attributes)) {
+    made.setAttribute(attribute, value);
+  }
+  made.append(...children.filter((child) => child !== null));
+  return made;
+}
+
+/** A table with a head; each row is [class, cells], and its first cell names the row. */
+function table(columns, rows) {
+  const head = element('tr', {}, ...columns.map((key) => element('th', { scope: 'col' }, say(key))));
+  const body = rows.map(([kind, cells]) => {
+    const [first, ...rest] = cells.map((cell) => (Array.isArray(cell) ? cell : [cell]));
+    return element('tr', { class: kind },
+      element('th', { scope: 'row' }, ...first),
+      ...rest.map((cell) => element('td', {}, ...cell)));
+  });
+  return element('table', {}, element('thead', {}, head), element('tbody', {}, ...body));
+}
+
+/** A list of names and values; empty values are left out. */
+function pairs(list) {
+  const shown = list.filter(([, value]) => value !== '' && value !== null);
+  return element('dl', {}, ...shown.flatMap(([name, value]) => [element('dt', {}, name), element('dd', {}, value)]));
+}
+
+/** A part of the page under its own heading. */
+function part(id, key, ...children) {
+  const heading = element('h2', { id: `${id}-heading` }, say(key));
+  return element('section', { id, 'aria-labelledby': `${id}-heading` }, heading, ...children);
+}
+
+// The Merkle path as a picture: the entry at the bottom, the root at the top, each sibling on its own side.
+
+const STEP_HEIGHT = 74;
+const BOX_WIDTH = 96;
+const BOX_HEIGHT = 30;
+const MIDDLE = 180;
+const ASIDE = { left: 60, right: 300 };
+
+function box(x, y, hash, kind, name, nameY) {
+  return drawn('g', { class: kind },
+    drawn('title', {}, hash),
+    drawn('rect', { x: x - BOX_WIDTH / 2, y: y - BOX_HEIGHT / 2, width: BOX_WIDTH, height: BOX_HEIGHT, rx: 5 }),
+    drawn('text', { x, y: y + 4.5 }, `${hash.slice(0, 8)}…`),
+    name ? drawn('text', { class: 'name', x, y: nameY }, name) : null);
+}
+
+function edge(x, from, to, kind) {
+  return drawn('line', { class: kind, x1: x, y1: from - BOX_HEIGHT / 2, x2: MIDDLE, y2: to + BOX_HEIGHT / 2 });
+}
+
+/** The picture; `kind` of the topmost box says whether it is the checkpoint's root. */
+function pathPicture(path) {
+  const height = (path.steps.length + 1) * STEP_HEIGHT;
+  const yOf = (step) => height - STEP_HEIGHT / 2 - step * STEP_HEIGHT;
+  const shapes = [];
+  path.steps.forEach((step, at) => {
+    const [below, above] = [yOf(at), yOf(at + 1)];
+    shapes.push(edge(MIDDLE, below, above, 'own'), edge(ASIDE[step.side], below, above, ''));
+    shapes.push(box(ASIDE[step.side], below, step.sibling, 'sibling', '', 0));
+  });
+  const nodes = [path.leaf, ...path.steps.map((step) => step.node)];
+  nodes.forEach((hash, at) => {
+    const isTop = at === nodes.length - 1;
+    const top = path.leads ? 'holds' : 'astray';
+    const rootName = say(path.leads ? 'page-path-root' : 'page-path-reached');
+    const entryName = say('page-path-entry', { index: path.index });
+    // A tree of one entry is its own root. The names stand where no line comes by: above the root, below the entry.
+    const names = [at === 0 ? entryName : '', isTop ? rootName : ''].filter((name) => name !== '');
+    const nameY = isTop ? yOf(at) - BOX_HEIGHT / 2 - 6 : yOf(at) + BOX_HEIGHT / 2 + 14;
+    shapes.push(box(MIDDLE, yOf(at), hash, isTop ? top : 'own', names.join(' = '), nameY));
+  });
+  const label = say('page-path-picture', { index: path.index, steps: String(path.steps.length) });
+  return drawn('svg', { class: 'path', viewBox: `0 0 360 ${height}`, role: 'img', 'aria-label': label }, ...shapes);
+}
+
+/** Every hash in full, for those who compute it themselves or do not see the picture. */
+function pathList(path) {
+  const hash = (text) => element('code', {}, text);
+  const rows = path.steps.map((step, at) => ['', [
+    String(at + 1), say(`page-${step.side}`), hash(step.sibling), hash(step.node),
+  ]]);
+  const columns = ['page-path-step', 'page-path-side', 'page-path-sibling', 'page-path-node'];
+  const ends = pairs([
+    [say('page-path-entry', { index: path.index }), hash(path.leaf)],
+    [say('page-path-root'), hash(path.root)],
+  ]);
+  return element('details', {}, element('summary', {}, say('page-path-list')), ends, rows.length ? table(columns, rows) : null);
+}
+
+// What the judge found, in words.
+
+const MARKS = { proved: '✓', absent: '–', failed: '✗' };
+const WORDS = { proved: 'page-proved', absent: 'page-absent', failed: 'page-failed-word' };
+
+function reasonText(fault) {
+  return say(`proof-${fault.reason}`, { detail: fault.detail });
+}
+
+function layerText(name) {
+  return say(`layer-${name}`);
+}
+
+function outcomeCell(result) {
+  return element('span', { class: 'outcome' }, `${MARKS[result.outcome]} ${say(WORDS[result.outcome])}`);
+}
+
+function failureText(result) {
+  return say('page-fails-in', { layer: layerText(result.layer), reason: reasonText(result) });
+}
+
+/** What exactly holds, for a layer that is proved and has something to say. */
+function factText(layer, result, facts) {
+  if (facts[layer]) {
+    return say(`page-holds-${layer}`, facts[layer]);
+  }
+  // Of these the judge's own line tells: numbers and times, and nothing of the payment.
+  return ['anchor', 'evidence'].includes(layer) ? result.detail ?? '' : '';
+}
+
+function why(text) {
+  return text ? element('span', { class: 'why' }, text) : null;
+}
+
+/** The layer whose facts say most about a level. */
+const TELLING = {
+  device_signature: 'statement',
+  in_log: 'tlog_proof',
+  witnessed: 'witness',
+  time_stamped: 'timestamp',
+  anchored: 'anchor',
+  renewed: 'evidence',
+};
+
+function levelsPart(found) {
+  const rows = found.levels.map((result) => {
+    const fact = result.outcome === 'proved' ? factText(TELLING[result.name], result, found.facts) : '';
+    const told = result.outcome === 'failed' ? failureText(result) : fact;
+    return [`level ${result.outcome}`, [
+      `${result.level} ${say(`level-${result.name}`)}`, outcomeCell(result), [say(`proves-${result.name}`), why(told)],
+    ]];
+  });
+  return part('levels', 'page-levels', table(['page-column-level', 'page-column-outcome', 'page-column-proves'], rows));
+}
+
+function layersPart(found) {
+  const rows = found.layers.map((result) => {
+    const told = result.outcome === 'failed' ? failureText(result) : factText(result.name, result, found.facts);
+    return [`layer ${result.outcome}`, [
+      layerText(result.name), outcomeCell(result), [say(`proves-layer-${result.name}`), why(told)],
+    ]];
+  });
+  return part('layers', 'page-layers', table(['page-column-layer', 'page-column-outcome', 'page-column-proves'], rows));
+}
+
+function paymentPart(payment) {
+  if (payment === null) {
+    return part('payment', 'page-payment', element('p', {}, say('page-payment-hidden')));
+  }
+  const mono = (text) => element('code', {}, text);
+  return part('payment', 'page-payment', pairs([
+    [say('field-payment'), mono(payment.id)],
+    [say('field-kind'), say(`kind-${payment.kind}`)],
+    [say('field-amount'), payment.money],
+    [say('field-from'), mono(payment.payer)],
+    [say('field-to'), mono(payment.payee)],
+    [say('field-note'), payment.purpose],
+    [say('page-field-device'), mono(payment.device)],
+    [say('page-field-created'), payment.created],
+    [say('page-field-received'), payment.received],
+    [say('field-booked'), payment.booked],
+    [say('field-time'), payment.time_stamped],
+    [say('field-intent-hash'), mono(payment.intent_hash)],
+  ]));
+}
+
+function pathPart(found) {
+  const path = found.path;
+  if (path === null) {
+    return part('path', 'page-path', element('p', {}, say('page-path-none')));
+  }
+  const isProved = found.levels.some((result) => result.name === 'in_log' && result.outcome === 'proved');
+  const words = say(isProved ? 'page-path-proved' : 'page-path-claimed', { index: path.index, size: path.size });
+  const astray = path.leads ? null : element('p', {}, say('page-path-astray'));
+  const figure = element('figure', {}, pathPicture(path), element('figcaption', {}, pathList(path)));
+  return part('path', 'page-path', element('p', {}, words), astray, figure);
+}
+
+function signersPart(signers) {
+  if (signers.length === 0) {
+    return part('signers', 'page-signers', element('p', {}, say('page-signers-none')));
+  }
+  const key = (signer) => (signer.key ? element('code', {}, say('page-key', signer)) : signer.time ?? '');
+  const rows = signers.map((signer) => ['', [say(`page-signer-${signer.role}`), signer.name ?? '', key(signer)]]);
+  return part('signers', 'page-signers', table(['page-column-role', 'page-column-name', 'page-column-key'], rows));
+}
+
+function trustPart(trust) {
+  const hint = { true: 'page-hint-same', false: 'page-hint-other' }[trust.is_hinted];
+  return part('judged-by', 'page-judged-by',
+    pairs([
+      [say('page-operator'), trust.operator],
+      [say('page-origin'), trust.origin],
+      [say('page-trust-hash'), element('code', {}, trust.hash)],
+    ]),
+    hint ? element('p', { class: 'quiet' }, say(hint)) : null);
+}
+
+function verdictLines(found, name) {
+  if (found.valid) {
+    return ['good', say('page-valid', { name }), say('page-valid-note')];
+  }
+  if (found.failure) {
+    const values = { layer: layerText(found.failure.layer), reason: reasonText(found.failure) };
+    return ['bad', say('page-invalid', { name }), say('page-failed', values)];
+  }
+  const needed = ['device_signature', 'in_log', 'time_stamped'];
+  const missing = found.levels.filter((result) => needed.includes(result.name) && result.outcome === 'absent');
+  const levels = missing.map((result) => `${result.level} ${say(`level-${result.name}`)}`).join(', ');
+  return ['bad', say('page-invalid', { name }), say('page-incomplete', { levels })];
+}
+
+function findings(found) {
+  return [
+    levelsPart(found), paymentPart(found.payment), pathPart(found), layersPart(found),
+    signersPart(found.signers), trustPart(found.trust),
+  ];
+}
+
+// The page: files in, verdict out. It reads nothing from its own address, so no link can hand it a file.
+
+const shown = {
+  receipt: null, // { name, bytes }
+  trust: null, // { name, bytes, server }
+  found: null, // what the judge answered, or null
+  notice: null, // [key, values]
+};
+let module = null;
+// Judgements may overtake each other: only the newest is shown.
+let newest = 0;
+
+function byId(id) {
+  return document.getElementById(id);
+}
+
+function drawTexts() {
+  document.documentElement.lang = language;
+  document.title = say('page-title');
+  for (const place of document.querySelectorAll('[data-text]')) {
+    place.textContent = say(place.dataset.text);
+  }
+  for (const place of document.querySelectorAll('[data-label]')) {
+    place.setAttribute('aria-label', say(place.dataset.label));
+  }
+  for (const button of document.querySelectorAll('[data-language]')) {
+    button.setAttribute('aria-pressed', String(button.dataset.language === language));
+  }
+}
+
+function drawFiles() {
+  const { receipt, trust } = shown;
+  byId('receipt-state').textContent = receipt ? receipt.name : say('page-no-receipt');
+  const own = () => say('page-trust-own', { name: trust.name });
+  const served = () => say('page-trust-server', { server: trust.server });
+  byId('trust-state').textContent = trust ? (trust.server ? served() : own()) : say('page-no-trust');
+  byId('trust-note').textContent = trust?.server ? say('page-trust-server-note') : '';
+  byId('notice').textContent = shown.notice ? say(...shown.notice) : '';
+}
+
+function drawVerdict() {
+  const place = byId('verdict');
+  if (shown.found) {
+    const [kind, head, note] = verdictLines(shown.found, shown.receipt.name);
+    place.className = kind;
+    place.replaceChildren(element('strong', {}, head), element('p', {}, note));
+    byId('findings').replaceChildren(...findings(shown.found));
+    return;
+  }
+  place.className = '';
+  byId('findings').replaceChildren();
+  const waits = shown.receipt
+    ? say('page-waiting-trust', { name: shown.receipt.name })
+    : say('page-waiting-receipt');
+  place.replaceChildren(shown.receipt && shown.trust ? '' : waits);
+}
+
+function draw() {
+  drawTexts();
+  drawFiles();
+  drawVerdict();
+}
+
+/** Judges what is there and shows it. */
+async function update() {
+  newest += 1;
+  const mine = newest;
+  shown.found = null;
+  if (shown.receipt && shown.trust && module) {
+    const found = await judge(module, shown.receipt.bytes, shown.trust.bytes).catch((error) => {
+      console.error(error);
+      return { broken: true };
+    });
+    if (mine !== newest) {
+      return;
+    }
+    if (found.broken) {
+      shown.notice = ['page-broken'];
+    } else if (found.trust_error) {
+      shown.notice = ['page-trust-unread', { name: shown.trust.name, reason: reasonText(found.trust_error) }];
+      shown.trust = null;
+    } else {
+      shown.found = found;
+    }
+  }
+  draw();
+}
+
+/** The bytes of a chosen file; null with a notice when it is too large or cannot be read. */
+async function bytesOf(file, most) {
+  if (file.size > most) {
+    shown.notice = ['page-too-large', { name: file.name, most: String(most) }];
+    return null;
+  }
+  try {
+    return new Uint8Array(await file.arrayBuffer());
+  } catch {
+    shown.notice = ['page-unread', { name: file.name }];
+    return null;
+  }
+}
+
+async function takeReceipt(file) {
+  const bytes = await bytesOf(file, RECEIPT_SIZE_MAX);
+  if (bytes) {
+    shown.receipt = { name: file.name, bytes };
+  }
+}
+
+async function takeTrust(file) {
+  const bytes = await bytesOf(file, TRUST_SIZE_MAX);
+  if (bytes) {
+    shown.trust = { name: file.name, bytes, server: null };
+  }
+}
+
+/** Takes dropped files: a name in `.json` is a trust file, everything else a receipt. */
+async function takeAll(files) {
+  shown.notice = null;
+  for (const file of [...files].slice(0, 2)) {
+    await (/\.json$/i.test(file.name) ? takeTrust(file) : takeReceipt(file));
+  }
+  await update();
+}
+
+function listen() {
+  const picked = (take) => async (event) => {
+    shown.notice = null;
+    const [file] = event.target.files;
+    if (file) {
+      await take(file);
+    }
+    // The same file chosen again is read again: it may have changed.
+    event.target.value = '';
+    await update();
+  };
+  byId('receipt').addEventListener('change', picked(takeReceipt));
+  byId('trust').addEventListener('change', picked(takeTrust));
+  for (const button of document.querySelectorAll('[data-language]')) {
+    button.addEventListener('click', () => {
+      language = button.dataset.language;
+      draw();
+    });
+  }
+  // A file dropped beside the frame must not replace the page.
+  addEventListener('dragover', (event) => {
+    event.preventDefault();
+    byId('files').classList.add('over');
+  });
+  addEventListener('dragleave', () => byId('files').classList.remove('over'));
+  addEventListener('drop', (event) => {
+    event.preventDefault();
+    byId('files').classList.remove('over');
+    takeAll(event.dataTransfer.files);
+  });
+}
+
+/** A page that a server serves begins with that server's trust file, and says so. */
+async function serverTrust() {
+  const from = document.documentElement.dataset.trust;
+  if (!from) {
+    return;
+  }
+  const answer = await fetch(from).catch(() => null);
+  if (answer?.ok && !shown.trust) {
+    const bytes = new Uint8Array(await answer.arrayBuffer());
+    shown.trust = { name: 'trust.json', bytes, server: location.origin };
+  }
+}
+
+async function start() {
+  listen();
+  draw();
+  try {
+    module = await judgeModule();
+  } catch (error) {
+    console.error(error);
+    shown.notice = ['page-no-judge'];
+  }
+  await serverTrust();
+  await update();
+  document.documentElement.dataset.ready = 'true';
+}
+
+start();
+})();

@@ -1,0 +1,185 @@
+// The page: files in, verdict out. It reads nothing from its own address, so no link can hand it a file.
+
+const shown = {
+  receipt: null, // { name, bytes }
+  trust: null, // { name, bytes, server }
+  found: null, // what the judge answered, or null
+  notice: null, // [key, values]
+};
+let module = null;
+// Judgements may overtake each other: only the newest is shown.
+let newest = 0;
+
+function byId(id) {
+  return document.getElementById(id);
+}
+
+function drawTexts() {
+  document.documentElement.lang = language;
+  document.title = say('page-title');
+  for (const place of document.querySelectorAll('[data-text]')) {
+    place.textContent = say(place.dataset.text);
+  }
+  for (const place of document.querySelectorAll('[data-label]')) {
+    place.setAttribute('aria-label', say(place.dataset.label));
+  }
+  for (const button of document.querySelectorAll('[data-language]')) {
+    button.setAttribute('aria-pressed', String(button.dataset.language === language));
+  }
+}
+
+function drawFiles() {
+  const { receipt, trust } = shown;
+  byId('receipt-state').textContent = receipt ? receipt.name : say('page-no-receipt');
+  const own = () => say('page-trust-own', { name: trust.name });
+  const served = () => say('page-trust-server', { server: trust.server });
+  byId('trust-state').textContent = trust ? (trust.server ? served() : own()) : say('page-no-trust');
+  byId('trust-note').textContent = trust?.server ? say('page-trust-server-note') : '';
+  byId('notice').textContent = shown.notice ? say(...shown.notice) : '';
+}
+
+function drawVerdict() {
+  const place = byId('verdict');
+  if (shown.found) {
+    const [kind, head, note] = verdictLines(shown.found, shown.receipt.name);
+    place.className = kind;
+    place.replaceChildren(element('strong', {}, head), element('p', {}, note));
+    byId('findings').replaceChildren(...findings(shown.found));
+    return;
+  }
+  place.className = '';
+  byId('findings').replaceChildren();
+  const waits = shown.receipt
+    ? say('page-waiting-trust', { name: shown.receipt.name })
+    : say('page-waiting-receipt');
+  place.replaceChildren(shown.receipt && shown.trust ? '' : waits);
+}
+
+function draw() {
+  drawTexts();
+  drawFiles();
+  drawVerdict();
+}
+
+/** Judges what is there and shows it. */
+async function update() {
+  newest += 1;
+  const mine = newest;
+  shown.found = null;
+  if (shown.receipt && shown.trust && module) {
+    const found = await judge(module, shown.receipt.bytes, shown.trust.bytes).catch((error) => {
+      console.error(error);
+      return { broken: true };
+    });
+    if (mine !== newest) {
+      return;
+    }
+    if (found.broken) {
+      shown.notice = ['page-broken'];
+    } else if (found.trust_error) {
+      shown.notice = ['page-trust-unread', { name: shown.trust.name, reason: reasonText(found.trust_error) }];
+      shown.trust = null;
+    } else {
+      shown.found = found;
+    }
+  }
+  draw();
+}
+
+/** The bytes of a chosen file; null with a notice when it is too large or cannot be read. */
+async function bytesOf(file, most) {
+  if (file.size > most) {
+    shown.notice = ['page-too-large', { name: file.name, most: String(most) }];
+    return null;
+  }
+  try {
+    return new Uint8Array(await file.arrayBuffer());
+  } catch {
+    shown.notice = ['page-unread', { name: file.name }];
+    return null;
+  }
+}
+
+async function takeReceipt(file) {
+  const bytes = await bytesOf(file, RECEIPT_SIZE_MAX);
+  if (bytes) {
+    shown.receipt = { name: file.name, bytes };
+  }
+}
+
+async function takeTrust(file) {
+  const bytes = await bytesOf(file, TRUST_SIZE_MAX);
+  if (bytes) {
+    shown.trust = { name: file.name, bytes, server: null };
+  }
+}
+
+/** Takes dropped files: a name in `.json` is a trust file, everything else a receipt. */
+async function takeAll(files) {
+  shown.notice = null;
+  for (const file of [...files].slice(0, 2)) {
+    await (/\.json$/i.test(file.name) ? takeTrust(file) : takeReceipt(file));
+  }
+  await update();
+}
+
+function listen() {
+  const picked = (take) => async (event) => {
+    shown.notice = null;
+    const [file] = event.target.files;
+    if (file) {
+      await take(file);
+    }
+    // The same file chosen again is read again: it may have changed.
+    event.target.value = '';
+    await update();
+  };
+  byId('receipt').addEventListener('change', picked(takeReceipt));
+  byId('trust').addEventListener('change', picked(takeTrust));
+  for (const button of document.querySelectorAll('[data-language]')) {
+    button.addEventListener('click', () => {
+      language = button.dataset.language;
+      draw();
+    });
+  }
+  // A file dropped beside the frame must not replace the page.
+  addEventListener('dragover', (event) => {
+    event.preventDefault();
+    byId('files').classList.add('over');
+  });
+  addEventListener('dragleave', () => byId('files').classList.remove('over'));
+  addEventListener('drop', (event) => {
+    event.preventDefault();
+    byId('files').classList.remove('over');
+    takeAll(event.dataTransfer.files);
+  });
+}
+
+/** A page that a server serves begins with that server's trust file, and says so. */
+async function serverTrust() {
+  const from = document.documentElement.dataset.trust;
+  if (!from) {
+    return;
+  }
+  const answer = await fetch(from).catch(() => null);
+  if (answer?.ok && !shown.trust) {
+    const bytes = new Uint8Array(await answer.arrayBuffer());
+    shown.trust = { name: 'trust.json', bytes, server: location.origin };
+  }
+}
+
+async function start() {
+  listen();
+  draw();
+  try {
+    module = await judgeModule();
+  } catch (error) {
+    console.error(error);
+    shown.notice = ['page-no-judge'];
+  }
+  await serverTrust();
+  await update();
+  document.documentElement.dataset.ready = 'true';
+}
+
+start();
