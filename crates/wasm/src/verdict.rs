@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 use tpw_core::{Hash32, Receipt};
 use tpw_crypto::PublicKey;
+use tpw_proof::anchor::{self, Standing};
 use tpw_proof::timestamp;
 use tpw_proof::tree::{Side, inclusion_steps};
 use tpw_proof::verdict::{Layer, Outcome, ProvedPayment};
@@ -158,6 +159,18 @@ impl Seen<'_> {
         tell(Layer::CoseReceipt, json!({ "count": receipt.cose_receipts.len().to_string() }));
         if let Outcome::Proved { detail } = self.judgement.layer(Layer::Timestamp) {
             tell(Layer::Timestamp, json!({ "time": detail }));
+        }
+        let known = |found: &&anchor::Found| found.standing == Standing::Known;
+        if let Some(found) = self.judgement.anchors.iter().find(known) {
+            let (block, chain) = (found.number.to_string(), found.chain_id.to_string());
+            let value = json!({ "block": block, "chain": chain, "time": found.time.to_string() });
+            tell(Layer::Anchor, value);
+        }
+        let payment = self.judgement.payment.as_ref();
+        if let Some(evidence) = payment.and_then(|proved| proved.evidence) {
+            let (begun, until) = (evidence.begun.to_string(), evidence.until.to_string());
+            let renewals = evidence.renewals.to_string();
+            tell(Layer::Evidence, json!({ "begun": begun, "renewals": renewals, "until": until }));
         }
         Value::Object(facts)
     }

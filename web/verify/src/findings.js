@@ -20,12 +20,8 @@ function failureText(result) {
 }
 
 /** What exactly holds, for a layer that is proved and has something to say. */
-function factText(layer, result, facts) {
-  if (facts[layer]) {
-    return say(`page-holds-${layer}`, facts[layer]);
-  }
-  // Of these the judge's own line tells: numbers and times, and nothing of the payment.
-  return ['anchor', 'evidence'].includes(layer) ? result.detail ?? '' : '';
+function factText(layer, facts) {
+  return facts[layer] ? say(`page-holds-${layer}`, facts[layer]) : '';
 }
 
 function why(text) {
@@ -44,7 +40,7 @@ const TELLING = {
 
 function levelsPart(found) {
   const rows = found.levels.map((result) => {
-    const fact = result.outcome === 'proved' ? factText(TELLING[result.name], result, found.facts) : '';
+    const fact = result.outcome === 'proved' ? factText(TELLING[result.name], found.facts) : '';
     const told = result.outcome === 'failed' ? failureText(result) : fact;
     return [`level ${result.outcome}`, [
       `${result.level} ${say(`level-${result.name}`)}`, outcomeCell(result), [say(`proves-${result.name}`), why(told)],
@@ -55,7 +51,7 @@ function levelsPart(found) {
 
 function layersPart(found) {
   const rows = found.layers.map((result) => {
-    const told = result.outcome === 'failed' ? failureText(result) : factText(result.name, result, found.facts);
+    const told = result.outcome === 'failed' ? failureText(result) : factText(result.name, found.facts);
     return [`layer ${result.outcome}`, [
       layerText(result.name), outcomeCell(result), [say(`proves-layer-${result.name}`), why(told)],
     ]];
