@@ -20,7 +20,7 @@ use crate::shell::{Failure, Workplace};
 /// that only read.
 pub(crate) fn faults(place: &Workplace) -> Result<(), Failure> {
     let call = place.cargo(["test", "--release", "--locked", "--package", "tpw-engines"]);
-    let call = call.words(&["--lib", "system_calls", "--", "--nocapture"]);
+    let call = call.words(&["--test", "log_faults", "--", "--nocapture"]);
     call.env("TPW_LOG_FAULTS_ALL", "1").pass()
 }
 

@@ -298,10 +298,7 @@ impl Audit<'_> {
                 None
             }
         };
-        let Some(source) = self.source else {
-            self.against_tile(id, stored.as_deref().unwrap_or_default());
-            return stored;
-        };
+        let Some(source) = self.source else { return stored };
         let from = index.saturating_mul(256);
         let truth = source.leaves(from, width.into());
         let Some(truth) = truth.ok().filter(|leaves| leaves.len() == usize::from(width)) else {
@@ -321,14 +318,14 @@ impl Audit<'_> {
     }
 
     /// Without the ledger nobody knows which of bundle and tile is right: both are named.
-    fn against_tile(&mut self, id: BundleId, leaves: &[Leaf]) {
-        let tile = self.folder.tile(TileId { level: 0, index: id.index, width: id.width });
-        let hashes = tile.ok().flatten().and_then(|bytes| tile_hashes(&bytes, id.width));
-        let Some(hashes) = hashes else { return }; // found when the tile itself is compared
-        let differs = leaves.iter().zip(&hashes).position(|(leaf, hash)| leaf.leaf_hash() != *hash);
-        if let Some(place) = differs {
+    fn against_bundle(&mut self, index: u64, found: &[u8], hashes: &[Hash32]) {
+        let Ok(width) = u16::try_from(hashes.len()) else { return };
+        let Some(stored) = tile_hashes(found, width).filter(|_| self.source.is_none()) else {
+            return;
+        };
+        if let Some(place) = hashes.iter().zip(&stored).position(|(made, stored)| made != stored) {
             let what = format!("entry {place} of it and its hash in the tile do not fit");
-            self.find(id.path(), "tile_differs", what, REBUILD);
+            self.find(BundleId { index, width }.path(), "tile_differs", what, REBUILD);
         }
     }
 
@@ -340,7 +337,10 @@ impl Audit<'_> {
         let path = id.path();
         match self.folder.tile(id) {
             Ok(Some(found)) if found == bytes => self.count_file(),
-            Ok(Some(_)) => {
+            Ok(Some(found)) => {
+                if level == 0 {
+                    self.against_bundle(index, &found, hashes);
+                }
                 let what = "does not hold the hashes of what is below it";
                 self.find(path, "hashes", what, REBUILD);
             }

@@ -491,7 +491,7 @@ fn read(source: &dyn LeafSource, from: u64, end: u64) -> Result<Vec<Leaf>, LogEr
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{leaf, open_scratch};
+    use super::super::tests::world::{leaf, open_scratch};
     use super::*;
 
     #[test]

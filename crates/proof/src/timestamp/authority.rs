@@ -18,6 +18,7 @@ use super::certificate::ParsedCertificate;
 use super::gen_time;
 use super::issue::positive_serial;
 use super::request::{CertificateWish, Query};
+use super::scheme::Profile;
 use super::token::Token;
 use super::verify::Imprint;
 use super::{REQUEST_LEN_MAX, TspError};
@@ -102,19 +103,10 @@ impl Resolution {
     }
 }
 
-const OTHER_KEY: TspError = TspError::Setup("the certificate is not for the key in its slot");
-
-/// A token before it is encoded, and what its signer has signed and verified.
-struct Made {
-    data: SignedData,
-    signed: Vec<u8>,
-    signature: Vec<u8>,
-}
-
 /// One time-stamping key with its certificate, policies and accuracy.
 ///
-/// INVARIANT: no token leaves before the verifier of this module accepted it. Its signature was verified by the signer that made it
-/// ([`Signer::sign`]); the verifier demands that very signature over those very bytes, and does not verify it a second time.
+/// INVARIANT: no token leaves before the verifier of this module accepted it. That is the one check of its signature: a signer need
+/// not make it as well.
 #[derive(Debug)]
 pub struct Authority {
     slot: SlotName,
@@ -205,7 +197,7 @@ impl Authority {
             return Err(TspError::Setup("time-stamp keys are P-256 keys"));
         }
         if public.spki_der() != self.certificate.spki_der()? {
-            return Err(OTHER_KEY);
+            return Err(TspError::Setup("the certificate is not for the key in its slot"));
         }
         self.certificate.check_leaf(now)
     }
@@ -331,16 +323,12 @@ impl Authority {
             tsa: None,
             extensions: None,
         };
-        // The signer vouches for signatures under its own key: which must be the certificate's, also after a key was exchanged.
-        if signer.public_key(&self.slot)?.spki_der() != self.certificate.spki_der()? {
-            return Err(OTHER_KEY);
-        }
-        let Made { data, signed, signature } = self.sign(signer, &content, request.cert_req)?;
+        let data = self.sign(signer, &content, request.cert_req)?;
         let status = PkiStatusInfo { status: GRANTED, status_string: None, fail_info: None };
         let token = ContentInfo { content_type: SIGNED_DATA, content: encoded(&data, RESPONSE)? };
         let response = write(&TimeStampResp { status, token: Some(token) }, RESPONSE)?;
         let token = Token::parse(&response)?;
-        token.check_made(&self.certificate, &signed, &signature)?;
+        token.check(std::slice::from_ref(&self.certificate), Profile::Receipt)?;
         token.check_request(request)?;
         Ok(response)
     }
@@ -350,11 +338,12 @@ impl Authority {
         signer: &dyn Signer,
         content: &TstInfo,
         with_certificate: bool,
-    ) -> Result<Made, TspError> {
+    ) -> Result<SignedData, TspError> {
         let content = write(content, RESPONSE)?;
         let attributes = self.attributes(&content)?;
-        let signed = write(&attributes, RESPONSE)?;
-        let signature = der_ecdsa(&signer.sign(&self.slot, &signed)?)?;
+        // `grant` verifies it, under the certificate's key.
+        let signature = signer.sign_unverified(&self.slot, &write(&attributes, RESPONSE)?)?;
+        let signature = der_ecdsa(&signature)?;
         let tbs = self.certificate.tbs();
         let signer_info = SignerInfo {
             version: 1,
@@ -365,7 +354,7 @@ impl Authority {
             digest_algorithm: sha256_identifier(),
             signed_attributes: Some(attributes),
             signature_algorithm: AlgorithmIdentifierOwned { oid: ECDSA_SHA256, parameters: None },
-            signature: octets(signature.clone())?,
+            signature: octets(signature)?,
             unsigned_attributes: None,
         };
         let certificate = if with_certificate {
@@ -373,7 +362,7 @@ impl Authority {
         } else {
             None
         };
-        let data = SignedData {
+        Ok(SignedData {
             version: 3,
             digest_algorithms: set(vec![sha256_identifier()])?,
             content: EncapsulatedContent {
@@ -383,8 +372,7 @@ impl Authority {
             certificates: certificate,
             revocations: None,
             signers: set(vec![signer_info])?,
-        };
-        Ok(Made { data, signed, signature })
+        })
     }
 
     fn attributes(&self, content_der: &[u8]) -> Result<SetOfVec<Attribute>, TspError> {

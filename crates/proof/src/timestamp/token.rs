@@ -9,7 +9,7 @@ use x509_cert::ext::pkix::SubjectKeyIdentifier;
 use x509_cert::ext::pkix::name::GeneralName;
 
 use super::asn1::{
-    ALGORITHM_PROTECTION, Accuracy, AlgorithmProtection, CONTENT_TYPE, ContentInfo, ECDSA_SHA256,
+    ALGORITHM_PROTECTION, Accuracy, AlgorithmProtection, CONTENT_TYPE, ContentInfo,
     EssIssuerSerial, GRANTED, GRANTED_WITH_MODS, MESSAGE_DIGEST, MessageImprint, PkiStatusInfo,
     SIGNED_DATA, SIGNING_CERTIFICATE, SIGNING_CERTIFICATE_V2, SignedData, SignerIdentifier,
     SignerInfo, SigningCertificate, SigningCertificateV2, TST_INFO, TimeStampReq, TimeStampResp,
@@ -108,38 +108,11 @@ impl Token {
         others: &[ParsedCertificate],
         profile: Profile,
     ) -> Result<VerifiedTimestamp, TspError> {
-        self.check_with(others, profile, |leaf| self.check_signature(leaf, profile))
-    }
-
-    /// The same of a token that was just made, by which `signed` was signed as `signature`. The signer has verified that under
-    /// the key of `certificate` before it released it; here they only have to be those of the token.
-    pub(super) fn check_made(
-        &self,
-        certificate: &ParsedCertificate,
-        signed: &[u8],
-        signature: &[u8],
-    ) -> Result<(), TspError> {
-        let unchanged = |_leaf: &ParsedCertificate| {
-            let is_same = write(&self.attributes, "signed attributes")? == signed
-                && self.signer.signature.as_bytes() == signature
-                && self.signer.signature_algorithm.oid == ECDSA_SHA256;
-            if is_same { Ok(()) } else { Err(TspError::BadSignature) }
-        };
-        let others = core::slice::from_ref(certificate);
-        self.check_with(others, Profile::Receipt, unchanged).map(drop)
-    }
-
-    fn check_with(
-        &self,
-        others: &[ParsedCertificate],
-        profile: Profile,
-        check_signature: impl FnOnce(&ParsedCertificate) -> Result<(), TspError>,
-    ) -> Result<VerifiedTimestamp, TspError> {
         let claims = self.check_content(profile)?;
         let leaf = self.leaf(others, profile)?;
         self.check_attributes(leaf, profile)?;
         leaf.check_leaf(claims.gen_time)?;
-        check_signature(leaf)?;
+        self.check_signature(leaf, profile)?;
         if let Some(name) = &self.content.tsa
             && !leaf.is_named(name)?
         {

@@ -4,24 +4,6 @@ use super::*;
 use crate::files::{FileError, fault};
 use crate::log_store::heads::Heads;
 use tpw_core::TreeHead;
-use tpw_proof::{SignedCheckpoint, tree};
-
-pub(super) fn published(world: &World) -> Option<TreeHead> {
-    let bytes = std::fs::read(world.path("checkpoint")).ok()?;
-    let note = SignedCheckpoint::parse(str::from_utf8(&bytes).unwrap()).unwrap();
-    note.verify_all(&keys().trust.log_keys).unwrap();
-    Some(note.checkpoint().head)
-}
-
-/// What the world saw before must be the beginning of what the log says now.
-pub(super) fn assert_not_contradicted(world: &World, store: &LogStore, seen: Option<TreeHead>) {
-    let Some(seen) = seen else { return };
-    let now = store.newest().unwrap().head;
-    let proof = store.view().consistency(seen.size, now.size).unwrap();
-    tree::verify_consistency(seen.size, now.size, &proof, &seen.root, &now.root).unwrap();
-    assert_eq!(store.view().root_at(seen.size).unwrap(), Some(seen.root));
-    assert!(published(world).unwrap().size >= seen.size);
-}
 
 #[test]
 fn a_crash_at_any_file_operation_of_an_append_loses_and_contradicts_nothing() {
