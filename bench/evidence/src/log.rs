@@ -16,7 +16,7 @@ use tpw_engines::log_store::{
 use tpw_proof::{Leaf, tree};
 
 /// As the product's engine starts it.
-const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(10);
+const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(7);
 const QUEUE_MAX: usize = 64;
 /// How many batches are under way at full speed: one is made durable while the log has the other.
 const UNDER_WAY: usize = 2;

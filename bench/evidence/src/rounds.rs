@@ -48,7 +48,7 @@ impl Size {
 
 /// Entries per second of the paced part.
 const PACE: u32 = 5_000;
-const CONNECTIONS: usize = 64;
+const CONNECTIONS: usize = 256;
 const SYNCS: usize = 1_000;
 /// Hashing is so quick that it needs more of it.
 const HASHES: u64 = 50;

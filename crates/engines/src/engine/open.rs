@@ -30,7 +30,7 @@ use tpw_proof::{KeyName, Leaf, Policy, Trust};
 use tpw_screen::{Facts, Rules, Screen};
 
 /// Under load a checkpoint begins at most this often.
-const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(10);
+const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(7);
 /// How far back screening remembers.
 const MEMORY: Span = Span::from_secs(30 * 24 * 3600);
 const OPERATOR_META: &str = "operator_person";
