@@ -231,7 +231,12 @@ fn the_module_is_of_these_sources() {
 #[test]
 fn the_module_names_no_folder_of_the_machine_that_built_it() {
     let module = module();
-    for folder in ["/home/", "/root/", "/work/", "/tmp/", "/Users/"] {
+    // Where people's folders are, and, when it was just built here, this machine's own.
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).map(Path::to_path_buf);
+    let own = here.into_iter().chain(std::env::var_os("HOME").map(PathBuf::from));
+    let own = own.chain([std::env::temp_dir()]).filter(|folder| folder.components().count() > 1);
+    let own = own.map(|folder| format!("{}/", folder.display()));
+    for folder in own.chain(["/home/", "/Users/"].map(str::to_owned)) {
         let found = module.windows(folder.len()).any(|part| part == folder.as_bytes());
         assert!(!found, "judge.wasm names {folder}");
     }
