@@ -19,6 +19,8 @@ use tpw_core::{CodecError, Instant};
 use tpw_crypto::{CryptoError, Zeroizing};
 
 pub mod failures;
+pub mod opaque;
+pub mod password;
 pub mod recovery;
 pub mod totp;
 

@@ -9,6 +9,10 @@ mod failures;
 #[cfg(test)]
 mod forge;
 #[cfg(test)]
+mod opaque;
+#[cfg(test)]
+mod password;
+#[cfg(test)]
 mod recovery;
 #[cfg(test)]
 mod token;
