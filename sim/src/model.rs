@@ -4,6 +4,7 @@
 use crate::guards::{Crossed, Guards, Sets};
 use crate::orders::{self, Book};
 use std::collections::{BTreeMap, HashMap};
+use tpw_access::RecordKey;
 use tpw_core::{
     AccountId, Amount, Asset, DeviceId, Hash32, Instant, Intent, PaymentId, PersonId, Span,
     TransferId, Verdict,
@@ -102,6 +103,7 @@ pub(crate) struct Model {
     /// Money brought in, by the id of its transfer.
     pub(crate) fundings: BTreeMap<TransferId, (AccountId, Amount)>,
     pub(crate) alarms: u64,
+    pub(crate) records: BTreeMap<RecordKey, Vec<u8>>,
     pub(crate) sets: Sets,
     /// What came to lie beyond a threshold, in order.
     pub(crate) crossings: Vec<Crossed>,
@@ -167,6 +169,7 @@ impl Model {
                 self.fund(*account, *amount, *transfer, now)
             }
             Command::Adjust(adjustment) => self.adjust(adjustment),
+            Command::Records(writes) => self.write_records(writes),
             other => self.administer(other),
         };
         self.look(&before);

@@ -1,6 +1,7 @@
 //! What an operator does: sensible things most of the time, and the wrong thing at the wrong time as well.
 
 use crate::model::{Model, Standing};
+use crate::records;
 use tpw_core::{AccountId, Amount, Hash32, Instant, PaymentId, TransferId};
 use tpw_flow::{Command, Frozen};
 use tpw_sim_disk::Chance;
@@ -30,6 +31,7 @@ pub(crate) fn command(
         14 => fund(accounts, now, chance)?,
         15 => fund_again(model, chance).or_else(|| fund(accounts, now, chance))?,
         16 => Command::Freeze { account: *chance.pick(accounts)?, frozen: Frozen::Yes },
+        18 => records::command(model, chance),
         17 => Command::LogToken { serial: chance.bytes(), token: Hash32::new(chance.bytes()) },
         _ => Command::Freeze { account: *chance.pick(accounts)?, frozen: Frozen::No },
     })

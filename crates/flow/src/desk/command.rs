@@ -5,6 +5,7 @@ use crate::order::{OrderOutcome, Orders};
 use crate::payment::Payment;
 use crate::step::Seen;
 use std::sync::Arc;
+use tpw_access::RecordWrite;
 use tpw_core::{
     AccountId, AccountSetId, Amount, Asset, DeviceId, Hash32, Instant, Intent, Name, PaymentId,
     PersonId, StepUpProof, TransferId,
@@ -170,6 +171,8 @@ pub enum Command {
         /// The record of it: `spec/leaf.md`.
         record: Vec<u8>,
     },
+    /// Change records of identity, all or none.
+    Records(Vec<RecordWrite>),
     /// Time has passed: end what has waited too long.
     Tick,
 }
@@ -427,6 +430,12 @@ pub enum Rejection {
     /// Self-custodial money moves by its holder's signature only.
     #[error("the account is self-custodial: only its holder can move or block what is in it")]
     SelfCustodial,
+    /// Somebody else changed a record meanwhile.
+    #[error("this was changed by another request at the same moment; send the request again")]
+    RecordChanged,
+    /// A record would be longer than any is, or too many are changed together.
+    #[error("this is more than can be stored in one request; send less")]
+    RecordTooLarge,
     /// The ledger says no.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -463,6 +472,8 @@ impl Rejection {
             Self::WrongOwner { .. } => "wrong_owner",
             Self::AccountNeeded { .. } => "account_needed",
             Self::SelfCustodial => "self_custodial",
+            Self::RecordChanged => "record_changed",
+            Self::RecordTooLarge => "record_too_large",
             Self::Ledger(_) => "ledger_refused",
         }
     }
@@ -487,6 +498,7 @@ impl Rejection {
             | Self::KeyInUse
             | Self::IssuanceExists(_)
             | Self::AccountNeeded { .. }
+            | Self::RecordChanged
             | Self::IdInUse { .. } => RejectionClass::Conflict,
             Self::WrongAudience
             | Self::Expired
@@ -496,6 +508,7 @@ impl Rejection {
             | Self::CodeInvalid
             | Self::UnknownAsset(_)
             | Self::WrongOwner { .. }
+            | Self::RecordTooLarge
             | Self::Ledger(_) => RejectionClass::Invalid,
         }
     }
