@@ -1,8 +1,8 @@
 //! What an operator does: sensible things most of the time, and the wrong thing at the wrong time as well.
 
 use crate::model::{Model, Standing};
-use tpw_core::{AccountId, Amount, Hash32, Instant, PaymentId, TransferId};
-use tpw_flow::{Command, Frozen};
+use tpw_core::{AccountId, Amount, FactorMethod, Hash32, Instant, PaymentId, TransferId};
+use tpw_flow::{Approver, Approvers, Command, Frozen};
 use tpw_sim_disk::Chance;
 
 /// Some command about something that exists.
@@ -22,7 +22,19 @@ pub(crate) fn command(
         chance.pick(&found).copied()
     };
     Some(match chance.below(28) {
-        0..=4 => Command::Release { payment: payment(chance, &[Standing::Held])?, operator },
+        0..=2 => Command::Release { payment: payment(chance, &[Standing::Held])?, operator },
+        3..=4 => Command::ReleaseTogether {
+            payment: payment(chance, &[Standing::Held])?,
+            approvers: Approvers::new(vec![
+                Approver { key: operator, at: now },
+                Approver { key: Hash32::new([8; 32]), at: now },
+            ])?,
+        },
+        18 => Command::StepUpBy {
+            payment: payment(chance, &[Standing::StepUp])?,
+            evidence: Hash32::new(chance.bytes()),
+            method: FactorMethod::Passkey,
+        },
         5..=6 => Command::Reject { payment: payment(chance, waiting)? },
         7..=9 => Command::Recall { payment: payment(chance, &[Standing::Booked])?, operator },
         10..=11 => Command::RailConfirm { payment: payment(chance, &[Standing::Booked])? },
