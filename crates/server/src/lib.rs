@@ -2,10 +2,12 @@
 
 mod app;
 mod body;
+mod ceremonies;
 mod edge;
 mod error;
 mod fault;
 mod gate;
+mod identity;
 mod limits;
 mod openapi;
 pub mod outbound;
@@ -13,6 +15,7 @@ mod pages;
 mod places;
 mod problem;
 mod routes;
+mod seen;
 mod serve;
 mod telemetry;
 mod text;

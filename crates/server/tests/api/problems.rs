@@ -54,11 +54,15 @@ fn sample(code: Code) -> Problem {
         Code::SelfCustodial => Rejection::SelfCustodial.into(),
         Code::RecordChanged => Rejection::RecordChanged.into(),
         Code::RecordTooLarge => Rejection::RecordTooLarge.into(),
+        Code::InsufficientAuthentication => Problem::new(code).with("acr", "aal2"),
         Code::LedgerRefused => Rejection::Ledger(LedgerError::NotFrozen).into(),
         Code::BadPartnerStatement => ReconcileError::ColumnMissing("amount").into(),
         Code::KeyMissing
         | Code::KeyMismatch
         | Code::Unauthenticated
+        | Code::FactorRefused
+        | Code::FactorForm
+        | Code::FactorNotNow
         | Code::Forbidden
         | Code::NotFound
         | Code::MethodNotAllowed
