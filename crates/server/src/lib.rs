@@ -6,6 +6,7 @@ mod edge;
 mod error;
 mod fault;
 mod gate;
+mod letters;
 mod limits;
 mod openapi;
 pub mod outbound;
@@ -25,6 +26,7 @@ mod witnessing;
 
 pub use error::ServerError;
 pub use fault::{QueryFault, ValueFault};
+pub use letters::send_code;
 pub use limits::{BatchLimits, Limits, Rate};
 pub use openapi::{VERSION, openapi_json};
 pub use problem::{Code, Problem};
