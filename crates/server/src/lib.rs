@@ -8,6 +8,7 @@ mod error;
 mod fault;
 mod gate;
 mod identity;
+mod letters;
 mod limits;
 mod openapi;
 pub mod outbound;
@@ -28,6 +29,7 @@ mod witnessing;
 
 pub use error::ServerError;
 pub use fault::{QueryFault, ValueFault};
+pub use letters::send_code;
 pub use limits::{BatchLimits, Limits, Rate};
 pub use openapi::{VERSION, openapi_json};
 pub use problem::{Code, Problem};
