@@ -11,9 +11,11 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use std::sync::Arc;
+use tpw_access::policy::{Acr, Obligations};
 use tpw_access::role::permit;
 use tpw_access::{
-    Action, DpopProof, DpopRequest, HttpUrl, ProvenKey, Role, Session, TokenError, token,
+    Action, DpopProof, DpopRequest, HttpUrl, PolicyEngine, ProvenKey, Role, Session, TokenError,
+    token,
 };
 use tpw_core::{Hash32, PersonId};
 use tpw_flow::Device;
@@ -25,16 +27,35 @@ static DPOP: HeaderName = HeaderName::from_static("dpop");
 pub(crate) struct Caller {
     pub(crate) session: Session,
     pub(crate) language: Language,
+    /// The policies in force when the request came.
+    pub(crate) policy: Arc<PolicyEngine>,
 }
 
 impl Caller {
-    /// Refuses what the role does not allow for things of `owner`.
+    /// Refuses what the policies do not allow for things of `owner`, and what they allow only with more than is there.
     pub(crate) fn may(&self, action: Action, owner: Option<PersonId>) -> Result<(), Problem> {
-        permit(&self.session, action, owner).map_err(|_| {
-            // What an operator may not do to its own things it may do to others'.
-            let own = self.is_operator() && owner == Some(self.session.person());
-            if own { Problem::own_favour() } else { Problem::new(Code::Forbidden) }
-        })
+        let allowed = permit(&self.policy, &self.session, action, owner);
+        let decision = allowed.map_err(|_| self.forbidden(owner))?;
+        self.see_to(decision.obligations(), 0)
+    }
+
+    /// What an operator may not do to its own things it may do to others'.
+    fn forbidden(&self, owner: Option<PersonId>) -> Problem {
+        let own = self.is_operator() && owner == Some(self.session.person());
+        if own { Problem::own_favour() } else { Problem::new(Code::Forbidden) }
+    }
+
+    /// A session shows its device's key and nothing else.
+    fn see_to(&self, obligations: Obligations, approvals: u32) -> Result<(), Problem> {
+        if !obligations.recognised(Acr::Aal1, Some(0)) {
+            return Err(Problem::recognise_better(obligations));
+        }
+        let missing = obligations.approvals.saturating_sub(approvals);
+        if obligations.agreed(approvals) {
+            Ok(())
+        } else {
+            Err(Problem::approvals_missing(missing))
+        }
     }
 
     /// As [`Caller::may`], but what one may not know is not there: `code` is the answer.
@@ -68,7 +89,7 @@ impl FromRequestParts<Arc<App>> for Caller {
         if device.id != session.device() || device.person != session.person() {
             return Err(Problem::from(TokenError::NotBound));
         }
-        Ok(Self { session, language: language_of(parts) })
+        Ok(Self { session, language: language_of(parts), policy: app.policy() })
     }
 }
 

@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
+use tpw_access::policy::{Acr, Obligations};
 use tpw_engines::books::StoreError;
 use tpw_engines::{EngineError, PayError};
 
@@ -70,6 +71,10 @@ problems! {
     BadToken "bad_token" UNAUTHORIZED SameKey;
     /// The role does not allow it.
     Forbidden "forbidden" FORBIDDEN Never;
+    /// The person has to be recognised better, or again (RFC 9470).
+    InsufficientAuthentication "insufficient_authentication" UNAUTHORIZED SameKey;
+    /// Others have to agree first.
+    ApprovalRequired "approval_required" FORBIDDEN SameKey;
     /// There is nothing here, or nothing for who asks.
     NotFound "not_found" NOT_FOUND Never;
     /// Not with this method.
@@ -394,6 +399,24 @@ impl From<EngineError> for Problem {
 }
 
 impl Problem {
+    /// The person has to be recognised better, or again; the challenge says how (RFC 9470 §3).
+    pub(crate) fn recognise_better(wanted: Obligations) -> Self {
+        let mut challenge = r#"DPoP error="insufficient_user_authentication""#.to_owned();
+        let acr = wanted.acr.map_or("aal1", Acr::code);
+        challenge.push_str(&format!(r#", acr_values="{acr}""#));
+        if let Some(seconds) = wanted.max_age_s {
+            challenge.push_str(&format!(r#", max_age="{seconds}""#));
+        }
+        let mut problem = Self::new(Code::InsufficientAuthentication).with("acr", acr);
+        problem.0.challenge = HeaderValue::from_str(&challenge).ok();
+        problem
+    }
+
+    /// So many others have to agree first.
+    pub(crate) fn approvals_missing(count: u32) -> Self {
+        Self::new(Code::ApprovalRequired).with("count", count)
+    }
+
     /// A defect here; the cause goes to the records alone.
     pub(crate) fn internal(cause: &dyn core::fmt::Display) -> Self {
         tracing::error!(%cause, "a request failed inside");

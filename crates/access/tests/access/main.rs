@@ -7,6 +7,8 @@ mod enrol;
 #[cfg(test)]
 mod forge;
 #[cfg(test)]
+mod policy;
+#[cfg(test)]
 mod token;
 #[cfg(test)]
 mod urls;

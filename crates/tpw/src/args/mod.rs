@@ -3,12 +3,14 @@
 mod anchor;
 mod exports;
 mod log;
+mod policy;
 mod receipt;
 mod tsa;
 
 pub(crate) use anchor::*;
 pub(crate) use exports::*;
 pub(crate) use log::*;
+pub(crate) use policy::*;
 pub(crate) use receipt::*;
 pub(crate) use tsa::*;
 
@@ -53,6 +55,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Ots(Ots),
     Ops(Ops),
+    #[command(subcommand)]
+    Policy(Policy),
     Doctor(Doctor),
 }
 
