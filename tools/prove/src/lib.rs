@@ -6,7 +6,7 @@ pub use invariants::{Actions, Claim, INVARIANTS, Invariant};
 
 use cedar_policy::{Policy, PolicyId, PolicySet, RequestEnv, Schema};
 use cedar_policy_symcc::solver::LocalSolver;
-use cedar_policy_symcc::{CedarSymCompiler, Env, SymEnv, WellTypedPolicies, WellTypedPolicy};
+use cedar_policy_symcc::{CedarSymCompiler, CompiledPolicy, CompiledPolicySet, Env};
 use tpw_access::policy::{Acr, PolicyEngine, PolicyError, PolicyFiles};
 
 /// Why nothing could be found out.
@@ -132,11 +132,10 @@ impl Prover {
         };
         for policy in self.policies.clone() {
             for environment in policy.get_valid_request_envs(&self.schema).collect::<Vec<_>>() {
-                let typed = WellTypedPolicy::from_policy(&policy, &environment, &self.schema);
-                let typed = typed.map_err(|error| text(policy.id().as_ref(), error))?;
-                let symbolic = SymEnv::new(&self.schema, &environment).map_err(solver)?;
+                let compiled = CompiledPolicy::compile(&policy, &environment, &self.schema);
+                let compiled = compiled.map_err(|error| text(policy.id().as_ref(), error))?;
                 let found =
-                    self.compiler.check_never_errors_with_counterexample(&typed, &symbolic).await;
+                    self.compiler.check_never_errors_with_counterexample_opt(&compiled).await;
                 if let Some(Env { request, entities }) = found.map_err(solver)? {
                     finding.counterexample = Some(Counterexample { request, entities });
                     return Ok(finding);
@@ -176,13 +175,12 @@ impl Prover {
         claimed: &PolicySet,
         environment: &RequestEnv,
     ) -> Result<Option<Env>, ProveError> {
-        let typed = |set: &PolicySet| {
-            WellTypedPolicies::from_policies(set, environment, &self.schema)
+        let compile = |set: &PolicySet| {
+            CompiledPolicySet::compile(set, environment, &self.schema)
                 .map_err(|error| text("the set", error))
         };
-        let (allowed, claimed) = (typed(allowed)?, typed(claimed)?);
-        let symbolic = SymEnv::new(&self.schema, environment).map_err(solver)?;
-        let found = self.compiler.check_implies_with_counterexample(&allowed, &claimed, &symbolic);
+        let (allowed, claimed) = (compile(allowed)?, compile(claimed)?);
+        let found = self.compiler.check_implies_with_counterexample_opt(&allowed, &claimed);
         found.await.map_err(solver)
     }
 }

@@ -54,6 +54,8 @@ fn sample(code: Code) -> Problem {
         Code::SelfCustodial => Rejection::SelfCustodial.into(),
         Code::InsufficientAuthentication => Problem::new(code).with("acr", "aal2"),
         Code::ApprovalRequired => Problem::new(code).with("count", 1),
+        Code::RecordChanged => Rejection::RecordChanged.into(),
+        Code::RecordTooLarge => Rejection::RecordTooLarge.into(),
         Code::LedgerRefused => Rejection::Ledger(LedgerError::NotFrozen).into(),
         Code::BadPartnerStatement => ReconcileError::ColumnMissing("amount").into(),
         Code::KeyMissing

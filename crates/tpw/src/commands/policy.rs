@@ -359,8 +359,8 @@ fn export(say: &Say, folder: &Path) -> Outcome {
         files::write_atomic(
             &folder.join(name),
             text.as_bytes(),
-            Access::Ordinary,
             Durability::Synced,
+            Access::Ordinary,
         )?;
     }
     say.tell("policy-exported", &[("path", &folder.display().to_string())]);
