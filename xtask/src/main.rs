@@ -29,6 +29,7 @@ usage: cargo xtask COMMAND
   bench NAME [--json] [--quick]     a benchmark, in release mode
   openapi                           write the API description anew
   web [--debian] [--check]          build the verify page (web/verify/dist) anew
+  prove [DIR]                       what no request gets around in a policy set
   demo-output                       put the demo's output into the READMEs
   nightly [CRASHES]                 that many power cuts in the simulator (1000000)
   fuzz [SECONDS] [--only NAME]      each fuzz target for that long (60)
@@ -62,6 +63,8 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["bench", name, options @ ..] => bench(&place, name, options),
         ["openapi"] => openapi(&place),
         ["web", options @ ..] => web::command(&place, options),
+        ["prove"] => suite::prove(&place, None),
+        ["prove", folder] => suite::prove(&place, Some(folder)),
         ["demo-output"] => demo::refresh(&place),
         ["nightly"] => suite::nightly(&place, "1000000"),
         ["nightly", crashes] => suite::nightly(&place, crashes),
@@ -81,6 +84,10 @@ fn run(words: &[&str]) -> Result<(), Failure> {
 
 /// Builds the product and the program that knows the benchmark, and hands it the options.
 fn bench(place: &Workplace, name: &str, options: &[&str]) -> Result<(), Failure> {
+    if name == "policy" {
+        let run = ["run", "--release", "--quiet", "--locked", "--package", "tpw-access"];
+        return place.cargo(run).words(&["--example", "policy_speed", "--"]).words(options).pass();
+    }
     let package = match name {
         "ledger" => "bench-ledger",
         "evidence" => "bench-evidence",

@@ -59,12 +59,21 @@ pub(crate) fn all(place: &Workplace) -> Result<Tools, Failure> {
     if !answers(place, "c++", &["--version"]) {
         system_packages(place, &["g++"])?;
     }
+    solver(place)?;
     packages::of_the_authority(place)?;
     Ok(Tools {
         python: python(place, &SECOND_VERIFIER)?,
         judges: python(place, &JUDGES)?,
         deny: cargo_tool(place, "cargo-deny", CARGO_DENY)?,
     })
+}
+
+/// The solver that policies are proved with. Debian's version answers as newer ones do.
+pub(crate) fn solver(place: &Workplace) -> Result<(), Failure> {
+    if answers(place, "cvc5", &["--version"]) {
+        return Ok(());
+    }
+    system_packages(place, &["cvc5"])
 }
 
 /// Python with what receives exports, and a font for printed receipts.

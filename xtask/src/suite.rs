@@ -137,6 +137,7 @@ pub(crate) fn test(place: &Workplace, at: Where) -> Result<(), Failure> {
     });
     report.step("advisories", || advisories(place, &tools));
     report.step("seeds on a faulty disk", || passed(simulate(place, at)));
+    report.step("policy proofs", || passed(prove(place, None)));
     report.step("a small town", || passed(small_town(place)));
     report.step("fail-over", || match packages::cluster(place) {
         Ok(()) => passed(failover::drill(place, Extent::Short, None)),
@@ -292,6 +293,13 @@ fn simulate(place: &Workplace, at: Where) -> Result<(), Failure> {
     place.cargo(["build", "--quiet", "--locked", "--package", "tpw-sim"]).pass()?;
     let program = place.program("tpw-sim");
     place.call(program).words(&["--seconds", seconds, "--from", "1"]).pass()
+}
+
+/// What must hold of a policy set, by a solver: of the set in a folder, or of the one that comes with the program.
+pub(crate) fn prove(place: &Workplace, folder: Option<&str>) -> Result<(), Failure> {
+    setup::solver(place)?;
+    place.cargo(["build", "--quiet", "--locked", "--package", "tpw-prove"]).pass()?;
+    place.call(place.program("tpw-prove")).words(folder.as_slice()).pass()
 }
 
 /// So many power cuts.

@@ -4,6 +4,7 @@ use core::fmt;
 
 use tpw_core::PersonId;
 
+use crate::policy::{Decision, PolicyEngine, Request};
 use crate::token::Session;
 
 /// What a person is to this server.
@@ -53,23 +54,8 @@ impl fmt::Display for Role {
     }
 }
 
-/// Which relation between the asking person and the thing's owner an action demands.
-#[derive(Clone, Copy)]
-enum Rule {
-    /// A holder, for what is their own.
-    HolderOwn,
-    /// A holder for what is their own; an operator for anybody's.
-    HolderOwnOrOperator,
-    /// An operator, for a named person, themselves included.
-    Operator,
-    /// An operator, for a named person other than themselves: nobody decides in their own favour.
-    OperatorOther,
-    /// An operator; the thing has no owner.
-    OperatorAlone,
-}
-
 macro_rules! actions {
-    ($($(#[$doc:meta])* $variant:ident $code:literal $rule:ident;)*) => {
+    ($($(#[$doc:meta])* $variant:ident $code:literal;)*) => {
         /// Something that a session may ask for. The comment names the owner that decides.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Action { $($(#[$doc])* $variant,)* }
@@ -84,8 +70,10 @@ macro_rules! actions {
                 match self { $(Self::$variant => $code,)* }
             }
 
-            const fn rule(self) -> Rule {
-                match self { $(Self::$variant => Rule::$rule,)* }
+            /// The action of that exact [`code`](Self::code).
+            #[must_use]
+            pub fn from_code(code: &str) -> Option<Self> {
+                match code { $($code => Some(Self::$variant),)* _ => None }
             }
         }
     };
@@ -93,61 +81,79 @@ macro_rules! actions {
 
 actions! {
     /// Pay from an account (its holder).
-    Pay "pay" HolderOwn;
+    Pay "pay";
     /// Confirm a payment that waits for step-up (its payer).
-    StepUp "step_up" HolderOwn;
+    StepUp "step_up";
     /// Withdraw a payment that waits (its payer).
-    CancelPayment "cancel_payment" HolderOwn;
+    CancelPayment "cancel_payment";
     /// Read a person's data (that person).
-    ReadPerson "read_person" HolderOwnOrOperator;
+    ReadPerson "read_person";
     /// List a person's devices (that person).
-    ReadDevices "read_devices" HolderOwnOrOperator;
+    ReadDevices "read_devices";
     /// Read an account, its balance, its statement (its holder).
-    ReadAccount "read_account" HolderOwnOrOperator;
+    ReadAccount "read_account";
     /// Open an account (its holder to be).
-    OpenAccount "open_account" HolderOwnOrOperator;
+    OpenAccount "open_account";
     /// Read a payment or its receipt (the payer, or the payee: ask once for each).
-    ReadPayment "read_payment" HolderOwnOrOperator;
+    ReadPayment "read_payment";
     /// Revoke a device (its person).
-    RevokeDevice "revoke_device" HolderOwnOrOperator;
+    RevokeDevice "revoke_device";
     /// Issue an enrolment code (the person whose device it enrols).
-    IssueCode "issue_code" Operator;
+    IssueCode "issue_code";
     /// Freeze an account (its holder).
-    Freeze "freeze" Operator;
+    Freeze "freeze";
     /// Lift a freeze (the account's holder).
-    Unfreeze "unfreeze" OperatorOther;
+    Unfreeze "unfreeze";
     /// Change an account's limits (its holder).
-    SetLimits "set_limits" OperatorOther;
+    SetLimits "set_limits";
     /// Close an account for ever (its holder).
-    CloseAccount "close_account" OperatorOther;
+    CloseAccount "close_account";
     /// Credit an account from outside (its holder).
-    Fund "fund" OperatorOther;
+    Fund "fund";
     /// Let a held payment go on (its payer, and its payee: ask once for each).
-    ReleaseHold "release_hold" OperatorOther;
+    ReleaseHold "release_hold";
     /// Reject a waiting payment, so that its payer keeps the money (its payer).
-    RejectHold "reject_hold" OperatorOther;
+    RejectHold "reject_hold";
     /// Give a booked payment back (its payer, and its payee: ask once for each).
-    Reverse "reverse" OperatorOther;
+    Reverse "reverse";
     /// Report that an outside rail returned a payment, which gives it back (its payer).
-    ReturnRail "return_rail" OperatorOther;
+    ReturnRail "return_rail";
     /// Add a person.
-    AddPerson "add_person" OperatorAlone;
+    AddPerson "add_person";
     /// List all people, accounts or payments.
-    ListAll "list_all" OperatorAlone;
+    ListAll "list_all";
     /// List held payments.
-    ReadHolds "read_holds" OperatorAlone;
+    ReadHolds "read_holds";
     /// Read alarms.
-    ReadAlarms "read_alarms" OperatorAlone;
+    ReadAlarms "read_alarms";
     /// Read what outside rails are to do, and report that one did it.
-    ReportRail "report_rail" OperatorAlone;
+    ReportRail "report_rail";
     /// Order transfers between accounts that are nobody's.
-    Order "order" OperatorAlone;
+    Order "order";
     /// Read all that happens.
-    ReadChanges "read_changes" OperatorAlone;
+    ReadChanges "read_changes";
     /// Make, change and read sets of accounts.
-    ManageSets "manage_sets" OperatorAlone;
+    ManageSets "manage_sets";
     /// Set a partner's statement against the ledger.
-    Reconcile "reconcile" OperatorAlone;
+    Reconcile "reconcile";
+    /// Use a key that the server keeps for a person (that person).
+    UseKey "use_key";
+    /// Read who has read a person's data (that person).
+    ReadAccesses "read_accesses";
+    /// Agree to what somebody else has initiated (whose thing it is about; the initiator must be known).
+    Approve "approve";
+    /// Read what waits for agreement.
+    ReadApprovals "read_approvals";
+    /// Give and take roles (the person who gets or loses them).
+    ManageRoles "manage_roles";
+    /// Add, change and remove clients of the authorization server.
+    ManageClients "manage_clients";
+    /// Put other policies into force, or the ones before.
+    ActivatePolicy "activate_policy";
+    /// Read the policies.
+    ReadPolicies "read_policies";
+    /// Read what was decided about requests.
+    ReadDecisions "read_decisions";
 }
 
 /// The session's role does not allow the action on this owner's things.
@@ -160,23 +166,21 @@ pub struct Forbidden {
     pub role: Role,
 }
 
-/// Whether `session` may do `action` to a thing of `owner`. An action on owned things with no owner named is forbidden:
-/// the caller did not find the thing, and nobody may act on nothing.
+/// Whether `session` may do `action` to a thing of `owner`, by the policies in `engine`. An action on owned things with no owner
+/// named is forbidden: the caller did not find the thing, and nobody may act on nothing. What is allowed may come with
+/// [`Obligations`](crate::policy::Obligations), which the caller sees to.
 ///
 /// # Errors
-/// [`Forbidden`] when no rule allows it.
-pub fn permit(session: &Session, action: Action, owner: Option<PersonId>) -> Result<(), Forbidden> {
-    let own = owner.map(|owner| owner == session.person());
-    let allowed = match (action.rule(), session.role()) {
-        (Rule::HolderOwn | Rule::HolderOwnOrOperator, Role::Holder) => own == Some(true),
-        (Rule::HolderOwnOrOperator | Rule::Operator, Role::Operator) => own.is_some(),
-        (Rule::OperatorOther, Role::Operator) => own == Some(false),
-        (Rule::OperatorAlone, Role::Operator) => true,
-        (Rule::HolderOwn, Role::Operator)
-        | (Rule::Operator | Rule::OperatorOther | Rule::OperatorAlone, Role::Holder)
-        | (_, Role::Analyst | Role::Auditor | Role::Approver) => false,
-    };
-    if allowed { Ok(()) } else { Err(Forbidden { action, role: session.role() }) }
+/// [`Forbidden`] when no policy allows it, or one forbids it.
+pub fn permit(
+    engine: &PolicyEngine,
+    session: &Session,
+    action: Action,
+    owner: Option<PersonId>,
+) -> Result<Decision, Forbidden> {
+    let role = session.role();
+    let decision = engine.decide(&Request::new(session.person(), &[role], action, owner));
+    if decision.is_allowed() { Ok(decision) } else { Err(Forbidden { action, role }) }
 }
 
 #[cfg(test)]
@@ -185,6 +189,7 @@ mod tests {
     //! from the table fails the test.
 
     use super::*;
+    use crate::policy::PolicyFiles;
     use crate::token::Grant;
     use tpw_core::{DeviceId, Hash32};
 
@@ -198,52 +203,63 @@ mod tests {
         })
     }
 
-    /// Columns: holder own, holder other, holder none; operator own, operator other, operator none.
+    /// Columns: own, other's, nobody's, each as holder, operator, analyst, auditor, approver. To approve demands to know who
+    /// initiated, which is asked elsewhere.
     const TABLE: &[(Action, &str)] = &[
-        (Action::Pay, "y-- ---"),
-        (Action::StepUp, "y-- ---"),
-        (Action::CancelPayment, "y-- ---"),
-        (Action::ReadPerson, "y-- yy-"),
-        (Action::ReadDevices, "y-- yy-"),
-        (Action::ReadAccount, "y-- yy-"),
-        (Action::OpenAccount, "y-- yy-"),
-        (Action::ReadPayment, "y-- yy-"),
-        (Action::RevokeDevice, "y-- yy-"),
-        (Action::IssueCode, "--- yy-"),
-        (Action::Freeze, "--- yy-"),
-        (Action::Unfreeze, "--- -y-"),
-        (Action::SetLimits, "--- -y-"),
-        (Action::CloseAccount, "--- -y-"),
-        (Action::Fund, "--- -y-"),
-        (Action::ReleaseHold, "--- -y-"),
-        (Action::RejectHold, "--- -y-"),
-        (Action::Reverse, "--- -y-"),
-        (Action::ReturnRail, "--- -y-"),
-        (Action::AddPerson, "--- yyy"),
-        (Action::ListAll, "--- yyy"),
-        (Action::ReadHolds, "--- yyy"),
-        (Action::ReadAlarms, "--- yyy"),
-        (Action::ReportRail, "--- yyy"),
-        (Action::Order, "--- yyy"),
-        (Action::ReadChanges, "--- yyy"),
-        (Action::ManageSets, "--- yyy"),
-        (Action::Reconcile, "--- yyy"),
+        (Action::Pay, "y-- --- --- --- ---"),
+        (Action::StepUp, "y-- --- --- --- ---"),
+        (Action::CancelPayment, "y-- --- --- --- ---"),
+        (Action::ReadPerson, "y-- yy- --- yy- ---"),
+        (Action::ReadDevices, "y-- yy- --- yy- ---"),
+        (Action::ReadAccount, "y-- yy- yy- yy- ---"),
+        (Action::OpenAccount, "y-- yy- --- --- ---"),
+        (Action::ReadPayment, "y-- yy- yy- yy- yy-"),
+        (Action::RevokeDevice, "y-- yy- --- --- ---"),
+        (Action::IssueCode, "--- yy- --- --- ---"),
+        (Action::Freeze, "--- yy- --- --- ---"),
+        (Action::Unfreeze, "--- -y- --- --- ---"),
+        (Action::SetLimits, "--- -y- --- --- ---"),
+        (Action::CloseAccount, "--- -y- --- --- ---"),
+        (Action::Fund, "--- -y- --- --- ---"),
+        (Action::ReleaseHold, "--- -y- --- --- ---"),
+        (Action::RejectHold, "--- -y- --- --- ---"),
+        (Action::Reverse, "--- -y- --- --- ---"),
+        (Action::ReturnRail, "--- -y- --- --- ---"),
+        (Action::AddPerson, "--- yyy --- --- ---"),
+        (Action::ListAll, "--- yyy yyy yyy ---"),
+        (Action::ReadHolds, "--- yyy yyy yyy yyy"),
+        (Action::ReadAlarms, "--- yyy yyy yyy ---"),
+        (Action::ReportRail, "--- yyy --- --- ---"),
+        (Action::Order, "--- yyy --- --- ---"),
+        (Action::ReadChanges, "--- yyy yyy yyy ---"),
+        (Action::ManageSets, "--- yyy --- --- ---"),
+        (Action::Reconcile, "--- yyy --- --- ---"),
+        (Action::UseKey, "y-- --- --- --- ---"),
+        (Action::ReadAccesses, "y-- yy- --- yy- ---"),
+        (Action::Approve, "--- --- --- --- ---"),
+        (Action::ReadApprovals, "--- yyy --- yyy yyy"),
+        (Action::ManageRoles, "--- -y- --- --- ---"),
+        (Action::ManageClients, "--- yyy --- --- ---"),
+        (Action::ActivatePolicy, "--- yyy --- --- ---"),
+        (Action::ReadPolicies, "--- yyy --- yyy ---"),
+        (Action::ReadDecisions, "--- yyy --- yyy ---"),
     ];
 
     #[test]
     fn every_cell_of_the_table() {
+        let engine = PolicyEngine::load(&PolicyFiles::builtin()).unwrap();
         let actions: Vec<Action> = TABLE.iter().map(|(action, _row)| *action).collect();
         assert_eq!(actions, Action::ALL);
         for (action, row) in TABLE {
             let ask = |role| {
                 [Some([1; 16]), Some([2; 16]), None].map(|owner: Option<[u8; 16]>| {
                     let owner = owner.map(PersonId::from_bytes);
-                    if permit(&session(1, role), *action, owner).is_ok() { 'y' } else { '-' }
+                    let permitted = permit(&engine, &session(1, role), *action, owner);
+                    if permitted.is_ok() { 'y' } else { '-' }
                 })
             };
-            let cells: String =
-                ask(Role::Holder).into_iter().chain([' ']).chain(ask(Role::Operator)).collect();
-            assert_eq!(cells, *row, "{action:?}");
+            let cells = Role::ALL.map(|role| String::from_iter(ask(role)));
+            assert_eq!(cells.join(" "), *row, "{action:?}");
         }
     }
 
@@ -253,7 +269,8 @@ mod tests {
         codes.sort_unstable();
         codes.dedup();
         assert_eq!(codes.len(), Action::ALL.len());
-        let refusal = permit(&session(1, Role::Holder), Action::Fund, None).unwrap_err();
+        let engine = PolicyEngine::load(&PolicyFiles::builtin()).unwrap();
+        let refusal = permit(&engine, &session(1, Role::Holder), Action::Fund, None).unwrap_err();
         assert_eq!(refusal.to_string(), "role `holder` does not allow `fund` here");
         assert_eq!(Role::from_code("operator"), Some(Role::Operator));
         assert_eq!(Role::from_code("Operator"), None);

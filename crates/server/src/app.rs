@@ -12,8 +12,8 @@ use axum::http::header::{ACCEPT_LANGUAGE, HOST};
 use axum::http::request::Parts;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tpw_access::{HttpUrl, ReplayCache, Throttle};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use tpw_access::{HttpUrl, PolicyEngine, ReplayCache, Throttle};
 use tpw_crypto::{CryptoError, Entropy, PublicKey};
 use tpw_engines::Engine;
 use tpw_engines::entropy::OsEntropy;
@@ -35,6 +35,8 @@ pub(crate) struct App {
     /// Batches and reconciliations of the operator.
     pub(crate) ordered: Lane,
     pub(crate) meter: HttpMeter,
+    /// The policies in force. A request keeps those that it came under.
+    policy: RwLock<Arc<PolicyEngine>>,
     /// Used proofs of enrolled devices: strangers cannot fill it.
     replays: Mutex<ReplayCache>,
     /// Used proofs of enrolments, which strangers send.
@@ -57,6 +59,7 @@ impl App {
         origins: Vec<HttpUrl>,
         limits: Limits,
         meter: HttpMeter,
+        policy: PolicyEngine,
     ) -> Result<Self, CryptoError> {
         let now = engine.now();
         let (signer, slot) = engine.token_signer();
@@ -72,6 +75,7 @@ impl App {
             ordered: Lane::new(&limits.batches, limits.batches.bodies),
             limits,
             meter,
+            policy: RwLock::new(Arc::new(policy)),
             replays: Mutex::new(ReplayCache::new(ReplayCache::CAPACITY, now)),
             enrolment_replays: Mutex::new(ReplayCache::new(ReplayCache::CAPACITY, now)),
             throttle: Mutex::new(Throttle::new(THROTTLED_MAX)),
@@ -96,6 +100,10 @@ impl App {
         let known =
             asked.and_then(|asked| self.origins.iter().find(|o| o.origin() == asked.origin()));
         known.or_else(|| self.origins.first())
+    }
+
+    pub(crate) fn policy(&self) -> Arc<PolicyEngine> {
+        Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn replays(&self) -> MutexGuard<'_, ReplayCache> {

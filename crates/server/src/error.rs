@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use tpw_access::policy::PolicyError;
 use tpw_crypto::CryptoError;
 use tpw_engines::files::FileError;
 
@@ -36,6 +37,9 @@ pub enum ServerError {
     /// No certificate could be made.
     #[error("no development certificate could be made: {0}")]
     Certificate(rcgen::Error),
+    /// The policies in force. Without them nothing may be allowed.
+    #[error("the policies in force cannot be used: {0}")]
+    Policy(#[from] PolicyError),
     /// A key or the entropy source.
     #[error("the server's keys cannot be used: {0}")]
     Crypto(#[from] CryptoError),

@@ -41,7 +41,8 @@ pub use witness::{serve_witness, witness_router};
 pub use witnessing::{Witnessing, WitnessingTimes};
 
 use std::sync::Arc;
-use tpw_access::HttpUrl;
+use tpw_access::policy::PolicyFiles;
+use tpw_access::{HttpUrl, PolicyEngine};
 use tpw_engines::Engine;
 
 fn build(
@@ -51,7 +52,8 @@ fn build(
 ) -> Result<Arc<app::App>, ServerError> {
     let paths = routes::PATHS.iter().chain(pages::PATHS);
     let meter = telemetry::HttpMeter::new(paths.copied());
-    Ok(Arc::new(app::App::new(engine, origins, limits, meter)?))
+    let policy = PolicyEngine::load(&PolicyFiles::builtin())?;
+    Ok(Arc::new(app::App::new(engine, origins, limits, meter, policy)?))
 }
 
 /// The router without TLS and without a listener, for clients that call it as

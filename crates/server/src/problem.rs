@@ -10,7 +10,7 @@ use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW
 use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
 use tpw_access::Aal;
-use tpw_core::Span;
+use tpw_access::policy::Obligations;
 use tpw_engines::books::StoreError;
 use tpw_engines::{EngineError, PayError};
 
@@ -70,8 +70,8 @@ problems! {
     BadProof "bad_proof" UNAUTHORIZED SameKey;
     /// The access token does not hold.
     BadToken "bad_token" UNAUTHORIZED SameKey;
-    /// The session is not worth enough.
-    InsufficientAuthentication "insufficient_user_authentication" UNAUTHORIZED Never;
+    /// The person has to be recognised better, or again (RFC 9470).
+    InsufficientAuthentication "insufficient_user_authentication" UNAUTHORIZED SameKey;
     /// A further factor was wrong.
     FactorRefused "factor_refused" FORBIDDEN Never;
     /// The answer has not the form of its factor.
@@ -80,6 +80,8 @@ problems! {
     FactorNotNow "factor_not_now" CONFLICT Never;
     /// The role does not allow it.
     Forbidden "forbidden" FORBIDDEN Never;
+    /// Others have to agree first.
+    ApprovalRequired "approval_required" FORBIDDEN SameKey;
     /// There is nothing here, or nothing for who asks.
     NotFound "not_found" NOT_FOUND Never;
     /// Not with this method.
@@ -232,19 +234,6 @@ impl Problem {
             payment: None,
             challenge: challenge.map(HeaderValue::from_static),
         }))
-    }
-
-    /// A session that is worth less than what is asked for wants (RFC 9470 §3).
-    #[must_use]
-    pub(crate) fn insufficient_authentication(aal: Aal, max_age: Option<Span>) -> Self {
-        let age = max_age.map(|age| format!(r#", max_age="{}""#, age.as_ms() / 1000));
-        let challenge = format!(
-            r#"DPoP error="insufficient_user_authentication", acr_values="{aal}"{}"#,
-            age.unwrap_or_default()
-        );
-        let mut problem = Self::new(Code::InsufficientAuthentication).with("acr", aal);
-        problem.0.challenge = HeaderValue::from_str(&challenge).ok();
-        problem
     }
 
     /// With a value for the text.
@@ -421,6 +410,24 @@ impl From<EngineError> for Problem {
 }
 
 impl Problem {
+    /// The person has to be recognised better, or again; the challenge says how (RFC 9470 §3).
+    pub(crate) fn recognise_better(wanted: Obligations) -> Self {
+        let mut challenge = r#"DPoP error="insufficient_user_authentication""#.to_owned();
+        let acr = wanted.acr.map_or("aal1", Aal::code);
+        challenge.push_str(&format!(r#", acr_values="{acr}""#));
+        if let Some(seconds) = wanted.max_age_s {
+            challenge.push_str(&format!(r#", max_age="{seconds}""#));
+        }
+        let mut problem = Self::new(Code::InsufficientAuthentication).with("acr", acr);
+        problem.0.challenge = HeaderValue::from_str(&challenge).ok();
+        problem
+    }
+
+    /// So many others have to agree first.
+    pub(crate) fn approvals_missing(count: u32) -> Self {
+        Self::new(Code::ApprovalRequired).with("count", count)
+    }
+
     /// A defect here; the cause goes to the records alone.
     pub(crate) fn internal(cause: &dyn core::fmt::Display) -> Self {
         tracing::error!(%cause, "a request failed inside");

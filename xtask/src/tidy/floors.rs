@@ -24,6 +24,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("replay", 6),
     ("bench-ledger", 7),
     ("bench-evidence", 7),
+    ("tpw-prove", 6),
     ("xtask", 6),
 ];
 

@@ -15,6 +15,8 @@ mod opaque;
 #[cfg(test)]
 mod password;
 #[cfg(test)]
+mod policy;
+#[cfg(test)]
 mod recovery;
 #[cfg(test)]
 mod token;

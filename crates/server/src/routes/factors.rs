@@ -77,7 +77,7 @@ async fn may_change(app: &Arc<App>, caller: &Caller) -> Result<(), Problem> {
     if identity::read(app, &password).await?.is_none() {
         return Ok(());
     }
-    caller.needs(app, Aal::Two, Some(FRESH))
+    caller.needs(Aal::Two, Some(FRESH))
 }
 
 async fn put(

@@ -52,9 +52,10 @@ fn sample(code: Code) -> Problem {
         Code::WrongOwner => Rejection::WrongOwner { kind: AccountKind::Operating }.into(),
         Code::AccountNeeded => Rejection::AccountNeeded { why: "instructed" }.into(),
         Code::SelfCustodial => Rejection::SelfCustodial.into(),
+        Code::InsufficientAuthentication => Problem::new(code).with("acr", "aal2"),
+        Code::ApprovalRequired => Problem::new(code).with("count", 1),
         Code::RecordChanged => Rejection::RecordChanged.into(),
         Code::RecordTooLarge => Rejection::RecordTooLarge.into(),
-        Code::InsufficientAuthentication => Problem::new(code).with("acr", "aal2"),
         Code::LedgerRefused => Rejection::Ledger(LedgerError::NotFrozen).into(),
         Code::BadPartnerStatement => ReconcileError::ColumnMissing("amount").into(),
         Code::KeyMissing

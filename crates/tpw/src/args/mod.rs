@@ -4,6 +4,7 @@ mod anchor;
 mod exports;
 mod log;
 mod mail;
+mod policy;
 mod receipt;
 mod tsa;
 
@@ -11,6 +12,7 @@ pub(crate) use anchor::*;
 pub(crate) use exports::*;
 pub(crate) use log::*;
 pub(crate) use mail::*;
+pub(crate) use policy::*;
 pub(crate) use receipt::*;
 pub(crate) use tsa::*;
 
@@ -55,6 +57,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Ots(Ots),
     Ops(Ops),
+    #[command(subcommand)]
+    Policy(Policy),
     Doctor(Doctor),
 }
 

@@ -10,6 +10,7 @@ mod ops;
 mod ots;
 mod outbox;
 mod pay;
+mod policy;
 mod receipt;
 mod serve;
 mod show;
@@ -102,6 +103,7 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
         Command::Anchor(command) => Box::pin(anchor::run(context, &command)).await,
         Command::Ots(command) => Box::pin(ots::run(context, &command)).await,
         Command::Ops(args) => Box::pin(ops::run(context, &args)).await,
+        Command::Policy(command) => policy::run(context, &command),
         Command::Doctor(args) => doctor::run(context, &args).await,
     }
 }

@@ -20,6 +20,8 @@ mod ledger;
 #[cfg(test)]
 mod log;
 #[cfg(test)]
+mod policy;
+#[cfg(test)]
 mod renewal;
 #[cfg(test)]
 mod story;

@@ -1,0 +1,234 @@
+//! How versions of the policies are kept: one record for each version, and one that says which is in force.
+
+use std::collections::BTreeMap;
+
+use tpw_core::codec::{Reader, Writer, decode_exact};
+use tpw_core::{CodecError, Hash32, Instant, PersonId};
+
+use super::files::PolicyFiles;
+use crate::record::{RecordKey, RecordKind};
+
+/// How records of versions are written.
+const VERSION_FORMAT: u64 = 1;
+/// How the record of what is in force is written.
+const ACTIVE_FORMAT: u64 = 1;
+
+/// The most activations that are remembered.
+const ACTIVATIONS_MAX: usize = 32;
+/// The most people who agreed to one activation.
+const APPROVALS_MAX: u64 = 64;
+/// The most files of a set.
+const FILES_MAX: u64 = 64;
+
+/// The longest text of a file: that of a record.
+const TEXT_MAX: usize = crate::record::VALUE_LEN_MAX;
+
+/// The owner of the server's own records.
+const SERVER: [u8; 16] = [0; 16];
+
+/// Where the files of a version are kept.
+#[must_use]
+pub fn version_key(version: Hash32) -> Option<RecordKey> {
+    RecordKey::new(RecordKind::Policy, SERVER, version.as_bytes())
+}
+
+/// Where it is kept which version is in force.
+#[must_use]
+pub const fn active_key() -> RecordKey {
+    RecordKey::single(RecordKind::Policy, SERVER)
+}
+
+/// A version that was put into force at some time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyRecord {
+    /// Its files.
+    pub files: PolicyFiles,
+}
+
+impl PolicyRecord {
+    /// As it is stored.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut writer = Writer::with_room(4096);
+        let files: Vec<_> = self.files.iter().collect();
+        writer.array(2).uint(VERSION_FORMAT).array(count(files.len()));
+        for (name, text) in files {
+            writer.array(2).text(name).text(text);
+        }
+        writer.finish()
+    }
+
+    /// As it was stored.
+    ///
+    /// # Errors
+    /// Bytes that are no such record.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
+        decode_exact(bytes, "policy record", read_version, Self::to_bytes)
+    }
+}
+
+fn count(len: usize) -> u64 {
+    u64::try_from(len).unwrap_or(u64::MAX)
+}
+
+fn format(reader: &mut Reader<'_>, items: u64, wanted: u64) -> Result<(), CodecError> {
+    let right = reader.array("format", items)? == items && reader.uint()? == wanted;
+    if right { Ok(()) } else { Err(reader.bad("format")) }
+}
+
+fn read_version(reader: &mut Reader<'_>) -> Result<PolicyRecord, CodecError> {
+    format(reader, 2, VERSION_FORMAT)?;
+    let mut files = BTreeMap::new();
+    for _ in 0..reader.array("files", FILES_MAX)? {
+        if reader.array("file", 2)? != 2 {
+            return Err(reader.bad("file"));
+        }
+        let name = reader.text("name", TEXT_MAX)?.to_owned();
+        files.insert(name, reader.text("text", TEXT_MAX)?.to_owned());
+    }
+    let files = PolicyFiles::new(files).map_err(|_| reader.bad("files"))?;
+    Ok(PolicyRecord { files })
+}
+
+/// One time that a version was put into force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Activation {
+    /// Which.
+    pub version: Hash32,
+    /// When.
+    pub at: Instant,
+    /// By whom; `None` for the version that came with the program.
+    pub by: Option<PersonId>,
+    /// Who agreed.
+    pub approvals: Vec<PersonId>,
+}
+
+/// Which version is in force, and which were before, the newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActivePolicy(Vec<Activation>);
+
+impl ActivePolicy {
+    /// Nothing but the version that came with the program.
+    #[must_use]
+    pub fn starting_with(version: Hash32, at: Instant) -> Self {
+        Self(vec![Activation { version, at, by: None, approvals: Vec::new() }])
+    }
+
+    /// The one in force.
+    #[must_use]
+    pub fn current(&self) -> Option<&Activation> {
+        self.0.first()
+    }
+
+    /// The one that was in force before another one came: what a rollback puts back.
+    #[must_use]
+    pub fn previous(&self) -> Option<&Activation> {
+        let current = self.current()?.version;
+        self.0.iter().find(|activation| activation.version != current)
+    }
+
+    /// All that are remembered, the newest first.
+    #[must_use]
+    pub fn history(&self) -> &[Activation] {
+        &self.0
+    }
+
+    /// The same with one more; the oldest is forgotten.
+    #[must_use]
+    pub fn then(mut self, activation: Activation) -> Self {
+        self.0.insert(0, activation);
+        self.0.truncate(ACTIVATIONS_MAX);
+        self
+    }
+
+    /// As it is stored.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut writer = Writer::new();
+        writer.array(2).uint(ACTIVE_FORMAT).array(count(self.0.len()));
+        for Activation { version, at, by, approvals } in &self.0 {
+            writer.array(4).bytes(version.as_bytes()).uint(at.unix_ms());
+            writer.bytes(by.as_ref().map_or(&[][..], |by| by.as_bytes()));
+            writer.array(count(approvals.len()));
+            for person in approvals {
+                writer.bytes(person.as_bytes());
+            }
+        }
+        writer.finish()
+    }
+
+    /// As it was stored.
+    ///
+    /// # Errors
+    /// Bytes that are no such record.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
+        decode_exact(bytes, "active policy", read_active, Self::to_bytes)
+    }
+}
+
+fn read_active(reader: &mut Reader<'_>) -> Result<ActivePolicy, CodecError> {
+    format(reader, 2, ACTIVE_FORMAT)?;
+    let activations = reader.array("activations", count(ACTIVATIONS_MAX))?;
+    let all = (0..activations).map(|_| read_activation(reader)).collect::<Result<Vec<_>, _>>()?;
+    if all.is_empty() { Err(reader.bad("activations")) } else { Ok(ActivePolicy(all)) }
+}
+
+fn read_activation(reader: &mut Reader<'_>) -> Result<Activation, CodecError> {
+    if reader.array("activation", 4)? != 4 {
+        return Err(reader.bad("activation"));
+    }
+    let version = reader.hash("version")?;
+    let at = reader.uint()?;
+    let at = Instant::from_unix_ms(at).ok_or_else(|| reader.bad("at"))?;
+    let by = match reader.bytes()? {
+        [] => None,
+        bytes => Some(PersonId::from_slice(bytes).ok_or_else(|| reader.bad("by"))?),
+    };
+    let approvals = (0..reader.array("approvals", APPROVALS_MAX)?)
+        .map(|_| reader.fixed("approvals").map(PersonId::from_bytes))
+        .collect::<Result<_, _>>()?;
+    Ok(Activation { version, at, by, approvals })
+}
+
+#[cfg(test)]
+mod tests {
+    //! Goal: what is kept comes back, and nothing else does. Method: there and back, then each byte changed.
+
+    use super::*;
+
+    fn activation(byte: u8) -> Activation {
+        Activation {
+            version: Hash32::new([byte; 32]),
+            at: Instant::from_unix_ms(1_000).unwrap(),
+            by: Some(PersonId::from_bytes([byte; 16])),
+            approvals: vec![PersonId::from_bytes([9; 16])],
+        }
+    }
+
+    #[test]
+    fn records_come_back_and_shortened_ones_do_not() {
+        let record = PolicyRecord { files: PolicyFiles::builtin() };
+        let bytes = record.to_bytes();
+        assert_eq!(PolicyRecord::from_bytes(&bytes), Ok(record));
+        assert!(bytes.len() <= crate::record::VALUE_LEN_MAX);
+        let at = Instant::from_unix_ms(500).unwrap();
+        let active = ActivePolicy::starting_with(Hash32::ZERO, at).then(activation(1));
+        let bytes = active.to_bytes();
+        assert_eq!(ActivePolicy::from_bytes(&bytes), Ok(active));
+        for end in 0..bytes.len() {
+            assert!(ActivePolicy::from_bytes(&bytes[..end]).is_err());
+        }
+        assert!(ActivePolicy::from_bytes(&[0x82, 1, 0x80]).is_err(), "nothing in force");
+    }
+
+    #[test]
+    fn the_one_before_is_another_one() {
+        let at = Instant::from_unix_ms(500).unwrap();
+        let start = ActivePolicy::starting_with(Hash32::new([7; 32]), at);
+        assert_eq!(start.previous(), None);
+        let active = start.then(activation(1)).then(activation(2)).then(activation(2));
+        assert_eq!(active.previous(), Some(&activation(1)));
+        let long = (0..100).fold(active, |active, _| active.then(activation(3)));
+        assert_eq!(long.history().len(), ACTIVATIONS_MAX);
+    }
+}

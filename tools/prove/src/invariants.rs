@@ -1,0 +1,166 @@
+//! What must hold of every policy set, as policies: whatever a set allows, the statement allows too.
+
+use tpw_access::Action;
+
+/// What is to be proved.
+pub struct Invariant {
+    /// Its stable name.
+    pub name: &'static str,
+    /// In words.
+    pub words: &'static str,
+    /// Of which actions.
+    pub actions: Actions,
+    /// The statement.
+    pub claim: Claim,
+}
+
+/// Of which actions something is to be proved.
+pub enum Actions {
+    /// Of these.
+    These(&'static [Action]),
+    /// Of all that change something. Written down here and not taken from the schema, which is part of what is judged.
+    Changing,
+}
+
+impl Actions {
+    /// Each of them.
+    #[must_use]
+    pub fn list(&self) -> Vec<Action> {
+        match self {
+            Self::These(actions) => actions.to_vec(),
+            Self::Changing => {
+                Action::ALL.iter().copied().filter(|action| !READING.contains(action)).collect()
+            }
+        }
+    }
+}
+
+/// What only reads.
+const READING: &[Action] = &[
+    Action::ReadPerson,
+    Action::ReadDevices,
+    Action::ReadAccount,
+    Action::ReadPayment,
+    Action::ReadHolds,
+    Action::ReadAlarms,
+    Action::ReadChanges,
+    Action::ReadAccesses,
+    Action::ReadApprovals,
+    Action::ReadPolicies,
+    Action::ReadDecisions,
+    Action::ListAll,
+];
+
+/// What decides about somebody's money or standing.
+const DECIDING: &[Action] = &[
+    Action::Unfreeze,
+    Action::SetLimits,
+    Action::CloseAccount,
+    Action::Fund,
+    Action::ReleaseHold,
+    Action::RejectHold,
+    Action::Reverse,
+    Action::ReturnRail,
+    Action::Approve,
+    Action::ManageRoles,
+];
+
+/// What brings money to somebody.
+const CREDITING: &[Action] =
+    &[Action::Fund, Action::ReleaseHold, Action::Reverse, Action::ReturnRail];
+
+/// A statement about a set.
+pub enum Claim {
+    /// What the set allows, this policy allows.
+    Within(&'static str),
+    /// What the set allows under this condition is allowed by a policy that obliges to recognise the person as `aal2` or better,
+    /// and so many others to agree.
+    Obliges {
+        /// When.
+        when: &'static str,
+        /// How many.
+        approvals: u32,
+    },
+}
+
+/// The statements.
+pub const INVARIANTS: &[Invariant] = &[
+    Invariant {
+        name: "initiator",
+        words: "nobody approves what they initiated, or what nobody knows the initiator of",
+        actions: Actions::These(&[Action::Approve]),
+        claim: Claim::Within(
+            "permit (principal, action, resource)
+             when { resource has initiator && resource.initiator != principal };",
+        ),
+    },
+    Invariant {
+        name: "own-favour",
+        words: "nobody decides about their own money, standing or roles",
+        actions: Actions::These(DECIDING),
+        claim: Claim::Within(
+            "permit (principal, action, resource)
+             unless { resource has owner && resource.owner == principal };",
+        ),
+    },
+    Invariant {
+        name: "own-accounts",
+        words: "nobody pays, confirms, withdraws or signs with what is not theirs, whatever their roles",
+        actions: Actions::These(&[
+            Action::Pay,
+            Action::StepUp,
+            Action::CancelPayment,
+            Action::UseKey,
+        ]),
+        claim: Claim::Within(
+            "permit (principal, action, resource)
+             when { resource has owner && resource.owner == principal };",
+        ),
+    },
+    Invariant {
+        name: "watchers",
+        words: "analysts and auditors change nothing; as holders, what is their own",
+        actions: Actions::Changing,
+        claim: Claim::Within(
+            r#"permit (principal, action, resource)
+               unless {
+                 (principal in Role::"analyst" || principal in Role::"auditor") &&
+                 !(principal in Role::"holder" && resource has owner && resource.owner == principal)
+               };"#,
+        ),
+    },
+    Invariant {
+        name: "large-amounts",
+        words: "money above the limit reaches nobody without aal2 and a second person",
+        actions: Actions::These(CREDITING),
+        claim: Claim::Obliges {
+            when: r#"context has amount && !(
+                (context.amount.asset == "USD/2" && context.amount.milli < 10000000) ||
+                (context.amount.asset == "EUR/2" && context.amount.milli < 10000000) ||
+                (context.amount.asset == "CNY/2" && context.amount.milli < 70000000) ||
+                (context.amount.asset == "BTC/8" && context.amount.milli < 100) ||
+                (context.amount.asset == "ETH/18" && context.amount.milli < 3000))"#,
+            approvals: 1,
+        },
+    },
+    Invariant {
+        name: "governance",
+        words: "who may do what is changed with aal2, and by two people unless there is only one",
+        actions: Actions::These(&[
+            Action::ActivatePolicy,
+            Action::ManageRoles,
+            Action::ManageClients,
+        ]),
+        claim: Claim::Obliges { when: "!(context has peers && context.peers == 0)", approvals: 1 },
+    },
+    Invariant {
+        name: "governance-alone",
+        words: "who may do what is changed with aal2 even by somebody who is alone",
+        actions: Actions::These(&[
+            Action::ActivatePolicy,
+            Action::ManageRoles,
+            Action::ManageClients,
+        ]),
+        claim: Claim::Obliges { when: "true", approvals: 0 },
+    },
+];
