@@ -5,6 +5,7 @@ pub mod code;
 pub mod dpop;
 pub mod enrol;
 mod jose;
+pub mod oauth;
 pub mod record;
 pub mod replay;
 pub mod role;

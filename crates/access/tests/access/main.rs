@@ -7,6 +7,10 @@ mod enrol;
 #[cfg(test)]
 mod forge;
 #[cfg(test)]
+mod oauth;
+#[cfg(test)]
+mod oauth_clients;
+#[cfg(test)]
 mod token;
 #[cfg(test)]
 mod urls;
