@@ -38,6 +38,8 @@ pub(crate) struct App {
     /// Used proofs of enrolments, which strangers send.
     enrolment_replays: Mutex<ReplayCache>,
     throttle: Mutex<Throttle<IpAddr>>,
+    /// What the authorization server for clients remembers.
+    pub(crate) oauth: crate::oauth::Memory,
     request_prefix: u32,
     request_count: AtomicU64,
 }
@@ -71,6 +73,7 @@ impl App {
             replays: Mutex::new(ReplayCache::new(ReplayCache::CAPACITY, now)),
             enrolment_replays: Mutex::new(ReplayCache::new(ReplayCache::CAPACITY, now)),
             throttle: Mutex::new(Throttle::new(THROTTLED_MAX)),
+            oauth: crate::oauth::Memory::new(now),
             request_prefix: u32::from_be_bytes(prefix),
             request_count: AtomicU64::new(0),
             engine,

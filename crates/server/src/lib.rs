@@ -7,6 +7,7 @@ mod error;
 mod fault;
 mod gate;
 mod limits;
+mod oauth;
 mod openapi;
 pub mod outbound;
 mod pages;
@@ -44,7 +45,7 @@ fn build(
     origins: Vec<HttpUrl>,
     limits: Limits,
 ) -> Result<Arc<app::App>, ServerError> {
-    let paths = routes::PATHS.iter().chain(pages::PATHS);
+    let paths = routes::PATHS.iter().chain(pages::PATHS).chain(oauth::PATHS);
     let meter = telemetry::HttpMeter::new(paths.copied());
     Ok(Arc::new(app::App::new(engine, origins, limits, meter)?))
 }

@@ -91,8 +91,10 @@ impl FromStr for DelegationId {
 /// To whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Grantee {
-    /// A client, by whichever way it gets its tokens.
+    /// A client, by its own tokens.
     Client(ClientId),
+    /// A client, by the tokens of the request that the person approved.
+    Approved(ClientId),
     /// Another person, with their own device.
     Person(PersonId),
 }
@@ -203,6 +205,7 @@ impl Delegations {
             w.array(7).bytes(one.id.as_bytes());
             match &one.to {
                 Grantee::Client(client) => w.uint(1).text(client.as_str()),
+                Grantee::Approved(client) => w.uint(3).text(client.as_str()),
                 Grantee::Person(person) => w.uint(2).bytes(person.as_bytes()),
             };
             w.array(count(one.accounts.len()));
@@ -242,6 +245,7 @@ fn read_one(r: &mut Reader<'_>) -> Result<Delegation, CodecError> {
     let to = match r.uint()? {
         1 => Grantee::Client(r.text("to", 64)?.parse().map_err(|_| r.bad("to"))?),
         2 => Grantee::Person(PersonId::from_bytes(r.fixed("to")?)),
+        3 => Grantee::Approved(r.text("to", 64)?.parse().map_err(|_| r.bad("to"))?),
         _ => return Err(r.bad("to")),
     };
     let mut accounts = Vec::new();

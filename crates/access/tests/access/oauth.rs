@@ -286,6 +286,12 @@ fn a_delegation_allows_what_it_says_until_it_ends() {
     let bookkeeper = Grantee::Person(PersonId::new(NOW, [3; 10]));
     let to_person = Delegation { to: bookkeeper.clone(), ..delegation(2) };
     let all = all.with(to_person, person(), at(NOW)).unwrap();
+    let approved = Grantee::Approved("third.example".parse().unwrap());
+    let by_approval = Delegation { to: approved.clone(), ..delegation(3) };
+    let all = all.with(by_approval, person(), at(NOW)).unwrap();
+    let own = Grantee::Client("third.example".parse().unwrap());
+    assert!(all.allow(&approved, &account(1), Scope::BalanceRead, at(NOW)));
+    assert!(!all.allow(&own, &account(1), Scope::BalanceRead, at(NOW)), "not by its own tokens");
     assert_eq!(Delegations::from_stored(Some(&all.to_bytes())), Ok(all.clone()));
     assert_eq!(Delegations::from_stored(None), Ok(Delegations::default()));
     let to = delegation(1).to;

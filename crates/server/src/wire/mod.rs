@@ -7,6 +7,7 @@ mod accounts;
 mod changes;
 mod evidence;
 mod guards;
+mod oauth;
 mod ops;
 mod orders;
 mod payments;
@@ -24,6 +25,10 @@ pub use evidence::{Checkpoint, Health, TreeHead};
 pub use guards::{
     AccountGuards, AccountLimits, AccountSet, Crossing, CrossingList, Freeze, MemberList,
     NewAccountSet, PastBalance, VelocityLimit, VelocityLimits, VelocityUse, Watch,
+};
+pub use oauth::{
+    ApiClient, ApproveGrant, ClientList, ClientTokenKeys, Delegation, DelegationList, GrantRequest,
+    NewClient, NewDelegation,
 };
 pub use ops::{Alarm, AlarmList, RailInstruction, RailList};
 pub use orders::{

@@ -10,6 +10,8 @@ mod coverage;
 #[cfg(test)]
 mod ledger;
 #[cfg(test)]
+mod oauth;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod problems;
