@@ -4,12 +4,14 @@ mod anchor;
 mod exports;
 mod log;
 mod receipt;
+mod sharing;
 mod tsa;
 
 pub(crate) use anchor::*;
 pub(crate) use exports::*;
 pub(crate) use log::*;
 pub(crate) use receipt::*;
+pub(crate) use sharing::*;
 pub(crate) use tsa::*;
 
 use crate::say::Say;
@@ -41,6 +43,9 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Wallet(Wallet),
     Pay(PayBatch),
+    Grant(Box<GrantArgs>),
+    #[command(subcommand)]
+    Delegate(Delegate),
     Verify(Verify),
     #[command(subcommand)]
     Receipt(Receipt),
@@ -283,6 +288,8 @@ pub(crate) enum OpsCommand {
     Payment(PaymentOps),
     #[command(subcommand)]
     Device(DeviceOps),
+    #[command(subcommand)]
+    Client(ClientOps),
     Alarms {
         #[arg(long, default_value_t = 0)]
         after: u64,

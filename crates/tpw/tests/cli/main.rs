@@ -22,6 +22,8 @@ mod log;
 #[cfg(test)]
 mod renewal;
 #[cfg(test)]
+mod sharing;
+#[cfg(test)]
 mod story;
 #[cfg(test)]
 mod support;
