@@ -153,7 +153,10 @@ impl Model {
         let expected = match command {
             Command::Submit(s) => self.submit(&s.statement, s.seen, outcome, now),
             Command::StepUp(proof) => self.step_up(proof, now),
-            Command::Release { payment, .. } => self.release(*payment, now),
+            Command::StepUpBy { payment, .. } => self.step_up_by(*payment, now),
+            Command::Release { payment, .. } | Command::ReleaseTogether { payment, .. } => {
+                self.release(*payment, now)
+            }
             Command::Reject { payment } => self.reject(*payment),
             Command::RailConfirm { payment } => self.confirm(*payment),
             Command::RailReturn { payment } => self.undo(*payment, "instructed"),
@@ -334,6 +337,11 @@ impl Model {
             () if known.standing != Standing::StepUp => Err("wrong_status"),
             () => self.go_on(value.payment, now),
         }
+    }
+
+    fn step_up_by(&mut self, id: PaymentId, now: Instant) -> Expected {
+        let known = self.payments.get(&id).ok_or("unknown_payment")?;
+        if known.standing == Standing::StepUp { self.go_on(id, now) } else { Err("wrong_status") }
     }
 
     fn release(&mut self, id: PaymentId, now: Instant) -> Expected {

@@ -1,14 +1,15 @@
 //! What the desk can be told, and what it answers.
 
 use super::registry::{Device, Person};
+use crate::approvers::Approvers;
 use crate::order::{OrderOutcome, Orders};
 use crate::payment::Payment;
 use crate::step::Seen;
 use std::sync::Arc;
 use tpw_access::RecordWrite;
 use tpw_core::{
-    AccountId, AccountSetId, Amount, Asset, DeviceId, Hash32, Instant, Intent, Name, PaymentId,
-    PersonId, StepUpProof, TransferId,
+    AccountId, AccountSetId, Amount, Asset, DeviceId, FactorMethod, Hash32, Instant, Intent, Name,
+    PaymentId, PersonId, StepUpProof, TransferId,
 };
 use tpw_crypto::PublicKey;
 use tpw_ledger::{
@@ -130,12 +131,29 @@ pub enum Command {
     Orders(Box<Orders>),
     /// Let a payment go on with a fresh signature of the payer's device.
     StepUp(Box<Verified<StepUpProof>>),
+    /// Let a payment that waits for its payer go on: the server has verified a further factor, which the payer gave for this
+    /// payment's intent hash.
+    StepUpBy {
+        /// Which.
+        payment: PaymentId,
+        /// The hash of what is kept of the factor's answer.
+        evidence: Hash32,
+        /// What was given.
+        method: FactorMethod,
+    },
     /// Let a held payment go on.
     Release {
         /// Which.
         payment: PaymentId,
         /// RFC 7638 thumbprint of the operator's key.
         operator: Hash32,
+    },
+    /// Let a held payment go on that several people have approved.
+    ReleaseTogether {
+        /// Which.
+        payment: PaymentId,
+        /// Who.
+        approvers: Approvers,
     },
     /// Reject a waiting payment.
     Reject {

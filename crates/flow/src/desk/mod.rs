@@ -268,7 +268,13 @@ impl Desk {
             Command::Submit(submission) => self.submit(*submission, now, archive),
             Command::Orders(orders) => self.carry_out(&orders, now, archive),
             Command::StepUp(proof) => self.step_up(&proof, now, archive),
+            Command::StepUpBy { payment, evidence, method } => {
+                self.step_up_by(payment, (method, evidence), now, archive)
+            }
             Command::Release { payment, operator } => self.release(payment, operator, now, archive),
+            Command::ReleaseTogether { payment, approvers } => {
+                self.release_together(payment, &approvers, now, archive)
+            }
             Command::Reject { payment } => self.reject(payment, now, archive),
             Command::RailConfirm { payment } => self.rail_confirm(payment, now, archive),
             Command::RailReturn { payment } => {
