@@ -6,7 +6,7 @@ use crate::oauth_clients::{NOW, client};
 use tpw_access::oauth::{
     AuthRequest, Authorized, Client, Delegation, DelegationError, DelegationId, Delegations, Ended,
     ErrorCode, Family, Form, GrantId, GrantType, Grantee, Presented, Redeemer, Scope, Scopes,
-    Secret, Stage, answer_url,
+    Secret, Stage, UserCode, answer_url,
 };
 use tpw_core::{AccountId, Hash32, Instant, PersonId, Span};
 use tpw_crypto::{FixedEntropy, Signer as _, sha256};
@@ -346,6 +346,22 @@ fn a_delegation_is_bounded() {
         "the others are over"
     );
     assert!(all.to_bytes().len() < tpw_access::record::VALUE_LEN_MAX);
+}
+
+#[test]
+fn a_user_code_is_read_as_people_type_it() {
+    let code = UserCode::draw(&mut FixedEntropy::new(8)).unwrap();
+    let shown = code.to_string();
+    assert_eq!((shown.len(), shown.as_bytes()[4]), (9, b'-'));
+    for typed in [shown.clone(), shown.to_lowercase(), shown.replace('-', ""), format!(" {shown} ")]
+    {
+        assert_eq!(typed.parse(), Ok(code), "{typed}");
+    }
+    assert_eq!("OIL0-1111".parse::<UserCode>(), "0110-1111".parse());
+    for bad in ["", "AAAA-AAA", "AAAA-AAAAA", "AAAA-AAAU", "AAAA_AAAA", "ÄÄÄÄ-AAAA"] {
+        assert!(bad.parse::<UserCode>().is_err(), "{bad}");
+    }
+    assert!(!format!("{code:?}").contains(&shown));
 }
 
 proptest::proptest! {

@@ -130,21 +130,23 @@ fn writes(
     let damaged = |error: tpw_core::CodecError| Problem::internal(&error);
     let key = Delegations::record(person);
     let before = engine.record(&key)?;
-    let all = Delegations::from_stored(before.as_deref()).map_err(damaged)?;
-    let after = Some(all.with(one, person, now).map_err(fault)?.to_bytes());
-    let mut writes = vec![RecordWrite { key, before, after }];
+    let mut all = Delegations::from_stored(before.as_deref()).map_err(damaged)?;
+    let mut writes = Vec::new();
     let kept = engine.records(RecordKind::Refresh, *person.as_bytes(), None, FAMILIES_MAX)?;
     let full = kept.len() >= FAMILIES_MAX;
-    for (key, value) in kept {
+    for (over_key, value) in kept {
         let family = Family::from_bytes(&value).map_err(damaged)?;
         let over = family.is_over(now) || all.find(family.delegation, now).is_none();
         // More than a few at once are for the next approval.
         if over && writes.len() < 32 {
-            writes.push(RecordWrite { key, before: Some(value), after: None });
+            all = all.without(family.delegation, now).unwrap_or(all);
+            writes.push(RecordWrite { key: over_key, before: Some(value), after: None });
         }
     }
-    if full && writes.len() == 1 {
+    if full && writes.is_empty() {
         return Err(Problem::new(Code::TooManyDelegations).with("most", FAMILIES_MAX));
     }
+    let after = Some(all.with(one, person, now).map_err(fault)?.to_bytes());
+    writes.push(RecordWrite { key, before, after });
     Ok(writes)
 }

@@ -33,7 +33,7 @@ fn kept(value: &Value) -> Response<Body> {
 pub(super) async fn metadata(State(app): State<Arc<App>>) -> Response<Body> {
     let issuer = app.issuer();
     let at = |path: &str| format!("{issuer}/oauth/{path}");
-    let algorithms = ["EdDSA", "ES256"];
+    let algorithms = ["EdDSA", "Ed25519", "ES256"];
     let mut value = json!({
         "issuer": issuer,
         "authorization_endpoint": at("authorize"),
@@ -49,7 +49,7 @@ pub(super) async fn metadata(State(app): State<Arc<App>>) -> Response<Body> {
         "grant_types_supported": GrantType::ALL.iter().map(|g| g.code()).collect::<Vec<_>>(),
         "scopes_supported": Scope::ALL.iter().map(|s| s.code()).collect::<Vec<_>>(),
         "code_challenge_methods_supported": ["S256"],
-        "dpop_signing_alg_values_supported": ["EdDSA", "Ed25519", "ES256"],
+        "dpop_signing_alg_values_supported": algorithms,
         "ui_locales_supported": ["en", "zh-CN"],
     });
     for endpoint in ["token", "introspection", "revocation"] {

@@ -12,6 +12,8 @@ mod ledger;
 #[cfg(test)]
 mod oauth;
 #[cfg(test)]
+mod oauth_scene;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod problems;
