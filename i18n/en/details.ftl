@@ -22,6 +22,17 @@ detail-bad_value-too_many = The member { $field }: at most { $most } at once.
 detail-bad_value-count = The member { $field }: expected 1 to { $most }.
 detail-bad_value-transfer_id = The header { $field }: expected the transfer’s id, trf_ and 26 characters of 0-9 a-z, made by who sends it.
 detail-bad_value-code = The member { $field }: not one of the values that are known.
+detail-bad_value-client_id = The member { $field }: a client’s id has 3 to 48 of a-z, 0-9, - and ., and begins with a letter or digit.
+detail-bad_value-redirect_uri = The member { $field }: each is an https address in normal form without user name, fragment or dot segments; http only for 127.0.0.1 and [::1] with a port.
+detail-bad_value-redirect_uris = The member { $field }: a client that asks people has 1 to 8 addresses, each once; any other has none.
+detail-bad_value-jwks = The member { $field }: expected a JWK Set with 1 to 8 public keys, Ed25519 or P-256.
+detail-bad_value-private_key = The member { $field } contains a private key. Treat that key as stolen: make a new one and send its public part.
+detail-bad_value-grants = The member { $field }: expected at least one known grant, each once; refresh_token goes with authorization_code.
+detail-bad_value-scopes = The member { $field }: expected at least one of balance:read, payments:read and statements:read, and no more than was asked for.
+detail-bad_value-accounts = The member { $field }: expected 1 to { $most } accounts, each once.
+detail-bad_value-until = The member { $field }: expected a time in the future, at most 366 days from now.
+detail-bad_value-oneself = The member { $field }: what is one’s own need not be delegated to oneself.
+detail-bad_value-grantee = The member { $field }: name either a client or a person.
 
 detail-bad_statement-codec_shape = The bytes are not in the form of a statement: { $why }
 detail-bad_statement-codec_value = The statement’s field { $member } holds a value that is not allowed.

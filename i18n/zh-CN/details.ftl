@@ -21,6 +21,17 @@ detail-bad_value-too_many = 字段 { $field }：一次最多 { $most } 个。
 detail-bad_value-count = 字段 { $field }：应为 1 至 { $most } 个。
 detail-bad_value-transfer_id = 请求头 { $field }：应为由发送方生成的转账编号，即 trf_ 加 26 个 0-9 a-z 字符。
 detail-bad_value-code = 字段 { $field }：不是已知的取值。
+detail-bad_value-client_id = 字段 { $field }：客户端标识为 3 至 48 个 a-z、0-9、- 与 . 字符，以字母或数字开头。
+detail-bad_value-redirect_uri = 字段 { $field }：每个都须为规范形式的 https 地址，不含用户名、片段与点段；只有带端口的 127.0.0.1 与 [::1] 可用 http。
+detail-bad_value-redirect_uris = 字段 { $field }：向用户请求授权的客户端须有 1 至 8 个互不相同的地址，其余客户端不得有地址。
+detail-bad_value-jwks = 字段 { $field }：应为含 1 至 8 个公钥（Ed25519 或 P-256）的 JWK Set。
+detail-bad_value-private_key = 字段 { $field } 含有私钥。请视该密钥已泄露：另建密钥，只发送公钥部分。
+detail-bad_value-grants = 字段 { $field }：至少需要一种已知的授权方式，各不重复；refresh_token 须与 authorization_code 同用。
+detail-bad_value-scopes = 字段 { $field }：至少需要 balance:read、payments:read、statements:read 之一，且不得超出所请求的范围。
+detail-bad_value-accounts = 字段 { $field }：应为 1 至 { $most } 个互不相同的账户。
+detail-bad_value-until = 字段 { $field }：应为未来的时间，距今最多 366 天。
+detail-bad_value-oneself = 字段 { $field }：无需把自己的账户委托给自己。
+detail-bad_value-grantee = 字段 { $field }：请指定客户端或个人，二者取一。
 
 detail-bad_statement-codec_shape = 字节内容不符合声明的格式：{ $why }
 detail-bad_statement-codec_value = 声明的字段 { $member } 的值不被允许。

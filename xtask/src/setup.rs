@@ -24,6 +24,12 @@ const JUDGES: Environment = Environment {
     packages: include_str!("../python-judges.txt"),
     purpose: "the stock verifiers of time-stamps need Python 3.11 or later",
 };
+/// A client of the authorization server that others wrote.
+const CLIENTS: Environment = Environment {
+    folder: "venv-clients",
+    packages: include_str!("../python-clients.txt"),
+    purpose: "the judge of the authorization server needs Python 3.11 or later",
+};
 /// What receives what the product exports.
 const EXPORTS: Environment = Environment {
     folder: "venv-exports",
@@ -43,6 +49,8 @@ pub(crate) struct Tools {
     pub(crate) python: PathBuf,
     /// Python with stock verifiers of time-stamps.
     pub(crate) judges: PathBuf,
+    /// Python with a client library of OAuth.
+    pub(crate) clients: PathBuf,
     /// `cargo-deny`.
     pub(crate) deny: PathBuf,
 }
@@ -64,6 +72,7 @@ pub(crate) fn all(place: &Workplace) -> Result<Tools, Failure> {
     Ok(Tools {
         python: python(place, &SECOND_VERIFIER)?,
         judges: python(place, &JUDGES)?,
+        clients: python(place, &CLIENTS)?,
         deny: cargo_tool(place, "cargo-deny", CARGO_DENY)?,
     })
 }

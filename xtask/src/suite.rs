@@ -129,6 +129,7 @@ pub(crate) fn test(place: &Workplace, at: Where) -> Result<(), Failure> {
     report.step("second verifier", || second_verifier(place, &tools));
     report.step("evidence records", || evidence_records(place, &tools));
     report.step("time-stamps", || timestamps(place, &tools));
+    report.step("clients of others", || clients_of_others(place, &tools));
     report.step("verify page", || verify_page(place, &tools));
     report.step("exports", || exported(place));
     report.step("licences and sources", || {
@@ -237,6 +238,13 @@ fn timestamps(place: &Workplace, tools: &Tools) -> Result<Outcome, Failure> {
     let script = "spec/test_tsp.py";
     let page = ["--page", "docs/reference/timestamps.md"];
     told(script, place.call(&tools.judges).word(script).words(&page))
+}
+
+/// The authorization server, to a client library that others wrote.
+fn clients_of_others(place: &Workplace, tools: &Tools) -> Result<Outcome, Failure> {
+    let script = "spec/judge_oauth.py";
+    let call = place.call(&tools.clients).word(script).word("--tpw");
+    told(script, call.word(place.program("tpw")))
 }
 
 /// The page in a real browser, from a folder and from a server.

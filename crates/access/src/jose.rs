@@ -72,6 +72,11 @@ impl<'t> Unverified<'t> {
         &self.header
     }
 
+    /// A text among the claims, which anybody may have written: good for finding whose key to verify with.
+    pub(crate) fn unverified_text(&self, name: &str) -> Option<&str> {
+        text(&self.claims, name)
+    }
+
     /// The claims, once `key` signed them.
     pub(crate) fn verify(self, key: &PublicKey) -> Result<Members, CryptoError> {
         key.verify(self.signed.as_bytes(), &self.signature)?;

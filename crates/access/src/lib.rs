@@ -7,6 +7,7 @@ pub mod dpop;
 pub mod enrol;
 pub mod factor;
 mod jose;
+pub mod oauth;
 pub mod policy;
 pub mod record;
 pub mod replay;

@@ -245,6 +245,10 @@ pub fn check(
 }
 
 fn read_grant(claims: &Members) -> Result<Grant, TokenError> {
+    // A client's token (`crate::oauth::token`) is no device's session, whoever signed it.
+    if claims.contains_key("client_id") {
+        return Err(TokenError::BadClaim("client_id"));
+    }
     let text = |name| jose::text(claims, name).ok_or(TokenError::BadClaim(name));
     let jkt = claims
         .get("cnf")

@@ -19,6 +19,7 @@ pub mod sqlite;
 pub mod witness;
 
 pub use engine::{
-    AccountView, Change, Config, Drafted, Engine, EngineError, Health, Metrics, Paid, Part, Past,
-    PayError, Place, Repeated, StoreConfig, Timings, TokenProof, ask_for_rotation,
+    AccountView, Change, ClientTokenKeys, Config, Drafted, Engine, EngineError, Health, Metrics,
+    Paid, Part, Past, PayError, Place, Repeated, StoreConfig, Timings, TokenProof,
+    ask_for_rotation,
 };

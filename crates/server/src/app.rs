@@ -44,6 +44,8 @@ pub(crate) struct App {
     throttle: Mutex<Throttle<IpAddr>>,
     ceremonies: Mutex<Ceremonies>,
     seen: Mutex<Seen>,
+    /// What the authorization server for clients remembers.
+    pub(crate) oauth: crate::oauth::Memory,
     request_prefix: u32,
     request_count: AtomicU64,
 }
@@ -81,6 +83,7 @@ impl App {
             throttle: Mutex::new(Throttle::new(THROTTLED_MAX)),
             ceremonies: Mutex::default(),
             seen: Mutex::default(),
+            oauth: crate::oauth::Memory::new(now),
             request_prefix: u32::from_be_bytes(prefix),
             request_count: AtomicU64::new(0),
             engine,

@@ -1,6 +1,7 @@
 //! The outermost layer: every request passes it on the way in, every answer on the way out.
 
 use crate::app::{App, Peer, RequestId, language_of};
+use crate::oauth::Spoken;
 use crate::places::Place;
 use crate::problem::{Code, Problem};
 use crate::telemetry;
@@ -75,6 +76,10 @@ fn finish(
     (language, form): (Language, Form),
     request_id: &str,
 ) -> (Option<&'static str>, Response<Body>) {
+    // The authorization server speaks to clients in the words of RFC 6749.
+    if let Some(Spoken(code)) = response.extensions_mut().remove::<Spoken>() {
+        return (Some(code), response);
+    }
     let problem = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => problem,
         // The framework's own refusals carry none: a path that is no UTF-8, for one.

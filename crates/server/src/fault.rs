@@ -28,6 +28,28 @@ pub enum ValueFault {
     TransferId,
     /// It is none of the codes that are known.
     Code,
+    /// It is no client's id.
+    ClientId,
+    /// It is no address that can be compared exactly.
+    RedirectUri,
+    /// There are none, too many, or some although nobody is asked.
+    RedirectUris,
+    /// It is no set of public keys that are known here.
+    Jwks,
+    /// It has private keys in it.
+    PrivateKey,
+    /// They are no ways to a token, or do not go together.
+    Grants,
+    /// They are no scopes, or not among those that were asked for.
+    Scopes,
+    /// They are none, more than this, or one twice.
+    Accounts(usize),
+    /// It is not in the future, or too far in it.
+    Until,
+    /// It is the caller.
+    Oneself,
+    /// There is not exactly one of client and person.
+    Grantee,
 }
 
 impl ValueFault {
@@ -41,6 +63,17 @@ impl ValueFault {
             Self::Count(_) => "count",
             Self::TransferId => "transfer_id",
             Self::Code => "code",
+            Self::ClientId => "client_id",
+            Self::RedirectUri => "redirect_uri",
+            Self::RedirectUris => "redirect_uris",
+            Self::Jwks => "jwks",
+            Self::PrivateKey => "private_key",
+            Self::Grants => "grants",
+            Self::Scopes => "scopes",
+            Self::Accounts(_) => "accounts",
+            Self::Until => "until",
+            Self::Oneself => "oneself",
+            Self::Grantee => "grantee",
         }
     }
 }
@@ -87,7 +120,9 @@ impl Problem {
     pub fn bad_value(field: &str, fault: ValueFault) -> Self {
         let problem = Self::new(Code::BadValue).field(field).because(fault.key());
         match fault {
-            ValueFault::TooMany(most) | ValueFault::Count(most) => problem.with("most", most),
+            ValueFault::TooMany(most) | ValueFault::Count(most) | ValueFault::Accounts(most) => {
+                problem.with("most", most)
+            }
             _ => problem,
         }
     }

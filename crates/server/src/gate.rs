@@ -141,7 +141,7 @@ impl FromRequestParts<Arc<App>> for EnrolmentProof {
 }
 
 /// The token of `Authorization: DPoP …` (RFC 9449 §7.1), which comes once.
-fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
     let missing = || Problem::new(Code::Unauthenticated);
     let field = only(headers, &AUTHORIZATION).ok_or_else(missing)?;
     let (scheme, token) = field.split_once(' ').ok_or_else(missing)?;
@@ -170,7 +170,11 @@ fn url_of(app: &App, parts: &Parts) -> Result<HttpUrl, Problem> {
     origin.with_path(parts.uri.path()).map_err(|_| Problem::new(Code::NotFound))
 }
 
-fn verify(app: &App, parts: &Parts, access_token: Option<&str>) -> Result<DpopProof, Problem> {
+pub(crate) fn verify(
+    app: &App,
+    parts: &Parts,
+    access_token: Option<&str>,
+) -> Result<DpopProof, Problem> {
     let proof = proof_field(&parts.headers)?;
     let url = url_of(app, parts)?;
     let (method, now) = (parts.method.as_str(), app.engine.now());

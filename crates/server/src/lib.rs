@@ -10,6 +10,7 @@ mod gate;
 mod identity;
 mod letters;
 mod limits;
+mod oauth;
 mod openapi;
 pub mod outbound;
 mod pages;
@@ -50,7 +51,7 @@ fn build(
     origins: Vec<HttpUrl>,
     limits: Limits,
 ) -> Result<Arc<app::App>, ServerError> {
-    let paths = routes::PATHS.iter().chain(pages::PATHS);
+    let paths = routes::PATHS.iter().chain(pages::PATHS).chain(oauth::PATHS);
     let meter = telemetry::HttpMeter::new(paths.copied());
     let policy = PolicyEngine::load(&PolicyFiles::builtin())?;
     Ok(Arc::new(app::App::new(engine, origins, limits, meter, policy)?))

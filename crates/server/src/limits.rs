@@ -93,6 +93,8 @@ pub struct Limits {
     pub per_address: Rate,
     /// Payments and signed requests of one device.
     pub per_device: Rate,
+    /// Requests of one client of the authorization server.
+    pub per_client: Rate,
     /// Enrolments from one address.
     pub enrolments: Rate,
     /// Time-stamp requests of one address.
@@ -129,6 +131,7 @@ impl Limits {
             connections_of_one: 1_024,
             per_address: Rate::new(5_000, 10_000),
             per_device: Rate::new(100, 1_000),
+            per_client: Rate::new(50, 200),
             enrolments: Rate::new(200, 400),
             timestamps: Rate::new(20, 40),
         }
@@ -192,6 +195,7 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
 pub(crate) struct RateLimits {
     addresses: Limiter<IpAddr>,
     devices: Limiter<Hash32>,
+    clients: Limiter<Hash32>,
     enrolments: Limiter<IpAddr>,
     timestamps: Limiter<IpAddr>,
 }
@@ -212,6 +216,7 @@ impl RateLimits {
         Self {
             addresses: Limiter::new(limits.per_address),
             devices: Limiter::new(limits.per_device),
+            clients: Limiter::new(limits.per_client),
             enrolments: Limiter::new(limits.enrolments),
             timestamps: Limiter::new(limits.timestamps),
         }
@@ -225,6 +230,11 @@ impl RateLimits {
     /// up another's quota.
     pub(crate) fn device(&self, key: Hash32) -> Result<(), Problem> {
         self.devices.check(&key)
+    }
+
+    /// By the client or by the key of its tokens; asked only once a signature was checked.
+    pub(crate) fn client(&self, key: Hash32) -> Result<(), Problem> {
+        self.clients.check(&key)
     }
 
     pub(crate) fn enrolment(&self, from: IpAddr) -> Result<(), Problem> {

@@ -23,7 +23,9 @@ pub const VERSION: &str = "2026-11-22";
     wire::AccountSet,
     wire::Alarm,
     wire::AlarmList,
+    wire::ApiClient,
     wire::Approval,
+    wire::ApproveGrant,
     wire::Cause,
     wire::Challenge,
     wire::ChallengeAnswer,
@@ -32,11 +34,15 @@ pub const VERSION: &str = "2026-11-22";
     wire::Change,
     wire::ChangeList,
     wire::Checkpoint,
+    wire::ClientList,
+    wire::ClientTokenKeys,
     wire::Compensation,
     wire::Condition,
     wire::Crossing,
     wire::CrossingList,
     wire::Decision,
+    wire::Delegation,
+    wire::DelegationList,
     wire::Device,
     wire::Enrol,
     wire::Enrolled,
@@ -44,6 +50,7 @@ pub const VERSION: &str = "2026-11-22";
     wire::FactorList,
     wire::Freeze,
     wire::Fund,
+    wire::GrantRequest,
     wire::Health,
     wire::IssuedCode,
     wire::LedgerLine,
@@ -52,6 +59,8 @@ pub const VERSION: &str = "2026-11-22";
     wire::NewAccount,
     wire::NewAccountSet,
     wire::NewChallenge,
+    wire::NewClient,
+    wire::NewDelegation,
     wire::NewPerson,
     wire::OpenAccount,
     wire::Order,
@@ -215,6 +224,16 @@ operations! {
     Get "/v1/trust" "evidence" "read_trust" Anyone (None) => 200 AnyJson, [] "Read the trust file of this operator.";
     Get "/v1/log/{path}" "evidence" "read_log_file" Anyone (None) => 200 File("application/octet-stream"), [] "Read the log: `checkpoint`, `tile/…` and `tile/entries/…` (c2sp.org/tlog-tiles), and `witnessed-checkpoint`, the newest one with its quorum of witnesses.";
     Get "/v1/openapi.json" "evidence" "read_openapi" Anyone (None) => 200 AnyJson, [] "Read this description.";
+    Post "/v1/clients" "clients" "add_client" Operator (Some("NewClient")) => 201 Json("ApiClient"), [] "Enter a client of the authorization server (`/.well-known/oauth-authorization-server`). The same client once more answers 200.";
+    Get "/v1/clients" "clients" "list_clients" Operator (None) => 200 Json("ClientList"), [("after", "the last client seen"), ("limit", "1 to 100")] "List clients, removed ones too.";
+    Delete "/v1/clients/{id}" "clients" "remove_client" Operator (None) => 200 Json("ApiClient"), [] "Remove a client: its tokens end at once, and nobody gets its id again. Once more changes nothing.";
+    Post "/v1/client_keys" "clients" "rotate_client_keys" Operator (None) => 200 Json("ClientTokenKeys"), [] "Sign clients' tokens with a new key; the one before is published until its tokens have ended.";
+    Post "/v1/delegations" "clients" "delegate" Holder (Some("NewDelegation")) => 201 Json("Delegation"), [] "Let a client or another person read some of one's accounts until a time.";
+    Get "/v1/delegations" "clients" "list_delegations" Holder (None) => 200 Json("DelegationList"), [] "List what one has delegated and what has not ended.";
+    Delete "/v1/delegations/{id}" "clients" "take_back" Holder (None) => 200 Json("Delegation"), [] "Take a delegation back, with effect on the next request.";
+    Get "/v1/grants/{code}" "clients" "read_grant" Holder (None) => 200 Json("GrantRequest"), [] "Read who asks for what under the code that a page shows.";
+    Post "/v1/grants/{code}:approve" "clients" "approve_grant" Holder (Some("ApproveGrant")) => 200 Json("GrantRequest"), [] "Approve a client's request, for accounts of one's own and until a time.";
+    Post "/v1/grants/{code}:refuse" "clients" "refuse_grant" Holder (None) => 200 Json("GrantRequest"), [] "Refuse a client's request.";
     Post "/tsa" "evidence" "stamp" Anyone (None) => 200 File("application/timestamp-reply"), [] "Get a time-stamp (RFC 3161) for an `application/timestamp-query` of at most 4096 bytes. Every refusal of such a request is a `TimeStampResp` with its failure bit, whatever the HTTP status.";
     Get "/tsa/tokens/{id}" "evidence" "read_token_proof" Anyone (None) => 200 File("text/plain"), [] "Read the proof that a time-stamp stands in the log (c2sp.org/tlog-proof), by its serial number in 40 hexadecimal digits. Until a checkpoint covers its entry the answer is 202 with `Retry-After`.";
     Get "/problems/{code}" "health" "read_problem" Anyone (None) => 200 File("text/plain"), [] "Read what a problem's code means.";
@@ -238,7 +257,10 @@ fn is_needed(operation: &Operation, parameter: &str) -> bool {
 
 /// Whether the same request once more answers 200 with what is there, having done nothing.
 fn answers_again(operation: &Operation) -> bool {
-    matches!(operation.id, "add_person" | "open_account" | "make_account_set" | "pay")
+    matches!(
+        operation.id,
+        "add_person" | "add_client" | "open_account" | "make_account_set" | "pay"
+    )
 }
 
 fn parameters(operation: &Operation) -> Vec<utoipa::openapi::path::Parameter> {

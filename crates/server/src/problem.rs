@@ -172,6 +172,14 @@ problems! {
     BadPartnerStatement "bad_partner_statement" UNPROCESSABLE_ENTITY Never;
     /// No such set of accounts.
     UnknownAccountSet "unknown_account_set" NOT_FOUND Never;
+    /// No such client.
+    UnknownClient "unknown_client" NOT_FOUND Never;
+    /// No client's request waits under this code.
+    UnknownGrant "unknown_grant" NOT_FOUND Never;
+    /// The token is not for this.
+    InsufficientScope "insufficient_scope" FORBIDDEN Never;
+    /// The person has delegated too much at once.
+    TooManyDelegations "too_many_delegations" CONFLICT Never;
     /// The ledger says no.
     LedgerRefused "ledger_refused" UNPROCESSABLE_ENTITY Never;
 }
@@ -262,6 +270,14 @@ impl Problem {
     pub fn retry_after_s(mut self, seconds: u64) -> Self {
         self.0.retry_after_s = Some(seconds);
         self.with("seconds", seconds)
+    }
+
+    /// A client's token is not for this scope (RFC 6750 §3.1).
+    pub(crate) fn insufficient_scope(scope: &str) -> Self {
+        let mut problem = Self::new(Code::InsufficientScope).with("scope", scope);
+        let challenge = format!(r#"DPoP error="insufficient_scope", scope="{scope}""#);
+        problem.0.challenge = HeaderValue::from_str(&challenge).ok();
+        problem
     }
 
     /// Of a payment's submission that was not taken: neither id nor sequence number are used up.

@@ -11,6 +11,10 @@ mod failures;
 #[cfg(test)]
 mod forge;
 #[cfg(test)]
+mod oauth;
+#[cfg(test)]
+mod oauth_clients;
+#[cfg(test)]
 mod opaque;
 #[cfg(test)]
 mod password;

@@ -3,6 +3,7 @@
 //! Trust: whoever reads `keys` can sign as this operator. The file has mode 0600 and no passphrase, because
 //! the server must start by itself.
 
+use super::client_keys::ClientKeys;
 use super::{Config, EngineError, rotation};
 use crate::files::{self, Access, Durability};
 use crate::pkcs11::TokenKey;
@@ -47,6 +48,8 @@ pub(super) struct Keys {
     pub(super) authority: Arc<Authority>,
     /// Answers who asks for a time-stamp, and what it signs with.
     pub(super) public: (Arc<Authority>, Arc<dyn Signer>),
+    /// Sign the access tokens of clients.
+    pub(super) clients: ClientKeys,
 }
 
 /// Whether the folder was set up before: then its keys were made once, and are never made again.
@@ -105,7 +108,8 @@ impl Keys {
                 (Arc::new(self::authority(config, &slot, &leaf, &token, now)?), Arc::new(token))
             }
         };
-        Ok(Self { slots, signer, tsa_root: root, authority, public })
+        let clients = ClientKeys::open(dir, now, entropy)?;
+        Ok(Self { slots, signer, tsa_root: root, authority, public, clients })
     }
 }
 

@@ -1,6 +1,7 @@
 //! One operator, running: data folder, writer, log, clock, behind one facade.
 
 mod accounts;
+mod client_keys;
 mod committer;
 mod config;
 mod directory;
@@ -19,6 +20,7 @@ mod timing;
 mod writer;
 
 pub use accounts::{Change, Past, Place};
+pub use client_keys::ClientTokenKeys;
 pub use config::{Config, EngineError, PayError, StoreConfig};
 pub use directory::AccountView;
 pub use metrics::Metrics;

@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::body::{self, Query};
 use crate::fault::{QueryFault, ValueFault};
 use crate::gate::Caller;
+use crate::oauth::{Reader, Wanted};
 use crate::problem::{Code, Problem};
 use crate::view;
 use crate::wire::{AccountList, ChainHead, Fund, OpenAccount, Statement, Text};
@@ -16,6 +17,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::sync::Arc;
 use tpw_access::Action;
+use tpw_access::oauth::Scope;
 use tpw_core::{AccountId, Amount, DeviceId, Hash32, PersonId, TransferId};
 use tpw_engines::{AccountView, Engine};
 use tpw_flow::{Adjustment, Command, Frozen};
@@ -32,6 +34,19 @@ pub(super) async fn known(
 ) -> Result<AccountView, Problem> {
     let view = stored(app, body::id(id)?).await?;
     caller.may_know(Action::ReadAccount, view.owner.person, Code::UnknownAccount)?;
+    Ok(view)
+}
+
+/// An account that the reader may know: their own, or one that was delegated to them.
+async fn readable(
+    app: &Arc<App>,
+    reader: &Reader,
+    id: &str,
+    scope: Scope,
+) -> Result<AccountView, Problem> {
+    let view = stored(app, body::id(id)?).await?;
+    let wanted = Wanted { scope, action: Action::ReadAccount, unknown: Code::UnknownAccount };
+    reader.may_read(app, wanted, view.account.id, view.owner.person).await?;
     Ok(view)
 }
 
@@ -58,10 +73,10 @@ pub(super) async fn list(
 /// `GET /v1/accounts/{id}`
 pub(super) async fn read(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    reader: Reader,
     Path(id): Path<String>,
 ) -> Reply {
-    let view = known(&app, &caller, &id).await?;
+    let view = readable(&app, &reader, &id, Scope::BalanceRead).await?;
     Ok(json(StatusCode::OK, &view::account(&view, app.engine.now())))
 }
 
@@ -174,13 +189,13 @@ pub(super) async fn chain(
 /// `GET /v1/accounts/{id}/statement?limit=&page_token=`: newest page first, each page oldest first.
 pub(super) async fn statement(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    reader: Reader,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Reply {
     let query = Query::parse(query.as_deref(), &["limit", "page_token"])?;
     let limit = query.limit(PAGE_MAX)?;
-    let view = known(&app, &caller, &id).await?;
+    let view = readable(&app, &reader, &id, Scope::StatementsRead).await?;
     let closing = match query.text("page_token") {
         Some(token) => {
             let point = read_token(token).map(|PageToken(point)| point);

@@ -17,6 +17,7 @@ mod tokens;
 
 use crate::app::App;
 use crate::body::BodyLimit;
+use crate::oauth::{clients, delegations, grants};
 use crate::problem::{Code, Problem};
 use axum::Router;
 use axum::body::Body;
@@ -38,6 +39,7 @@ macro_rules! routes {
             Router::new()
                 $(.route($path, $methods))*
                 .merge(crate::pages::all())
+                .merge(crate::oauth::all())
                 .fallback(async || Problem::new(Code::NotFound))
                 .method_not_allowed_fallback(async || Problem::new(Code::MethodNotAllowed))
         }
@@ -89,6 +91,12 @@ routes! {
     "/v1/trust" => get(evidence::trust);
     "/v1/openapi.json" => get(evidence::openapi);
     "/v1/log/{*path}" => get(evidence::log_file);
+    "/v1/clients" => get(clients::list).post(clients::add);
+    "/v1/clients/{id}" => delete(clients::remove);
+    "/v1/client_keys" => post(clients::rotate);
+    "/v1/delegations" => get(delegations::list).post(delegations::add);
+    "/v1/delegations/{id}" => delete(delegations::remove);
+    "/v1/grants/{code}" => get(grants::read).post(grants::act);
     "/tsa" => post(evidence::stamp);
     "/tsa/tokens/{id}" => get(tokens::proof);
     "/problems/{code}" => get(health::problem);
@@ -98,7 +106,7 @@ routes! {
 }
 
 /// What a handler answers.
-type Reply = Result<Response<Body>, Problem>;
+pub(crate) type Reply = Result<Response<Body>, Problem>;
 
 impl App {
     pub(crate) const fn small_body(&self) -> BodyLimit {

@@ -5,6 +5,7 @@ use crate::app::App;
 use crate::body::{self, Query};
 use crate::fault::QueryFault;
 use crate::gate::Caller;
+use crate::oauth::{Reader, Wanted};
 use crate::problem::{Code, Problem};
 use crate::text::Language;
 use crate::view;
@@ -15,6 +16,7 @@ use axum::http::header::{ACCEPT, CONTENT_DISPOSITION};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use std::sync::Arc;
 use tpw_access::Action;
+use tpw_access::oauth::Scope;
 use tpw_core::{Hash32, Intent, PaymentId, PersonId, Receipt};
 use tpw_engines::{Paid, Repeated};
 use tpw_flow::{Command, Payment, Status};
@@ -284,13 +286,15 @@ pub(super) async fn with_payer(
     find(app, id).await.map(|sides| (sides.payment, sides.payer))
 }
 
-/// A payment that the caller may know: as payer, as payee, or as operator.
-async fn known(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Arc<Payment>, Problem> {
+/// A payment that the reader may know: as payer, as payee, as operator, or because one of them delegated it.
+async fn known(app: &Arc<App>, reader: &Reader, id: &str) -> Result<Arc<Payment>, Problem> {
     let sides = find(app, body::id(id)?).await?;
-    let may = |person: Option<PersonId>| {
-        caller.may_know(Action::ReadPayment, person, Code::UnknownPayment)
-    };
-    may(sides.payer).or_else(|_| may(sides.payee))?;
+    let (scope, action) = (Scope::PaymentsRead, Action::ReadPayment);
+    let wanted = Wanted { scope, action, unknown: Code::UnknownPayment };
+    let intent = sides.payment.intake().intent();
+    if reader.may_read(app, wanted, intent.payer, sides.payer).await.is_err() {
+        reader.may_read(app, wanted, intent.payee, sides.payee).await?;
+    }
     Ok(sides.payment)
 }
 
@@ -301,22 +305,22 @@ async fn with_receipts(app: &Arc<App>, payment: Arc<Payment>) -> Result<Paid, Pr
 /// `GET /v1/payments/{id}`: 200 in whatever state; the payment's own state says the rest.
 pub(super) async fn read(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    reader: Reader,
     Path(id): Path<String>,
 ) -> Reply {
-    let payment = known(&app, &caller, &id).await?;
-    decided(caller.language, with_receipts(&app, payment).await?)
+    let payment = known(&app, &reader, &id).await?;
+    decided(reader.language(), with_receipts(&app, payment).await?)
 }
 
 /// `GET /v1/payments/{id}/receipt?kind=payment|compensation`: the file `.tpr`.
 pub(super) async fn receipt(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    reader: Reader,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Reply {
     let query = Query::parse(query.as_deref(), &["kind"])?;
-    let payment = known(&app, &caller, &id).await?;
+    let payment = known(&app, &reader, &id).await?;
     let id = payment.id();
     let status = payment.status().map_or("moving", Status::code);
     let paid = with_receipts(&app, payment).await?;

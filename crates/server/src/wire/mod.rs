@@ -8,6 +8,7 @@ mod changes;
 mod evidence;
 mod factors;
 mod guards;
+mod oauth;
 mod ops;
 mod orders;
 mod payments;
@@ -29,6 +30,10 @@ pub use factors::{
 pub use guards::{
     AccountGuards, AccountLimits, AccountSet, Crossing, CrossingList, Freeze, MemberList,
     NewAccountSet, PastBalance, VelocityLimit, VelocityLimits, VelocityUse, Watch,
+};
+pub use oauth::{
+    ApiClient, ApproveGrant, ClientList, ClientTokenKeys, Delegation, DelegationList, GrantRequest,
+    NewClient, NewDelegation,
 };
 pub use ops::{Alarm, AlarmList, RailInstruction, RailList};
 pub use orders::{

@@ -65,6 +65,16 @@ const SNAPSHOTS: &[(&str, &str)] = &[
     ("read_trust", "trust"),
     ("read_log_file", "log_checkpoint"),
     ("read_openapi", "openapi"),
+    ("add_client", "client"),
+    ("list_clients", "clients"),
+    ("remove_client", "client_removed"),
+    ("rotate_client_keys", "client_keys"),
+    ("delegate", "delegation"),
+    ("list_delegations", "delegations"),
+    ("take_back", "delegation_taken_back"),
+    ("read_grant", "grant_asked"),
+    ("approve_grant", "grant_approved"),
+    ("refuse_grant", "grant_refused"),
     ("stamp", "time_stamp"),
     ("read_token_proof", "token_proof"),
     ("read_problem", "problem_page"),
@@ -89,9 +99,10 @@ fn operations() -> BTreeMap<String, Vec<String>> {
 
 fn snapshot(name: &str) -> Option<Value> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api/snapshots");
-    let text = ["answers", "factors", "ledger", "refusals"].into_iter().find_map(|part| {
-        std::fs::read_to_string(folder.join(format!("api__{part}__{name}.snap"))).ok()
-    })?;
+    let text =
+        ["answers", "factors", "ledger", "oauth", "refusals"].into_iter().find_map(|part| {
+            std::fs::read_to_string(folder.join(format!("api__{part}__{name}.snap"))).ok()
+        })?;
     let (_head, body) = text.strip_prefix("---\n")?.split_once("\n---\n")?;
     serde_json::from_str(body).ok()
 }

@@ -11,6 +11,10 @@ mod coverage;
 mod factors;
 mod ledger;
 #[cfg(test)]
+mod oauth;
+#[cfg(test)]
+mod oauth_scene;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod problems;

@@ -1,6 +1,7 @@
 //! Goal: every problem reads well in both languages. Method: each code with sample values, and each closed set of
 //! faults with all its members, as snapshots; a code without a sample does not compile.
 
+use crate::support::sorted;
 use insta::assert_json_snapshot;
 use serde_json::{Map, Value};
 use tpw_access::{DpopError, JoseError, ReplayError, TokenError};
@@ -25,6 +26,8 @@ fn sample(code: Code) -> Problem {
         Code::BodyTooLarge => Problem::new(code).with("most", 65_536),
         Code::UnsupportedType => Problem::new(code).with("expected", "application/json"),
         Code::RateLimited | Code::Throttled => Problem::new(code).retry_after_s(7),
+        Code::InsufficientScope => Problem::new(code).with("scope", "balance:read"),
+        Code::TooManyDelegations => Problem::new(code).with("most", 64),
         Code::NoReceipt => Problem::new(code).reason("held"),
         Code::UnknownDevice => Rejection::UnknownDevice.into(),
         Code::DeviceRevoked => Rejection::DeviceRevoked.into(),
@@ -74,6 +77,8 @@ fn sample(code: Code) -> Problem {
         | Code::Stopped
         | Code::Refused
         | Code::UnknownAccountSet
+        | Code::UnknownClient
+        | Code::UnknownGrant
         | Code::StepUpRequired => Problem::new(code),
     }
 }
@@ -88,7 +93,7 @@ fn shown(problem: &Problem, language: Language) -> Value {
         "{what}: {}",
         wire.detail
     );
-    serde_json::to_value(&wire).unwrap()
+    sorted(serde_json::to_value(&wire).unwrap())
 }
 
 #[test]
@@ -234,8 +239,28 @@ fn statement_files() -> Vec<ReconcileError> {
 }
 
 fn precise() -> Vec<Problem> {
-    use ValueFault::{AccountKind, Code, Count, Name, Owner, TooMany, TransferId, Zero};
-    let values = [Name, AccountKind, Owner, Zero, TooMany(16), Count(500), TransferId, Code];
+    use ValueFault as V;
+    let values = [
+        V::Name,
+        V::AccountKind,
+        V::Owner,
+        V::Zero,
+        V::TooMany(16),
+        V::Count(500),
+        V::TransferId,
+        V::Code,
+        V::ClientId,
+        V::RedirectUri,
+        V::RedirectUris,
+        V::Jwks,
+        V::PrivateKey,
+        V::Grants,
+        V::Scopes,
+        V::Accounts(16),
+        V::Until,
+        V::Oneself,
+        V::Grantee,
+    ];
     let queries = [
         QueryFault::Unknown,
         QueryFault::Twice,
@@ -272,7 +297,7 @@ fn every_fault_has_words_of_its_own_in_both_languages() {
         let chinese = both["zh-CN"].as_str().unwrap();
         let open = both["reason"] == "malformed" && both["code"] == "bad_statement";
         assert!(open || !chinese.contains(" the ") && !chinese.contains(" is "), "{chinese}");
-        texts.push(both.into());
+        texts.push(sorted(both.into()));
     }
     assert_json_snapshot!("faults", texts);
 }

@@ -10,6 +10,7 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName};
 use serde_json::{Map, Value, json};
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -72,7 +73,7 @@ impl Answer {
     /// As [`Answer::shown`], with a body that is told in words.
     pub(crate) fn shown_as(&self, body: &Value) -> Value {
         let mut shown = self.shown();
-        shown["body"] = body.clone();
+        shown["body"] = sorted(body.clone());
         shown
     }
 
@@ -101,7 +102,21 @@ impl Answer {
                 Err(_) => "[bytes]".into(),
             },
         };
-        json!({ "status": self.status.as_u16(), "headers": headers, "body": body })
+        sorted(json!({ "status": self.status.as_u16(), "headers": headers, "body": body }))
+    }
+}
+
+/// The same with its members in the order of their names: whether a JSON object keeps the order in which it was written depends on
+/// what else is built.
+pub(crate) fn sorted(value: Value) -> Value {
+    match value {
+        Value::Array(items) => items.into_iter().map(sorted).collect(),
+        Value::Object(members) => {
+            let ordered: BTreeMap<String, Value> =
+                members.into_iter().map(|(name, value)| (name, sorted(value))).collect();
+            ordered.into_iter().collect()
+        }
+        other => other,
     }
 }
 

@@ -6,6 +6,7 @@ mod log;
 mod mail;
 mod policy;
 mod receipt;
+mod sharing;
 mod tsa;
 
 pub(crate) use anchor::*;
@@ -14,6 +15,7 @@ pub(crate) use log::*;
 pub(crate) use mail::*;
 pub(crate) use policy::*;
 pub(crate) use receipt::*;
+pub(crate) use sharing::*;
 pub(crate) use tsa::*;
 
 use crate::say::Say;
@@ -45,6 +47,9 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Wallet(Wallet),
     Pay(PayBatch),
+    Grant(Box<GrantArgs>),
+    #[command(subcommand)]
+    Delegate(Delegate),
     Verify(Verify),
     #[command(subcommand)]
     Receipt(Receipt),
@@ -291,6 +296,8 @@ pub(crate) enum OpsCommand {
     Payment(PaymentOps),
     #[command(subcommand)]
     Device(DeviceOps),
+    #[command(subcommand)]
+    Client(ClientOps),
     Alarms {
         #[arg(long, default_value_t = 0)]
         after: u64,

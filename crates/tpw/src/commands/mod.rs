@@ -13,6 +13,7 @@ mod pay;
 mod policy;
 mod receipt;
 mod serve;
+mod sharing;
 mod show;
 mod tsa;
 mod verify;
@@ -96,6 +97,8 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
         Command::Serve(args) => serve::run(context, &args).await,
         Command::Wallet(command) => Box::pin(wallet::run(context, command)).await,
         Command::Pay(args) => Box::pin(pay::batch(context, &args)).await,
+        Command::Grant(args) => Box::pin(sharing::grant(context, &args)).await,
+        Command::Delegate(command) => Box::pin(sharing::delegate(context, &command)).await,
         Command::Verify(args) => verify::run(context, &args),
         Command::Receipt(command) => receipt::run(context, &command).await,
         Command::Log(command) => Box::pin(log::run(context, &command)).await,

@@ -1,5 +1,6 @@
 //! `tpw ops`: the operator's tools. They go through the same door as everybody, with the operator's own device key.
 
+mod clients;
 mod ledger;
 mod people;
 
@@ -56,6 +57,7 @@ pub(super) async fn run(context: &Context, args: &Ops) -> Outcome {
         }
         OpsCommand::Payment(PaymentOps::Show { payment }) => counter.show_payment(payment).await,
         OpsCommand::Device(DeviceOps::Revoke { device }) => counter.revoke(device).await,
+        OpsCommand::Client(command) => counter.clients(command).await,
         OpsCommand::Alarms { after } => counter.alarms(*after).await,
         OpsCommand::Reconcile(args) => counter.reconcile(args).await,
         OpsCommand::Transfers { orders } => counter.transfers(orders).await,

@@ -24,6 +24,8 @@ mod policy;
 #[cfg(test)]
 mod renewal;
 #[cfg(test)]
+mod sharing;
+#[cfg(test)]
 mod story;
 #[cfg(test)]
 mod support;

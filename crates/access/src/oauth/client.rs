@@ -1,0 +1,346 @@
+//! Clients: programs of somebody else, which the operator lets in.
+
+use core::fmt;
+use core::str::FromStr;
+
+use serde_json::Value;
+use tpw_core::codec::{CodecError, Reader, Writer, decode_exact};
+use tpw_core::{Hash32, Instant, Name};
+use tpw_crypto::{Algorithm, PublicKey};
+
+use super::scope::Scopes;
+use crate::jose::{self, Members};
+use crate::record::{RecordKey, RecordKind};
+use crate::url::HttpUrl;
+
+/// The most redirect addresses of a client.
+pub const REDIRECTS_MAX: usize = 8;
+/// The most keys of a client: one in use, one to come, for a few places.
+pub const KEYS_MAX: usize = 8;
+/// The most ended tokens that a client's record remembers; each is forgotten with the token's end.
+pub const ENDED_MAX: usize = 64;
+
+const URI_LEN_MAX: usize = 512;
+const ID_LEN_MAX: usize = 48;
+const KID_LEN_MAX: usize = 64;
+const FORMAT: u64 = 1;
+const WHAT: &str = "client";
+
+/// Why a client is not entered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ClientError {
+    /// Not a client's id.
+    #[error(
+        "a client's id has 3 to {ID_LEN_MAX} of a-z, 0-9, `-` and `.`, and begins with a letter or digit"
+    )]
+    Id,
+    /// A redirect address that cannot be compared exactly, or leads astray.
+    #[error(
+        "a redirect address is an https address in normal form without user, fragment or dot segments; http only for \
+         127.0.0.1 and [::1]"
+    )]
+    RedirectUri,
+    /// More than [`REDIRECTS_MAX`], one twice, or none although the client asks people.
+    #[error(
+        "a client that asks people has 1 to {REDIRECTS_MAX} redirect addresses, any other none"
+    )]
+    RedirectUris,
+    /// Not a set of public keys that we verify with.
+    #[error(
+        "the jwks has 1 to {KEYS_MAX} public keys, Ed25519 or P-256, each with a `kid` of its own if it has one"
+    )]
+    Keys,
+    /// Private members in a JWKS.
+    #[error("the jwks contains private key material: treat that key as stolen")]
+    PrivateKey,
+    /// No way to get a token.
+    #[error("a client has at least one grant; `refresh_token` goes with `authorization_code`")]
+    Grants,
+    /// No scope.
+    #[error("a client has at least one scope")]
+    Scopes,
+}
+
+/// A client's id: a name that the operator chose, used once for ever.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClientId(String);
+
+impl ClientId {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Under which the client is kept.
+    #[must_use]
+    pub fn record(&self) -> Option<RecordKey> {
+        RecordKey::new(RecordKind::Client, [0; 16], self.0.as_bytes())
+    }
+}
+
+impl FromStr for ClientId {
+    type Err = ClientError;
+
+    fn from_str(text: &str) -> Result<Self, ClientError> {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let fits = (3..=ID_LEN_MAX).contains(&text.len())
+            && text.bytes().all(|byte| plain(byte) || matches!(byte, b'-' | b'.'))
+            && text.bytes().next().is_some_and(plain);
+        if fits { Ok(Self(text.to_owned())) } else { Err(ClientError::Id) }
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+tpw_core::codes! {
+    /// A way to get a token.
+    GrantType: u8 {
+        /// A person approves on their device (RFC 6749 §4.1).
+        AuthorizationCode = 1 "authorization_code",
+        /// For what people have delegated to the client (RFC 6749 §4.4).
+        ClientCredentials = 2 "client_credentials",
+        /// A new token for an approval of before (RFC 6749 §6).
+        RefreshToken = 3 "refresh_token",
+        /// A token that is good for less (RFC 8693).
+        TokenExchange = 4 "urn:ietf:params:oauth:grant-type:token-exchange",
+    }
+}
+
+/// A public key of a client.
+#[derive(Clone)]
+pub struct ClientKey {
+    /// Its name in headers (RFC 7517 §4.5).
+    pub kid: Option<String>,
+    /// The key.
+    pub key: PublicKey,
+}
+
+impl fmt::Debug for ClientKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ClientKey({}, {:?})", self.key.algorithm(), self.kid)
+    }
+}
+
+/// A client.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// Its id.
+    pub id: ClientId,
+    /// What people read.
+    pub name: Name,
+    /// Where answers may go, compared character by character (RFC 9700 §4.1.3).
+    pub redirect_uris: Vec<String>,
+    /// What it may ask for.
+    pub scopes: Scopes,
+    /// How.
+    pub grants: Vec<GrantType>,
+    /// The keys by which it proves itself.
+    pub keys: Vec<ClientKey>,
+    /// When it was entered.
+    pub added: Instant,
+    /// When it was removed. The record stays, so that nobody else gets the id.
+    pub removed: Option<Instant>,
+    /// Tokens without a person that were ended early, and until when that matters.
+    pub ended: Vec<(Hash32, Instant)>,
+}
+
+impl Client {
+    /// Checks what the operator entered.
+    ///
+    /// # Errors
+    /// [`ClientError`] says what does not fit.
+    pub fn checked(self) -> Result<Self, ClientError> {
+        let asks = self.may(GrantType::AuthorizationCode);
+        if self.grants.is_empty() || (self.may(GrantType::RefreshToken) && !asks) {
+            return Err(ClientError::Grants);
+        }
+        if self.scopes.is_empty() {
+            return Err(ClientError::Scopes);
+        }
+        if !(1..=KEYS_MAX).contains(&self.keys.len()) {
+            return Err(ClientError::Keys);
+        }
+        let (uris, mut sorted) = (self.redirect_uris.len(), self.redirect_uris.clone());
+        sorted.sort_unstable();
+        sorted.dedup();
+        if uris > REDIRECTS_MAX || sorted.len() != uris || (uris == 0) == asks {
+            return Err(ClientError::RedirectUris);
+        }
+        if !self.redirect_uris.iter().all(|uri| is_redirect_uri(uri)) {
+            return Err(ClientError::RedirectUri);
+        }
+        Ok(self)
+    }
+
+    /// Whether it may get tokens in this way.
+    #[must_use]
+    pub fn may(&self, grant: GrantType) -> bool {
+        self.grants.contains(&grant)
+    }
+
+    /// The same, with a token that has ended early.
+    #[must_use]
+    pub fn with_ended(&self, token: Hash32, until: Instant, now: Instant) -> Option<Self> {
+        let mut next = self.clone();
+        next.ended.retain(|(other, end)| *end > now && *other != token);
+        if next.ended.len() >= ENDED_MAX {
+            return None;
+        }
+        next.ended.push((token, until));
+        Some(next)
+    }
+
+    /// As stored.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let count = |len: usize| u64::try_from(len).unwrap_or(u64::MAX);
+        let mut w = Writer::new();
+        w.array(10).uint(FORMAT).text(self.id.as_str()).text(self.name.as_str());
+        w.array(count(self.redirect_uris.len()));
+        for uri in &self.redirect_uris {
+            w.text(uri);
+        }
+        w.uint(self.scopes.bits().into());
+        w.array(count(self.grants.len()));
+        for grant in &self.grants {
+            w.uint(grant.number().into());
+        }
+        w.array(count(self.keys.len()));
+        for ClientKey { kid, key } in &self.keys {
+            w.array(3).text(kid.as_deref().unwrap_or_default());
+            w.text(key.algorithm().name()).bytes(key.as_bytes());
+        }
+        w.uint(self.added.unix_ms());
+        // No client was removed in 1970.
+        w.uint(self.removed.map_or(0, Instant::unix_ms));
+        w.array(count(self.ended.len()));
+        for (token, until) in &self.ended {
+            w.array(2).bytes(token.as_bytes()).uint(until.unix_ms());
+        }
+        w.finish()
+    }
+
+    /// As it was stored.
+    ///
+    /// # Errors
+    /// [`CodecError`] for bytes that are no client.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
+        decode_exact(bytes, WHAT, read, Self::to_bytes)
+    }
+}
+
+fn read(r: &mut Reader<'_>) -> Result<Client, CodecError> {
+    if r.array("client", 10)? != 10 || r.uint()? != FORMAT {
+        return Err(r.bad("format"));
+    }
+    let id = r.text("id", ID_LEN_MAX)?.parse().map_err(|_| r.bad("id"))?;
+    let name = Name::new(r.text("name", 64)?).map_err(|_| r.bad("name"))?;
+    let mut redirect_uris = Vec::new();
+    for _ in 0..r.array("redirect_uris", REDIRECTS_MAX as u64)? {
+        redirect_uris.push(r.text("redirect_uri", URI_LEN_MAX)?.to_owned());
+    }
+    let scopes = r.uint()?;
+    let scopes = Scopes::from_bits(scopes).ok_or_else(|| r.bad("scopes"))?;
+    let mut grants = Vec::new();
+    for _ in 0..r.array("grants", 8)? {
+        let number = u8::try_from(r.uint()?).ok();
+        grants.push(number.and_then(GrantType::from_number).ok_or_else(|| r.bad("grants"))?);
+    }
+    let mut keys = Vec::new();
+    for _ in 0..r.array("keys", KEYS_MAX as u64)? {
+        keys.push(read_key(r)?);
+    }
+    let added = read_time(r, "added")?;
+    let removed = Some(read_time(r, "removed")?).filter(|at| at.unix_ms() != 0);
+    let mut ended = Vec::new();
+    for _ in 0..r.array("ended", ENDED_MAX as u64)? {
+        if r.array("ended", 2)? != 2 {
+            return Err(r.bad("ended"));
+        }
+        ended.push((r.hash("ended")?, read_time(r, "ended")?));
+    }
+    Ok(Client { id, name, redirect_uris, scopes, grants, keys, added, removed, ended })
+}
+
+fn read_key(r: &mut Reader<'_>) -> Result<ClientKey, CodecError> {
+    if r.array("key", 3)? != 3 {
+        return Err(r.bad("key"));
+    }
+    let kid = Some(r.text("kid", KID_LEN_MAX)?).filter(|kid| !kid.is_empty()).map(str::to_owned);
+    let algorithm = r.text("algorithm", 16)?;
+    let algorithm = Algorithm::from_name(algorithm).ok_or_else(|| r.bad("algorithm"))?;
+    let bytes = r.bytes()?;
+    let key = PublicKey::from_bytes(algorithm, bytes).map_err(|_| r.bad("key"))?;
+    Ok(ClientKey { kid, key })
+}
+
+/// A time as milliseconds.
+pub(super) fn read_time(r: &mut Reader<'_>, field: &'static str) -> Result<Instant, CodecError> {
+    let ms = r.uint()?;
+    Instant::from_unix_ms(ms).ok_or_else(|| r.bad(field))
+}
+
+/// Whether a registered address can be compared exactly and leads only where it says.
+fn is_redirect_uri(uri: &str) -> bool {
+    let plain = uri.len() <= URI_LEN_MAX && uri.bytes().all(|byte| byte.is_ascii_graphic());
+    let Ok(url) = HttpUrl::parse(uri) else { return false };
+    let before_query = uri.split('?').next().unwrap_or_default();
+    // RFC 8252 §7.3: a program on the person's own machine. `localhost` may be somebody else's.
+    let own_machine =
+        || ["http://127.0.0.1:", "http://[::1]:"].iter().any(|host| uri.starts_with(host));
+    plain
+        && !uri.contains(['#', '\\', '"', '<', '>'])
+        && (uri.starts_with("https://") || own_machine())
+        && url.to_string() == before_query
+}
+
+/// Reads a JWK Set (RFC 7517 §5) of public keys.
+///
+/// # Errors
+/// [`ClientError`] for anything that is none, or has keys that we do not verify with.
+pub fn read_jwks(json: &[u8]) -> Result<Vec<ClientKey>, ClientError> {
+    let set = jose::read_object(json).map_err(|_| ClientError::Keys)?;
+    let keys = set.get("keys").and_then(Value::as_array).ok_or(ClientError::Keys)?;
+    if !(1..=KEYS_MAX).contains(&keys.len()) {
+        return Err(ClientError::Keys);
+    }
+    let read = keys.iter().map(|jwk| read_client_key(jwk.as_object().ok_or(ClientError::Keys)?));
+    let keys: Vec<ClientKey> = read.collect::<Result<_, _>>()?;
+    for (place, key) in keys.iter().enumerate() {
+        let twice = |other: &ClientKey| {
+            other.key.as_bytes() == key.key.as_bytes()
+                || (key.kid.is_some() && other.kid == key.kid)
+        };
+        if keys.iter().take(place).any(twice) {
+            return Err(ClientError::Keys);
+        }
+    }
+    Ok(keys)
+}
+
+fn read_client_key(jwk: &Members) -> Result<ClientKey, ClientError> {
+    if jose::is_private(jwk) {
+        return Err(ClientError::PrivateKey);
+    }
+    // RFC 7517 §4.2: a key that is for encryption does not sign.
+    if jwk.get("use").is_some_and(|usage| usage != "sig") {
+        return Err(ClientError::Keys);
+    }
+    let kid = match jwk.get("kid") {
+        None => None,
+        Some(Value::String(kid)) if (1..=KID_LEN_MAX).contains(&kid.len()) => Some(kid.clone()),
+        Some(_) => return Err(ClientError::Keys),
+    };
+    Ok(ClientKey { kid, key: jose::read_jwk(jwk).ok_or(ClientError::Keys)? })
+}

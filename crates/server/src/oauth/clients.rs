@@ -1,0 +1,173 @@
+//! Clients, which the operator enters and removes.
+
+use super::books::{self, Change, Stored};
+use crate::app::App;
+use crate::body::{self, Query};
+use crate::fault::ValueFault;
+use crate::gate::Caller;
+use crate::problem::{Code, Problem};
+use crate::routes::{Reply, json, off_thread};
+use crate::wire::{self, ApiClient, ClientList, NewClient, Text};
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, StatusCode};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use std::sync::Arc;
+use tpw_access::RecordKind;
+use tpw_access::oauth::client::read_jwks;
+use tpw_access::oauth::token::kid;
+use tpw_access::oauth::{Client, ClientError, ClientId, GrantType, Scopes};
+use tpw_core::{Instant, Name};
+
+/// The most clients of one page.
+const PAGE_MAX: usize = 100;
+
+/// Only operators see and change clients.
+fn operator(caller: &Caller) -> Result<(), Problem> {
+    if caller.is_operator() { Ok(()) } else { Err(Problem::new(Code::Forbidden)) }
+}
+
+fn fault(error: ClientError) -> Problem {
+    let (field, fault) = match error {
+        ClientError::Id => ("/id", ValueFault::ClientId),
+        ClientError::RedirectUri => ("/redirect_uris", ValueFault::RedirectUri),
+        ClientError::RedirectUris => ("/redirect_uris", ValueFault::RedirectUris),
+        ClientError::Keys => ("/jwks", ValueFault::Jwks),
+        ClientError::PrivateKey => ("/jwks", ValueFault::PrivateKey),
+        ClientError::Grants => ("/grants", ValueFault::Grants),
+        ClientError::Scopes => ("/scopes", ValueFault::Scopes),
+    };
+    Problem::bad_value(field, fault)
+}
+
+/// The scopes of a list of names.
+pub(super) fn scopes(names: &[String]) -> Result<Scopes, Problem> {
+    let scopes = Scopes::of_names(names.iter().map(String::as_str));
+    scopes.ok_or_else(|| Problem::bad_value("/scopes", ValueFault::Scopes))
+}
+
+/// The names of a set of scopes.
+pub(super) fn scope_names(scopes: Scopes) -> Vec<String> {
+    scopes.iter().map(|scope| scope.code().to_owned()).collect()
+}
+
+fn entered(new: &NewClient, now: Instant) -> Result<Client, Problem> {
+    let name = Name::new(&new.name).map_err(|_| Problem::bad_value("/name", ValueFault::Name))?;
+    let mut grants = Vec::new();
+    for code in &new.grants {
+        let grant = GrantType::from_code(code).filter(|grant| !grants.contains(grant));
+        grants.push(grant.ok_or_else(|| fault(ClientError::Grants))?);
+    }
+    let client = Client {
+        id: new.id.parse().map_err(fault)?,
+        name,
+        redirect_uris: new.redirect_uris.clone(),
+        scopes: scopes(&new.scopes)?,
+        grants,
+        keys: read_jwks(new.jwks.to_string().as_bytes()).map_err(fault)?,
+        added: now,
+        removed: None,
+        ended: Vec::new(),
+    };
+    client.checked().map_err(fault)
+}
+
+fn shown(client: &Client) -> ApiClient {
+    let thumbprint = |key: &tpw_crypto::PublicKey| URL_SAFE_NO_PAD.encode(key.jwk_thumbprint());
+    ApiClient {
+        id: client.id.to_string(),
+        name: client.name.as_str().to_owned(),
+        redirect_uris: client.redirect_uris.clone(),
+        scopes: scope_names(client.scopes),
+        grants: client.grants.iter().map(|grant| grant.code().to_owned()).collect(),
+        keys: client.keys.iter().map(|key| thumbprint(&key.key)).collect(),
+        added: Text(client.added),
+        removed: client.removed.map(Text),
+    }
+}
+
+/// `POST /v1/clients`
+pub(crate) async fn add(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Body,
+) -> Reply {
+    operator(&caller)?;
+    let new: NewClient = body::json(&headers, body, app.small_body()).await?;
+    let client = entered(&new, app.engine.now())?;
+    let key = client.id.record().ok_or_else(|| fault(ClientError::Id))?;
+    let bytes = client.to_bytes();
+    let (status, client) = books::change(&app, key, |before| {
+        let Some(before) = before else {
+            let after = Some(Stored::Value(bytes.clone()));
+            return Ok::<_, Problem>(Change {
+                after,
+                gives: (StatusCode::CREATED, client.clone()),
+            });
+        };
+        let stored = Client::from_bytes(before).map_err(|error| Problem::internal(&error))?;
+        // The same client once more changes nothing.
+        let same = Client { added: stored.added, ended: stored.ended.clone(), ..client.clone() };
+        if same.to_bytes() != before {
+            return Err(Problem::new(Code::IdInUse).with("what", "client"));
+        }
+        Ok(Change { after: None, gives: (StatusCode::OK, stored) })
+    })
+    .await?;
+    Ok(json(status, &shown(&client)))
+}
+
+/// `GET /v1/clients?after=&limit=`
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Reply {
+    operator(&caller)?;
+    let query = Query::parse(query.as_deref(), &["after", "limit"])?;
+    let limit = query.limit(PAGE_MAX)?;
+    let after: Option<ClientId> = query.value("after")?;
+    let items = off_thread(&app, move |engine| {
+        let after = after.as_ref().map(|after| after.as_str().as_bytes());
+        let stored = engine.records(RecordKind::Client, [0; 16], after, limit)?;
+        let read = stored.iter().map(|(_, bytes)| Client::from_bytes(bytes));
+        read.collect::<Result<Vec<_>, _>>().map_err(|error| Problem::internal(&error))
+    })
+    .await?;
+    let full = items.len() >= limit;
+    let next_after = items.last().filter(|_| full).map(|client| client.id.to_string());
+    Ok(json(StatusCode::OK, &ClientList { items: items.iter().map(shown).collect(), next_after }))
+}
+
+/// `DELETE /v1/clients/{id}`: its tokens end with the next request. Once more changes nothing.
+pub(crate) async fn remove(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Reply {
+    operator(&caller)?;
+    let unknown = || Problem::new(Code::UnknownClient);
+    let id: ClientId = id.parse().map_err(|_| unknown())?;
+    let key = id.record().ok_or_else(unknown)?;
+    let client = books::change(&app, key, |before| {
+        let before = before.ok_or_else(unknown)?;
+        let stored = Client::from_bytes(before).map_err(|error| Problem::internal(&error))?;
+        if stored.removed.is_some() {
+            return Ok::<_, Problem>(Change { after: None, gives: stored });
+        }
+        let gone = Client { removed: Some(app.engine.now()), ended: Vec::new(), ..stored };
+        Ok(Change { after: Some(Stored::Value(gone.to_bytes())), gives: gone })
+    })
+    .await?;
+    Ok(json(StatusCode::OK, &shown(&client)))
+}
+
+/// `POST /v1/client_keys`: a new key for clients' tokens; the one before is published until its tokens have ended.
+pub(crate) async fn rotate(State(app): State<Arc<App>>, caller: Caller) -> Reply {
+    operator(&caller)?;
+    let keys = off_thread(&app, |engine| Ok(engine.rotate_client_token_key()?)).await?;
+    let keys = keys.public(app.engine.now()).iter().map(kid).collect();
+    Ok(json(StatusCode::OK, &wire::ClientTokenKeys { keys }))
+}

@@ -1,0 +1,133 @@
+//! The authorization server for clients: what `tpw_access::oauth` decides, over HTTP and the books.
+//!
+//! Its routes are described by its own metadata (RFC 8414), not by the OpenAPI document; what people and operators do about
+//! clients is part of the API like everything else.
+
+mod books;
+pub(crate) mod clients;
+pub(crate) mod delegations;
+pub(crate) mod grants;
+mod page;
+mod par;
+mod pending;
+mod reader;
+mod speak;
+mod tell;
+mod token;
+
+pub(crate) use reader::{Reader, Wanted};
+pub(crate) use speak::Spoken;
+
+use crate::app::App;
+use axum::Router;
+use axum::http::request::Parts;
+use axum::routing::{get, post};
+use pending::Pending;
+use speak::Refused;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tpw_access::oauth::assertion::{self, AssertionError};
+use tpw_access::oauth::{Assertion, Authenticated, Client, ErrorCode, Form, OAuthError};
+use tpw_access::{ReplayCache, ReplayError};
+use tpw_core::{Hash32, Instant};
+use tpw_crypto::sha256;
+
+macro_rules! routes {
+    ($($path:literal => $methods:expr;)*) => {
+        /// Every path of the authorization server.
+        pub(crate) const PATHS: &[&str] = &[$($path),*];
+
+        /// Its routes.
+        pub(crate) fn all() -> Router<Arc<App>> {
+            Router::new()$(.route($path, $methods))*
+        }
+    };
+}
+
+routes! {
+    "/.well-known/oauth-authorization-server" => get(tell::metadata);
+    "/oauth/jwks" => get(tell::jwks);
+    "/oauth/par" => post(par::push);
+    "/oauth/authorize" => get(par::authorize);
+    "/oauth/token" => post(token::token);
+    "/oauth/introspect" => post(tell::introspect);
+    "/oauth/revoke" => post(tell::revoke);
+}
+
+/// What the authorization server remembers between requests: nothing that a restart may not lose.
+pub(crate) struct Memory {
+    /// Used assertions of clients.
+    assertions: Mutex<ReplayCache>,
+    /// Used proofs of clients' requests.
+    proofs: Mutex<ReplayCache>,
+    pending: Mutex<Pending>,
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Whole values are left behind also by a thread that panicked: each change is one call.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Memory {
+    pub(crate) fn new(now: Instant) -> Self {
+        let replays = || Mutex::new(ReplayCache::new(ReplayCache::CAPACITY, now));
+        Self { assertions: replays(), proofs: replays(), pending: Mutex::new(Pending::default()) }
+    }
+
+    fn proofs(&self) -> MutexGuard<'_, ReplayCache> {
+        held(&self.proofs)
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        held(&self.pending)
+    }
+}
+
+/// The key of a client's rate limit.
+fn rate_key(client: &Client) -> Hash32 {
+    Hash32::new(sha256(client.id.as_str().as_bytes()))
+}
+
+/// The client that sends a request, by its assertion (RFC 7521 §4.2).
+///
+/// All that is wrong with it has one answer: a stranger learns nothing about which clients there are.
+async fn authenticate(app: &Arc<App>, form: &Form) -> Result<Authenticated, Refused> {
+    let failed = || {
+        let says = "the client did not prove itself: send a fresh `private_key_jwt` assertion for this issuer";
+        OAuthError::new(ErrorCode::InvalidClient, says)
+    };
+    if form.get("client_assertion_type") != Some(assertion::TYPE) {
+        return Err(failed().into());
+    }
+    let text = form.get("client_assertion").ok_or_else(failed)?;
+    let named = assertion::named(text).ok_or_else(failed)?;
+    if form.get("client_id").is_some_and(|id| id != named.as_str()) {
+        return Err(failed().into());
+    }
+    let client = books::client(app, &named).await?.ok_or_else(failed)?;
+    let rate_key = rate_key(&client);
+    let now = app.engine.now();
+    let told = |error: AssertionError| match error {
+        AssertionError::Replay(ReplayError::TooBusy) => {
+            OAuthError::new(ErrorCode::TemporarilyUnavailable, "too many requests: try again")
+        }
+        other => {
+            tracing::debug!(cause = %other, "a client did not prove itself");
+            failed()
+        }
+    };
+    let assertion = Assertion::verify(text, client, app.issuer(), now).map_err(told)?;
+    app.rates.client(rate_key)?;
+    Ok(assertion.admit(&mut held(&app.oauth.assertions), now).map_err(told)?)
+}
+
+/// The key whose holder sent this request to the authorization server, by its DPoP proof, which belongs to no token (RFC 9449 §5).
+fn proven(app: &App, parts: &Parts) -> Result<Hash32, OAuthError> {
+    let failed = |says| OAuthError::new(ErrorCode::InvalidDpopProof, says);
+    if !parts.headers.contains_key("dpop") {
+        return Err(failed("tokens are bound to a key: send a DPoP proof (RFC 9449)"));
+    }
+    let wrong = "the DPoP proof does not hold for this request, key and minute";
+    let proof = crate::gate::verify(app, parts, None).map_err(|_| failed(wrong))?;
+    let key = proof.admit(&mut app.oauth.proofs(), app.engine.now());
+    Ok(key.map_err(|_| failed("the DPoP proof was used before: make a new one"))?.jkt())
+}

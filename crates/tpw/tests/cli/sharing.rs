@@ -1,0 +1,60 @@
+//! Clients on the command line, and what a person lets others read.
+
+use super::support::{Device, Server, tpw};
+use serde_json::json;
+
+/// RFC 8037, appendix A.2.
+const KEY: &str =
+    r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
+#[test]
+fn a_client_is_entered_something_is_delegated_to_it_and_taken_back() {
+    let root = tempfile::tempdir().unwrap();
+    let server = Server::start(&root.path().join("operator"), &[]);
+    let alice = Device::enrolled(&server, root.path(), "Alice", &["USD/2:100.00:label=main"]);
+    let keys = root.path().join("jwks.json");
+    std::fs::write(&keys, KEY).unwrap();
+    let keys = keys.to_str().unwrap();
+    let add = ["client", "add", "books.example", "Books", "--jwks", keys];
+    let wishes = ["--scope", "balance:read", "--grant", "client_credentials"];
+    let added = server.ops(&[&add[..], &wishes].concat()).ends(0).json();
+    assert_eq!(
+        (&added["id"], &added["scopes"]),
+        (&json!("books.example"), &json!(["balance:read"]))
+    );
+    let listed = server.ops(&["client", "list"]).ends(0).json();
+    assert_eq!(listed["items"], json!([added]));
+    server
+        .ops(&[&add[..], &["--scope", "openid", "--grant", "client_credentials"]].concat())
+        .ends(1);
+
+    let delegate = |words: &[&str]| tpw(&alice.args(&[&["delegate"], words].concat()));
+    let give = ["add", "books.example", "--scope", "balance:read", "--json"];
+    delegate(&[&give[..], &["--until", "yesterday"]].concat()).ends(2);
+    delegate(&[&give[..], &["--until", "2001-01-01"]].concat()).ends(1);
+    delegate(&["add", "nobody", "--scope", "balance:read", "--until", "2099-01-01"]).ends(1);
+    let now = std::process::Command::new("date").args(["-u", "-d", "+7 days", "+%F"]).output();
+    let day = String::from_utf8(now.unwrap().stdout).unwrap();
+    let given = delegate(&[&give[..], &["--until", day.trim()]].concat()).ends(0).json();
+    assert_eq!(given["accounts"], json!([alice.accounts[0]]));
+    let id = given["id"].as_str().unwrap();
+    let listed = delegate(&["list"]).ends(0);
+    assert!(
+        listed.stdout.starts_with(&format!("{id}\tbooks.example\tbalance:read\t")),
+        "{}",
+        listed.stdout
+    );
+    delegate(&["remove", id]).ends(0);
+    delegate(&["remove", id]).ends(1);
+    let none = delegate(&["list"]).ends(0);
+    assert_eq!(none.stdout, "");
+    let grant = |code: &str| tpw(&alice.args(&["grant", code, "--yes"]));
+    grant("1234").ends(2);
+    grant("AAAA-AAAA").ends(1);
+
+    server.ops(&["client", "remove", "books.example"]).ends(0);
+    let listed = server.ops(&["client", "list"]).ends(0).json();
+    assert!(listed["items"][0]["removed"].is_string(), "{listed}");
+    let keys = server.ops(&["client", "rotate-key"]).ends(0).json();
+    assert!(!keys["keys"].as_array().unwrap().is_empty());
+}
