@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
+pub mod assurance;
 pub mod code;
 pub mod dpop;
 pub mod enrol;
@@ -14,6 +15,7 @@ pub mod throttle;
 pub mod token;
 pub mod url;
 
+pub use assurance::{Aal, Assurance, Level};
 pub use code::{CodeGrant, EnrolmentCode, ParseCodeError};
 pub use dpop::{DpopError, DpopProof, DpopRequest, ProvenKey};
 pub use enrol::{EnrolError, Enrolment};

@@ -11,13 +11,13 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use std::sync::Arc;
-use tpw_access::policy::{Acr, Obligations};
+use tpw_access::policy::Obligations;
 use tpw_access::role::permit;
 use tpw_access::{
-    Action, DpopProof, DpopRequest, HttpUrl, PolicyEngine, ProvenKey, Role, Session, TokenError,
-    token,
+    Aal, Action, DpopProof, DpopRequest, HttpUrl, PolicyEngine, ProvenKey, Role, Session,
+    TokenError, token,
 };
-use tpw_core::{Hash32, PersonId};
+use tpw_core::{Hash32, Instant, PersonId, Span};
 use tpw_flow::Device;
 
 /// RFC 9449 §4.
@@ -29,6 +29,8 @@ pub(crate) struct Caller {
     pub(crate) language: Language,
     /// The policies in force when the request came.
     pub(crate) policy: Arc<PolicyEngine>,
+    /// When the request came.
+    pub(crate) at: Instant,
 }
 
 impl Caller {
@@ -45,9 +47,8 @@ impl Caller {
         if own { Problem::own_favour() } else { Problem::new(Code::Forbidden) }
     }
 
-    /// A session shows its device's key and nothing else.
     fn see_to(&self, obligations: Obligations, approvals: u32) -> Result<(), Problem> {
-        if !obligations.recognised(Acr::Aal1, Some(0)) {
+        if !obligations.recognised(self.session.level().aal, self.age_s()) {
             return Err(Problem::recognise_better(obligations));
         }
         let missing = obligations.approvals.saturating_sub(approvals);
@@ -70,6 +71,22 @@ impl Caller {
         if unowned { Ok(()) } else { self.may(action, owner).map_err(|_| Problem::new(code)) }
     }
 
+    /// How long ago the person proved what the session is worth. The device's key proves itself with each request.
+    fn age_s(&self) -> Option<u32> {
+        let ago = |at| self.at.since(at).as_ms().div_ceil(1000);
+        let age = self.session.level().auth_time.map_or(0, ago);
+        u32::try_from(age).ok()
+    }
+
+    /// Refuses a session that is not worth as much as `aal`, proved at most `max_age` ago: RFC 9470.
+    pub(crate) fn needs(&self, aal: Aal, max_age: Option<Span>) -> Result<(), Problem> {
+        if self.session.level().satisfies(aal, max_age, self.at) {
+            return Ok(());
+        }
+        let max_age_s = max_age.and_then(|age| u32::try_from(age.as_ms() / 1000).ok());
+        Err(Problem::recognise_better(Obligations { acr: Some(aal), max_age_s, approvals: 0 }))
+    }
+
     pub(crate) fn is_operator(&self) -> bool {
         self.session.role() == Role::Operator
     }
@@ -89,7 +106,8 @@ impl FromRequestParts<Arc<App>> for Caller {
         if device.id != session.device() || device.person != session.person() {
             return Err(Problem::from(TokenError::NotBound));
         }
-        Ok(Self { session, language: language_of(parts), policy: app.policy() })
+        let (language, at) = (language_of(parts), app.engine.now());
+        Ok(Self { session, language, policy: app.policy(), at })
     }
 }
 

@@ -2,10 +2,13 @@
 
 mod app;
 mod body;
+mod ceremonies;
 mod edge;
 mod error;
 mod fault;
 mod gate;
+mod identity;
+mod letters;
 mod limits;
 mod openapi;
 pub mod outbound;
@@ -13,6 +16,7 @@ mod pages;
 mod places;
 mod problem;
 mod routes;
+mod seen;
 mod serve;
 mod telemetry;
 mod text;
@@ -25,6 +29,7 @@ mod witnessing;
 
 pub use error::ServerError;
 pub use fault::{QueryFault, ValueFault};
+pub use letters::send_code;
 pub use limits::{BatchLimits, Limits, Rate};
 pub use openapi::{VERSION, openapi_json};
 pub use problem::{Code, Problem};

@@ -9,7 +9,8 @@ use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
-use tpw_access::policy::{Acr, Obligations};
+use tpw_access::Aal;
+use tpw_access::policy::Obligations;
 use tpw_engines::books::StoreError;
 use tpw_engines::{EngineError, PayError};
 
@@ -69,10 +70,16 @@ problems! {
     BadProof "bad_proof" UNAUTHORIZED SameKey;
     /// The access token does not hold.
     BadToken "bad_token" UNAUTHORIZED SameKey;
+    /// The person has to be recognised better, or again (RFC 9470).
+    InsufficientAuthentication "insufficient_user_authentication" UNAUTHORIZED SameKey;
+    /// A further factor was wrong.
+    FactorRefused "factor_refused" FORBIDDEN Never;
+    /// The answer has not the form of its factor.
+    FactorForm "factor_form" UNPROCESSABLE_ENTITY Never;
+    /// The factor does not do this now.
+    FactorNotNow "factor_not_now" CONFLICT Never;
     /// The role does not allow it.
     Forbidden "forbidden" FORBIDDEN Never;
-    /// The person has to be recognised better, or again (RFC 9470).
-    InsufficientAuthentication "insufficient_authentication" UNAUTHORIZED SameKey;
     /// Others have to agree first.
     ApprovalRequired "approval_required" FORBIDDEN SameKey;
     /// There is nothing here, or nothing for who asks.
@@ -406,7 +413,7 @@ impl Problem {
     /// The person has to be recognised better, or again; the challenge says how (RFC 9470 §3).
     pub(crate) fn recognise_better(wanted: Obligations) -> Self {
         let mut challenge = r#"DPoP error="insufficient_user_authentication""#.to_owned();
-        let acr = wanted.acr.map_or("aal1", Acr::code);
+        let acr = wanted.acr.map_or("aal1", Aal::code);
         challenge.push_str(&format!(r#", acr_values="{acr}""#));
         if let Some(seconds) = wanted.max_age_s {
             challenge.push_str(&format!(r#", max_age="{seconds}""#));

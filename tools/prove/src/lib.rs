@@ -7,7 +7,8 @@ pub use invariants::{Actions, Claim, INVARIANTS, Invariant};
 use cedar_policy::{Policy, PolicyId, PolicySet, RequestEnv, Schema};
 use cedar_policy_symcc::solver::LocalSolver;
 use cedar_policy_symcc::{CedarSymCompiler, CompiledPolicy, CompiledPolicySet, Env};
-use tpw_access::policy::{Acr, PolicyEngine, PolicyError, PolicyFiles};
+use tpw_access::Aal;
+use tpw_access::policy::{PolicyEngine, PolicyError, PolicyFiles};
 
 /// Why nothing could be found out.
 #[derive(Debug, thiserror::Error)]
@@ -188,8 +189,8 @@ impl Prover {
 /// Whether a policy permits, and obliges to `aal2` or better and so many others. Where it is satisfied, the engine adds its
 /// obligations to those of every other policy.
 fn obliges(policy: &Policy, approvals: u32) -> bool {
-    let acr = policy.annotation("acr").and_then(Acr::from_code);
+    let acr = policy.annotation("acr").and_then(Aal::from_code);
     let others = policy.annotation("approvals").and_then(|count| count.parse().ok()).unwrap_or(0);
     let permits = policy.effect() == cedar_policy::Effect::Permit;
-    permits && acr.is_some_and(|acr| acr >= Acr::Aal2) && others >= approvals
+    permits && acr.is_some_and(|acr| acr >= Aal::Two) && others >= approvals
 }

@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use tpw_core::PersonId;
 
-use super::decision::{Acr, Decision, Effect, Obligations};
+use crate::assurance::Aal;
+
+use super::decision::{Decision, Effect, Obligations};
 use super::engine::PolicyEngine;
 use super::error::PolicyError;
 use super::files::PolicyFiles;
@@ -260,7 +262,7 @@ fn case(place: String, line: Line) -> Result<Case, String> {
     };
     let acr = line
         .acr
-        .map(|code| Acr::from_code(&code).ok_or_else(|| format!("`{code}` is no assurance level")));
+        .map(|code| Aal::from_code(&code).ok_or_else(|| format!("`{code}` is no assurance level")));
     let facts = Facts {
         amount: line.amount.map(|WrittenAmount { asset, milli }| Amount { asset, milli }),
         risk: line.risk,

@@ -4,17 +4,7 @@ use std::sync::Arc;
 
 use tpw_core::Hash32;
 
-tpw_core::codes! {
-    /// How surely the asking person was recognised (SP 800-63B-4), by the name that RFC 9470 sends.
-    Acr: u8 {
-        /// Whoever holds the device's key.
-        Aal1 = 1 "aal1",
-        /// Two different factors.
-        Aal2 = 2 "aal2",
-        /// Two factors, one of them hardware that shows what it is.
-        Aal3 = 3 "aal3",
-    }
-}
+use crate::assurance::Aal;
 
 tpw_core::codes! {
     /// What was decided.
@@ -30,7 +20,7 @@ tpw_core::codes! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Obligations {
     /// How surely the person has to be recognised.
-    pub acr: Option<Acr>,
+    pub acr: Option<Aal>,
     /// For so many seconds this recognition counts.
     pub max_age_s: Option<u32>,
     /// So many other people have to agree.
@@ -60,7 +50,7 @@ impl Obligations {
     /// Whether a person who was recognised as `acr`, `age_s` seconds ago, has proved enough. `None` for an age that is not known,
     /// which is too old wherever an age is demanded.
     #[must_use]
-    pub fn recognised(&self, acr: Acr, age_s: Option<u32>) -> bool {
+    pub fn recognised(&self, acr: Aal, age_s: Option<u32>) -> bool {
         let level = self.acr.is_none_or(|wanted| acr >= wanted);
         let fresh = self.max_age_s.is_none_or(|most| age_s.is_some_and(|age| age <= most));
         level && fresh

@@ -12,7 +12,9 @@ use cedar_policy::{
 };
 use tpw_core::{Hash32, PersonId};
 
-use super::decision::{Acr, Decision, Effect, Obligations};
+use crate::assurance::Aal;
+
+use super::decision::{Decision, Effect, Obligations};
 use super::error::PolicyError;
 use super::files::PolicyFiles;
 use super::request::{Amount, Asked, DeviceFacts, Facts, Request, asked};
@@ -231,7 +233,7 @@ fn obligations(id: &str, policy: &cedar_policy::Policy) -> Result<Obligations, P
         let number = || value.parse::<u32>().ok().filter(|n| *n > 0).ok_or_else(bad);
         match name {
             "id" => continue,
-            "acr" => found.acr = Some(Acr::from_code(value).ok_or_else(bad)?),
+            "acr" => found.acr = Some(Aal::from_code(value).ok_or_else(bad)?),
             "max_age" => found.max_age_s = Some(number()?),
             "approvals" => found.approvals = number()?,
             _ => {

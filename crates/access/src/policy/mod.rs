@@ -14,7 +14,7 @@ mod files;
 mod record;
 mod request;
 
-pub use decision::{Acr, Decision, Effect, Obligations};
+pub use decision::{Decision, Effect, Obligations};
 pub use engine::PolicyEngine;
 pub use error::PolicyError;
 pub use files::PolicyFiles;

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use tpw_access::Aal;
 use tpw_access::policy::{
-    Acr, Amount, Effect, Facts, Obligations, PolicyEngine, PolicyError, PolicyFiles, Request, cases,
+    Amount, Effect, Facts, Obligations, PolicyEngine, PolicyError, PolicyFiles, Request, cases,
 };
 use tpw_access::{Action, Role};
 use tpw_core::PersonId;
@@ -80,12 +81,12 @@ fn of_several_permits_the_strictest_obligations_hold() {
     .unwrap();
     let ask = Request::new(ME, &[], Action::Fund, None);
     let plain = engine.decide(&ask).obligations();
-    assert_eq!(plain, Obligations { acr: Some(Acr::Aal2), max_age_s: Some(600), approvals: 1 });
+    assert_eq!(plain, Obligations { acr: Some(Aal::Two), max_age_s: Some(600), approvals: 1 });
     let facts = Facts { risk: Some(1), ..Facts::default() };
     let risky = engine.decide(&ask.with(facts)).obligations();
-    assert_eq!(risky, Obligations { acr: Some(Acr::Aal3), max_age_s: Some(300), approvals: 2 });
-    assert!(!risky.recognised(Acr::Aal2, Some(0)) && !risky.recognised(Acr::Aal3, Some(301)));
-    assert!(risky.recognised(Acr::Aal3, Some(300)) && !risky.recognised(Acr::Aal3, None));
+    assert_eq!(risky, Obligations { acr: Some(Aal::Three), max_age_s: Some(300), approvals: 2 });
+    assert!(!risky.recognised(Aal::Two, Some(0)) && !risky.recognised(Aal::Three, Some(301)));
+    assert!(risky.recognised(Aal::Three, Some(300)) && !risky.recognised(Aal::Three, None));
     assert!(risky.agreed(2) && !risky.agreed(1));
 }
 

@@ -3,8 +3,10 @@
 use crate::books::StoreError;
 use crate::files::FileError;
 use crate::log_store::LogError;
+use crate::outbox::Outbox;
 use crate::pkcs11::{KeyUri, TokenError};
 
+use std::sync::Arc;
 use tpw_core::{Asset, Money, Name, Span};
 use tpw_crypto::CryptoError;
 use tpw_flow::{DeskFault, Rejection};
@@ -54,6 +56,8 @@ pub struct Config {
     pub witnesses: Option<Policy>,
     /// A payment of such an amount or more is not answered before the witnesses' quorum covers it; one amount for each asset.
     pub witnessed_from: Vec<Money>,
+    /// What sends messages to people; without it nobody gets a code.
+    pub outbox: Option<Arc<dyn Outbox>>,
 }
 
 impl Config {
@@ -80,6 +84,7 @@ impl Config {
             store: StoreConfig::Sqlite,
             witnesses: None,
             witnessed_from: Vec::new(),
+            outbox: None,
         }
     }
 }

@@ -6,6 +6,7 @@
 mod accounts;
 mod changes;
 mod evidence;
+mod factors;
 mod guards;
 mod ops;
 mod orders;
@@ -21,6 +22,10 @@ pub use accounts::{
 };
 pub use changes::{Change, ChangeList};
 pub use evidence::{Checkpoint, Health, TreeHead};
+pub use factors::{
+    Challenge, ChallengeAnswer, Challenged, Factor, FactorList, NewChallenge, PasswordMessage,
+    RecoveryCodes, TotpEnrolment, TypedCode,
+};
 pub use guards::{
     AccountGuards, AccountLimits, AccountSet, Crossing, CrossingList, Freeze, MemberList,
     NewAccountSet, PastBalance, VelocityLimit, VelocityLimits, VelocityUse, Watch,

@@ -8,6 +8,7 @@ mod answers;
 #[cfg(test)]
 mod coverage;
 #[cfg(test)]
+mod factors;
 mod ledger;
 #[cfg(test)]
 mod pages;

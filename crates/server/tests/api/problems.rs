@@ -61,6 +61,9 @@ fn sample(code: Code) -> Problem {
         Code::KeyMissing
         | Code::KeyMismatch
         | Code::Unauthenticated
+        | Code::FactorRefused
+        | Code::FactorForm
+        | Code::FactorNotNow
         | Code::Forbidden
         | Code::NotFound
         | Code::MethodNotAllowed

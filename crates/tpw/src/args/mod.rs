@@ -3,6 +3,7 @@
 mod anchor;
 mod exports;
 mod log;
+mod mail;
 mod policy;
 mod receipt;
 mod tsa;
@@ -10,6 +11,7 @@ mod tsa;
 pub(crate) use anchor::*;
 pub(crate) use exports::*;
 pub(crate) use log::*;
+pub(crate) use mail::*;
 pub(crate) use policy::*;
 pub(crate) use receipt::*;
 pub(crate) use tsa::*;
@@ -106,6 +108,8 @@ pub(crate) struct Serve {
     pub(crate) tsa_no_certificate: bool,
     #[arg(long, value_name = "pkcs11:URI")]
     pub(crate) tsa_key: Option<KeyUri>,
+    #[command(flatten)]
+    pub(crate) mail: Mail,
 }
 
 /// Where the device's files are and how its passphrase comes.

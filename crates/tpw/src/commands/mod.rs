@@ -8,6 +8,7 @@ mod input;
 mod log;
 mod ops;
 mod ots;
+mod outbox;
 mod pay;
 mod policy;
 mod receipt;
