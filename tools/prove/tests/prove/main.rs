@@ -1,0 +1,4 @@
+//! Goal and method: see the module.
+
+#[cfg(test)]
+mod sets;
