@@ -160,6 +160,12 @@ problems! {
     BadPartnerStatement "bad_partner_statement" UNPROCESSABLE_ENTITY Never;
     /// No such set of accounts.
     UnknownAccountSet "unknown_account_set" NOT_FOUND Never;
+    /// No such request for approval.
+    UnknownApproval "unknown_approval" NOT_FOUND Never;
+    /// The vote is not taken.
+    ApprovalRefused "approval_refused" CONFLICT Never;
+    /// The roles are not changed.
+    RolesRefused "roles_refused" CONFLICT Never;
     /// The ledger says no.
     LedgerRefused "ledger_refused" UNPROCESSABLE_ENTITY Never;
 }

@@ -3,6 +3,8 @@
 
 use insta::assert_json_snapshot;
 use serde_json::{Map, Value};
+use tpw_access::approval::ApprovalError;
+use tpw_access::roles::RolesError;
 use tpw_access::{DpopError, JoseError, ReplayError, TokenError};
 use tpw_core::{AccountId, AccountSetId, Amount, CodecError};
 use tpw_crypto::CryptoError;
@@ -52,6 +54,8 @@ fn sample(code: Code) -> Problem {
         Code::WrongOwner => Rejection::WrongOwner { kind: AccountKind::Operating }.into(),
         Code::AccountNeeded => Rejection::AccountNeeded { why: "instructed" }.into(),
         Code::SelfCustodial => Rejection::SelfCustodial.into(),
+        Code::ApprovalRefused => ApprovalError::Again.into(),
+        Code::RolesRefused => RolesError::OwnRoles.into(),
         Code::RecordChanged => Rejection::RecordChanged.into(),
         Code::RecordTooLarge => Rejection::RecordTooLarge.into(),
         Code::LedgerRefused => Rejection::Ledger(LedgerError::NotFrozen).into(),
@@ -68,6 +72,7 @@ fn sample(code: Code) -> Problem {
         | Code::Timeout
         | Code::Stopped
         | Code::Refused
+        | Code::UnknownApproval
         | Code::UnknownAccountSet
         | Code::StepUpRequired => Problem::new(code),
     }

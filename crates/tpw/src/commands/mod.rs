@@ -1,6 +1,7 @@
 //! The commands, one file for each noun.
 
 mod anchor;
+mod approve;
 mod demo;
 mod doctor;
 mod evidence;
@@ -9,6 +10,7 @@ mod log;
 mod ops;
 mod ots;
 mod pay;
+mod payees;
 mod receipt;
 mod serve;
 mod show;
@@ -101,6 +103,7 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
         Command::Anchor(command) => Box::pin(anchor::run(context, &command)).await,
         Command::Ots(command) => Box::pin(ots::run(context, &command)).await,
         Command::Ops(args) => Box::pin(ops::run(context, &args)).await,
+        Command::Approve(args) => Box::pin(approve::run(context, &args)).await,
         Command::Doctor(args) => doctor::run(context, &args).await,
     }
 }
