@@ -168,7 +168,11 @@ pub struct Forbidden {
 pub fn permit(session: &Session, action: Action, owner: Option<PersonId>) -> Result<(), Forbidden> {
     let own = owner.map(|owner| owner == session.person());
     let allowed = match (action.rule(), session.role()) {
-        (Rule::HolderOwn | Rule::HolderOwnOrOperator, Role::Holder) => own == Some(true),
+        // Whoever watches or agrees holds accounts too, and acts on them as any holder.
+        (
+            Rule::HolderOwn | Rule::HolderOwnOrOperator,
+            Role::Holder | Role::Analyst | Role::Auditor | Role::Approver,
+        ) => own == Some(true),
         (Rule::HolderOwnOrOperator | Rule::Operator, Role::Operator) => own.is_some(),
         (Rule::OperatorOther, Role::Operator) => own == Some(false),
         (Rule::OperatorAlone, Role::Operator) => true,
@@ -243,6 +247,19 @@ mod tests {
             let cells: String =
                 ask(Role::Holder).into_iter().chain([' ']).chain(ask(Role::Operator)).collect();
             assert_eq!(cells, *row, "{action:?}");
+        }
+    }
+
+    #[test]
+    fn who_watches_or_agrees_is_a_holder_and_no_more() {
+        for action in Action::ALL {
+            for owner in [Some(1), Some(2), None] {
+                let owner = owner.map(|n| PersonId::from_bytes([n; 16]));
+                let ask = |role| permit(&session(1, role), *action, owner).is_ok();
+                for role in [Role::Analyst, Role::Auditor, Role::Approver] {
+                    assert_eq!(ask(role), ask(Role::Holder), "{action:?} as {role}");
+                }
+            }
         }
     }
 

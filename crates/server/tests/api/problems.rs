@@ -1,6 +1,7 @@
 //! Goal: every problem reads well in both languages. Method: each code with sample values, and each closed set of
 //! faults with all its members, as snapshots; a code without a sample does not compile.
 
+use crate::support::sorted;
 use insta::assert_json_snapshot;
 use serde_json::{Map, Value};
 use tpw_access::approval::ApprovalError;
@@ -88,7 +89,7 @@ fn shown(problem: &Problem, language: Language) -> Value {
         "{what}: {}",
         wire.detail
     );
-    serde_json::to_value(&wire).unwrap()
+    sorted(serde_json::to_value(&wire).unwrap())
 }
 
 #[test]
@@ -233,6 +234,22 @@ fn statement_files() -> Vec<ReconcileError> {
     ]
 }
 
+fn approval_errors() -> Vec<ApprovalError> {
+    vec![
+        ApprovalError::Ended("executed"),
+        ApprovalError::Expired,
+        ApprovalError::OwnOperation,
+        ApprovalError::Again,
+        ApprovalError::NoRole(tpw_access::Role::Approver),
+        ApprovalError::DeviceRevoked,
+        ApprovalError::Mismatch("operation"),
+        ApprovalError::Changed,
+        ApprovalError::Stale,
+        ApprovalError::FromFuture,
+        ApprovalError::Full,
+    ]
+}
+
 fn precise() -> Vec<Problem> {
     use ValueFault::{AccountKind, Code, Count, Name, Owner, TooMany, TransferId, Zero};
     let values = [Name, AccountKind, Owner, Zero, TooMany(16), Count(500), TransferId, Code];
@@ -253,6 +270,9 @@ fn precise() -> Vec<Problem> {
     all.extend(token_errors().into_iter().map(Problem::from));
     all.extend(statement_files().into_iter().map(Problem::from));
     all.extend(ledger_errors().into_iter().map(|e| Problem::from(Rejection::Ledger(e))));
+    all.extend(approval_errors().into_iter().map(Problem::from));
+    let roles = [RolesError::NotOperator, RolesError::OwnRoles, RolesError::LastOperator];
+    all.extend(roles.into_iter().map(Problem::from));
     all
 }
 
@@ -272,7 +292,7 @@ fn every_fault_has_words_of_its_own_in_both_languages() {
         let chinese = both["zh-CN"].as_str().unwrap();
         let open = both["reason"] == "malformed" && both["code"] == "bad_statement";
         assert!(open || !chinese.contains(" the ") && !chinese.contains(" is "), "{chinese}");
-        texts.push(both.into());
+        texts.push(sorted(both.into()));
     }
     assert_json_snapshot!("faults", texts);
 }
