@@ -111,7 +111,7 @@ impl Engine {
         let mut nonce = [0; NONCE_LEN];
         OsEntropy.fill(&mut nonce)?;
         let mut sealed = nonce.to_vec();
-        sealed.extend(seal(&*self.secrets.key(context), nonce, context, secret)?);
+        sealed.extend(seal(&self.secrets.key(context), nonce, context, secret)?);
         Ok(sealed)
     }
 
@@ -126,6 +126,6 @@ impl Engine {
     ) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
         let (nonce, sealed) =
             sealed.split_first_chunk::<NONCE_LEN>().ok_or(CryptoError::BadSeal)?;
-        open(&*self.secrets.key(context), *nonce, context, sealed)
+        open(&self.secrets.key(context), *nonce, context, sealed)
     }
 }
