@@ -2,6 +2,7 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 pub mod approval;
+pub mod assurance;
 pub mod code;
 pub mod dpop;
 pub mod enrol;
@@ -15,6 +16,7 @@ pub mod throttle;
 pub mod token;
 pub mod url;
 
+pub use assurance::{Aal, Assurance, Level};
 pub use code::{CodeGrant, EnrolmentCode, ParseCodeError};
 pub use dpop::{DpopError, DpopProof, DpopRequest, ProvenKey};
 pub use enrol::{EnrolError, Enrolment};

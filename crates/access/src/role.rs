@@ -198,6 +198,7 @@ mod tests {
             device: DeviceId::from_bytes([9; 16]),
             role,
             jkt: Hash32::ZERO,
+            level: crate::Level::DEVICE_KEY,
         })
     }
 

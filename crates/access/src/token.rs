@@ -5,7 +5,9 @@ use tpw_crypto::{Algorithm, CryptoError, Entropy, PublicKey, Signer, SlotName};
 
 use serde_json::Value;
 
+use crate::assurance::{Aal, Level};
 use crate::dpop::{ProvenKey, token_hash};
+use crate::factor::Method;
 use crate::jose::{self, JoseError, Members, Unverified};
 use crate::role::Role;
 
@@ -65,6 +67,8 @@ pub struct Grant {
     pub role: Role,
     /// The thumbprint of the device's key.
     pub jkt: Hash32,
+    /// How surely it is that person.
+    pub level: Level,
 }
 
 /// A new token.
@@ -124,6 +128,12 @@ impl Session {
         self.grant.jkt
     }
 
+    /// How surely it is that person.
+    #[must_use]
+    pub fn level(&self) -> &Level {
+        &self.grant.level
+    }
+
     /// When the token ends.
     #[must_use]
     pub fn expires(&self) -> Instant {
@@ -180,6 +190,12 @@ pub fn issue(
     put("device", grant.device.to_string().into());
     put("role", grant.role.code().into());
     put("cnf", Value::Object(cnf));
+    put("acr", grant.level.aal.code().into());
+    let methods = grant.level.methods.iter().map(|method| method.code().into());
+    put("amr", Value::Array(methods.collect()));
+    if let Some(at) = grant.level.auth_time {
+        put("auth_time", (at.unix_ms() / 1000).into());
+    }
     put("iat", born.into());
     put("exp", ends.into());
     put("jti", jose::encode(&jti).into());
@@ -242,5 +258,22 @@ fn read_grant(claims: &Members) -> Result<Grant, TokenError> {
         device: text("device")?.parse().map_err(|_| TokenError::BadClaim("device"))?,
         role: Role::from_code(text("role")?).ok_or(TokenError::BadClaim("role"))?,
         jkt,
+        level: read_level(claims)?,
     })
+}
+
+/// RFC 9470 §5, RFC 9068 §2.2.1; the methods in `amr` are our own codes.
+fn read_level(claims: &Members) -> Result<Level, TokenError> {
+    let aal = jose::text(claims, "acr").and_then(Aal::from_code);
+    let aal = aal.ok_or(TokenError::BadClaim("acr"))?;
+    let methods = claims.get("amr").and_then(Value::as_array);
+    let method = |value: &Value| value.as_str().and_then(Method::from_code);
+    let methods = methods.and_then(|all| all.iter().map(method).collect::<Option<Vec<_>>>());
+    let methods = methods.ok_or(TokenError::BadClaim("amr"))?;
+    let auth_time = jose::seconds(claims, "auth_time");
+    // A higher level was proved at some time.
+    if (claims.contains_key("auth_time") || aal > Aal::One) && auth_time.is_none() {
+        return Err(TokenError::BadClaim("auth_time"));
+    }
+    Ok(Level { aal, auth_time, methods })
 }

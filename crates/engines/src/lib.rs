@@ -10,6 +10,7 @@ mod engine;
 pub mod entropy;
 pub mod files;
 pub mod log_store;
+pub mod outbox;
 pub mod pkcs11;
 pub mod postgres;
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! What every handler shares.
 
+use crate::ceremonies::Ceremonies;
 use crate::limits::{Limits, RateLimits};
 use crate::places::{Lane, Places};
 use crate::problem::Problem;
+use crate::seen::Seen;
 use crate::telemetry::HttpMeter;
 use crate::text::Language;
 use axum::extract::FromRequestParts;
@@ -38,6 +40,8 @@ pub(crate) struct App {
     /// Used proofs of enrolments, which strangers send.
     enrolment_replays: Mutex<ReplayCache>,
     throttle: Mutex<Throttle<IpAddr>>,
+    ceremonies: Mutex<Ceremonies>,
+    seen: Mutex<Seen>,
     request_prefix: u32,
     request_count: AtomicU64,
 }
@@ -71,6 +75,8 @@ impl App {
             replays: Mutex::new(ReplayCache::new(ReplayCache::CAPACITY, now)),
             enrolment_replays: Mutex::new(ReplayCache::new(ReplayCache::CAPACITY, now)),
             throttle: Mutex::new(Throttle::new(THROTTLED_MAX)),
+            ceremonies: Mutex::default(),
+            seen: Mutex::default(),
             request_prefix: u32::from_be_bytes(prefix),
             request_count: AtomicU64::new(0),
             engine,
@@ -102,6 +108,14 @@ impl App {
 
     pub(crate) fn throttle(&self) -> MutexGuard<'_, Throttle<IpAddr>> {
         held(&self.throttle)
+    }
+
+    pub(crate) fn ceremonies(&self) -> MutexGuard<'_, Ceremonies> {
+        held(&self.ceremonies)
+    }
+
+    pub(crate) fn seen(&self) -> MutexGuard<'_, Seen> {
+        held(&self.seen)
     }
 
     pub(crate) fn next_request_id(&self) -> RequestId {

@@ -13,9 +13,9 @@ use axum::http::{HeaderMap, HeaderName};
 use std::sync::Arc;
 use tpw_access::role::permit;
 use tpw_access::{
-    Action, DpopProof, DpopRequest, HttpUrl, ProvenKey, Role, Session, TokenError, token,
+    Aal, Action, DpopProof, DpopRequest, HttpUrl, ProvenKey, Role, Session, TokenError, token,
 };
-use tpw_core::{Hash32, PersonId};
+use tpw_core::{Hash32, PersonId, Span};
 use tpw_flow::Device;
 
 /// RFC 9449 §4.
@@ -47,6 +47,14 @@ impl Caller {
         // An operator may also read what has no owner: accounts at clearing partners and its own.
         let unowned = owner.is_none() && self.is_operator();
         if unowned { Ok(()) } else { self.may(action, owner).map_err(|_| Problem::new(code)) }
+    }
+
+    /// Refuses a session that is not worth as much as `aal`, proved at most `max_age` ago: RFC 9470.
+    pub(crate) fn needs(&self, app: &App, aal: Aal, max_age: Option<Span>) -> Result<(), Problem> {
+        if self.session.level().satisfies(aal, max_age, app.engine.now()) {
+            return Ok(());
+        }
+        Err(Problem::insufficient_authentication(aal, max_age))
     }
 
     pub(crate) fn is_operator(&self) -> bool {

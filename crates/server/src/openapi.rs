@@ -29,6 +29,9 @@ pub const VERSION: &str = "2026-11-22";
     wire::ApprovalVote,
     wire::CastVote,
     wire::Cause,
+    wire::Challenge,
+    wire::ChallengeAnswer,
+    wire::Challenged,
     wire::ChainHead,
     wire::Change,
     wire::ChangeList,
@@ -41,6 +44,8 @@ pub const VERSION: &str = "2026-11-22";
     wire::Device,
     wire::Enrol,
     wire::Enrolled,
+    wire::Factor,
+    wire::FactorList,
     wire::Freeze,
     wire::Fund,
     wire::Health,
@@ -50,6 +55,7 @@ pub const VERSION: &str = "2026-11-22";
     wire::MemberList,
     wire::NewAccount,
     wire::NewAccountSet,
+    wire::NewChallenge,
     wire::NewPerson,
     wire::OpenAccount,
     wire::Order,
@@ -58,6 +64,7 @@ pub const VERSION: &str = "2026-11-22";
     wire::OrderOutcomes,
     wire::Ordered,
     wire::PartnerLine,
+    wire::PasswordMessage,
     wire::PastBalance,
     wire::Pay,
     wire::Payment,
@@ -83,6 +90,7 @@ pub const VERSION: &str = "2026-11-22";
     wire::Reconciliation,
     wire::ReconciliationList,
     wire::ReconciliationProof,
+    wire::RecoveryCodes,
     wire::Refusal,
     wire::Retry,
     wire::SetRoles,
@@ -90,8 +98,10 @@ pub const VERSION: &str = "2026-11-22";
     wire::StatementPoint,
     wire::StepUp,
     wire::Token,
+    wire::TotpEnrolment,
     wire::Transfer,
     wire::TreeHead,
+    wire::TypedCode,
     wire::VelocityLimit,
     wire::VelocityLimits,
     wire::VelocityUse,
@@ -162,6 +172,15 @@ operations! {
     Put "/v1/people/{id}/roles" "people" "set_roles" Operator (Some("SetRoles")) => 200 Json("PersonRoles"), [] "Replace a person's roles. Nobody changes their own. Once there are two approvers, giving `operator` or `approver` needs one of them: the answer is 202 with the request for approval.";
     Post "/v1/devices" "devices" "enrol_device" Device (Some("Enrol")) => 201 Json("Enrolled"), [] "Enrol the device whose key made the DPoP proof; the proof's `ath` is that of the code's 20 characters.";
     Delete "/v1/devices/{id}" "devices" "revoke_device" Holder (None) => 200 Json("Device"), [] "Revoke a device.";
+    Get "/v1/factors" "factors" "list_factors" Holder (None) => 200 Json("FactorList"), [] "List your factors and what your session is worth.";
+    Post "/v1/factors/password:start" "factors" "start_password" Holder (Some("PasswordMessage")) => 200 Json("PasswordMessage"), [] "Begin to set a password: OPAQUE's registration request and response (RFC 9807 §5). The password never leaves the device.";
+    Post "/v1/factors/password:finish" "factors" "finish_password" Holder (Some("PasswordMessage")) => 200 Json("FactorList"), [] "Set the password: OPAQUE's registration record. Another one takes the place of the old.";
+    Post "/v1/factors/totp:start" "factors" "add_totp" Holder (None) => 201 Json("TotpEnrolment"), [] "Make a generator of one-time codes (RFC 6238) for an app. It counts once a first code confirms it.";
+    Post "/v1/factors/totp:confirm" "factors" "confirm_totp" Holder (Some("TypedCode")) => 200 Json("FactorList"), [] "Confirm the generator with a first code.";
+    Post "/v1/factors/recovery:issue" "factors" "add_recovery_codes" Holder (None) => 201 Json("RecoveryCodes"), [] "Get ten recovery codes, shown once. Those of before end.";
+    Delete "/v1/factors/{method}" "factors" "remove_factor" Holder (None) => 200 Json("FactorList"), [] "Take a factor away.";
+    Post "/v1/challenges" "factors" "begin_challenge" Holder (Some("NewChallenge")) => 201 Json("Challenge"), [] "Ask for a challenge: to prove with a factor who you are, for the session or for a payment that waits for its payer.";
+    Post "/v1/challenges/{id}:answer" "factors" "answer_challenge" Holder (Some("ChallengeAnswer")) => 200 Json("Challenged"), [] "Answer a challenge, once. For the session the answer is a token of a higher level; a payment goes on.";
     Post "/v1/tokens" "devices" "issue_token" Device (None) => 200 Json("Token"), [] "Get an access token for an enrolled device.";
     Get "/v1/accounts" "accounts" "list_accounts" Holder (None) => 200 Json("AccountList"), [("person", "whose; an operator may name anybody")] "List accounts.";
     Post "/v1/accounts" "accounts" "open_account" Operator (Some("OpenAccount")) => 201 Json("Account"), [] "Open an account for a person, at a clearing partner, or of the operator's own. The same account under the same id once more answers 200, with another opening, if nothing has moved on it since, 409.";

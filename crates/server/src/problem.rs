@@ -9,6 +9,8 @@ use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
+use tpw_access::Aal;
+use tpw_core::Span;
 use tpw_engines::books::StoreError;
 use tpw_engines::{EngineError, PayError};
 
@@ -68,6 +70,14 @@ problems! {
     BadProof "bad_proof" UNAUTHORIZED SameKey;
     /// The access token does not hold.
     BadToken "bad_token" UNAUTHORIZED SameKey;
+    /// The session is not worth enough.
+    InsufficientAuthentication "insufficient_user_authentication" UNAUTHORIZED Never;
+    /// A further factor was wrong.
+    FactorRefused "factor_refused" FORBIDDEN Never;
+    /// The answer has not the form of its factor.
+    FactorForm "factor_form" UNPROCESSABLE_ENTITY Never;
+    /// The factor does not do this now.
+    FactorNotNow "factor_not_now" CONFLICT Never;
     /// The role does not allow it.
     Forbidden "forbidden" FORBIDDEN Never;
     /// There is nothing here, or nothing for who asks.
@@ -228,6 +238,19 @@ impl Problem {
             payment: None,
             challenge: challenge.map(HeaderValue::from_static),
         }))
+    }
+
+    /// A session that is worth less than what is asked for wants (RFC 9470 §3).
+    #[must_use]
+    pub(crate) fn insufficient_authentication(aal: Aal, max_age: Option<Span>) -> Self {
+        let age = max_age.map(|age| format!(r#", max_age="{}""#, age.as_ms() / 1000));
+        let challenge = format!(
+            r#"DPoP error="insufficient_user_authentication", acr_values="{aal}"{}"#,
+            age.unwrap_or_default()
+        );
+        let mut problem = Self::new(Code::InsufficientAuthentication).with("acr", aal);
+        problem.0.challenge = HeaderValue::from_str(&challenge).ok();
+        problem
     }
 
     /// With a value for the text.

@@ -61,16 +61,18 @@ fn thousandths(weight: f32) -> u16 {
     (weight * 1000.0) as u16
 }
 
-const ENGLISH: [&str; 5] = [
+const ENGLISH: [&str; 6] = [
     include_str!("../../../i18n/en/details.ftl"),
+    include_str!("../../../i18n/en/messages.ftl"),
     include_str!("../../../i18n/en/orders.ftl"),
     include_str!("../../../i18n/en/problems.ftl"),
     include_str!("../../../i18n/en/reasons.ftl"),
     include_str!("../../../i18n/en/refusals.ftl"),
 ];
 
-const CHINESE: [&str; 5] = [
+const CHINESE: [&str; 6] = [
     include_str!("../../../i18n/zh-CN/details.ftl"),
+    include_str!("../../../i18n/zh-CN/messages.ftl"),
     include_str!("../../../i18n/zh-CN/orders.ftl"),
     include_str!("../../../i18n/zh-CN/problems.ftl"),
     include_str!("../../../i18n/zh-CN/reasons.ftl"),

@@ -15,9 +15,10 @@ use core::fmt;
 use core::str::FromStr;
 
 use tpw_core::codec::Reader;
-use tpw_core::{CodecError, Instant};
+use tpw_core::{CodecError, Instant, Span};
 use tpw_crypto::{CryptoError, Zeroizing};
 
+pub mod code;
 pub mod failures;
 pub mod opaque;
 pub mod password;
@@ -102,6 +103,12 @@ pub enum FactorError {
     /// Something was asked for that this factor does not do at this time.
     #[error("this cannot be done now: {0}")]
     NotNow(&'static str),
+    /// As often as this factor allows; later again.
+    #[error("too many codes were sent: ask for the next in {} s", retry_after.as_ms().div_ceil(1000))]
+    TooOften {
+        /// How long from now.
+        retry_after: Span,
+    },
     /// The stored record cannot be read: a fault of the operator's side.
     #[error("the record of this factor cannot be read: {0}")]
     Record(#[from] CodecError),

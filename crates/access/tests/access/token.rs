@@ -3,9 +3,11 @@
 
 use crate::forge::{at, b64, jws, keys, slot, url};
 use proptest::prelude::*;
+use tpw_access::factor::Method;
 use tpw_access::token::{check, issue};
 use tpw_access::{
-    DpopRequest, Grant, JoseError, ProvenKey, ReplayCache, Role, Session, TokenError, dpop,
+    Aal, DpopRequest, Grant, JoseError, Level, ProvenKey, ReplayCache, Role, Session, TokenError,
+    dpop,
 };
 use tpw_core::{DeviceId, Hash32, Instant, PersonId};
 use tpw_crypto::{FixedEntropy, PublicKey, Signer as _, SoftwareSlots};
@@ -24,6 +26,11 @@ fn grant(keys: &SoftwareSlots, name: &str) -> Grant {
         device: DeviceId::new(NOW, [2; 10]),
         role: Role::Holder,
         jkt: Hash32::new(keys.public_key(&slot(name)).unwrap().jwk_thumbprint()),
+        level: Level {
+            aal: Aal::Two,
+            auth_time: Instant::from_unix_ms(NOW * 1000 - 60_000),
+            methods: vec![Method::Password],
+        },
     }
 }
 
@@ -106,7 +113,7 @@ fn claims(keys: &SoftwareSlots) -> String {
     let Grant { person, device, jkt, .. } = grant(keys, "ec");
     let jkt = b64(jkt.as_bytes());
     format!(
-        r#"{{"iss":"{ISSUER}","aud":"{ISSUER}","sub":"{person}","device":"{device}","role":"holder","cnf":{{"jkt":"{jkt}"}},"iat":{NOW},"exp":1800000300}}"#
+        r#"{{"iss":"{ISSUER}","aud":"{ISSUER}","sub":"{person}","device":"{device}","role":"holder","cnf":{{"jkt":"{jkt}"}},"acr":"aal2","amr":["password"],"auth_time":1799999940,"iat":{NOW},"exp":1800000300}}"#
     )
 }
 
@@ -154,6 +161,12 @@ fn wrong_claims_are_refused_even_under_the_right_key() {
         ("1800000300", "null", TokenError::BadClaim("exp")),
         ("1800000300", "1800000000", TokenError::Expired),
         (r#""iat""#, r#""tai""#, TokenError::BadClaim("iat")),
+        ("aal2", "aal4", TokenError::BadClaim("acr")),
+        (r#""acr""#, r#""arc""#, TokenError::BadClaim("acr")),
+        (r#"["password"]"#, r#"["pwd"]"#, TokenError::BadClaim("amr")),
+        (r#"["password"]"#, r#""password""#, TokenError::BadClaim("amr")),
+        (r#""auth_time""#, r#""authtime""#, TokenError::BadClaim("auth_time")),
+        (r#""auth_time":1799999940"#, r#""auth_time":"then""#, TokenError::BadClaim("auth_time")),
         (r#""iss""#, r#""role":"operator","iss""#, JoseError::DuplicateMember.into()),
     ] {
         let changed = claims(&keys).replacen(from, to, 1);

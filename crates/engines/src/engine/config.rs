@@ -3,8 +3,10 @@
 use crate::books::StoreError;
 use crate::files::FileError;
 use crate::log_store::LogError;
+use crate::outbox::Outbox;
 use crate::pkcs11::{KeyUri, TokenError};
 
+use std::sync::Arc;
 use tpw_core::{Asset, Money, Name, Span};
 use tpw_crypto::CryptoError;
 use tpw_flow::{DeskFault, Rejection};
@@ -59,6 +61,8 @@ pub struct Config {
     pub approvals_above: Vec<Money>,
     /// How many of them, beside whoever asks.
     pub approvals: u8,
+    /// What sends messages to people; without it nobody gets a code.
+    pub outbox: Option<Arc<dyn Outbox>>,
 }
 
 impl Config {
@@ -87,6 +91,7 @@ impl Config {
             witnessed_from: Vec::new(),
             approvals_above: Vec::new(),
             approvals: 2,
+            outbox: None,
         }
     }
 }

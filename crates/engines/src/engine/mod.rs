@@ -30,6 +30,7 @@ pub use timing::Timings;
 
 use crate::clock::Clock;
 use crate::log_store::{LogView, Sequencer, Witnessed};
+use crate::outbox::Outbox;
 use directory::Directory;
 use inbox::Inbox;
 use keys::Keys;
@@ -79,6 +80,12 @@ impl Engine {
     #[must_use]
     pub fn now(&self) -> Instant {
         self.clock.now()
+    }
+
+    /// What sends messages to people, if the operator set it up.
+    #[must_use]
+    pub fn outbox(&self) -> Option<&Arc<dyn Outbox>> {
+        self.config.outbox.as_ref()
     }
 
     /// Waits until another process has taken over the books. Then this one has to end: it decides nothing any more, and what

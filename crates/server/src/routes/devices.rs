@@ -4,6 +4,7 @@ use super::{Reply, json, off_thread, people};
 use crate::app::{App, Peer};
 use crate::body;
 use crate::gate::{Caller, EnrolmentProof, KnownDevice};
+use crate::identity;
 use crate::limits::network_of;
 use crate::problem::{Code, Problem};
 use crate::view;
@@ -13,7 +14,9 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use std::net::IpAddr;
 use std::sync::Arc;
-use tpw_access::{Action, EnrolmentCode, Grant, Throttled, enrol as enrolment, token as tokens};
+use tpw_access::{
+    Action, EnrolmentCode, Grant, Level, Throttled, enrol as enrolment, token as tokens,
+};
 use tpw_core::{DeviceId, Hash32, TreeHead};
 use tpw_engines::entropy::OsEntropy;
 use tpw_flow::{Answer, Command, Device};
@@ -98,19 +101,25 @@ pub(super) async fn revoke(
 
 /// `POST /v1/tokens`
 pub(super) async fn token(State(app): State<Arc<App>>, KnownDevice(device): KnownDevice) -> Reply {
+    let level = identity::level(&app, device.id).await?;
+    Ok(json(StatusCode::OK, &issue(&app, &device, level)?))
+}
+
+/// A token for a device whose person has proved so much.
+pub(super) fn issue(app: &App, device: &Device, level: Level) -> Result<Token, Problem> {
     let grant = Grant {
         person: device.person,
         device: device.id,
         role: app.engine.role_of(device.person),
         jkt: Hash32::new(device.key.jwk_thumbprint()),
+        level,
     };
     let (signer, slot) = app.engine.token_signer();
     let now = app.engine.now();
     let issued = tokens::issue(signer, slot, app.issuer(), &grant, now, &mut OsEntropy)?;
-    let token = Token {
+    Ok(Token {
         access_token: issued.token,
         token_type: "DPoP".to_owned(),
         expires_in: tokens::LIFE.as_ms() / 1000,
-    };
-    Ok(json(StatusCode::OK, &token))
+    })
 }

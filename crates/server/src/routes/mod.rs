@@ -2,9 +2,11 @@
 
 mod accounts;
 mod approvals;
+mod challenges;
 mod changes;
 mod devices;
 mod evidence;
+mod factors;
 mod guards;
 mod health;
 mod ops;
@@ -54,6 +56,15 @@ routes! {
     "/v1/devices" => post(devices::enrol);
     "/v1/devices/{id}" => delete(devices::revoke);
     "/v1/tokens" => post(devices::token);
+    "/v1/factors" => get(factors::list);
+    "/v1/factors/password:start" => post(factors::start_password);
+    "/v1/factors/password:finish" => post(factors::finish_password);
+    "/v1/factors/totp:start" => post(factors::start_totp);
+    "/v1/factors/totp:confirm" => post(factors::confirm_totp);
+    "/v1/factors/recovery:issue" => post(factors::issue_recovery);
+    "/v1/factors/{method}" => delete(factors::remove);
+    "/v1/challenges" => post(challenges::begin);
+    "/v1/challenges/{id}" => post(challenges::answer);
     "/v1/accounts" => get(accounts::list).post(accounts::open);
     "/v1/accounts/{id}" => get(accounts::read).post(accounts::act);
     "/v1/accounts/{id}/statement" => get(accounts::statement);

@@ -295,6 +295,14 @@ async fn find(app: &Arc<App>, id: PaymentId) -> Result<Sides, Problem> {
     .await
 }
 
+/// A payment, and whose money it moves.
+pub(super) async fn with_payer(
+    app: &Arc<App>,
+    id: PaymentId,
+) -> Result<(Arc<Payment>, Option<PersonId>), Problem> {
+    find(app, id).await.map(|sides| (sides.payment, sides.payer))
+}
+
 /// A payment that the caller may know: as payer, as payee, or as operator.
 async fn known(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Arc<Payment>, Problem> {
     let sides = find(app, body::id(id)?).await?;

@@ -7,6 +7,7 @@ mod accounts;
 mod approvals;
 mod changes;
 mod evidence;
+mod factors;
 mod guards;
 mod ops;
 mod orders;
@@ -23,6 +24,10 @@ pub use accounts::{
 pub use approvals::{ApprovalList, ApprovalRequest, ApprovalVote, CastVote, PersonRoles, SetRoles};
 pub use changes::{Change, ChangeList};
 pub use evidence::{Checkpoint, Health, TreeHead};
+pub use factors::{
+    Challenge, ChallengeAnswer, Challenged, Factor, FactorList, NewChallenge, PasswordMessage,
+    RecoveryCodes, TotpEnrolment, TypedCode,
+};
 pub use guards::{
     AccountGuards, AccountLimits, AccountSet, Crossing, CrossingList, Freeze, MemberList,
     NewAccountSet, PastBalance, VelocityLimit, VelocityLimits, VelocityUse, Watch,

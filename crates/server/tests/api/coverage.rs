@@ -21,6 +21,15 @@ const SNAPSHOTS: &[(&str, &str)] = &[
     ("enrol_device", "device_enrolled"),
     ("revoke_device", "device_revoked"),
     ("issue_token", "token"),
+    ("list_factors", "factors"),
+    ("start_password", "password_started"),
+    ("finish_password", "password_set"),
+    ("add_totp", "totp_added"),
+    ("confirm_totp", "totp_confirmed"),
+    ("add_recovery_codes", "recovery_codes"),
+    ("remove_factor", "factor_removed"),
+    ("begin_challenge", "challenge"),
+    ("answer_challenge", "challenge_answered"),
     ("list_accounts", "accounts"),
     ("open_account", "external_account"),
     ("read_account", "account"),
@@ -86,9 +95,10 @@ fn operations() -> BTreeMap<String, Vec<String>> {
 
 fn snapshot(name: &str) -> Option<Value> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api/snapshots");
-    let text = ["answers", "approvals", "ledger", "refusals"].into_iter().find_map(|part| {
-        std::fs::read_to_string(folder.join(format!("api__{part}__{name}.snap"))).ok()
-    })?;
+    let text =
+        ["answers", "approvals", "factors", "ledger", "refusals"].into_iter().find_map(|part| {
+            std::fs::read_to_string(folder.join(format!("api__{part}__{name}.snap"))).ok()
+        })?;
     let (_head, body) = text.strip_prefix("---\n")?.split_once("\n---\n")?;
     serde_json::from_str(body).ok()
 }
@@ -121,7 +131,11 @@ async fn the_router_takes_the_methods_that_are_described_and_no_others() {
         described.entry(path).or_default().extend(methods);
     }
     for (path, methods) in described {
-        let asked = path.replace("{id}", "x").replace("{member}", "y").replace("{code}", "z");
+        let asked = path
+            .replace("{id}", "x")
+            .replace("{member}", "y")
+            .replace("{code}", "z")
+            .replace("{method}", "m");
         let answer =
             server.send("PATCH", &asked.replace("{path}", "checkpoint"), &[], vec![]).await;
         assert_eq!(answer.status, 405, "{path}");

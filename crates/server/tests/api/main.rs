@@ -10,6 +10,7 @@ mod approvals;
 #[cfg(test)]
 mod coverage;
 #[cfg(test)]
+mod factors;
 mod ledger;
 #[cfg(test)]
 mod pages;

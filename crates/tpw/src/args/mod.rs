@@ -3,12 +3,14 @@
 mod anchor;
 mod exports;
 mod log;
+mod mail;
 mod receipt;
 mod tsa;
 
 pub(crate) use anchor::*;
 pub(crate) use exports::*;
 pub(crate) use log::*;
+pub(crate) use mail::*;
 pub(crate) use receipt::*;
 pub(crate) use tsa::*;
 
@@ -107,6 +109,8 @@ pub(crate) struct Serve {
     pub(crate) tsa_no_certificate: bool,
     #[arg(long, value_name = "pkcs11:URI")]
     pub(crate) tsa_key: Option<KeyUri>,
+    #[command(flatten)]
+    pub(crate) mail: Mail,
 }
 
 /// Where the device's files are and how its passphrase comes.

@@ -9,6 +9,7 @@ mod input;
 mod log;
 mod ops;
 mod ots;
+mod outbox;
 mod pay;
 mod payees;
 mod receipt;

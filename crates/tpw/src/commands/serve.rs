@@ -1,5 +1,6 @@
 //! `tpw serve`: the operator's server, and what it leaves in its folder for the tools on the same machine.
 
+use super::outbox::outbox;
 use super::verify::policy;
 use super::{Context, Outcome};
 use crate::args::Serve;
@@ -124,6 +125,7 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
     if args.tsa_no_certificate {
         config.tsa_certificate = Disclosure::Never;
     }
+    config.outbox = outbox(context, &args.mail)?;
     // With `--json` every line of stdout is JSON; otherwise records are words.
     let records = if context.say.is_json() { Records::Json } else { Records::Words };
     tpw_server::start_records(records, "info");

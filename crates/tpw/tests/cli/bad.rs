@@ -188,3 +188,32 @@ fn files_that_are_no_receipts_or_no_trust() {
     std::fs::remove_file(&trust).unwrap();
     tpw(&["log", "fsck", "--data", missing]).ends(1);
 }
+
+#[test]
+fn mail_that_cannot_be_sent_stops_the_start() {
+    let root = tempfile::tempdir().unwrap();
+    let (data, folder) = (root.path().join("operator"), root.path().join("mail"));
+    let (data_text, folder_text) = (data.to_str().unwrap(), folder.to_str().unwrap());
+    let serve = |more: &[&str]| {
+        let all = [&["serve", "--listen", "127.0.0.1:0", "--data", data_text], more].concat();
+        tpw(&all).ends(2).stderr
+    };
+    let smtp = |address| ["--mail-smtp", address, "--mail-from", "wallet@mail.example"];
+    let said = serve(&smtp("smtps://robot:secret@mail.example"));
+    assert!(said.contains("smtps://[user@]host") && !said.contains("secret"), "{said}");
+    assert!(serve(&smtp("smtps://robot@mail.example")).contains("has no password"));
+    assert!(serve(&["--mail-smtp", "smtps://mail.example"]).contains("--mail-from"));
+    let both = [&smtp("smtps://mail.example")[..], &["--mail-folder", folder_text]].concat();
+    assert!(serve(&both).contains("--mail-folder"));
+    assert!(!data.exists() && !folder.exists(), "nothing was begun");
+}
+
+#[test]
+fn a_folder_for_messages_is_made() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("mail");
+    let more = ["--mail-folder", folder.to_str().unwrap()];
+    let server = Server::start(&root.path().join("operator"), &more);
+    server.stop();
+    assert!(folder.is_dir());
+}
