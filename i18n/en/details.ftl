@@ -212,3 +212,19 @@ detail-bad_partner_statement-overflow =
         [line] Line { $number }
        *[document] The document
     }: a sum would not fit in 128 bits.
+
+detail-approval_refused-ended = The request for approval is { $stage } already.
+detail-approval_refused-expired = The time for approving it is over. Ask for it anew.
+detail-approval_refused-own_operation = Nobody approves what they asked for themselves, or what is in their own favour. Ask somebody else.
+detail-approval_refused-again = You have approved it already; each person counts once, with however many devices.
+detail-approval_refused-no_role = Voting on this needs the role { $role }. Ask an operator for it.
+detail-approval_refused-device_revoked = This device was revoked.
+detail-approval_refused-mismatch = The signed statement is about another { $part }. Read the request again and sign what it says.
+detail-approval_refused-changed = What is to be done has changed since its approval was asked for. Reject this request and ask anew.
+detail-approval_refused-stale = The signed statement is older than five minutes. Sign it again.
+detail-approval_refused-from_future = The signed statement was made in the future. Set the clock of the device.
+detail-approval_refused-full = The request has as many votes as are kept. Ask for it anew.
+detail-roles_refused-not_operator = Only an operator gives and takes roles.
+detail-roles_refused-own_roles = Nobody changes their own roles. Ask another operator.
+detail-roles_refused-last_operator = This person is the last operator. Make another person one first.
+detail-bad_token-role_changed = The roles of this person have changed since the token was given. Get another token.

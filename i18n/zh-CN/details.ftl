@@ -211,3 +211,19 @@ detail-bad_partner_statement-overflow =
         [line] 第 { $number } 行
        *[document] 文件
     }：合计超出 128 位。
+
+detail-approval_refused-ended = 该批准请求已结束（{ $stage }）。
+detail-approval_refused-expired = 批准期限已过。请重新申请。
+detail-approval_refused-own_operation = 任何人不得批准自己申请的或对自己有利的事项。请由他人批准。
+detail-approval_refused-again = 您已批准过；每人只计一次，与设备数量无关。
+detail-approval_refused-no_role = 对此表态需要 { $role } 角色。请向运营方申请。
+detail-approval_refused-device_revoked = 本设备已被吊销。
+detail-approval_refused-mismatch = 签名的声明针对另一个 { $part }。请重新读取请求，按其内容签名。
+detail-approval_refused-changed = 自申请批准以来，待办内容已有变化。请拒绝此请求并重新申请。
+detail-approval_refused-stale = 签名的声明已超过五分钟。请重新签名。
+detail-approval_refused-from_future = 签名的声明来自未来。请校准设备时钟。
+detail-approval_refused-full = 该请求的表态数已达上限。请重新申请。
+detail-roles_refused-not_operator = 只有运营方人员可以授予和收回角色。
+detail-roles_refused-own_roles = 任何人不得变更自己的角色。请由另一位运营方人员操作。
+detail-roles_refused-last_operator = 此人是最后一位运营方人员。请先任命另一位。
+detail-bad_token-role_changed = 自令牌签发以来，此人的角色已变更。请重新获取令牌。

@@ -9,7 +9,9 @@ use tpw_core::{
     AccountId, Amount, Asset, DeviceId, Hash32, Instant, Intent, PaymentId, PersonId, Span,
     TransferId, Verdict,
 };
-use tpw_flow::{Adjustment, Answer, Command, Frozen, NewAccountOrder, Outcome, Payment, Seen};
+use tpw_flow::{
+    Adjustment, Answer, Approved, Command, Frozen, NewAccountOrder, Outcome, Payment, Seen,
+};
 use tpw_ledger::{AccountKind, FreezeReason, Measure};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -154,7 +156,8 @@ impl Model {
             Command::Submit(s) => self.submit(&s.statement, s.seen, outcome, now),
             Command::StepUp(proof) => self.step_up(proof, now),
             Command::StepUpBy { payment, .. } => self.step_up_by(*payment, now),
-            Command::Release { payment, .. } | Command::ReleaseTogether { payment, .. } => {
+            Command::Release { payment, .. }
+            | Command::Approved { then: Approved::Release { payment, .. }, .. } => {
                 self.release(*payment, now)
             }
             Command::Reject { payment } => self.reject(*payment),

@@ -3,7 +3,7 @@
 use crate::model::{Model, Standing};
 use crate::records;
 use tpw_core::{AccountId, Amount, FactorMethod, Hash32, Instant, PaymentId, TransferId};
-use tpw_flow::{Approver, Approvers, Command, Frozen};
+use tpw_flow::{Approved, Approver, Approvers, Command, Frozen};
 use tpw_sim_disk::Chance;
 
 /// Some command about something that exists.
@@ -24,12 +24,15 @@ pub(crate) fn command(
     };
     Some(match chance.below(28) {
         0..=2 => Command::Release { payment: payment(chance, &[Standing::Held])?, operator },
-        3..=4 => Command::ReleaseTogether {
-            payment: payment(chance, &[Standing::Held])?,
-            approvers: Approvers::new(vec![
-                Approver { key: operator, at: now },
-                Approver { key: Hash32::new([8; 32]), at: now },
-            ])?,
+        3..=4 => Command::Approved {
+            writes: Vec::new(),
+            then: Approved::Release {
+                payment: payment(chance, &[Standing::Held])?,
+                approvers: Approvers::new(vec![
+                    Approver { key: operator, at: now },
+                    Approver { key: Hash32::new([8; 32]), at: now },
+                ])?,
+            },
         },
         18 => Command::StepUpBy {
             payment: payment(chance, &[Standing::StepUp])?,

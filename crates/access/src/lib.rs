@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
+pub mod approval;
 pub mod assurance;
 pub mod code;
 pub mod dpop;
@@ -12,6 +13,7 @@ pub mod policy;
 pub mod record;
 pub mod replay;
 pub mod role;
+pub mod roles;
 pub mod throttle;
 pub mod token;
 pub mod url;
@@ -25,6 +27,7 @@ pub use policy::PolicyEngine;
 pub use record::{RecordKey, RecordKind, RecordWrite};
 pub use replay::{ReplayCache, ReplayError};
 pub use role::{Action, Forbidden, Role};
+pub use roles::{GivenRoles, Roles};
 pub use throttle::{Throttle, Throttled};
 pub use token::{Grant, Issued, Session, TokenError, UnboundSession};
 pub use url::{HttpUrl, UrlError};

@@ -138,6 +138,8 @@ ids! {
     AccountSetId "account set" "set";
     /// A transfer in the ledger: one debit and one credit of the same amount.
     TransferId "transfer" "trf";
+    /// A request for the approval of several people.
+    ApprovalId "approval" "apr";
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 #[macro_use]
 mod codes;
 
+mod approval;
 pub mod codec;
 mod decision;
 mod hash;
@@ -15,10 +16,13 @@ mod receipt;
 mod record;
 pub mod words;
 
+pub use approval::{Consent, Vote};
 pub use codec::CodecError;
 pub use decision::{Decision, Reason, ReasonCode, Refusal, Verdict};
 pub use hash::{Hash32, ParseHashError};
-pub use ids::{AccountId, AccountSetId, DeviceId, ParseIdError, PaymentId, PersonId, TransferId};
+pub use ids::{
+    AccountId, AccountSetId, ApprovalId, DeviceId, ParseIdError, PaymentId, PersonId, TransferId,
+};
 pub use instant::{Instant, ParseInstantError, Span};
 pub use intent::{Intent, Name, Purpose, StepUpProof, TextError, TreeHead};
 pub use money::{Amount, Asset, Money, ParseAmountError, ParseAssetError};

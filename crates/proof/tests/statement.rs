@@ -13,7 +13,10 @@ use coset::{
 };
 use proptest::prelude::*;
 use support::{ORIGIN, World, hash, intent, slot};
-use tpw_core::{FactorMethod, Hash32, Intent, RecordKind, StepUpProof};
+use tpw_core::{
+    ApprovalId, Consent, DeviceId, FactorMethod, Hash32, Instant, Intent, Name, RecordKind,
+    StepUpProof, Vote,
+};
 use tpw_crypto::{Algorithm, CryptoError, Signer};
 use tpw_proof::leaf::factor_evidence;
 use tpw_proof::tree::{node_hash, verify_inclusion};
@@ -283,5 +286,45 @@ proptest! {
         let _ = RootSignature::from_bytes(&bytes);
         let _ = cose_receipt::verify(&bytes, &hash(1), &world.key("log-cose"));
         let _ = Leaf::from_bytes(&bytes);
+    }
+}
+
+#[test]
+fn a_vote_is_signed_in_its_own_namespace() {
+    let world = World::new(Algorithm::Ed25519);
+    let vote = Vote {
+        approval: ApprovalId::from_bytes([1; 16]),
+        device: DeviceId::from_bytes([2; 16]),
+        operation: hash(3),
+        consent: Consent::Approve,
+        created: Instant::from_unix_ms(1_795_342_500_000).unwrap(),
+        audience: Name::new("Example Pay").unwrap(),
+    };
+    // Written out by hand from `spec/approval.md`.
+    let payload = format!(
+        "a60150{}0250{}035820{}0401051b000001a202c080a006{}",
+        "01".repeat(16),
+        "02".repeat(16),
+        hash(3),
+        "6b4578616d706c6520506179",
+    );
+    assert_eq!(hex::encode(vote.to_bytes()), payload);
+    assert_eq!(Vote::from_bytes(&vote.to_bytes()), Ok(vote.clone()));
+    let (key, bytes) = (world.key("device"), sign(&vote, &world.slots, &slot("device")).unwrap());
+    let verified = Unverified::<Vote>::parse(&bytes).unwrap().verify(&key).unwrap();
+    assert_eq!(verified.value(), &vote);
+    assert!(Unverified::<StepUpProof>::parse(&bytes).is_err());
+    assert!(Unverified::<Intent>::parse(&bytes).is_err());
+    for place in 0..payload.len() / 2 {
+        let mut odd = vote.to_bytes();
+        odd[place] ^= 1;
+        assert_ne!(Vote::from_bytes(&odd).as_ref(), Ok(&vote), "{place}");
+    }
+    // No such consent, a key too many, a byte too many.
+    let neither = payload.replacen("040105", "040305", 1);
+    let more = format!("{payload}00");
+    let seven = payload.replacen("a6", "a7", 1) + "0700";
+    for bad in [neither, more, seven] {
+        assert!(Vote::from_bytes(&hex::decode(&bad).unwrap()).is_err(), "{bad}");
     }
 }

@@ -2,6 +2,8 @@
 //! are in `i18n/*/details.ftl`.
 
 use crate::problem::{Code, Problem};
+use tpw_access::approval::ApprovalError;
+use tpw_access::roles::RolesError;
 use tpw_access::{DpopError, JoseError, ReplayError, TokenError};
 use tpw_core::CodecError;
 use tpw_flow::{Rejection, RejectionClass};
@@ -324,6 +326,25 @@ impl From<ProofError> for Problem {
             _ => problem.precisely("other"),
         }
         .with("why", error)
+    }
+}
+
+impl From<ApprovalError> for Problem {
+    fn from(error: ApprovalError) -> Self {
+        let problem = Self::new(Code::ApprovalRefused).reason(error.code());
+        let problem = problem.precisely(error.code());
+        match error {
+            ApprovalError::Ended(stage) => problem.with("stage", stage),
+            ApprovalError::NoRole(role) => problem.with("role", role),
+            ApprovalError::Mismatch(part) => problem.with("part", part),
+            _ => problem,
+        }
+    }
+}
+
+impl From<RolesError> for Problem {
+    fn from(error: RolesError) -> Self {
+        Self::new(Code::RolesRefused).reason(error.code()).precisely(error.code())
     }
 }
 

@@ -106,6 +106,11 @@ impl FromRequestParts<Arc<App>> for Caller {
         if device.id != session.device() || device.person != session.person() {
             return Err(Problem::from(TokenError::NotBound));
         }
+        // A token outlives what it says: a role that was taken ends with the next request, and one that was given begins.
+        if app.engine.role_of(session.person()) != session.role() {
+            let changed = Problem::new(Code::BadToken).reason("role_changed");
+            return Err(changed.precisely("role_changed"));
+        }
         let (language, at) = (language_of(parts), app.engine.now());
         Ok(Self { session, language, policy: app.policy(), at })
     }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod app;
+mod approving;
 mod body;
 mod ceremonies;
 mod edge;

@@ -26,6 +26,10 @@ pub const VERSION: &str = "2026-11-22";
     wire::ApiClient,
     wire::Approval,
     wire::ApproveGrant,
+    wire::ApprovalList,
+    wire::ApprovalRequest,
+    wire::ApprovalVote,
+    wire::CastVote,
     wire::Cause,
     wire::Challenge,
     wire::ChallengeAnswer,
@@ -83,6 +87,7 @@ pub const VERSION: &str = "2026-11-22";
     wire::Person,
     wire::PersonAdded,
     wire::PersonOutcome,
+    wire::PersonRoles,
     wire::Posting,
     wire::Problem,
     wire::RailInstruction,
@@ -97,6 +102,7 @@ pub const VERSION: &str = "2026-11-22";
     wire::RecoveryCodes,
     wire::Refusal,
     wire::Retry,
+    wire::SetRoles,
     wire::Statement,
     wire::StatementPoint,
     wire::StepUp,
@@ -171,6 +177,8 @@ operations! {
     Post "/v1/people:batch" "people" "add_people" Operator (Some("PeopleBatch")) => 200 Json("PeopleAdded"), [] "Enter up to 500 people, each on its own. Who is there already with the same content is told as such; with another opening of an account on which nothing has moved since it is rejected.";
     Get "/v1/people/{id}" "people" "read_person" Holder (None) => 200 Json("Person"), [] "Read a person.";
     Post "/v1/people/{id}/codes" "people" "issue_code" Operator (None) => 201 Json("IssuedCode"), [] "Issue another enrolment code.";
+    Get "/v1/people/{id}/roles" "people" "read_roles" Holder (None) => 200 Json("PersonRoles"), [] "Read a person's roles: one's own, or anybody's for who has a role.";
+    Put "/v1/people/{id}/roles" "people" "set_roles" Operator (Some("SetRoles")) => 200 Json("PersonRoles"), [] "Replace a person's roles. Nobody changes their own. Once there are two approvers, giving `operator` or `approver` needs one of them: the answer is 202 with the request for approval.";
     Post "/v1/devices" "devices" "enrol_device" Device (Some("Enrol")) => 201 Json("Enrolled"), [] "Enrol the device whose key made the DPoP proof; the proof's `ath` is that of the code's 20 characters.";
     Delete "/v1/devices/{id}" "devices" "revoke_device" Holder (None) => 200 Json("Device"), [] "Revoke a device.";
     Get "/v1/factors" "factors" "list_factors" Holder (None) => 200 Json("FactorList"), [] "List your factors and what your session is worth.";
@@ -217,6 +225,10 @@ operations! {
     Get "/v1/changes" "operations" "list_changes" Operator (None) => 200 Json("ChangeList"), [("after", "the cursor of the last change seen; the beginning when absent"), ("limit", "1 to 1000")] "Read all that happened, in order: nothing is left out and nothing comes twice.";
     Get "/v1/crossings" "operations" "list_crossings" Operator (None) => 200 Json("CrossingList"), [("after", "the place of the last crossing seen"), ("limit", "1 to 250")] "Read when watched balances crossed a threshold.";
     Post "/v1/reconciliations" "operations" "reconcile" Operator (None) => 200 Json("ReconciliationList"), [("account", "the account here"), ("partner_account", "the account there, if the file has several"), ("from", "the first day of a CSV file"), ("to", "its last day"), ("window_days", "0 to 31; 2 when absent"), ("zone", "where the partner's day begins, such as +08:00; UTC when absent"), ("sides", "`same` or `mirrored`; by the account's kind when absent"), ("show", "`open` (default) or `all`")] "Set a partner's statement, camt.053 or CSV, against the ledger. It changes nothing.";
+    Get "/v1/approvals" "approvals" "list_approvals" Holder (None) => 200 Json("ApprovalList"), [("stage", "`open` (default) or `all`"), ("after", "the last request looked at"), ("limit", "1 to 100")] "List requests for approval, oldest first; for who has a role.";
+    Get "/v1/approvals/{id}" "approvals" "read_approval" Holder (None) => 200 Json("ApprovalRequest"), [] "Read a request for approval with the signed votes on it.";
+    Post "/v1/approvals/{id}:approve" "approvals" "approve" Holder (Some("CastVote")) => 200 Json("ApprovalRequest"), [] "Approve it with a statement signed by the caller's device (`spec/approval.md`). With the last approval needed the operation is carried out in the same step.";
+    Post "/v1/approvals/{id}:reject" "approvals" "reject" Holder (Some("CastVote")) => 200 Json("ApprovalRequest"), [] "Reject it, which ends it; who asked for it withdraws it so.";
     Get "/v1/holds" "operations" "list_holds" Operator (None) => 200 Json("PaymentList"), [("after", "the last payment seen"), ("limit", "1 to 250")] "List payments that wait.";
     Get "/v1/rail" "operations" "list_rail" Operator (None) => 200 Json("RailList"), [("after", "the payment of the last instruction seen"), ("limit", "1 to 250")] "List open instructions to clearing partners.";
     Get "/v1/alarms" "operations" "list_alarms" Operator (None) => 200 Json("AlarmList"), [("after", "the number of the last alarm seen"), ("limit", "1 to 250")] "List alarms.";
@@ -369,6 +381,11 @@ fn built(operation: &Operation) -> utoipa::openapi::path::Operation {
     if operation.id == "read_token_proof" {
         let waiting = ResponseBuilder::new().description("its entry waits for a checkpoint");
         builder = builder.response("202", waiting);
+    }
+    if matches!(operation.id, "set_roles" | "release_payment" | "unfreeze_account" | "set_limits") {
+        let asked = ResponseBuilder::new().description("others have to approve it first");
+        builder =
+            builder.response("202", asked.content("application/json", content("ApprovalRequest")));
     }
     if operation.id == "ready" {
         let not_ready = ResponseBuilder::new().description("not ready: what fails is named");

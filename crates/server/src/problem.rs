@@ -180,6 +180,12 @@ problems! {
     InsufficientScope "insufficient_scope" FORBIDDEN Never;
     /// The person has delegated too much at once.
     TooManyDelegations "too_many_delegations" CONFLICT Never;
+    /// No such request for approval.
+    UnknownApproval "unknown_approval" NOT_FOUND Never;
+    /// The vote is not taken.
+    ApprovalRefused "approval_refused" CONFLICT Never;
+    /// The roles are not changed.
+    RolesRefused "roles_refused" CONFLICT Never;
     /// The ledger says no.
     LedgerRefused "ledger_refused" UNPROCESSABLE_ENTITY Never;
 }

@@ -6,6 +6,7 @@ use tpw_core::{AccountId, Amount, Instant, Span};
 
 use crate::journal::{Journal, State};
 use crate::pay::{Order, Origin};
+use crate::payee::Payees;
 use crate::profile::Profile;
 
 /// Something to look at before signing. None of them forbids the payment: that is the server's screening.
@@ -18,8 +19,13 @@ pub enum Warning {
     },
     /// This device never paid this payee.
     PayeeNew,
-    /// The payee's id is almost that of a known payee: a mistyped or a planted one.
+    /// The payee's id is almost that of a known payee: a mistyped one.
     PayeeLooksLike {
+        /// The payee that may be meant.
+        known: AccountId,
+    },
+    /// The payee's id begins and ends as that of a known payee and differs between: one made to be taken for it.
+    PayeeEndsAlike {
         /// The payee that may be meant.
         known: AccountId,
     },
@@ -36,6 +42,12 @@ pub enum Warning {
 }
 
 impl Warning {
+    /// Whether somebody may be about to pay another than they mean: the payee is to be confirmed by itself.
+    #[must_use]
+    pub const fn is_of_payee(&self) -> bool {
+        matches!(self, Self::PayeeLooksLike { .. } | Self::PayeeEndsAlike { .. })
+    }
+
     /// The stable code.
     #[must_use]
     pub const fn code(&self) -> &'static str {
@@ -43,6 +55,7 @@ impl Warning {
             Self::Balance { .. } => "balance_low",
             Self::PayeeNew => "payee_new",
             Self::PayeeLooksLike { .. } => "payee_looks_like",
+            Self::PayeeEndsAlike { .. } => "payee_ends_alike",
             Self::AmountUnusual { .. } => "amount_unusual",
             Self::Repeated { .. } => "repeated",
         }
@@ -59,21 +72,30 @@ const TYPOS_MAX: usize = 2;
 /// People compare the ends of an id: one with both ends alike is taken for a planted one.
 const ENDS_LEN: usize = 6;
 
+/// What a device knows of payees.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'k> {
+    /// Its own accounts.
+    pub profile: &'k Profile,
+    /// Whom it paid.
+    pub journal: &'k Journal,
+    /// Whom its owner has named.
+    pub payees: &'k Payees,
+}
+
 /// The warnings about an order, gravest first. `available` is the payer's balance if it is known.
 #[must_use]
 pub fn check(
     order: &Order,
     available: Option<Amount>,
-    profile: &Profile,
-    journal: &Journal,
+    known: Known<'_>,
     now: Instant,
 ) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    let known = known_payees(profile, journal);
+    let Known { journal, .. } = known;
+    let known = known_payees(known);
     if !known.contains(&order.payee) {
-        if let Some(known) = known.iter().copied().find(|known| alike(*known, order.payee)) {
-            warnings.push(Warning::PayeeLooksLike { known });
-        }
+        warnings.extend(known.iter().find_map(|known| alike(*known, order.payee)));
         warnings.push(Warning::PayeeNew);
     }
     let total = order.money.amount.plus(order.fee_limit);
@@ -87,21 +109,26 @@ pub fn check(
     warnings
 }
 
-fn known_payees(profile: &Profile, journal: &Journal) -> BTreeSet<AccountId> {
+fn known_payees(known: Known<'_>) -> BTreeSet<AccountId> {
+    let Known { profile, journal, payees } = known;
     let paid = journal.entries().iter().filter(|entry| matches!(entry.state(), State::Done { .. }));
     let own = profile.accounts().iter().map(|account| account.id);
-    paid.map(|entry| entry.intent().payee).chain(own).collect()
+    let named = payees.all().iter().map(|payee| payee.account);
+    paid.map(|entry| entry.intent().payee).chain(own).chain(named).collect()
 }
 
-fn alike(known: AccountId, payee: AccountId) -> bool {
-    let (known, payee) = (known.to_string(), payee.to_string());
-    let (known, payee) = (known.as_bytes(), payee.as_bytes());
-    let differing = known.iter().zip(payee).filter(|(a, b)| a != b).count();
+fn alike(known: AccountId, payee: AccountId) -> Option<Warning> {
+    let (one, other) = (known.to_string(), payee.to_string());
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let differing = one.iter().zip(other).filter(|(a, b)| a != b).count();
+    if differing <= TYPOS_MAX {
+        return Some(Warning::PayeeLooksLike { known });
+    }
     // Ids begin with their time, which neighbours share: the beginning that people read is short.
     let start = AccountId::PREFIX.len().saturating_add(1).saturating_add(ENDS_LEN);
-    let same_start = known.get(..start) == payee.get(..start);
-    let same_end = known.iter().rev().take(ENDS_LEN).eq(payee.iter().rev().take(ENDS_LEN));
-    differing <= TYPOS_MAX || (same_start && same_end)
+    let same_start = one.get(..start) == other.get(..start);
+    let same_end = one.iter().rev().take(ENDS_LEN).eq(other.iter().rev().take(ENDS_LEN));
+    (same_start && same_end).then_some(Warning::PayeeEndsAlike { known })
 }
 
 fn unusual(order: &Order, journal: &Journal) -> Option<Warning> {

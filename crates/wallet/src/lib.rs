@@ -6,6 +6,7 @@ pub mod check;
 mod error;
 pub mod journal;
 pub mod pay;
+pub mod payee;
 pub mod profile;
 pub mod receipt;
 pub mod step_up;

@@ -8,9 +8,10 @@ mod support;
 use support::{account, at, name, order, profile, vault};
 use tpw_core::{AccountId, Amount};
 use tpw_crypto::{Algorithm, FixedEntropy};
-use tpw_wallet::check::{Warning, check};
+use tpw_wallet::check::{Known, Warning, check};
 use tpw_wallet::journal::{Event, Journal};
 use tpw_wallet::pay::{self, Order, Origin};
+use tpw_wallet::payee::{Payee, Payees};
 
 /// A journal with payments from account 1 to account 4, all booked.
 fn history(amounts: &[u128]) -> Journal {
@@ -29,7 +30,9 @@ fn history(amounts: &[u128]) -> Journal {
 }
 
 fn warned(order: &Order, journal: &Journal, balance: Option<u128>, seconds: u64) -> Vec<Warning> {
-    check(order, balance.map(Amount::from_minor), &profile(), journal, at(seconds))
+    let (profile, payees) = (profile(), Payees::default());
+    let known = Known { profile: &profile, journal, payees: &payees };
+    check(order, balance.map(Amount::from_minor), known, at(seconds))
 }
 
 #[test]
@@ -83,15 +86,25 @@ fn like_known(places: &[usize]) -> AccountId {
 }
 
 #[test]
+fn a_named_payee_is_known() {
+    let (profile, mut payees) = (profile(), Payees::default());
+    payees.name(Payee { name: name("Acme"), account: account(5) }).unwrap();
+    let known = Known { profile: &profile, journal: &history(&[100]), payees: &payees };
+    assert_eq!(check(&order(1, 5, 100), None, known, at(1)), []);
+}
+
+#[test]
 fn an_id_almost_like_a_known_one_stands_out() {
     let journal = history(&[100]);
     let to = |payee| Order { payee, ..order(1, 4, 100) };
     let like = Warning::PayeeLooksLike { known: account(4) };
-    let (one, two) = (like_known(&[20]), like_known(&[6, 28]));
-    let ends = like_known(&[12, 13, 14, 15, 16, 17, 18]);
-    for payee in [one, two, ends] {
+    for payee in [like_known(&[20]), like_known(&[6, 28])] {
         assert_eq!(warned(&to(payee), &journal, None, 1), [like, Warning::PayeeNew], "{payee}");
     }
+    let planted = like_known(&[12, 13, 14, 15, 16, 17, 18]);
+    let ends = Warning::PayeeEndsAlike { known: account(4) };
+    assert_eq!(warned(&to(planted), &journal, None, 1), [ends, Warning::PayeeNew]);
+    assert!(like.is_of_payee() && ends.is_of_payee() && !Warning::PayeeNew.is_of_payee());
     let far = like_known(&[12, 13, 29]);
     assert_eq!(warned(&to(far), &journal, None, 1), [Warning::PayeeNew]);
 }

@@ -56,6 +56,11 @@ pub struct Config {
     pub witnesses: Option<Policy>,
     /// A payment of such an amount or more is not answered before the witnesses' quorum covers it; one amount for each asset.
     pub witnessed_from: Vec<Money>,
+    /// The release of a held payment of such an amount or more needs the approval of several people, and so does the lifting of a freeze
+    /// or of limits on as much; one amount for each asset.
+    pub approvals_above: Vec<Money>,
+    /// How many of them, beside whoever asks.
+    pub approvals: u8,
     /// What sends messages to people; without it nobody gets a code.
     pub outbox: Option<Arc<dyn Outbox>>,
 }
@@ -84,6 +89,8 @@ impl Config {
             store: StoreConfig::Sqlite,
             witnesses: None,
             witnessed_from: Vec::new(),
+            approvals_above: Vec::new(),
+            approvals: 2,
             outbox: None,
         }
     }

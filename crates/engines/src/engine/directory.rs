@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use tpw_access::{GivenRoles, RecordKey, RecordKind, Roles};
 use tpw_core::{AccountId, DeviceId, Hash32, PaymentId, PersonId};
 use tpw_flow::{ChainHead, Changes, Desk, Device, Owner, Payment, Person, Status};
 use tpw_ledger::Account;
@@ -25,6 +26,8 @@ pub(super) struct Directory {
     pub(super) moving: HashMap<AccountId, Account>,
     pub(super) chains: HashMap<(DeviceId, AccountId), ChainHead>,
     pub(super) waiting: BTreeMap<PaymentId, Arc<Payment>>,
+    /// Of those who were given some.
+    pub(super) roles: HashMap<PersonId, Roles>,
 }
 
 impl Directory {
@@ -40,6 +43,20 @@ impl Directory {
         directory
     }
 
+    /// Takes over the roles of one person, as they are stored. What cannot be read gives none.
+    pub(super) fn note_roles(&mut self, key: &RecordKey, value: Option<&[u8]>) {
+        let Some(person) = Roles::person_of(key) else { return };
+        match value {
+            Some(bytes) => {
+                let given = GivenRoles::from_bytes(bytes);
+                self.roles.insert(person, given.map_or(Roles::NONE, |given| given.roles));
+            }
+            None => {
+                self.roles.remove(&person);
+            }
+        }
+    }
+
     /// Takes over what was just committed.
     pub(super) fn absorb(&mut self, changes: &Changes) {
         changes.people.iter().for_each(|p| self.add_person(p));
@@ -49,6 +66,11 @@ impl Directory {
             self.moving.remove(&saved.id);
         }
         self.chains.extend(changes.chains.iter().map(|(d, a, head)| ((*d, *a), *head)));
+        for (key, value) in
+            changes.records.iter().filter(|(key, _)| key.kind() == RecordKind::Roles)
+        {
+            self.note_roles(key, value.as_deref());
+        }
         for payment in &changes.payments {
             match payment.status() {
                 Some(Status::StepUp | Status::Held) => {

@@ -42,7 +42,8 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::JoinHandle;
-use tpw_core::{Instant, Name, PersonId};
+use tpw_access::{GivenRoles, Role, Roles};
+use tpw_core::{Instant, Money, Name, PersonId};
 use tpw_crypto::{Signer, SlotName};
 use tpw_proof::Trust;
 
@@ -141,10 +142,49 @@ impl Engine {
         self.dir.join("operator.key")
     }
 
-    /// Whether this person is the operator.
+    /// The role in which a session of this person acts: the strongest that was given.
     #[must_use]
-    pub fn role_of(&self, person: PersonId) -> tpw_access::Role {
-        if person == self.operator { tpw_access::Role::Operator } else { tpw_access::Role::Holder }
+    pub fn role_of(&self, person: PersonId) -> Role {
+        self.roles_of(person).strongest()
+    }
+
+    /// The roles that a person has, as of the last commit.
+    #[must_use]
+    pub fn roles_of(&self, person: PersonId) -> Roles {
+        let given = self.directory().roles.get(&person).copied();
+        given.unwrap_or_else(|| self.roles_from_start(person))
+    }
+
+    /// The roles that a person has whose record holds `stored`. What cannot be read gives none.
+    #[must_use]
+    pub fn roles_in(&self, person: PersonId, stored: Option<&[u8]>) -> Roles {
+        match stored.map(GivenRoles::from_bytes) {
+            Some(given) => given.map_or(Roles::NONE, |given| given.roles),
+            None => self.roles_from_start(person),
+        }
+    }
+
+    /// How many people have a role, as of the last commit.
+    #[must_use]
+    pub fn count_with(&self, role: Role) -> usize {
+        let directory = self.directory();
+        let given = directory.roles.values().filter(|roles| roles.has(role)).count();
+        let untouched = !directory.roles.contains_key(&self.operator);
+        let first = untouched && self.roles_from_start(self.operator).has(role);
+        given.saturating_add(usize::from(first))
+    }
+
+    /// Whoever set the server up is an operator until somebody takes the role away.
+    fn roles_from_start(&self, person: PersonId) -> Roles {
+        if person == self.operator { Roles::of(&[Role::Operator]) } else { Roles::NONE }
+    }
+
+    /// How many people have to approve what lets so much money move, if any.
+    #[must_use]
+    pub fn approvals_needed(&self, money: Money) -> Option<u8> {
+        let reaches = |from: &Money| from.asset == money.asset && money.amount >= from.amount;
+        let many = self.config.approvals_above.iter().any(reaches);
+        many.then_some(self.config.approvals)
     }
 
     /// The signer and slot of access tokens.

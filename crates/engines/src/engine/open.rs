@@ -21,6 +21,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 use tokio::sync::watch;
+use tpw_access::record::RecordSpan;
+use tpw_access::{GivenRoles, RecordKind, Roles};
 use tpw_core::{
     AccountId, Amount, Asset, DeviceId, Hash32, Instant, Name, PersonId, Span, TransferId,
 };
@@ -68,7 +70,9 @@ impl Engine {
             Sequencer::start(log_store, Arc::clone(&clock), CHECKPOINT_INTERVAL, config.queue)?;
 
         let witnessed = open_witnessed(dir, &config, &trust, &sequencer)?;
-        let directory = Arc::new(RwLock::new(Directory::of(&desk)));
+        let mut directory = Directory::of(&desk);
+        read_roles(&*source, &mut directory)?;
+        let directory = Arc::new(RwLock::new(directory));
         let meter = Arc::new(Meter::default());
         let rail_dir = open_rail(dir, &*source)?;
         let readers = Readers::new(books.opener());
@@ -106,6 +110,26 @@ impl Engine {
             deposed,
             _lock: lock,
         }))
+    }
+}
+
+/// How many records are read at once.
+const RECORDS_PAGE: usize = 1_000;
+
+/// The roles that people were given: they are looked up with every request.
+fn read_roles(source: &dyn BooksReader, directory: &mut Directory) -> Result<(), StoreError> {
+    let span = RecordSpan::of(RecordKind::Roles, Roles::owner());
+    let mut after: Option<Vec<u8>> = None;
+    loop {
+        let page = source.records(span, after.as_deref(), RECORDS_PAGE)?;
+        for (key, value) in &page {
+            GivenRoles::from_bytes(value).map_err(|_| StoreError::Damaged { what: "roles" })?;
+            directory.note_roles(key, Some(value));
+        }
+        match page.last() {
+            Some((key, _)) if page.len() >= RECORDS_PAGE => after = Some(key.id().to_vec()),
+            _ => return Ok(()),
+        }
     }
 }
 

@@ -148,13 +148,6 @@ pub enum Command {
         /// RFC 7638 thumbprint of the operator's key.
         operator: Hash32,
     },
-    /// Let a held payment go on that several people have approved.
-    ReleaseTogether {
-        /// Which.
-        payment: PaymentId,
-        /// Who.
-        approvers: Approvers,
-    },
     /// Reject a waiting payment.
     Reject {
         /// Which.
@@ -191,8 +184,29 @@ pub enum Command {
     },
     /// Change records of identity, all or none.
     Records(Vec<RecordWrite>),
+    /// Carry out what several people have approved, and change the records that say so: both or neither.
+    Approved {
+        /// The changes of records.
+        writes: Vec<RecordWrite>,
+        /// What was approved.
+        then: Approved,
+    },
     /// Time has passed: end what has waited too long.
     Tick,
+}
+
+/// What can be carried out together with the records that say so.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Approved {
+    /// Let a held payment go on.
+    Release {
+        /// Which.
+        payment: PaymentId,
+        /// Who approved it.
+        approvers: Approvers,
+    },
+    /// Change what an account may do.
+    Adjust(Adjustment),
 }
 
 /// A change of what an account may do, or of which accounts belong together. Sums do not change by it.

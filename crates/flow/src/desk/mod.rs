@@ -22,8 +22,8 @@ pub use changes::{
     RailInstruction, TokenRow,
 };
 pub use command::{
-    Adjustment, Answer, Command, Frozen, Guards, Look, NewAccountOrder, NewPerson, Rejection,
-    RejectionClass, Submission,
+    Adjustment, Answer, Approved, Command, Frozen, Guards, Look, NewAccountOrder, NewPerson,
+    Rejection, RejectionClass, Submission,
 };
 pub use orders::IdUse;
 pub use registry::{ChainHead, CodeGrant, Device, Owner, Person, Registry};
@@ -272,9 +272,6 @@ impl Desk {
                 self.step_up_by(payment, (method, evidence), now, archive)
             }
             Command::Release { payment, operator } => self.release(payment, operator, now, archive),
-            Command::ReleaseTogether { payment, approvers } => {
-                self.release_together(payment, &approvers, now, archive)
-            }
             Command::Reject { payment } => self.reject(payment, now, archive),
             Command::RailConfirm { payment } => self.rail_confirm(payment, now, archive),
             Command::RailReturn { payment } => {
@@ -303,6 +300,9 @@ impl Desk {
             }
             Command::Freeze { account, frozen } => Ok(self.freeze(account, frozen, now)),
             Command::Records(writes) => self.write_records(writes, archive),
+            Command::Approved { writes, then } => {
+                self.carry_out_approved(writes, &then, now, archive)
+            }
             Command::LogToken { serial, token } => Ok(self.log_token(serial, token)),
             Command::LogKeyEnd { record } => Ok(self.log_key_end(&record)),
         }

@@ -1,8 +1,9 @@
 //! Records of identity (`tpw_access::record`): the desk knows neither what is in them nor why they change, only that each change
 //! starts from what is stored. So two who use up the same code, or turn the same refresh token, are told apart here.
 
-use super::{Answer, Archive, ArchiveError, Desk, DeskFault, Outcome, Rejection};
+use super::{Answer, Approved, Archive, ArchiveError, Desk, DeskFault, Outcome, Rejection};
 use tpw_access::record::{RecordKey, RecordWrite, VALUE_LEN_MAX, WRITES_MAX};
+use tpw_core::Instant;
 
 impl Desk {
     /// Makes all changes or none.
@@ -11,7 +12,42 @@ impl Desk {
         writes: Vec<RecordWrite>,
         archive: &dyn Archive,
     ) -> Result<Outcome, DeskFault> {
-        if !are_bounded(&writes) {
+        if let Err(rejection) = self.check_records(&writes, archive)? {
+            return Ok(Err(rejection));
+        }
+        self.keep_records(writes);
+        Ok(Ok(Answer::Done))
+    }
+
+    /// Carries out what was approved and changes the records that say so, both or neither: what can reject comes first.
+    pub(super) fn carry_out_approved(
+        &mut self,
+        writes: Vec<RecordWrite>,
+        then: &Approved,
+        now: Instant,
+        archive: &dyn Archive,
+    ) -> Result<Outcome, DeskFault> {
+        if let Err(rejection) = self.check_records(&writes, archive)? {
+            return Ok(Err(rejection));
+        }
+        let outcome = match then {
+            Approved::Release { payment, approvers } => {
+                self.release_together(*payment, approvers, now, archive)?
+            }
+            Approved::Adjust(adjustment) => self.adjust(adjustment, now),
+        };
+        if outcome.is_ok() {
+            self.keep_records(writes);
+        }
+        Ok(outcome)
+    }
+
+    fn check_records(
+        &self,
+        writes: &[RecordWrite],
+        archive: &dyn Archive,
+    ) -> Result<Result<(), Rejection>, ArchiveError> {
+        if !are_bounded(writes) {
             return Ok(Err(Rejection::RecordTooLarge));
         }
         for (place, write) in writes.iter().enumerate() {
@@ -20,11 +56,14 @@ impl Desk {
                 return Ok(Err(Rejection::RecordChanged));
             }
         }
+        Ok(Ok(()))
+    }
+
+    fn keep_records(&mut self, writes: Vec<RecordWrite>) {
         for RecordWrite { key, after, .. } in writes {
             self.recent.records.insert(key.clone(), after.clone());
             self.changes.records.push((key, after));
         }
-        Ok(Ok(Answer::Done))
     }
 
     fn find_record(

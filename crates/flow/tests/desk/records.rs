@@ -3,7 +3,11 @@
 
 use super::support::*;
 use tpw_access::record::{RecordKey, RecordKind, RecordWrite, VALUE_LEN_MAX, WRITES_MAX};
-use tpw_flow::{Answer, Command, Rejection};
+use tpw_core::Approval;
+use tpw_flow::{
+    Adjustment, Answer, Approved, Approver, Approvers, Command, Frozen, Rejection, Status,
+};
+use tpw_ledger::FreezeReason;
 
 fn key(id: &[u8]) -> RecordKey {
     RecordKey::new(RecordKind::Totp, [1; 16], id).unwrap()
@@ -39,6 +43,47 @@ fn all_or_none() {
     // The same record twice in one command: which of the two counts?
     let twice = vec![write(b"c", None, Some(b"1")), write(b"c", None, Some(b"1"))];
     assert_eq!(bench.reject_of(Command::Records(twice)), Rejection::RecordChanged);
+}
+
+/// What is approved is carried out once: of two who bring the last vote at the same moment, one does, and the other finds the record changed.
+#[test]
+fn what_is_approved_is_carried_out_once_and_with_its_record() {
+    let mut bench = Bench::new();
+    let held = bench.pay(ALICE, BOB, HOLD, Status::Held);
+    let approvers = Approvers::new(vec![Approver { key: hash("first"), at: at(1) }]).unwrap();
+    let release = |before: Option<&[u8]>, payment| Command::Approved {
+        writes: vec![write(b"approval", before, Some(b"executed"))],
+        then: Approved::Release { payment, approvers: approvers.clone() },
+    };
+    assert_eq!(bench.reject_of(release(Some(b"open"), held.id())), Rejection::RecordChanged);
+    bench.must(Command::Records(vec![write(b"approval", None, Some(b"open"))]));
+    // What the desk refuses leaves the record as it was.
+    let unknown = tpw_core::PaymentId::new(1, [1; 10]);
+    assert_eq!(bench.reject_of(release(Some(b"open"), unknown)), Rejection::UnknownPayment);
+    let done = payment(bench.apply(release(Some(b"open"), held.id())).0);
+    assert_eq!(
+        done.booked().unwrap().approvals(),
+        [Approval::Operator { key: hash("first"), at: at(1) }]
+    );
+    assert_eq!(bench.reject_of(release(Some(b"open"), held.id())), Rejection::RecordChanged);
+    let again = release(Some(b"executed"), held.id());
+    assert_eq!(bench.reject_of(again), Rejection::WrongStatus { status: "booked" });
+    bench.must(Command::Records(vec![write(b"approval", Some(b"executed"), None)]));
+}
+
+#[test]
+fn an_approved_change_of_an_account_is_made_with_its_record() {
+    let mut bench = Bench::new();
+    bench.must(Command::Freeze { account: account(BOB), frozen: Frozen::Yes });
+    let unfreeze = |before: Option<&[u8]>, why| Command::Approved {
+        writes: vec![write(b"approval", before, Some(b"executed"))],
+        then: Approved::Adjust(Adjustment::Unfreeze { account: account(BOB), why }),
+    };
+    let stale = unfreeze(Some(b"open"), FreezeReason::Operator);
+    assert_eq!(bench.reject_of(stale), Rejection::RecordChanged);
+    bench.must(unfreeze(None, FreezeReason::Operator));
+    let again = unfreeze(None, FreezeReason::Operator);
+    assert_eq!(bench.reject_of(again), Rejection::RecordChanged);
 }
 
 #[test]

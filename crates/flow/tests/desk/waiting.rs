@@ -2,7 +2,7 @@
 
 use super::support::*;
 use tpw_core::{Approval, FactorMethod, Refusal, Span, StepUpProof, Verdict};
-use tpw_flow::{Answer, Approver, Approvers, Command, Rejection, Status};
+use tpw_flow::{Answer, Approved, Approver, Approvers, Command, Rejection, Status};
 use tpw_proof::leaf::factor_evidence;
 
 const STEP_UP_WAIT_S: u64 = 900;
@@ -82,7 +82,10 @@ fn several_people_release_together() {
     let waits = bench.pay(ALICE, BOB, STEP_UP, Status::StepUp);
     bench.now = at(9);
     let approvers = Approvers::new(vec![approver("first", 3), approver("second", 9)]).unwrap();
-    let release = |payment| Command::ReleaseTogether { payment, approvers: approvers.clone() };
+    let release = |payment| Command::Approved {
+        writes: Vec::new(),
+        then: Approved::Release { payment, approvers: approvers.clone() },
+    };
     assert_eq!(bench.reject_of(release(waits.id())), Rejection::WrongStatus { status: "step_up" });
     let done = payment(bench.apply(release(held.id())).0);
     assert_eq!(

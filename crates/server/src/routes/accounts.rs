@@ -155,10 +155,16 @@ pub(super) async fn act(
             FreezeReason::Operator => Command::Freeze { account, frozen: Frozen::Yes },
             why => Command::Adjust(Adjustment::Freeze { account, why }),
         },
-        _ => match guards::freeze_reason(&app, &headers, body).await? {
-            FreezeReason::Operator => Command::Freeze { account, frozen: Frozen::No },
-            why => Command::Adjust(Adjustment::Unfreeze { account, why }),
-        },
+        _ => {
+            let why = guards::freeze_reason(&app, &headers, body).await?;
+            if let Some(asked) = guards::ask_to_unfreeze(&app, &caller, &view, why).await? {
+                return Ok(asked);
+            }
+            match why {
+                FreezeReason::Operator => Command::Freeze { account, frozen: Frozen::No },
+                why => Command::Adjust(Adjustment::Unfreeze { account, why }),
+            }
+        }
     };
     app.engine.command(command).await?;
     let view = stored(&app, account).await?;

@@ -3,6 +3,7 @@
 use super::accounts::known;
 use super::{Reply, json, off_thread};
 use crate::app::App;
+use crate::approving::{self, Asked};
 use crate::body::{self, Page, Query};
 use crate::fault::ValueFault;
 use crate::gate::Caller;
@@ -13,11 +14,12 @@ use crate::wire::{
 };
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Response, StatusCode};
 use core::str::FromStr;
 use std::sync::Arc;
 use tpw_access::Action;
-use tpw_core::{AccountSetId, Instant, Span};
+use tpw_access::approval::Operation;
+use tpw_core::{AccountSetId, Amount, Instant, Money, Span};
 use tpw_engines::{AccountView, Engine, PayError};
 use tpw_flow::{Adjustment, Command, Rejection};
 use tpw_ledger::{
@@ -155,7 +157,43 @@ pub(super) async fn limits(
     let limits = Limits::NONE
         .with_debit_max_per_transfer(wanted.debit_max.map(|Text(max)| max))
         .with_balance_max(wanted.balance_max.map(|Text(max)| max));
+    // No limit at all is the highest one.
+    let highest = [limits.debit_max_per_transfer(), limits.balance_max()];
+    let amount = highest.into_iter().map(|limit| limit.unwrap_or(Amount::MAX)).max();
+    let operation = approving::limits(view.account.id, limits);
+    if let Some(asked) = ask_above(&app, &caller, &view, amount, operation).await? {
+        return Ok(asked);
+    }
     changed(&app, &view, Adjustment::SetLimits { account: view.account.id, limits }).await
+}
+
+/// Asks for approval of what lets an amount move that needs one; `None` if it needs none.
+async fn ask_above(
+    app: &Arc<App>,
+    caller: &Caller,
+    view: &AccountView,
+    amount: Option<Amount>,
+    operation: Operation,
+) -> Result<Option<Response<Body>>, Problem> {
+    let money = Money { amount: amount.unwrap_or(Amount::ZERO), asset: view.account.asset };
+    let Some(needed) = app.engine.approvals_needed(money) else { return Ok(None) };
+    let sides = view.owner.person.into_iter().collect();
+    let approval = approving::ask(app, caller, Asked { operation, sides, needed }).await?;
+    Ok(Some(approving::answer(app, caller, &approval)))
+}
+
+/// Asks for approval of an unfreezing, if there is so much on the account that it needs one.
+pub(super) async fn ask_to_unfreeze(
+    app: &Arc<App>,
+    caller: &Caller,
+    view: &AccountView,
+    why: FreezeReason,
+) -> Result<Option<Response<Body>>, Problem> {
+    let Some(amount) = view.account.credits_posted.minus(view.account.debits_posted) else {
+        return Ok(None);
+    };
+    let operation = approving::unfreeze(view.account.id, why);
+    ask_above(app, caller, view, Some(amount), operation).await
 }
 
 /// `PUT /v1/accounts/{id}/velocities`

@@ -1,6 +1,7 @@
 //! The routes, one file per noun.
 
 mod accounts;
+mod approvals;
 mod challenges;
 mod changes;
 mod devices;
@@ -13,6 +14,7 @@ mod orders;
 mod payments;
 mod people;
 mod reconcile;
+mod roles;
 mod tokens;
 
 use crate::app::App;
@@ -52,6 +54,7 @@ routes! {
     "/v1/people:batch" => post(people::add_batch);
     "/v1/people/{id}" => get(people::read);
     "/v1/people/{id}/codes" => post(people::issue_code);
+    "/v1/people/{id}/roles" => get(roles::read).put(roles::set);
     "/v1/devices" => post(devices::enrol);
     "/v1/devices/{id}" => delete(devices::revoke);
     "/v1/tokens" => post(devices::token);
@@ -84,6 +87,8 @@ routes! {
     "/v1/payments" => post(payments::pay);
     "/v1/payments/{id}" => get(payments::read).post(payments::act);
     "/v1/payments/{id}/receipt" => get(payments::receipt);
+    "/v1/approvals" => get(approvals::list);
+    "/v1/approvals/{id}" => get(approvals::read).post(approvals::act);
     "/v1/holds" => get(ops::holds);
     "/v1/rail" => get(ops::rail);
     "/v1/alarms" => get(ops::alarms);
@@ -104,6 +109,8 @@ routes! {
     "/readyz" => get(health::ready);
     "/metrics" => get(health::metrics);
 }
+
+pub(crate) use people::random;
 
 /// What a handler answers.
 pub(crate) type Reply = Result<Response<Body>, Problem>;

@@ -2,6 +2,7 @@
 
 use super::{Reply, json, no_such_action, off_thread, typed};
 use crate::app::App;
+use crate::approving::{self, Asked};
 use crate::body::{self, Query};
 use crate::fault::QueryFault;
 use crate::gate::Caller;
@@ -171,8 +172,26 @@ pub(super) async fn act(
     }
     let sides = find(&app, id).await?;
     not_in_own_favour(&caller, verb, &sides)?;
+    if let (Verb::Release, Some(needed)) = (verb, needs_approval(&app, &sides.payment)) {
+        return ask_to_release(&app, &caller, &sides, needed).await;
+    }
     let paid = app.engine.decide(verb.command(id, caller.session.jkt())).await?;
     decided(caller.language, paid)
+}
+
+/// How many people have to approve the release of a payment, if any. Of one that is not held the desk says what is wrong.
+fn needs_approval(app: &App, payment: &Payment) -> Option<u8> {
+    let held = payment.status() == Some(Status::Held);
+    if held { app.engine.approvals_needed(payment.intake().intent().money) } else { None }
+}
+
+async fn ask_to_release(app: &Arc<App>, caller: &Caller, sides: &Sides, needed: u8) -> Reply {
+    let intake = sides.payment.intake();
+    let operation = approving::release(intake.intent().payment, intake.intent_hash());
+    let people = sides.payer.into_iter().chain(sides.payee).collect();
+    let asked = Asked { operation, sides: people, needed };
+    let approval = approving::ask(app, caller, asked).await?;
+    Ok(approving::answer(app, caller, &approval))
 }
 
 /// What an operator does to a payment.

@@ -29,7 +29,7 @@ const ACCOUNTS_MAX: usize = 16;
 const BATCH_MAX: usize = 500;
 
 /// Ten random bytes for an id.
-pub(super) fn random() -> Result<[u8; 10], Problem> {
+pub(crate) fn random() -> Result<[u8; 10], Problem> {
     let mut bytes = [0; 10];
     OsEntropy.fill(&mut bytes).map_err(|error| Problem::internal(&error))?;
     Ok(bytes)

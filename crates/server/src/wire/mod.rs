@@ -4,6 +4,7 @@
 //! Money is a decimal string of minor units beside its asset; ids are typed text; times are RFC 3339 in UTC.
 
 mod accounts;
+mod approvals;
 mod changes;
 mod evidence;
 mod factors;
@@ -21,6 +22,7 @@ pub use accounts::{
     Account, AccountKind, AccountList, ChainHead, Fund, NewAccount, OpenAccount, Statement,
     StatementPoint, Transfer,
 };
+pub use approvals::{ApprovalList, ApprovalRequest, ApprovalVote, CastVote, PersonRoles, SetRoles};
 pub use changes::{Change, ChangeList};
 pub use evidence::{Checkpoint, Health, TreeHead};
 pub use factors::{

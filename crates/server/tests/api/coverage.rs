@@ -12,6 +12,12 @@ const SNAPSHOTS: &[(&str, &str)] = &[
     ("add_people", "batch_first"),
     ("read_person", "person"),
     ("issue_code", "code_issued"),
+    ("read_roles", "roles"),
+    ("set_roles", "roles_set"),
+    ("list_approvals", "approvals"),
+    ("read_approval", "approval"),
+    ("approve", "approved"),
+    ("reject", "approval_rejected"),
     ("enrol_device", "device_enrolled"),
     ("revoke_device", "device_revoked"),
     ("issue_token", "token"),
@@ -100,9 +106,9 @@ fn operations() -> BTreeMap<String, Vec<String>> {
 fn snapshot(name: &str) -> Option<Value> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api/snapshots");
     let text =
-        ["answers", "factors", "ledger", "oauth", "refusals"].into_iter().find_map(|part| {
-            std::fs::read_to_string(folder.join(format!("api__{part}__{name}.snap"))).ok()
-        })?;
+        ["answers", "approvals", "factors", "ledger", "oauth", "refusals"].into_iter().find_map(
+            |part| std::fs::read_to_string(folder.join(format!("api__{part}__{name}.snap"))).ok(),
+        )?;
     let (_head, body) = text.strip_prefix("---\n")?.split_once("\n---\n")?;
     serde_json::from_str(body).ok()
 }
@@ -176,8 +182,8 @@ fn what_a_client_must_know_of_answers_is_described() {
 const READS: &[&str] = &[
     "account",
     "accounts_of",
-    "all_records",
     "alarms",
+    "all_records",
     "backdated",
     "changes",
     "crossings",

@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
+mod approvals;
+#[cfg(test)]
 mod coverage;
 #[cfg(test)]
 mod factors;

@@ -4,6 +4,8 @@
 use crate::support::sorted;
 use insta::assert_json_snapshot;
 use serde_json::{Map, Value};
+use tpw_access::approval::ApprovalError;
+use tpw_access::roles::RolesError;
 use tpw_access::{DpopError, JoseError, ReplayError, TokenError};
 use tpw_core::{AccountId, AccountSetId, Amount, CodecError};
 use tpw_crypto::CryptoError;
@@ -57,6 +59,8 @@ fn sample(code: Code) -> Problem {
         Code::SelfCustodial => Rejection::SelfCustodial.into(),
         Code::InsufficientAuthentication => Problem::new(code).with("acr", "aal2"),
         Code::ApprovalRequired => Problem::new(code).with("count", 1),
+        Code::ApprovalRefused => ApprovalError::Again.into(),
+        Code::RolesRefused => RolesError::OwnRoles.into(),
         Code::RecordChanged => Rejection::RecordChanged.into(),
         Code::RecordTooLarge => Rejection::RecordTooLarge.into(),
         Code::LedgerRefused => Rejection::Ledger(LedgerError::NotFrozen).into(),
@@ -76,6 +80,7 @@ fn sample(code: Code) -> Problem {
         | Code::Timeout
         | Code::Stopped
         | Code::Refused
+        | Code::UnknownApproval
         | Code::UnknownAccountSet
         | Code::UnknownClient
         | Code::UnknownGrant
@@ -238,6 +243,22 @@ fn statement_files() -> Vec<ReconcileError> {
     ]
 }
 
+fn approval_errors() -> Vec<ApprovalError> {
+    vec![
+        ApprovalError::Ended("executed"),
+        ApprovalError::Expired,
+        ApprovalError::OwnOperation,
+        ApprovalError::Again,
+        ApprovalError::NoRole(tpw_access::Role::Approver),
+        ApprovalError::DeviceRevoked,
+        ApprovalError::Mismatch("operation"),
+        ApprovalError::Changed,
+        ApprovalError::Stale,
+        ApprovalError::FromFuture,
+        ApprovalError::Full,
+    ]
+}
+
 fn precise() -> Vec<Problem> {
     use ValueFault as V;
     let values = [
@@ -278,6 +299,9 @@ fn precise() -> Vec<Problem> {
     all.extend(token_errors().into_iter().map(Problem::from));
     all.extend(statement_files().into_iter().map(Problem::from));
     all.extend(ledger_errors().into_iter().map(|e| Problem::from(Rejection::Ledger(e))));
+    all.extend(approval_errors().into_iter().map(Problem::from));
+    let roles = [RolesError::NotOperator, RolesError::OwnRoles, RolesError::LastOperator];
+    all.extend(roles.into_iter().map(Problem::from));
     all
 }
 

@@ -138,6 +138,10 @@ fn redact(value: Value) -> Value {
                     | "cursor"
                     | "next"
                     | "compensation_receipt" => "[opaque]".into(),
+                    // Signed bytes; a partner's statement has a short name.
+                    "statement" | "operation" if value.as_str().is_some_and(|t| t.len() > 40) => {
+                        "[opaque]".into()
+                    }
                     "trust" => "[trust]".into(),
                     "checkpoint_age_ms" => "[ms]".into(),
                     _ => redact(value),
@@ -165,7 +169,7 @@ fn redact_text(text: &str) -> String {
 }
 
 fn redact_word(word: &str) -> String {
-    for kind in ["pay", "acc", "per", "dev", "trf", "req", "set"] {
+    for kind in ["apr", "pay", "acc", "per", "dev", "trf", "req", "set"] {
         let tail = word.strip_prefix(kind).and_then(|tail| tail.strip_prefix('_'));
         if let Some(tail) = tail.filter(|tail| tail.len() >= 18) {
             return format!("[{kind}]{}", tail.get(26..).unwrap_or(""));
@@ -274,10 +278,16 @@ impl Server {
     }
 
     pub(crate) async fn start_with(limits: Limits) -> Self {
+        Self::start_as(limits, |_usual| {}).await
+    }
+
+    /// A server of an operator who has changed the usual settings.
+    pub(crate) async fn start_as(limits: Limits, change: impl FnOnce(&mut Config)) -> Self {
         let dir = TempDir::new().unwrap();
         // TLS clients read the system's clock, so ours begins there.
         let clock = Arc::new(ManualClock::new(SystemClock::new().now()));
-        let config = Config::new(Name::new("tpw.test").unwrap());
+        let mut config = Config::new(Name::new("tpw.test").unwrap());
+        change(&mut config);
         let engine = Engine::open(dir.path(), config, clock.clone()).unwrap();
         let options = ServeOptions {
             listen: "127.0.0.1:0".parse().unwrap(),

@@ -64,6 +64,7 @@ pub(crate) enum Command {
     Ops(Ops),
     #[command(subcommand)]
     Policy(Policy),
+    Approve(Approve),
     Doctor(Doctor),
 }
 
@@ -103,6 +104,10 @@ pub(crate) struct Serve {
     pub(crate) witness_ca: Option<PathBuf>,
     #[arg(long, value_name = "ASSET:AMOUNT", requires = "witnesses")]
     pub(crate) witnessed_from: Vec<String>,
+    #[arg(long, value_name = "ASSET:AMOUNT")]
+    pub(crate) approvals_above: Vec<String>,
+    #[arg(long, value_name = "COUNT", default_value_t = 2, requires = "approvals_above", value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub(crate) approvals: u8,
     #[arg(long, value_name = "chrony[:SOCKET]|declared:MS")]
     pub(crate) tsa_clock: Option<ErrorSource>,
     #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
@@ -164,6 +169,8 @@ pub(crate) enum Wallet {
         #[command(flatten)]
         order: PayOrder,
     },
+    #[command(subcommand)]
+    Payees(PayeesCommand),
     Receipts {
         #[command(flatten)]
         device: Device,
@@ -182,6 +189,31 @@ pub(crate) enum Wallet {
         device: Device,
         #[arg(long = "for", value_name = "TIME", default_value = "15m")]
         life: String,
+    },
+}
+
+/// The names that the owner of the device gave to payees.
+#[derive(Subcommand)]
+pub(crate) enum PayeesCommand {
+    List {
+        #[command(flatten)]
+        device: Device,
+    },
+    Name {
+        #[command(flatten)]
+        device: Device,
+        #[arg(value_name = "NAME")]
+        called: String,
+        #[arg(value_name = "ACCOUNT")]
+        account: String,
+        #[arg(long)]
+        yes_new_payee: bool,
+    },
+    Forget {
+        #[command(flatten)]
+        device: Device,
+        #[arg(value_name = "NAME")]
+        called: String,
     },
 }
 
@@ -207,6 +239,10 @@ pub(crate) struct PayOrder {
     pub(crate) id: Option<String>,
     #[arg(long)]
     pub(crate) yes: bool,
+    #[arg(long, value_name = "NAME")]
+    pub(crate) payee_name: Option<String>,
+    #[arg(long)]
+    pub(crate) yes_new_payee: bool,
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
@@ -269,6 +305,50 @@ pub(crate) struct Ops {
     pub(crate) command: OpsCommand,
 }
 
+/// What needs the word of several people, and one's own word.
+#[derive(Args)]
+pub(crate) struct Approve {
+    #[command(flatten)]
+    pub(crate) voter: Voter,
+    #[command(subcommand)]
+    pub(crate) command: ApproveCommand,
+}
+
+/// With whose key: that of a wallet, or an operator's.
+#[derive(Args)]
+pub(crate) struct Voter {
+    #[command(flatten)]
+    pub(crate) operator: Operator,
+    #[arg(long, value_name = "DIR", global = true, conflicts_with_all = ["data", "key", "server", "ca"])]
+    pub(crate) wallet: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) passphrase_file: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ApproveCommand {
+    List {
+        #[arg(long = "all", id = "approvals_all")]
+        all: bool,
+    },
+    Show {
+        #[arg(value_name = "APPROVAL")]
+        approval: String,
+    },
+    Yes {
+        #[arg(value_name = "APPROVAL")]
+        approval: String,
+        #[arg(long)]
+        yes: bool,
+    },
+    No {
+        #[arg(value_name = "APPROVAL")]
+        approval: String,
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
 /// Which operator, and where.
 #[derive(Args)]
 pub(crate) struct Operator {
@@ -298,6 +378,12 @@ pub(crate) enum OpsCommand {
     Device(DeviceOps),
     #[command(subcommand)]
     Client(ClientOps),
+    Roles {
+        #[arg(value_name = "PERSON")]
+        person: String,
+        #[arg(id = "given_roles", long = "set", value_name = "ROLE,…", value_delimiter = ',', num_args = 0..)]
+        set: Option<Vec<String>>,
+    },
     Alarms {
         #[arg(long, default_value_t = 0)]
         after: u64,

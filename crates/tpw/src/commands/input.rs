@@ -121,6 +121,26 @@ pub(super) fn keys(
     Ok(Keys::Vault(Box::new(vault(context, folder, device, Asking::Open)?)))
 }
 
+/// How many characters of a payee's id are typed to confirm it.
+const TYPED_LEN: usize = 6;
+
+/// Has the person type the last characters of a payee's id: who reads them off the payee's own paper notices another one. Where nobody can
+/// be asked, it is given with `--yes-new-payee`, and then this is not called.
+pub(super) fn confirm_payee(context: &Context, payee: &str) -> Result<(), Failure> {
+    let refused = || Failure::failed("payee-doubtful");
+    if context.input == Input::None || !io::stdin().is_terminal() {
+        return Err(Failure { cause_key: Some("cause-nobody-to-ask".to_owned()), ..refused() });
+    }
+    let count = TYPED_LEN.to_string();
+    context.say.word(&context.say.with("ask-payee-end", &[("count", &count)]));
+    let mut line = String::new();
+    let read = io::stdin().lock().read_line(&mut line);
+    read.map_err(|error| Failure::failed("terminal").because(error))?;
+    let end = payee.len().saturating_sub(TYPED_LEN);
+    let same = payee.get(end..).is_some_and(|end| end.eq_ignore_ascii_case(line.trim()));
+    if same { Ok(()) } else { Err(refused()) }
+}
+
 /// Asks for the person's yes. Where nobody can be asked nobody has said it: consent is given with `--yes`, and then this is
 /// not called.
 pub(super) fn confirm(context: &Context, key: &str) -> Result<(), Failure> {

@@ -1,6 +1,7 @@
 //! The commands, one file for each noun.
 
 mod anchor;
+mod approve;
 mod demo;
 mod doctor;
 mod evidence;
@@ -10,6 +11,7 @@ mod ops;
 mod ots;
 mod outbox;
 mod pay;
+mod payees;
 mod policy;
 mod receipt;
 mod serve;
@@ -107,6 +109,7 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
         Command::Ots(command) => Box::pin(ots::run(context, &command)).await,
         Command::Ops(args) => Box::pin(ops::run(context, &args)).await,
         Command::Policy(command) => policy::run(context, &command),
+        Command::Approve(args) => Box::pin(approve::run(context, &args)).await,
         Command::Doctor(args) => doctor::run(context, &args).await,
     }
 }

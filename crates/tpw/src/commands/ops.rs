@@ -5,7 +5,7 @@ mod ledger;
 mod people;
 
 use super::wallet::{client, units};
-use super::{Context, Outcome, show};
+use super::{Context, Outcome, approve, show};
 use crate::args::{Account, DeviceOps, Holds, Operator, Ops, OpsCommand, PaymentOps, Person, Rail};
 use crate::client::Client;
 use crate::device::files::read_named;
@@ -15,13 +15,16 @@ use crate::say::Say;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::path::Path;
-use tpw_core::{AccountId, Amount, DeviceId, PaymentId, TransferId};
+use tpw_core::{AccountId, Amount, DeviceId, PaymentId, PersonId, TransferId};
 use tpw_crypto::Entropy as _;
 use tpw_engines::clock::Clock;
 use tpw_engines::entropy::OsEntropy;
 use tpw_server::wire::{
     self, AccountKind, AlarmList, OpenAccount, Payment, PaymentList, RailList, Text,
 };
+
+/// The status of an answer that tells of a request for approval in the place of what was asked for.
+const ASKED: u16 = 202;
 
 /// The operator at the door.
 struct Counter<'a> {
@@ -58,6 +61,7 @@ pub(super) async fn run(context: &Context, args: &Ops) -> Outcome {
         OpsCommand::Payment(PaymentOps::Show { payment }) => counter.show_payment(payment).await,
         OpsCommand::Device(DeviceOps::Revoke { device }) => counter.revoke(device).await,
         OpsCommand::Client(command) => counter.clients(command).await,
+        OpsCommand::Roles { person, set } => counter.roles(person, set.as_deref()).await,
         OpsCommand::Alarms { after } => counter.alarms(*after).await,
         OpsCommand::Reconcile(args) => counter.reconcile(args).await,
         OpsCommand::Transfers { orders } => counter.transfers(orders).await,
@@ -93,6 +97,12 @@ pub(super) fn premises(data: &Path) -> Result<Premises, Failure> {
 }
 
 fn open<'a>(context: &'a Context, operator: &Operator) -> Result<Counter<'a>, Failure> {
+    let (client, keys) = door(context, operator)?;
+    Ok(Counter { say: &context.say, client, keys, clock: context.clock.as_ref() })
+}
+
+/// The server, and the operator's key for it.
+pub(super) fn door(context: &Context, operator: &Operator) -> Result<(Client, Keys), Failure> {
     let here = operator.data.as_deref().map(premises).transpose();
     let here = if operator.server.is_some() { here.unwrap_or(None) } else { here? };
     let default_key = operator.data.as_ref().map(|data| data.join("operator.key"));
@@ -105,12 +115,11 @@ fn open<'a>(context: &'a Context, operator: &Operator) -> Result<Counter<'a>, Fa
         None => here.and_then(|here| here.ca),
     };
     let client = client(context, &server, ca.as_deref())?;
-    let (say, clock) = (&context.say, context.clock.as_ref());
-    Ok(Counter { say, client, keys: Keys::operator(&key)?, clock })
+    Ok((client, Keys::operator(&key)?))
 }
 
 /// An id that the person typed.
-fn id<T: std::str::FromStr<Err: ToString>>(text: &str) -> Result<T, Failure> {
+pub(super) fn id<T: std::str::FromStr<Err: ToString>>(text: &str) -> Result<T, Failure> {
     text.parse()
         .map_err(|error: T::Err| Failure::usage("id").arg("text", text).because(error.to_string()))
 }
@@ -166,7 +175,13 @@ impl Counter<'_> {
                 self.act(account, "freeze", &freeze(reason)?).await?
             }
             Account::Unfreeze { account, reason } => {
-                self.act(account, "unfreeze", &freeze(reason)?).await?
+                let account: AccountId = id(account)?;
+                let path = format!("/v1/accounts/{account}:unfreeze");
+                let answer = self.client.post(&self.keys, &path, &freeze(reason)?).await?;
+                if answer.status == ASKED {
+                    return approve::tell_asked(self.say, &answer.json()?);
+                }
+                answer.json()?
             }
             Account::OpenExternal { asset, label, opened } => {
                 self.open_external(asset, label, opened.as_deref()).await?
@@ -360,9 +375,12 @@ impl Counter<'_> {
 
     async fn decide(&self, payment: &str, verb: &str) -> Outcome {
         let payment: PaymentId = id(payment)?;
-        let decided: Payment =
-            self.post(&format!("/v1/payments/{payment}:{verb}"), &json!({})).await?;
-        self.tell_payment(&decided)
+        let path = format!("/v1/payments/{payment}:{verb}");
+        let answer = self.client.post(&self.keys, &path, &json!({})).await?;
+        if answer.status == ASKED {
+            return approve::tell_asked(self.say, &answer.json()?);
+        }
+        self.tell_payment(&answer.json()?)
     }
 
     async fn show_payment(&self, payment: &str) -> Outcome {
@@ -375,6 +393,29 @@ impl Counter<'_> {
         self.tell(payment, || {
             let row = [payment.id.0.to_string(), status(self.say, payment), show::money(payment)];
             self.say.data(&row.join("\t"));
+        })
+    }
+
+    /// The roles of a person, replaced first if there is a list of them.
+    async fn roles(&self, person: &str, set: Option<&[String]>) -> Outcome {
+        let person: PersonId = id(person)?;
+        let path = format!("/v1/people/{person}/roles");
+        let roles: wire::PersonRoles = match set {
+            None => self.get(&path).await?,
+            Some(roles) => {
+                let named = roles.iter().filter(|role| !role.is_empty()).cloned().collect();
+                let wanted = body(&wire::SetRoles { roles: named })?;
+                let answer = self.client.put(&self.keys, &path, &wanted).await?;
+                if answer.status == ASKED {
+                    return approve::tell_asked(self.say, &answer.json()?);
+                }
+                answer.json()?
+            }
+        };
+        self.tell(&roles, || {
+            let none = || self.say.text("no-roles");
+            let list = if roles.roles.is_empty() { none() } else { roles.roles.join(", ") };
+            self.say.data(&format!("{person}\t{list}"));
         })
     }
 

@@ -22,12 +22,14 @@ use tpw_wallet::batch::{self, LineError, Terms};
 use tpw_wallet::check::Warning;
 use tpw_wallet::journal::State;
 use tpw_wallet::pay::{LIFE_DEFAULT, Order, Origin};
+use tpw_wallet::payee::Payees;
 use tpw_wallet::profile::Profile;
 
 /// A device that is about to pay: nobody else works in its folder.
 pub(super) struct Desk {
     pub(super) folder: DeviceFolder,
     pub(super) profile: Profile,
+    pub(super) payees: Payees,
     keys: Keys,
     _lock: FolderLock,
 }
@@ -38,9 +40,9 @@ impl Desk {
         // INVARIANT: what is written back later was read under the lock. A head that another command noted meanwhile would
         // be lost otherwise, and with it the device's memory of what the log was.
         let lock = folder.lock()?;
-        let profile = folder.profile()?;
+        let (profile, payees) = (folder.profile()?, folder.payees()?);
         let keys = input::keys(context, &folder, device)?;
-        Ok(Self { folder, profile, keys, _lock: lock })
+        Ok(Self { folder, profile, payees, keys, _lock: lock })
     }
 
     pub(super) fn client(&self, context: &Context) -> Result<Client, Failure> {
@@ -90,7 +92,7 @@ impl Desk {
 }
 
 /// The order on the command line.
-pub(super) fn order(profile: &Profile, args: &PayOrder) -> Result<Order, Failure> {
+pub(super) fn order(profile: &Profile, payees: &Payees, args: &PayOrder) -> Result<Order, Failure> {
     let asset: Asset = args
         .asset
         .parse()
@@ -101,7 +103,7 @@ pub(super) fn order(profile: &Profile, args: &PayOrder) -> Result<Order, Failure
         Purpose::new(&args.note).map_err(|error| Failure::usage("note").because(error))?;
     Ok(Order {
         payer: profile.find_account(&args.from)?.id,
-        payee: wallet::payee(profile, &args.to)?,
+        payee: wallet::payee(profile, payees, &args.to)?,
         money: wallet::money(&args.amount, asset)?,
         purpose,
         fee_limit: Amount::ZERO,
@@ -129,7 +131,9 @@ pub(super) fn tell_order(say: &Say, profile: &Profile, order: &Order, warnings: 
     for warning in warnings {
         let detail = match warning {
             Warning::Balance { available } => order.money.asset.format_units(*available),
-            Warning::PayeeLooksLike { known } => known.to_string(),
+            Warning::PayeeLooksLike { known } | Warning::PayeeEndsAlike { known } => {
+                known.to_string()
+            }
             Warning::AmountUnusual { usual } => order.money.asset.format_units(*usual),
             Warning::Repeated { at } => at.to_string(),
             Warning::PayeeNew => String::new(),

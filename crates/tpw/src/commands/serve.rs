@@ -114,6 +114,9 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
         let amounts = args.witnessed_from.iter().map(|text| money(text));
         config.witnessed_from = amounts.collect::<Result<_, _>>()?;
     }
+    let amounts = args.approvals_above.iter().map(|text| money(text));
+    config.approvals_above = amounts.collect::<Result<_, _>>()?;
+    config.approvals = args.approvals;
     if let Some(address) = &args.store {
         config.store = StoreConfig::Postgres(address.clone());
     }

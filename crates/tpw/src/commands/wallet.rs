@@ -2,7 +2,7 @@
 
 use super::input::{self, Asking};
 use super::pay::{self, Desk};
-use super::{Context, Outcome, evidence, show};
+use super::{Context, Outcome, evidence, payees, show};
 use crate::args::{Algorithm as Chosen, Device, PayOrder, Wallet};
 use crate::client::{Client, ClientError};
 use crate::device::agent::{self, AgentLink};
@@ -21,7 +21,9 @@ use tpw_crypto::Algorithm;
 use tpw_engines::entropy::OsEntropy;
 use tpw_engines::files::{self as disk, Access, Durability};
 use tpw_server::wire;
+use tpw_wallet::check::{Known, Warning};
 use tpw_wallet::journal::State;
+use tpw_wallet::payee::Payees;
 use tpw_wallet::profile::{Account, Custody, Profile};
 
 const AGENT_LIFE_MAX_S: u64 = 24 * 3600;
@@ -36,6 +38,7 @@ pub(super) async fn run(context: &Context, command: Wallet) -> Outcome {
         Wallet::Lock { device } => lock(context, &device),
         Wallet::Accounts { device } => accounts(context, &device).await,
         Wallet::Pay { device, order } => pay_one(context, &device, &order).await,
+        Wallet::Payees(command) => payees::run(context, &command),
         Wallet::Receipts { device, fresh, out } => {
             if fresh {
                 refresh(context, &device).await?;
@@ -350,14 +353,16 @@ pub(super) fn units(account: &wire::Account, minor: &str) -> String {
 async fn pay_one(context: &Context, device: &Device, args: &PayOrder) -> Outcome {
     let say = &context.say;
     let desk = Desk::open(context, device)?;
-    let order = pay::order(&desk.profile, args)?;
+    let order = pay::order(&desk.profile, &desk.payees, args)?;
     let client = desk.client(context)?;
     let available = desk.available(&client, order.payer).await;
     let journal = desk.folder.journal()?;
     let now = desk.now(context);
-    let warnings =
-        tpw_wallet::check::check(&order, available, &desk.profile, journal.journal(), now);
+    let known = Known { profile: &desk.profile, journal: journal.journal(), payees: &desk.payees };
+    let warnings = tpw_wallet::check::check(&order, available, known, now);
     pay::tell_order(say, &desk.profile, &order, &warnings);
+    let name = payees::named(&desk.payees, args)?;
+    let doubts = payees::doubts(say, &desk.payees, name.as_ref(), order.payee);
     if args.dry_run {
         let intent = tpw_wallet::pay::prepare(
             &order,
@@ -370,8 +375,15 @@ async fn pay_one(context: &Context, device: &Device, args: &PayOrder) -> Outcome
         say.data(&hex);
         return Ok(Exit::Done);
     }
+    let doubtful = doubts || warnings.iter().any(Warning::is_of_payee);
+    if doubtful && !args.yes_new_payee {
+        input::confirm_payee(context, &order.payee.to_string())?;
+    }
     if !args.yes {
         input::confirm(context, "ask-confirm")?;
+    }
+    if let Some(name) = name {
+        payees::keep(&desk, name, order.payee)?;
     }
     let mut teller = desk.teller(context, &client, journal);
     let started = teller.begin(&order)?;
@@ -531,9 +543,12 @@ fn overview(context: &Context, device: &Device) -> Outcome {
 }
 
 /// A payee as the profile may know it: by label or by id.
-pub(super) fn payee(profile: &Profile, text: &str) -> Result<AccountId, Failure> {
+pub(super) fn payee(profile: &Profile, payees: &Payees, text: &str) -> Result<AccountId, Failure> {
     if let Ok(account) = profile.find_account(text) {
         return Ok(account.id);
+    }
+    if let Some(account) = payees.find(text) {
+        return Ok(account);
     }
     text.parse().map_err(|error| Failure::usage("payee").arg("text", text).because(error))
 }

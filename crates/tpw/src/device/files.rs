@@ -12,11 +12,13 @@ use tpw_crypto::{Entropy, KdfParams};
 use tpw_engines::files::{self, Access, Durability, FileError, FolderLock};
 use tpw_wallet::WalletError;
 use tpw_wallet::journal::{Event, Journal};
+use tpw_wallet::payee::Payees;
 use tpw_wallet::profile::Profile;
 use tpw_wallet::vault::{Passphrase, Vault};
 
 const VAULT_LEN_MAX: u64 = 1 << 16;
 const PROFILE_LEN_MAX: u64 = 4 << 20;
+const PAYEES_LEN_MAX: u64 = 1 << 20;
 const JOURNAL_LEN_MAX: u64 = 4 << 30;
 const RECEIPT_LEN_MAX: u64 = 1 << 20;
 const CA_LEN_MAX: u64 = 4 << 20;
@@ -110,6 +112,29 @@ impl DeviceFolder {
         let text = String::from_utf8(bytes)
             .map_err(|_odd| WalletError::ProfileCorrupt("it is not UTF-8".to_owned()))?;
         Ok(Profile::from_json(&text)?)
+    }
+
+    /// The names of payees; none before the first was given.
+    ///
+    /// # Errors
+    /// [`Failure`] when the file is damaged.
+    pub fn payees(&self) -> Result<Payees, Failure> {
+        let Some(bytes) = files::read(&self.path.join("payees.json"), PAYEES_LEN_MAX)? else {
+            return Ok(Payees::default());
+        };
+        let text = String::from_utf8(bytes)
+            .map_err(|_odd| WalletError::ProfileCorrupt("it is not UTF-8".to_owned()))?;
+        Ok(Payees::from_json(&text)?)
+    }
+
+    /// Writes the names of payees.
+    ///
+    /// # Errors
+    /// [`Failure`] when writing fails; the old file is untouched.
+    pub fn write_payees(&self, payees: &Payees) -> Result<(), Failure> {
+        let path = self.path.join("payees.json");
+        let json = payees.to_json();
+        Ok(files::write_atomic(&path, json.as_bytes(), Durability::Synced, Access::Private)?)
     }
 
     /// Writes the profile.

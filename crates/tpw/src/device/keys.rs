@@ -5,7 +5,7 @@ use crate::exit::Failure;
 use std::fmt;
 use std::path::Path;
 use tpw_access::dpop::{self, DpopRequest};
-use tpw_core::{DeviceId, Intent};
+use tpw_core::{DeviceId, Intent, Vote};
 use tpw_crypto::{Signer as _, SlotName, SoftwareSlots, Zeroizing};
 use tpw_engines::entropy::OsEntropy;
 use tpw_wallet::WalletError;
@@ -71,6 +71,19 @@ impl Keys {
             Self::Agent(agent) if agent.device() == intent.device => agent.sign_intent(intent),
             Self::Agent(_) | Self::Operator(_) => Err(WalletError::NotEnrolled.into()),
         }
+    }
+
+    /// Signs somebody's word about an operation that needs several.
+    ///
+    /// # Errors
+    /// [`Failure`] when signing fails, and always for the agent: it holds the keys while nobody is asked.
+    pub fn sign_vote(&self, vote: &Vote) -> Result<Vec<u8>, Failure> {
+        let signed = match self {
+            Self::Vault(vault) => tpw_proof::sign(vote, vault.signer(), vault.slot()),
+            Self::Operator(key) => tpw_proof::sign(vote, &key.slots, &key.slot),
+            Self::Agent(_) => return Err(Failure::failed("agent")),
+        };
+        signed.map_err(|error| Failure::failed("signing").because(error))
     }
 
     /// Makes the proof that a request comes from this device (RFC 9449).

@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod anchor;
 #[cfg(test)]
+mod approve;
+#[cfg(test)]
 mod bad;
 #[cfg(test)]
 mod batch;

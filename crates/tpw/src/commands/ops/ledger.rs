@@ -1,7 +1,7 @@
 //! `tpw ops`: the operator's tools for the ledger: reconciliation, orders, changes, limits, watches, sets.
 
 use super::super::wallet::money;
-use super::{Counter, Outcome, body, id};
+use super::{ASKED, Counter, Outcome, approve, body, id};
 use crate::args::{AccountSets, LimitArgs, Reconcile, Sides, WatchArgs, WatchTier};
 use crate::device::files::read_named;
 use crate::exit::{Exit, Failure};
@@ -316,7 +316,12 @@ impl Counter<'_> {
         let velocities = args.velocities.iter().map(|text| velocity(text, asset));
         let velocities = velocities.collect::<Result<Vec<_>, _>>()?;
         if let Some(limits) = new_limits(args, &guards.limits, asset)? {
-            guards = self.put(&format!("{path}/limits"), &body(&limits)?).await?;
+            let path = format!("{path}/limits");
+            let answer = self.client.put(&self.keys, &path, &body(&limits)?).await?;
+            if answer.status == ASKED {
+                return approve::tell_asked(self.say, &answer.json()?);
+            }
+            guards = answer.json()?;
         }
         if args.lift || !velocities.is_empty() {
             let limits = wire::VelocityLimits { limits: velocities };

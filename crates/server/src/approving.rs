@@ -1,0 +1,345 @@
+//! Requests for the approval of several people: made, voted on, and carried out in one step with the last vote that was needed.
+
+use crate::app::App;
+use crate::gate::Caller;
+use crate::problem::{Code, Problem};
+use crate::routes::off_thread;
+use crate::wire::{self, Base64Url, Text};
+use axum::body::Body;
+use axum::http::{Response, StatusCode};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tpw_access::approval::{
+    Approval, Cast, Operation, OperationKind, Quorum, Stage, Standing, Voter,
+};
+use tpw_access::{RecordKey, RecordWrite, Role, Roles};
+use tpw_core::{AccountId, ApprovalId, Consent, Hash32, Instant, PaymentId, PersonId, Vote};
+use tpw_engines::{Engine, PayError};
+use tpw_flow::{Adjustment, Approved, Approver, Approvers, Command, Rejection};
+use tpw_ledger::{FreezeReason, Limits};
+use tpw_proof::Unverified;
+
+/// How often a change that others were quicker with is tried.
+const TRIES: usize = 8;
+
+/// What is asked of the approvers.
+pub(crate) struct Asked {
+    pub(crate) operation: Operation,
+    /// Who is a side of it: the payer and the payee, the person whose roles change.
+    pub(crate) sides: Vec<PersonId>,
+    pub(crate) needed: u8,
+}
+
+/// Asks for approval, once: who asks for the same again is told of the request that is open.
+pub(crate) async fn ask(
+    app: &Arc<App>,
+    caller: &Caller,
+    asked: Asked,
+) -> Result<Approval, Problem> {
+    let Asked { operation, sides, needed } = asked;
+    let newest = Approval::newest_key(&operation);
+    let now = app.engine.now();
+    for _ in 0..TRIES {
+        let (key, wanted) = (newest.clone(), operation.hash());
+        let read = move |engine: &Engine| open_one(engine, &key, wanted, now);
+        let (before, open) = off_thread(app, read).await?;
+        if let Some(open) = open {
+            return Ok(open);
+        }
+        let id = ApprovalId::new(now.unix_ms(), crate::routes::random()?);
+        let expires = now.plus(Approval::LIFE);
+        let quorum = Quorum { needed, role: Role::Approver, expires };
+        let by = caller.session.person();
+        let approval = Approval::ask(id, operation.clone(), by, sides.clone(), quorum);
+        let approval = approval.ok_or_else(|| Problem::internal(&"a request out of bounds"))?;
+        let new =
+            RecordWrite { key: Approval::key(id), before: None, after: Some(approval.to_bytes()) };
+        let after = Some(id.as_bytes().to_vec());
+        let pointer = RecordWrite { key: newest.clone(), before, after };
+        match app.engine.write_records(vec![new, pointer]).await {
+            Ok(()) => return Ok(approval),
+            Err(PayError::Rejected(Rejection::RecordChanged)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Problem::new(Code::Busy))
+}
+
+/// The record that names the newest request about a thing, and that request if it is open and about the same operation.
+fn open_one(
+    engine: &Engine,
+    newest: &RecordKey,
+    wanted: Hash32,
+    now: Instant,
+) -> Result<(Option<Vec<u8>>, Option<Approval>), Problem> {
+    let before = engine.record(newest).map_err(|error| Problem::internal(&error))?;
+    let id = before.as_deref().and_then(ApprovalId::from_slice);
+    let known = id.map(|id| read(engine, id)).transpose()?.map(|(approval, _)| approval);
+    let same = |known: &Approval| known.is_open(now) && known.operation().hash() == wanted;
+    Ok((before, known.filter(same)))
+}
+
+/// A request with the bytes that are stored of it.
+pub(crate) fn read(engine: &Engine, id: ApprovalId) -> Result<(Approval, Vec<u8>), Problem> {
+    let stored = engine.record(&Approval::key(id)).map_err(|error| Problem::internal(&error))?;
+    let bytes = stored.ok_or_else(|| Problem::new(Code::UnknownApproval))?;
+    let approval = Approval::from_bytes(&bytes).map_err(|error| Problem::internal(&error))?;
+    Ok((approval, bytes))
+}
+
+/// Takes somebody's signed word, and carries the operation out when it was the last one needed.
+pub(crate) async fn vote(
+    app: &Arc<App>,
+    caller: &Caller,
+    id: ApprovalId,
+    consent: Consent,
+    statement: Vec<u8>,
+) -> Result<Approval, Problem> {
+    let device = app.engine.device(&caller.session.device());
+    let device = device.ok_or_else(|| Problem::new(Code::UnknownDevice))?;
+    let vote = Unverified::<Vote>::parse(&statement)?.verify(&device.key)?.into_value();
+    if vote.audience != *app.engine.audience() {
+        return Err(Problem::new(Code::WrongAudience));
+    }
+    if vote.approval != id || vote.consent != consent {
+        return Err(Problem::new(Code::ProofMismatch).field("consent"));
+    }
+    let (device, person) = (device.id, caller.session.person());
+    let key = caller.session.jkt();
+    for _ in 0..TRIES {
+        let (vote, statement) = (vote.clone(), statement.clone());
+        let judge = move |engine: &Engine| {
+            let (approval, before) = read(engine, id)?;
+            let role = approval.quorum().role;
+            let standing = standing(engine, person, device, role);
+            let voter = Voter { person, device, key, standing };
+            let now_is = as_of_now(engine, approval.operation())?.hash();
+            let after = approval.vote(&vote, &statement, &voter, now_is, engine.now())?;
+            step(engine, before, after)
+        };
+        let next = off_thread(app, judge).await?;
+        match take(app, next).await {
+            Err(PayError::Rejected(Rejection::RecordChanged)) => {}
+            Err(error) => return Err(error.into()),
+            Ok(stored) => return Ok(stored),
+        }
+    }
+    Err(Problem::new(Code::Busy))
+}
+
+/// Whether somebody's word counts at this moment.
+fn standing(engine: &Engine, person: PersonId, device: tpw_core::DeviceId, role: Role) -> Standing {
+    match engine.device(&device) {
+        Some(device) if device.person == person && device.revoked.is_none() => {
+            if engine.roles_of(person).has(role) { Standing::Good } else { Standing::NoRole }
+        }
+        _ => Standing::DeviceRevoked,
+    }
+}
+
+/// The operation as it would be carried out now: what was signed is the one of the time when it was asked for.
+fn as_of_now(engine: &Engine, operation: &Operation) -> Result<Operation, Problem> {
+    match operation.kind {
+        OperationKind::Release => {
+            let id = PaymentId::from_bytes(operation.resource);
+            let payment = engine.payment(id)?.ok_or_else(|| Problem::new(Code::UnknownPayment))?;
+            Ok(release(id, payment.intake().intent_hash()))
+        }
+        OperationKind::Roles | OperationKind::Policy => {
+            let odd = |error| Problem::internal(&error);
+            let mut changes = operation.changes().map_err(odd)?;
+            for change in &mut changes {
+                let stays = change.before == change.after;
+                let now = engine.record(&change.key).map_err(|error| Problem::internal(&error))?;
+                if stays {
+                    change.after.clone_from(&now);
+                }
+                change.before = now;
+            }
+            Ok(Operation::of_records(operation.kind, operation.resource, &changes))
+        }
+        OperationKind::Unfreeze | OperationKind::Limits => Ok(operation.clone()),
+    }
+}
+
+/// The release of a held payment.
+pub(crate) fn release(payment: PaymentId, intent_hash: Hash32) -> Operation {
+    Operation {
+        kind: OperationKind::Release,
+        resource: *payment.as_bytes(),
+        bytes: intent_hash.as_bytes().to_vec(),
+    }
+}
+
+/// The lifting of a freeze.
+pub(crate) fn unfreeze(account: AccountId, why: FreezeReason) -> Operation {
+    Operation {
+        kind: OperationKind::Unfreeze,
+        resource: *account.as_bytes(),
+        bytes: why.code().as_bytes().to_vec(),
+    }
+}
+
+/// A request after a vote, and what is to be stored for it.
+struct Step {
+    approval: Approval,
+    writes: Vec<RecordWrite>,
+    /// Who agreed, if it is to be carried out now.
+    approvers: Option<Vec<Approver>>,
+}
+
+/// The next step of a request. If enough people agree now it is to be carried out, on the condition that the roles of those who count
+/// are still the same at that very moment.
+fn step(engine: &Engine, before: Vec<u8>, after: Approval) -> Result<Step, Problem> {
+    let role = after.quorum().role;
+    let mut demands = Vec::new();
+    let mut people = BTreeMap::new();
+    for cast in after.votes() {
+        let key = Roles::key(cast.person);
+        let stored = engine.record(&key).map_err(|error| Problem::internal(&error))?;
+        people.insert(cast.person, engine.roles_in(cast.person, stored.as_deref()).has(role));
+        demands.push((cast.person, RecordWrite { key, before: stored.clone(), after: stored }));
+    }
+    let counts = |cast: &Cast| match standing(engine, cast.person, cast.device, role) {
+        Standing::Good if people.get(&cast.person) != Some(&true) => Standing::NoRole,
+        standing => standing,
+    };
+    let carried = if after.stage() == Stage::Open { after.carried(counts) } else { None };
+    let counted = carried.map(|casts| {
+        let people: Vec<PersonId> = casts.iter().map(|cast| cast.person).collect();
+        (people, casts.iter().map(|cast| Approver { key: cast.key, at: cast.at }).collect())
+    });
+    let (approval, mut writes, approvers) = match counted {
+        Some((people, approvers)) => {
+            let done = after.executed(engine.now())?;
+            let of_counted = demands.into_iter().filter(|(person, _)| people.contains(person));
+            (done, of_counted.map(|(_, demand)| demand).collect(), Some(approvers))
+        }
+        None => (after, Vec::new(), None),
+    };
+    let (key, bytes) = (Approval::key(approval.id()), approval.to_bytes());
+    writes.push(RecordWrite { key, before: Some(before), after: Some(bytes) });
+    Ok(Step { approval, writes, approvers })
+}
+
+/// Stores a step, in one with the operation if it is to be carried out.
+async fn take(app: &Arc<App>, step: Step) -> Result<Approval, PayError> {
+    let Step { approval, mut writes, approvers } = step;
+    let Some(approvers) = approvers else {
+        app.engine.write_records(writes).await?;
+        return Ok(approval);
+    };
+    let operation = approval.operation();
+    let damaged = || PayError::Stopped("a stored operation cannot be read".to_owned());
+    let then = match operation.kind {
+        OperationKind::Roles | OperationKind::Policy => {
+            writes.extend(operation.changes().map_err(|_| damaged())?);
+            app.engine.write_records(writes).await?;
+            return Ok(approval);
+        }
+        OperationKind::Release => {
+            let payment = PaymentId::from_bytes(operation.resource);
+            let approvers = Approvers::new(approvers).ok_or_else(damaged)?;
+            Approved::Release { payment, approvers }
+        }
+        OperationKind::Unfreeze => {
+            let account = AccountId::from_bytes(operation.resource);
+            let code = core::str::from_utf8(&operation.bytes).ok();
+            let why = code.and_then(FreezeReason::from_code).ok_or_else(damaged)?;
+            Approved::Adjust(Adjustment::Unfreeze { account, why })
+        }
+        OperationKind::Limits => {
+            let account = AccountId::from_bytes(operation.resource);
+            let limits = limits_of(&operation.bytes).ok_or_else(damaged)?;
+            Approved::Adjust(Adjustment::SetLimits { account, limits })
+        }
+    };
+    let is_payment = matches!(then, Approved::Release { .. });
+    let command = Command::Approved { writes, then };
+    if is_payment {
+        // Whoever looks at the payment next finds its receipt. What its witnesses still owe was released all the same.
+        match app.engine.decide(command).await {
+            Ok(_) | Err(PayError::Unwitnessed) => {}
+            Err(error) => return Err(error),
+        }
+    } else {
+        app.engine.command(command).await?;
+    }
+    Ok(approval)
+}
+
+/// The replacement of an account's limits.
+pub(crate) fn limits(account: AccountId, limits: Limits) -> Operation {
+    let mut w = tpw_core::codec::Writer::new();
+    w.array(2);
+    for limit in [limits.debit_max_per_transfer(), limits.balance_max()] {
+        match limit {
+            Some(limit) => w.array(1).amount(limit),
+            None => w.array(0),
+        };
+    }
+    let resource = *account.as_bytes();
+    Operation { kind: OperationKind::Limits, resource, bytes: w.finish() }
+}
+
+fn limits_of(bytes: &[u8]) -> Option<Limits> {
+    let mut r = tpw_core::codec::Reader::new(bytes, "limits");
+    if r.array("limits", 2).ok()? != 2 {
+        return None;
+    }
+    let mut limit = || match r.array("limit", 1).ok()? {
+        0 => Some(None),
+        _ => r.amount("limit").ok().map(Some),
+    };
+    let (debit, balance) = (limit()?, limit()?);
+    Some(Limits::NONE.with_debit_max_per_transfer(debit).with_balance_max(balance))
+}
+
+/// A request as it travels to a caller.
+pub(crate) fn view(app: &App, caller: &Caller, approval: &Approval) -> wire::ApprovalRequest {
+    let now = app.engine.now();
+    let (operation, quorum) = (approval.operation(), approval.quorum());
+    let expired = approval.stage() == Stage::Open && !approval.is_open(now);
+    let stage = if expired { "expired" } else { approval.stage().code() };
+    wire::ApprovalRequest {
+        id: Text(approval.id()),
+        kind: operation.kind.code().to_owned(),
+        resource: resource(operation),
+        operation: Base64Url(operation.bytes.clone()),
+        operation_hash: Text(operation.hash()),
+        asked_by: Text(approval.asked_by()),
+        needed: quorum.needed,
+        role: quorum.role.code().to_owned(),
+        expires: Text(quorum.expires),
+        stage: stage.to_owned(),
+        votes: approval.votes().iter().map(vote_view).collect(),
+        device: Text(caller.session.device()),
+        audience: app.engine.audience().as_str().to_owned(),
+    }
+}
+
+/// The answer to who asked for something that others have to approve first.
+pub(crate) fn answer(app: &App, caller: &Caller, approval: &Approval) -> Response<Body> {
+    crate::routes::json(StatusCode::ACCEPTED, &view(app, caller, approval))
+}
+
+fn resource(operation: &Operation) -> String {
+    let id = operation.resource;
+    match operation.kind {
+        OperationKind::Release => PaymentId::from_bytes(id).to_string(),
+        OperationKind::Roles => PersonId::from_bytes(id).to_string(),
+        OperationKind::Unfreeze | OperationKind::Limits => AccountId::from_bytes(id).to_string(),
+        OperationKind::Policy => "policy".to_owned(),
+    }
+}
+
+fn vote_view(cast: &Cast) -> wire::ApprovalVote {
+    wire::ApprovalVote {
+        person: Text(cast.person),
+        device: Text(cast.device),
+        key: Text(cast.key),
+        consent: cast.consent.code().to_owned(),
+        at: Text(cast.at),
+        statement: Base64Url(cast.statement.clone()),
+    }
+}

@@ -1,0 +1,90 @@
+//! Several people on the command line, and payees that are taken for others.
+
+use super::support::{Device, Ran, Server, tpw};
+use serde_json::Value;
+
+fn person_of(device: &Device) -> String {
+    let profile = std::fs::read_to_string(device.folder.join("profile.json")).unwrap();
+    let profile: Value = serde_json::from_str(&profile).unwrap();
+    profile["person"].as_str().unwrap().to_owned()
+}
+
+fn approve(device: &Device, args: &[&str]) -> Ran {
+    tpw(&device.args(&[&["approve"], args].concat()))
+}
+
+#[test]
+fn two_approvers_release_a_large_payment() {
+    let root = tempfile::tempdir().unwrap();
+    let more = ["--approvals-above", "USD/2:1000.00", "--approvals", "2"];
+    let server = Server::start(&root.path().join("operator"), &more);
+    let device =
+        |name: &str, account: &str| Device::enrolled(&server, root.path(), name, &[account]);
+    let alice = device("Alice", "USD/2:90000.00:label=main");
+    let payee = device("Payee", "USD/2:1.00:label=main");
+    let [bob, carol] = ["Bob", "Carol"].map(|name| {
+        let approver = device(name, "USD/2:1.00:label=main");
+        let given = server.ops(&["roles", &person_of(&approver), "--set", "approver"]);
+        assert_eq!(given.ends(0).json()["roles"][0], "approver");
+        approver
+    });
+    let order = ["pay", "main", &payee.accounts[0], "20000.00", "USD/2", "--json"];
+    let held = alice.wallet(&order).ends(6).json();
+    let id = held["payment"].as_str().unwrap();
+    let asked = server.ops(&["holds", "release", id]).ends(6).json();
+    let request = asked["id"].as_str().unwrap();
+
+    let list = approve(&bob, &["list", "--json"]).ends(0).json();
+    assert_eq!(list["items"][0]["resource"], id);
+    let shown = approve(&bob, &["list", "--lang", "zh-CN"]).ends(0);
+    assert!(shown.stdout.contains("放行冻结的付款"), "{}", shown.stdout);
+    // Nobody is there to say yes, so it has to be said on the command line.
+    approve(&bob, &["yes", request]).ends(1);
+    let first = approve(&bob, &["yes", request, "--yes", "--json"]).ends(0).json();
+    assert_eq!(first["stage"], "open");
+    assert_ne!(
+        approve(&bob, &["yes", request, "--yes"]).code,
+        0,
+        "a second time counts for nothing"
+    );
+    assert_ne!(approve(&alice, &["yes", request, "--yes"]).code, 0, "the payer has no role");
+    let second = approve(&carol, &["yes", request, "--yes", "--json"]).ends(0).json();
+    assert_eq!(second["stage"], "executed");
+    let payment = server.ops(&["payment", "show", id]).ends(0).json();
+    assert_eq!(payment["status"], "booked");
+    let keys = payment["approvals"].as_array().unwrap().iter().map(|given| &given["key"]);
+    let votes = second["votes"].as_array().unwrap().iter().map(|vote| &vote["key"]);
+    assert!(keys.eq(votes), "{payment}");
+    let history = approve(&carol, &["show", request]).ends(0).stdout;
+    assert_eq!(history.matches("approved").count(), 2, "{history}");
+}
+
+#[test]
+fn a_payee_who_could_be_taken_for_another_has_to_be_confirmed() {
+    let root = tempfile::tempdir().unwrap();
+    let server = Server::start(&root.path().join("operator"), &[]);
+    let device =
+        |name: &str| Device::enrolled(&server, root.path(), name, &["USD/2:100.00:label=main"]);
+    let (alice, bank, other) = (device("Alice"), device("Bank"), device("Other"));
+    alice.wallet(&["payees", "name", "中国银行", &bank.accounts[0]]).ends(0);
+    let pay = |to: &str, more: &[&str]| {
+        alice.wallet(&[&["pay", "main", to, "1.00", "USD/2"], more].concat())
+    };
+    pay("中国银行", &[]).ends(0);
+    let stopped = pay(&other.accounts[0], &["--payee-name", "中囯银行"]).ends(1);
+    assert!(stopped.stderr.contains("looks like “中国银行”"), "{}", stopped.stderr);
+    assert!(stopped.stderr.contains("nothing was signed"), "{}", stopped.stderr);
+    let moved = pay(&other.accounts[0], &["--payee-name", "中国银行", "--lang", "zh-CN"]).ends(1);
+    assert!(moved.stderr.contains(&bank.accounts[0]), "{}", moved.stderr);
+    assert_eq!(other.available(), "10000");
+    pay(&other.accounts[0], &["--payee-name", "中囯银行", "--yes-new-payee"]).ends(0);
+    assert_eq!(other.available(), "10100");
+    // It was confirmed, and is known under its name from now on.
+    let list = alice.wallet(&["payees", "list", "--json"]).ends(0).json();
+    assert_eq!(list["items"][1]["account"], other.accounts[0].as_str());
+    alice.wallet(&["payees", "forget", "中囯银行"]).ends(0);
+    assert_eq!(
+        alice.wallet(&["payees", "list", "--json"]).json()["items"].as_array().unwrap().len(),
+        1
+    );
+}
