@@ -4,6 +4,7 @@
 pub mod code;
 pub mod dpop;
 pub mod enrol;
+pub mod factor;
 mod jose;
 pub mod record;
 pub mod replay;
