@@ -203,7 +203,7 @@ def read_record(data):
         number(code, 13, 1), number(points, 65535)
     for approval in listed(it["approvals"], 0, 16):
         kind, by, at = listed(approval, 3, 3)
-        number(kind, 2, 1), octets(by, 32), number(at, TIME_MAX)
+        number(kind, 3, 1), octets(by, 32), number(at, TIME_MAX)
     for posting in listed(it["postings"], 0, 16):
         transfer, count, debit, credit, code, value, *chains = listed(posting, 8, 8)
         octets(transfer, 16), number(count), octets(debit, 16), octets(credit, 16), asset(code), amount(value)
@@ -219,7 +219,8 @@ def check_record(record, intent, intent_hash, operator):
     need(record["received"] <= record["booked"] and record["received"] < intent["expires"], "times")
     waited = record["approvals"] or compensation
     need(waited or record["booked"] < intent["expires"], "times")
-    need(verdict == 0 or (verdict in (1, 2) and record["approvals"]), "decision")
+    answers = {1: {1, 3}, 2: {2}}.get(verdict, set())
+    need(verdict == 0 or answers & {kind for kind, _, _ in record["approvals"]}, "decision")
     need(record["kind"] in (1, 2), "postings")
     # Turned round, a compensation obeys the rules of a payment.
     moves = [(p[3], p[2], p[4], p[5]) if compensation else (p[2], p[3], p[4], p[5]) for p in record["postings"]]

@@ -4,6 +4,7 @@ use crate::store::Store;
 use crate::{Checked, Defect, broken, ensure};
 use std::collections::HashSet;
 use std::sync::Arc;
+use tpw_access::record::{RecordKey, RecordSpan};
 use tpw_core::{Hash32, PaymentId, TransferId};
 use tpw_engines::books::{Books, BooksReader, Restored, StoreError};
 use tpw_engines::sqlite;
@@ -167,6 +168,10 @@ impl Archive for OnDisk {
 
     fn reversed(&self, number: u64) -> Result<bool, ArchiveError> {
         self.reader()?.reversed(number).map_err(in_archive)
+    }
+
+    fn record(&self, key: &RecordKey) -> Result<Option<Vec<u8>>, ArchiveError> {
+        self.reader()?.record(key).map_err(in_archive)
     }
 }
 
@@ -486,6 +491,14 @@ fn all_rows(reader: &dyn BooksReader, rows: &Store) -> Result<(), Damage> {
         let same = reader.token_leaf(&token.serial)? == Some(token.leaf);
         ensure(same, || "a time-stamp has another entry on the disk".to_owned())?;
     }
+    for (key, value) in &rows.records {
+        let same = reader.record(key)?.as_ref() == Some(value);
+        ensure(same, || format!("{key:?} is another on the disk"))?;
+    }
+    let span = RecordSpan::all(crate::records::KIND);
+    let listed = reader.records(span, None, usize::MAX)?;
+    let same = listed.iter().map(|(key, value)| (key, value)).eq(&rows.records);
+    ensure(same, || "other records stand on the disk".to_owned())?;
     Ok(())
 }
 
@@ -511,6 +524,7 @@ fn in_two(books: &mut dyn Books, changes: &Changes) -> Result<(), StoreError> {
         order_batches: changes.order_batches.clone(),
         order_digests: Vec::new(),
         tokens: changes.tokens.clone(),
+        records: changes.records.clone(),
         events: changes.events.clone(),
     })
 }

@@ -11,6 +11,7 @@ mod model;
 mod network;
 mod operator;
 mod orders;
+mod records;
 mod server;
 mod store;
 mod trace;

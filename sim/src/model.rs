@@ -4,6 +4,7 @@
 use crate::guards::{Crossed, Guards, Sets};
 use crate::orders::{self, Book};
 use std::collections::{BTreeMap, HashMap};
+use tpw_access::RecordKey;
 use tpw_core::{
     AccountId, Amount, Asset, DeviceId, Hash32, Instant, Intent, PaymentId, PersonId, Span,
     TransferId, Verdict,
@@ -102,6 +103,7 @@ pub(crate) struct Model {
     /// Money brought in, by the id of its transfer.
     pub(crate) fundings: BTreeMap<TransferId, (AccountId, Amount)>,
     pub(crate) alarms: u64,
+    pub(crate) records: BTreeMap<RecordKey, Vec<u8>>,
     pub(crate) sets: Sets,
     /// What came to lie beyond a threshold, in order.
     pub(crate) crossings: Vec<Crossed>,
@@ -151,7 +153,10 @@ impl Model {
         let expected = match command {
             Command::Submit(s) => self.submit(&s.statement, s.seen, outcome, now),
             Command::StepUp(proof) => self.step_up(proof, now),
-            Command::Release { payment, .. } => self.release(*payment, now),
+            Command::StepUpBy { payment, .. } => self.step_up_by(*payment, now),
+            Command::Release { payment, .. } | Command::ReleaseTogether { payment, .. } => {
+                self.release(*payment, now)
+            }
             Command::Reject { payment } => self.reject(*payment),
             Command::RailConfirm { payment } => self.confirm(*payment),
             Command::RailReturn { payment } => self.undo(*payment, "instructed"),
@@ -167,6 +172,7 @@ impl Model {
                 self.fund(*account, *amount, *transfer, now)
             }
             Command::Adjust(adjustment) => self.adjust(adjustment),
+            Command::Records(writes) => self.write_records(writes),
             other => self.administer(other),
         };
         self.look(&before);
@@ -331,6 +337,11 @@ impl Model {
             () if known.standing != Standing::StepUp => Err("wrong_status"),
             () => self.go_on(value.payment, now),
         }
+    }
+
+    fn step_up_by(&mut self, id: PaymentId, now: Instant) -> Expected {
+        let known = self.payments.get(&id).ok_or("unknown_payment")?;
+        if known.standing == Standing::StepUp { self.go_on(id, now) } else { Err("wrong_status") }
     }
 
     fn release(&mut self, id: PaymentId, now: Instant) -> Expected {

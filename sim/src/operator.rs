@@ -1,8 +1,9 @@
 //! What an operator does: sensible things most of the time, and the wrong thing at the wrong time as well.
 
 use crate::model::{Model, Standing};
-use tpw_core::{AccountId, Amount, Hash32, Instant, PaymentId, TransferId};
-use tpw_flow::{Command, Frozen};
+use crate::records;
+use tpw_core::{AccountId, Amount, FactorMethod, Hash32, Instant, PaymentId, TransferId};
+use tpw_flow::{Approver, Approvers, Command, Frozen};
 use tpw_sim_disk::Chance;
 
 /// Some command about something that exists.
@@ -22,7 +23,19 @@ pub(crate) fn command(
         chance.pick(&found).copied()
     };
     Some(match chance.below(28) {
-        0..=4 => Command::Release { payment: payment(chance, &[Standing::Held])?, operator },
+        0..=2 => Command::Release { payment: payment(chance, &[Standing::Held])?, operator },
+        3..=4 => Command::ReleaseTogether {
+            payment: payment(chance, &[Standing::Held])?,
+            approvers: Approvers::new(vec![
+                Approver { key: operator, at: now },
+                Approver { key: Hash32::new([8; 32]), at: now },
+            ])?,
+        },
+        18 => Command::StepUpBy {
+            payment: payment(chance, &[Standing::StepUp])?,
+            evidence: Hash32::new(chance.bytes()),
+            method: FactorMethod::Passkey,
+        },
         5..=6 => Command::Reject { payment: payment(chance, waiting)? },
         7..=9 => Command::Recall { payment: payment(chance, &[Standing::Booked])?, operator },
         10..=11 => Command::RailConfirm { payment: payment(chance, &[Standing::Booked])? },
@@ -30,6 +43,7 @@ pub(crate) fn command(
         14 => fund(accounts, now, chance)?,
         15 => fund_again(model, chance).or_else(|| fund(accounts, now, chance))?,
         16 => Command::Freeze { account: *chance.pick(accounts)?, frozen: Frozen::Yes },
+        19 => records::command(model, chance),
         17 => Command::LogToken { serial: chance.bytes(), token: Hash32::new(chance.bytes()) },
         _ => Command::Freeze { account: *chance.pick(accounts)?, frozen: Frozen::No },
     })

@@ -3,6 +3,7 @@
 use crate::keys::AUDIENCE;
 use crate::{Checked, Defect, broken, ensure};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use tpw_access::RecordKey;
 use tpw_core::{AccountId, Asset, Instant, Intent, Name, PaymentId, Span, TransferId};
 use tpw_engines::books::Restored;
 use tpw_flow::{
@@ -43,6 +44,7 @@ pub(crate) struct Store {
     pub(crate) ids: Vec<PaymentId>,
     pub(crate) leaves: Vec<LeafRow>,
     pub(crate) tokens: Vec<TokenRow>,
+    pub(crate) records: BTreeMap<RecordKey, Vec<u8>>,
     pub(crate) rail: Vec<RailInstruction>,
     batches: u64,
     defect: Option<Defect>,
@@ -89,6 +91,10 @@ impl Archive for Store {
     fn reversed(&self, number: u64) -> Result<bool, ArchiveError> {
         Ok(self.reversals.contains_key(&number))
     }
+
+    fn record(&self, key: &RecordKey) -> Result<Option<Vec<u8>>, ArchiveError> {
+        Ok(self.records.get(key).cloned())
+    }
 }
 
 impl Store {
@@ -116,6 +122,7 @@ impl Store {
             ids: Vec::new(),
             leaves: Vec::new(),
             tokens: Vec::new(),
+            records: BTreeMap::new(),
             rail: Vec::new(),
             batches: 0,
             defect,
@@ -162,6 +169,12 @@ impl Store {
             self.leaves.push(row.clone());
         }
         self.tokens.extend(&changes.tokens);
+        for (key, value) in &changes.records {
+            match value {
+                Some(value) => drop(self.records.insert(key.clone(), value.clone())),
+                None => drop(self.records.remove(key)),
+            }
+        }
         for instruction in &changes.rail {
             let again = self.rail.iter().any(|known| known.payment == instruction.payment);
             ensure(!again, || format!("{} is instructed twice", instruction.payment))?;

@@ -125,6 +125,62 @@ impl RecordKey {
     }
 }
 
+/// Records that stand together: all of a kind, or those that one owner has of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RecordSpan {
+    kind: RecordKind,
+    owner: Option<[u8; 16]>,
+}
+
+impl RecordSpan {
+    /// Those that one owner has of a kind.
+    #[must_use]
+    pub const fn of(kind: RecordKind, owner: [u8; 16]) -> Self {
+        Self { kind, owner: Some(owner) }
+    }
+
+    /// All of a kind.
+    #[must_use]
+    pub const fn all(kind: RecordKind) -> Self {
+        Self { kind, owner: None }
+    }
+
+    /// What every key in it is above, and those with an id (with an owner and an id, for all of a kind) up to `after` are not.
+    #[must_use]
+    pub fn above(&self, after: Option<&[u8]>) -> Vec<u8> {
+        let mut key = vec![self.kind.number()];
+        key.extend(self.owner.iter().flatten());
+        match after {
+            Some(after) => key.extend_from_slice(after),
+            // The first key of an owner is that prefix itself: a shorter or smaller one stands before it.
+            None => return before(key),
+        }
+        key
+    }
+
+    /// What every key in it is below.
+    #[must_use]
+    pub fn end(&self) -> Vec<u8> {
+        let mut key = vec![self.kind.number()];
+        key.extend(self.owner.iter().flatten());
+        // No id is as long.
+        key.extend_from_slice(&[0xff; ID_LEN_MAX + 17]);
+        key
+    }
+}
+
+/// The key prefix less one: no key stands between the two, because keys have at least 17 bytes.
+fn before(mut prefix: Vec<u8>) -> Vec<u8> {
+    while let Some(last) = prefix.pop() {
+        if let Some(less) = last.checked_sub(1) {
+            prefix.push(less);
+            prefix.extend_from_slice(&[0xff; ID_LEN_MAX + 17]);
+            break;
+        }
+    }
+    prefix
+}
+
 /// One change of a record.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RecordWrite {
@@ -164,6 +220,30 @@ mod tests {
         assert_eq!(RecordKey::from_bytes(&[2; 16]), None);
         assert_eq!(RecordKey::from_bytes(&[0; 20]), None, "no such kind");
         assert_eq!(RecordKey::from_bytes(&[2; 17 + 65]), None);
+    }
+
+    #[test]
+    fn a_span_holds_its_keys_and_no_others() {
+        let key = |owner: u8, id: &[u8]| {
+            RecordKey::new(RecordKind::Totp, [owner; 16], id).unwrap().to_bytes()
+        };
+        for owner in [0, 7, 255] {
+            let span = RecordSpan::of(RecordKind::Totp, [owner; 16]);
+            let holds =
+                |key: &[u8]| span.above(None).as_slice() < key && key < span.end().as_slice();
+            for id in [&b""[..], &[0], &[255; 64]] {
+                assert!(holds(&key(owner, id)), "{owner} {id:?}");
+            }
+            assert!(!holds(&key(owner.wrapping_add(1), b"")));
+            assert!(!holds(&key(owner.wrapping_sub(1), &[255; 64])));
+            assert!(span.above(Some(b"a")) == key(owner, b"a"), "the one that was read last");
+        }
+        let all = RecordSpan::all(RecordKind::Totp);
+        for key in [key(0, b""), key(255, &[255; 64])] {
+            assert!(all.above(None) < key && key < all.end());
+        }
+        let other = RecordKey::new(RecordKind::Passkey, [0; 16], b"").unwrap().to_bytes();
+        assert!(other > all.end());
     }
 
     #[test]

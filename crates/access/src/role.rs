@@ -15,11 +15,18 @@ pub enum Role {
     /// what any payment is, the word of a device, for which no role is asked; what is left to operators is then not theirs to
     /// decide.
     Operator,
+    /// Looks for what is wrong: reads accounts, payments, holds and alarms. Changes nothing.
+    Analyst,
+    /// Reads everything, also who was allowed what. Changes nothing.
+    Auditor,
+    /// Agrees to what somebody else has initiated, and to nothing else.
+    Approver,
 }
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 2] = [Self::Holder, Self::Operator];
+    pub const ALL: [Self; 5] =
+        [Self::Holder, Self::Operator, Self::Analyst, Self::Auditor, Self::Approver];
 
     /// The stable name in tokens and stores.
     #[must_use]
@@ -27,6 +34,9 @@ impl Role {
         match self {
             Self::Holder => "holder",
             Self::Operator => "operator",
+            Self::Analyst => "analyst",
+            Self::Auditor => "auditor",
+            Self::Approver => "approver",
         }
     }
 
@@ -163,7 +173,8 @@ pub fn permit(session: &Session, action: Action, owner: Option<PersonId>) -> Res
         (Rule::OperatorOther, Role::Operator) => own == Some(false),
         (Rule::OperatorAlone, Role::Operator) => true,
         (Rule::HolderOwn, Role::Operator)
-        | (Rule::Operator | Rule::OperatorOther | Rule::OperatorAlone, Role::Holder) => false,
+        | (Rule::Operator | Rule::OperatorOther | Rule::OperatorAlone, Role::Holder)
+        | (_, Role::Analyst | Role::Auditor | Role::Approver) => false,
     };
     if allowed { Ok(()) } else { Err(Forbidden { action, role: session.role() }) }
 }

@@ -24,6 +24,6 @@ pub use intent::{Intent, Name, Purpose, StepUpProof, TextError, TreeHead};
 pub use money::{Amount, Asset, Money, ParseAmountError, ParseAssetError};
 pub use receipt::Receipt;
 pub use record::{
-    Approval, DeviceKey, Posting, Record, RecordKind, read_decision, read_posting, write_decision,
-    write_posting,
+    Approval, DeviceKey, FactorMethod, Posting, Record, RecordKind, read_decision, read_posting,
+    write_decision, write_posting,
 };

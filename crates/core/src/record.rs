@@ -84,6 +84,53 @@ pub enum Approval {
         /// When.
         at: Instant,
     },
+    /// The payer gave a further factor, bound to this payment's intent.
+    Factor {
+        /// What was given, as a hash over the intent hash, the method and the factor's own evidence: `spec/leaf.md`.
+        evidence: Hash32,
+        /// When.
+        at: Instant,
+    },
+}
+
+codes! {
+    /// With what a person shows who it is. The numbers are hashed into a payment's approvals.
+    FactorMethod: u8 {
+        /// A password, by a protocol in which the server does not learn it.
+        Password = 1 "password",
+        /// A time-based one-time password.
+        Totp = 2 "totp",
+        /// A passkey or security key.
+        Passkey = 3 "passkey",
+        /// A recovery code.
+        Recovery = 4 "recovery",
+        /// A one-time code that was sent to an address.
+        Code = 5 "code",
+        /// An answer to a prompt on another device.
+        Push = 6 "push",
+        /// The key of another enrolled device.
+        Device = 7 "device",
+    }
+}
+
+impl Approval {
+    /// When it was given.
+    #[must_use]
+    pub const fn at(&self) -> Instant {
+        match self {
+            Self::StepUp { at, .. } | Self::Operator { at, .. } | Self::Factor { at, .. } => *at,
+        }
+    }
+
+    /// Whether this answers a verdict: the payer answers a step-up, the operator a hold.
+    #[must_use]
+    pub const fn answers(&self, verdict: Verdict) -> bool {
+        match (self, verdict) {
+            (Self::StepUp { .. } | Self::Factor { .. }, Verdict::StepUp)
+            | (Self::Operator { .. }, Verdict::Hold) => true,
+            (_, Verdict::Clear | Verdict::StepUp | Verdict::Hold | Verdict::Refuse) => false,
+        }
+    }
 }
 
 /// Everything the log commits to about one payment, apart from the payer's own statement.
@@ -124,14 +171,12 @@ impl Record {
         write_decision(&mut w, &self.decision);
         w.uint(8).array(length(&self.approvals));
         for approval in &self.approvals {
-            match approval {
-                Approval::StepUp { proof, at } => {
-                    w.array(3).uint(1).bytes(proof.as_bytes()).uint(at.unix_ms())
-                }
-                Approval::Operator { key, at } => {
-                    w.array(3).uint(2).bytes(key.as_bytes()).uint(at.unix_ms())
-                }
+            let (kind, hash) = match approval {
+                Approval::StepUp { proof, .. } => (1, proof),
+                Approval::Operator { key, .. } => (2, key),
+                Approval::Factor { evidence, .. } => (3, evidence),
             };
+            w.array(3).uint(kind).bytes(hash.as_bytes()).uint(approval.at().unix_ms());
         }
         w.uint(9).array(length(&self.postings));
         for posting in &self.postings {
@@ -240,6 +285,7 @@ fn read_approval(r: &mut Reader<'_>) -> Result<Approval, CodecError> {
     match (r.uint()?, r.hash("approval")?, read_instant(r, "approval")?) {
         (1, proof, at) => Ok(Approval::StepUp { proof, at }),
         (2, key, at) => Ok(Approval::Operator { key, at }),
+        (3, evidence, at) => Ok(Approval::Factor { evidence, at }),
         _ => Err(r.bad("approval")),
     }
 }

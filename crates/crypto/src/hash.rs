@@ -137,8 +137,8 @@ impl Sha2Hasher {
     }
 }
 
-/// SHA-1 (FIPS 180-4) of `data`, which must be authentic by other means: collisions can be made. It serves one purpose, the
-/// certificate identifier of old time-stamps (RFC 2634 §5.4.1), where only a second preimage would help a forger.
+/// SHA-1 (FIPS 180-4) of `data`, which must be authentic by other means: collisions can be made. It serves the certificate identifier of
+/// old time-stamps (RFC 2634 §5.4.1), where only a second preimage would help a forger, and lists of stolen passwords, where none would.
 #[must_use]
 pub fn sha1_to_compare(data: &[u8]) -> [u8; 20] {
     exact(backend::sha1(data).as_ref())

@@ -6,6 +6,8 @@
 use crate::log_store::{LeafSource, LogError};
 use std::collections::HashMap;
 use std::sync::Arc;
+use tpw_access::RecordKey;
+use tpw_access::record::RecordSpan;
 use tpw_core::{
     AccountId, AccountSetId, DeviceId, Instant, Money, PaymentId, PersonId, TransferId,
 };
@@ -300,6 +302,17 @@ pub trait BooksReader: Send {
     /// The place of the entry of the time-stamp with this serial number.
     fn token_leaf(&self, serial: &[u8; 20]) -> Result<Option<u64>, StoreError>;
 
+    /// The value of a record of identity.
+    fn record(&self, key: &RecordKey) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// At most `most` records of a span with an id above `after`, in the order of their keys.
+    fn records(
+        &self,
+        span: RecordSpan,
+        after: Option<&[u8]>,
+        most: usize,
+    ) -> Result<Vec<(RecordKey, Vec<u8>)>, StoreError>;
+
     /// Instructions to the clearing partner that are neither confirmed nor returned: at most `most` of payments with an id above
     /// `after`, in the order of their ids, which begin with a time.
     fn rail_open(
@@ -376,6 +389,10 @@ impl Archive for Box<dyn BooksReader> {
 
     fn reversed(&self, number: u64) -> Result<bool, ArchiveError> {
         (**self).reversed(number).map_err(in_archive)
+    }
+
+    fn record(&self, key: &RecordKey) -> Result<Option<Vec<u8>>, ArchiveError> {
+        (**self).record(key).map_err(in_archive)
     }
 }
 

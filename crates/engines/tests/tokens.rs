@@ -202,7 +202,9 @@ fn books_of_the_format_before_get_a_place_for_time_stamps() {
     engine.close();
     drop(engine);
     let connection = rusqlite::Connection::open(books(dir.path())).unwrap();
-    connection.execute_batch("DROP TABLE token; PRAGMA user_version = 5").unwrap();
+    connection
+        .execute_batch("DROP TABLE token; DROP TABLE record; PRAGMA user_version = 5")
+        .unwrap();
     connection.close().unwrap();
     let engine = open(dir.path()).unwrap();
     let (_, serial) = runtime().block_on(stamped(&engine, b"data"));

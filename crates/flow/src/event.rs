@@ -18,10 +18,10 @@ pub enum Event {
     Settled(Vec<Posting>),
     /// The ledger refused.
     LedgerRefused(Refusal),
-    /// The payer's device signed again.
+    /// The payer's device signed again, or the payer gave a further factor.
     SteppedUp(Approval),
-    /// An operator lets it go on.
-    Released(Approval),
+    /// The operator lets it go on: one approval of each person whose word it took.
+    Released(Vec<Approval>),
     /// An operator rejects it.
     Rejected,
     /// The time for waiting is over.

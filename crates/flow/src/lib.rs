@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
+mod approvers;
 mod desk;
 mod event;
 mod fingerprint;
@@ -9,6 +10,7 @@ mod payment;
 mod step;
 pub mod stored;
 
+pub use approvers::{Approver, Approvers};
 pub use desk::{
     Adjustment, Alarm, AlarmKind, Answer, Archive, ArchiveError, Burnt, ChainHead, Changes,
     CodeGrant, Command, Desk, DeskFault, Device, EventKind, EventRow, Frozen, Funding, Guards,

@@ -2,13 +2,25 @@
 
 use crate::error::ProofError;
 use crate::tree;
-use tpw_core::{Hash32, RecordKind};
+use tpw_core::{FactorMethod, Hash32, RecordKind};
 use tpw_crypto::{ct_eq, sha256_parts};
 
 const MAGIC: &[u8; 4] = b"tpw1";
 const COMMIT_DOMAIN: &[u8] = b"tpw/leaf/v1\0";
 const KEY_END_DOMAIN: &[u8] = b"tpw/key-end/v1\0";
 const GENESIS_DOMAIN: &[u8] = b"tpw/genesis/v1\0";
+const FACTOR_DOMAIN: &[u8] = b"tpw/factor/v1\0";
+
+/// What a record holds of a factor that a payer gave for one payment. The intent hash is in it, so that it says nothing about another.
+#[must_use]
+pub fn factor_evidence(intent_hash: Hash32, method: FactorMethod, evidence: Hash32) -> Hash32 {
+    Hash32::new(sha256_parts(&[
+        FACTOR_DOMAIN,
+        intent_hash.as_bytes(),
+        &[method.number()],
+        evidence.as_bytes(),
+    ]))
+}
 
 /// One log entry: 37 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

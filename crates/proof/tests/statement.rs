@@ -13,8 +13,9 @@ use coset::{
 };
 use proptest::prelude::*;
 use support::{ORIGIN, World, hash, intent, slot};
-use tpw_core::{Hash32, Intent, RecordKind, StepUpProof};
+use tpw_core::{FactorMethod, Hash32, Intent, RecordKind, StepUpProof};
 use tpw_crypto::{Algorithm, CryptoError, Signer};
+use tpw_proof::leaf::factor_evidence;
 use tpw_proof::tree::{node_hash, verify_inclusion};
 use tpw_proof::{Leaf, ProofError, RootSignature, Unverified, cose_receipt, public_key, sign};
 
@@ -197,6 +198,13 @@ fn leaves_have_the_specified_bytes() {
         )
     );
     assert!(leaf.opens(RecordKind::Payment, &salt, one, two));
+    let factor = factor_evidence(one, FactorMethod::Passkey, two);
+    assert_eq!(
+        factor.to_string(),
+        "5089c96aa7b28b1e09c15acbb10a5a4af2f7a228dbad6716fc3e893e40a83c00"
+    );
+    assert_ne!(factor, factor_evidence(one, FactorMethod::Totp, two));
+    assert_ne!(factor, factor_evidence(two, FactorMethod::Passkey, one));
     assert!(!leaf.opens(RecordKind::Compensation, &salt, one, two));
     assert!(!leaf.opens(RecordKind::Payment, &[0; 32], one, two));
     assert!(!leaf.opens(RecordKind::Payment, &salt, two, one));

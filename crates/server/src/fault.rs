@@ -393,6 +393,8 @@ mod tests {
             Rejection::AccountNeeded { why: "issuance" },
             Rejection::AccountNeeded { why: "instructed" },
             Rejection::SelfCustodial,
+            Rejection::RecordChanged,
+            Rejection::RecordTooLarge,
             Rejection::Ledger(tpw_ledger::LedgerError::ZeroAmount),
         ] {
             let code = rejection.code();

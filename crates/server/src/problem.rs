@@ -152,6 +152,10 @@ problems! {
     AccountNeeded "account_needed" CONFLICT Never;
     /// Only its holder can.
     SelfCustodial "self_custodial" FORBIDDEN Never;
+    /// Another request changed it at the same moment.
+    RecordChanged "record_changed" CONFLICT SameKey;
+    /// More than is stored in one request.
+    RecordTooLarge "record_too_large" UNPROCESSABLE_ENTITY Never;
     /// The file is no statement of a partner that can be set against the account.
     BadPartnerStatement "bad_partner_statement" UNPROCESSABLE_ENTITY Never;
     /// No such set of accounts.

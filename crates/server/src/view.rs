@@ -119,6 +119,9 @@ fn approval(approval: &tpw_core::Approval) -> wire::Approval {
         tpw_core::Approval::Operator { key, at } => {
             wire::Approval::Operator { key: Text(*key), at: Text(*at) }
         }
+        tpw_core::Approval::Factor { evidence, at } => {
+            wire::Approval::Factor { evidence: Text(*evidence), at: Text(*at) }
+        }
     }
 }
 

@@ -22,7 +22,7 @@ const UNITS: [&str; 2] = ["tpw.service", "tpw-standby.service"];
 const START_TIME_MAX: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// What makes a data folder this operator's; everything else is made from the books.
-const IDENTITY: [&str; 4] = ["keys", "operator.key", "tsa-root.der", "tsa.der"];
+const IDENTITY: [&str; 5] = ["keys", "secrets", "operator.key", "tsa-root.der", "tsa.der"];
 
 /// Both servers.
 pub(crate) struct Operators {

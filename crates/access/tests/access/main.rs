@@ -5,8 +5,18 @@ mod dpop;
 #[cfg(test)]
 mod enrol;
 #[cfg(test)]
+mod failures;
+#[cfg(test)]
 mod forge;
 #[cfg(test)]
+mod opaque;
+#[cfg(test)]
+mod password;
+#[cfg(test)]
+mod recovery;
+#[cfg(test)]
 mod token;
+#[cfg(test)]
+mod totp;
 #[cfg(test)]
 mod urls;

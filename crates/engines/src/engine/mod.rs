@@ -12,6 +12,7 @@ mod pay;
 mod rail;
 mod read;
 mod readers;
+mod records;
 mod rotation;
 mod stamp;
 mod timing;
@@ -48,6 +49,7 @@ pub struct Engine {
     config: Config,
     clock: Arc<dyn Clock>,
     keys: Keys,
+    secrets: records::Secrets,
     trust: Trust,
     operator: PersonId,
     inbox: Inbox,

@@ -6,6 +6,7 @@ use super::inbox::Inbox;
 use super::keys::{FolderUse, Keys, open_slots};
 use super::metrics::Meter;
 use super::pay::Receipts;
+use super::records::Secrets;
 use super::writer::{Building, Rebuild, Writer};
 use super::{Config, Engine, EngineError, Readers, Running, StoreConfig, rail, rotation};
 use crate::books::{Books, BooksReader, RestOfCheck, Restored, StoreError};
@@ -51,7 +52,7 @@ impl Engine {
     ) -> Result<Arc<Self>, EngineError> {
         files::create_private_folder(dir)?;
         let lock = FolderLock::take(dir)?;
-        let Ground { mut books, heads, desk, rebuild, keys, operator, now } =
+        let Ground { mut books, heads, desk, rebuild, keys, secrets, operator, now } =
             Ground::open(dir, &config, &clock)?;
 
         let source = books.reader()?;
@@ -92,6 +93,7 @@ impl Engine {
             config,
             clock,
             keys,
+            secrets,
             operator,
             inbox,
             directory,
@@ -114,6 +116,7 @@ struct Ground {
     desk: Desk,
     rebuild: Rebuild,
     keys: Keys,
+    secrets: Secrets,
     operator: PersonId,
     now: Instant,
 }
@@ -128,6 +131,7 @@ impl Ground {
         claim_folder(&mut *books, &config.audience)?;
         let folder_use = folder_use(&*books)?;
         let keys = Keys::open(dir, folder_use, config, now, &mut entropy)?;
+        let secrets = Secrets::open(dir, &mut *books, &mut entropy)?;
         let rules = config.rules_toml.as_deref().unwrap_or(Rules::default_toml());
         let rules = Rules::from_toml(rules)?;
         let rebuild = rebuild_with(config.audience.clone(), rules, Arc::clone(clock));
@@ -139,7 +143,7 @@ impl Ground {
         let newest = newest_time(&*source, &desk)?;
         let from = newest.map_or(now, |newest| newest.max(now));
         let operator = set_up(dir, config, &mut *books, &mut desk, from, &mut entropy)?;
-        Ok(Self { books, heads, desk, rebuild, keys, operator, now })
+        Ok(Self { books, heads, desk, rebuild, keys, secrets, operator, now })
     }
 }
 

@@ -29,6 +29,7 @@ impl Batch {
         batch.ledger(changes);
         batch.payments(changes)?;
         batch.orders(changes);
+        batch.records(changes);
         batch.rest(changes);
         Ok(batch)
     }
@@ -189,6 +190,22 @@ impl Batch {
             cells.int(event.seq).int(event.position).time(event.at);
             cells.small(event.kind.number()).id(&event.subject);
         });
+    }
+
+    fn records(&mut self, changes: &Changes) {
+        let (mut kept, mut removed) = (Vec::new(), Vec::new());
+        for (key, value) in last_of(&changes.records, |(key, _)| key.clone()) {
+            match value {
+                Some(value) => kept.push((key, value)),
+                None => removed.push(key),
+            }
+        }
+        self.put(&RECORD, kept.into_iter(), |(key, value), cells| {
+            cells.bytes(&key.to_bytes()).bytes(value);
+        });
+        self.removals.extend(Sheet::of(&RECORD_KEY, removed.into_iter(), |key, cells| {
+            cells.bytes(&key.to_bytes());
+        }));
     }
 
     fn rest(&mut self, changes: &Changes) {

@@ -13,6 +13,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_postgres::Row;
+use tpw_access::RecordKey;
+use tpw_access::record::RecordSpan;
 use tpw_core::{AccountId, AccountSetId, Instant, PaymentId, PersonId, TransferId};
 use tpw_flow::{
     Alarm, Burnt, EventRow, Funding, IdUse, MadeBy, Owner, Payment, RailInstruction, Registry,
@@ -427,6 +429,28 @@ impl BooksReader for Reader {
         let sql = "SELECT leaf FROM token WHERE serial = $1";
         let found = self.all(sql, &[&serial.as_slice()], "time-stamp", |c| c.uint())?;
         Ok(found.into_iter().next())
+    }
+
+    fn record(&self, key: &RecordKey) -> Result<Option<Vec<u8>>, StoreError> {
+        let sql = "SELECT value FROM record WHERE key = $1";
+        let found = self.all(sql, &[&key.to_bytes()], "record", |c| Ok(c.bytes()?.to_vec()))?;
+        Ok(found.into_iter().next())
+    }
+
+    fn records(
+        &self,
+        span: RecordSpan,
+        after: Option<&[u8]>,
+        most: usize,
+    ) -> Result<Vec<(RecordKey, Vec<u8>)>, StoreError> {
+        let sql = "SELECT key, value FROM record WHERE key > $1 AND key < $2
+                   ORDER BY key LIMIT $3";
+        let (above, end) = (span.above(after), span.end());
+        self.all(sql, &[&above, &end, &limit(most)], "record", |c| {
+            let key = RecordKey::from_bytes(c.bytes()?);
+            let key = key.ok_or(StoreError::Damaged { what: "record" })?;
+            Ok((key, c.bytes()?.to_vec()))
+        })
     }
 
     fn rail_open(

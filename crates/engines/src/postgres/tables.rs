@@ -254,6 +254,14 @@ pub(super) const TOKEN: Table = Table {
     columns: &[("serial", Kind::Bytes), ("leaf", Kind::Int8)],
     conflict: "",
 };
+pub(super) const RECORD: Table = Table {
+    name: "record",
+    columns: &[("key", Kind::Bytes), ("value", Kind::Bytes)],
+    conflict: "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+};
+/// By which a record is found.
+pub(super) const RECORD_KEY: Table =
+    Table { name: "record", columns: &[("key", Kind::Bytes)], conflict: "" };
 pub(super) const RAIL: Table = Table {
     name: "rail",
     columns: &[

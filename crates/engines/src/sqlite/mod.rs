@@ -19,9 +19,12 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const FORMAT: i64 = 6;
-/// The format that lacks nothing but the tables of the newer one.
-const BEFORE: i64 = 5;
+const FORMAT: i64 = 7;
+/// The oldest format that this program reads.
+const OLDEST: i64 = 5;
+/// What leads to the oldest format from nothing, and from each format to the next.
+const STEPS: [&str; 3] =
+    [include_str!("schema.sql"), include_str!("schema_6.sql"), include_str!("schema_7.sql")];
 
 /// How many pages of 4 KiB the write-ahead log may have before they are moved into the database.
 const WAL_PAGES: u32 = 8_000;
@@ -138,33 +141,37 @@ impl Store {
         let found: i64 = connection
             .query_row("PRAGMA user_version", [], |row| row.get(0))
             .map_err(error(path))?;
-        let steps = match found {
-            0 => concat!(include_str!("schema.sql"), include_str!("schema_6.sql")),
-            BEFORE | FORMAT => {
+        match found {
+            0 => {}
+            OLDEST..=FORMAT => {
                 if is_small {
                     check_leaves(&connection, path)?;
                 }
-                if found == BEFORE { include_str!("schema_6.sql") } else { "" }
             }
             found if found < FORMAT => {
                 return Err(StoreError::Older { found, known: FORMAT });
             }
             found => return Err(StoreError::Newer { found, known: FORMAT }),
-        };
-        if !steps.is_empty() {
-            // All or nothing: a crash in between leaves the old format.
-            let change = connection
-                .transaction_with_behavior(TransactionBehavior::Exclusive)
-                .map_err(error(path))?;
-            change.execute_batch(steps).map_err(error(path))?;
-            change.pragma_update(None, "user_version", FORMAT).map_err(error(path))?;
-            change.commit().map_err(error(path))?;
         }
+        bring_up(&mut connection, found).map_err(error(path))?;
         let moved = Moved::open(&place)?;
         moved.check(&connection, &place)?;
         let mover = Mover::start(&place, &connection, moved)?;
         Ok(Self { mover, connection, path: path.to_owned(), place, has_remains: true })
     }
+}
+
+/// Brings the tables from the format found to the present one, all or nothing: a crash in between leaves the old format.
+fn bring_up(connection: &mut Connection, found: i64) -> rusqlite::Result<()> {
+    if found == FORMAT {
+        return Ok(());
+    }
+    let change = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
+    for (_, step) in (OLDEST..).zip(STEPS).filter(|(number, _)| *number > found) {
+        change.execute_batch(step)?;
+    }
+    change.pragma_update(None, "user_version", FORMAT)?;
+    change.commit()
 }
 
 /// 0 for a file that is not there, or that only a VFS knows.

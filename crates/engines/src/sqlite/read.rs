@@ -7,6 +7,8 @@ use crate::decode::{Row as _, int, limit};
 use rusqlite::{Connection, OptionalExtension, Params, params};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use tpw_access::RecordKey;
+use tpw_access::record::RecordSpan;
 use tpw_core::{AccountId, AccountSetId, Instant, PaymentId, PersonId, TransferId};
 use tpw_flow::{
     Alarm, Burnt, EventRow, Funding, IdUse, MadeBy, OrderDigest, Owner, Payment, RailInstruction,
@@ -341,6 +343,31 @@ impl BooksReader for Reader {
             c.uint()
         })?;
         Ok(found.into_iter().next())
+    }
+
+    fn record(&self, key: &RecordKey) -> Result<Option<Vec<u8>>, StoreError> {
+        let sql = "SELECT key, value, seal FROM record WHERE key = ?1";
+        let found = self.sealed(sql, [key.to_bytes()], "record", |c| {
+            let _key = c.bytes()?;
+            Ok(c.bytes()?.to_vec())
+        })?;
+        Ok(found.into_iter().next())
+    }
+
+    fn records(
+        &self,
+        span: RecordSpan,
+        after: Option<&[u8]>,
+        most: usize,
+    ) -> Result<Vec<(RecordKey, Vec<u8>)>, StoreError> {
+        let sql = "SELECT key, value, seal FROM record WHERE key > ?1 AND key < ?2
+                   ORDER BY key LIMIT ?3";
+        let (above, end) = (span.above(after), span.end());
+        self.sealed(sql, params![above, end, limit(most)], "record", |c| {
+            let key = RecordKey::from_bytes(c.bytes()?);
+            let key = key.ok_or(StoreError::Damaged { what: "record" })?;
+            Ok((key, c.bytes()?.to_vec()))
+        })
     }
 
     fn rail_open(

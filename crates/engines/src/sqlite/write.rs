@@ -121,6 +121,7 @@ fn write_all(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
     changes.payments.iter().try_for_each(|payment| write_payment(t, payment))?;
     write_leaves(t, changes)?;
     write_tokens(t, changes)?;
+    write_records(t, changes)?;
     write_fundings(t, changes)?;
     write_alarms(t, changes)
 }
@@ -162,6 +163,23 @@ fn write_tokens(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> 
     let sql = "INSERT INTO token (serial, leaf, seal) VALUES (?1, ?2, ?3)";
     let mut rows = SealedRows::into(t, sql)?;
     changes.tokens.iter().try_for_each(|row| rows.put(params![row.serial, int(row.leaf)]))
+}
+
+fn write_records(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
+    for (key, value) in &changes.records {
+        match value {
+            Some(value) => put_sealed(
+                t,
+                "INSERT INTO record (key, value, seal) VALUES (?1, ?2, ?3)
+                 ON CONFLICT DO UPDATE SET value = excluded.value, seal = excluded.seal",
+                params![key.to_bytes(), value],
+            )?,
+            None => {
+                t.prepare_cached("DELETE FROM record WHERE key = ?1")?.execute([key.to_bytes()])?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn write_registry(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {

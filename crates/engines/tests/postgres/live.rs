@@ -1,6 +1,7 @@
 //! A desk's life in which everything happens once.
 
 use super::desk::*;
+use tpw_access::record::{RecordKey, RecordKind, RecordWrite};
 use tpw_core::{AccountSetId, Money, Refusal, Span, TransferId};
 use tpw_flow::{
     Adjustment, Answer, Command, Frozen, Order, OrderOutcome, Ordered, Orders, Seen, Status,
@@ -41,7 +42,28 @@ pub(crate) fn live(bench: &mut Bench) {
     let (outcome, changes) = bench.apply(submit(signed, Seen::Contradicted));
     assert!(outcome.is_err() && !changes.alarms.is_empty());
     bench.must(Command::LogToken { serial: TOKEN, token: hash("token") });
+    keep_records(bench);
     operate(bench);
+}
+
+/// Records that were made, changed, removed and made again.
+fn keep_records(bench: &mut Bench) {
+    let write = |n, before: Option<u8>, after: Option<u8>| {
+        let value = |byte: Option<u8>| byte.map(|byte| vec![byte; 5]);
+        RecordWrite { key: record_key(n), before: value(before), after: value(after) }
+    };
+    for writes in [
+        vec![write(0, None, Some(1)), write(1, None, Some(1)), write(2, None, Some(1))],
+        vec![write(0, Some(1), None), write(1, Some(1), Some(2))],
+        vec![write(2, Some(1), None)],
+        vec![write(2, None, Some(3))],
+    ] {
+        bench.must(Command::Records(writes));
+    }
+}
+
+pub(crate) fn record_key(n: u8) -> RecordKey {
+    RecordKey::new(RecordKind::Totp, [n; 16], &[n]).unwrap()
 }
 
 /// The serial number of the time-stamp.

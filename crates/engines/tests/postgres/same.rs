@@ -1,12 +1,13 @@
 //! The same changes give the same books, whichever store keeps them.
 
 use super::desk::*;
-use super::live::{FEES, TOKEN, live};
+use super::live::{FEES, TOKEN, live, record_key};
 use super::server::Database;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
+use tpw_access::record::{RecordKind, RecordSpan};
 use tpw_core::{AccountId, AccountSetId, Amount, Money, TransferId};
 use tpw_engines::books::{Books, BooksReader, Past, Restored};
 use tpw_engines::{postgres, sqlite};
@@ -52,6 +53,15 @@ impl Twins {
         for serial in [TOKEN, [8; 20]] {
             let places = [&one, &other].map(|reader| reader.token_leaf(&serial).unwrap());
             assert_eq!(places[0], places[1]);
+        }
+        for n in 0..4 {
+            let values = [&one, &other].map(|reader| reader.record(&record_key(n)).unwrap());
+            assert_eq!(values[0], values[1], "record {n}");
+        }
+        let span = RecordSpan::all(RecordKind::Totp);
+        for after in [None, Some(&record_key(1).to_bytes()[1..])] {
+            let listed = [&one, &other].map(|reader| reader.records(span, after, 9).unwrap());
+            assert_eq!(listed[0], listed[1]);
         }
         let mut after = None;
         loop {

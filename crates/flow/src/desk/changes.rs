@@ -5,6 +5,7 @@ use crate::fingerprint::OrderDigest;
 use crate::order::OrderRefusal;
 use crate::payment::{Payment, Status};
 use std::sync::Arc;
+use tpw_access::RecordKey;
 use tpw_core::{
     AccountId, Amount, DeviceId, Hash32, Instant, Money, PaymentId, TransferId, TreeHead,
 };
@@ -215,6 +216,8 @@ pub struct Changes {
     pub order_batches: Vec<OrderBatch>,
     /// Digests of orders that their rows do not tell wholly, by the numbers of their transfers, in the order of these.
     pub order_digests: Vec<(u64, OrderDigest)>,
+    /// Records of identity with their new values; `None` for one that is removed. A record may occur several times; the last counts.
+    pub records: Vec<(RecordKey, Option<Vec<u8>>)>,
     /// Time-stamps that were given.
     pub tokens: Vec<TokenRow>,
     /// What happened, in order.

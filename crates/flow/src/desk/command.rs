@@ -1,13 +1,15 @@
 //! What the desk can be told, and what it answers.
 
 use super::registry::{Device, Person};
+use crate::approvers::Approvers;
 use crate::order::{OrderOutcome, Orders};
 use crate::payment::Payment;
 use crate::step::Seen;
 use std::sync::Arc;
+use tpw_access::RecordWrite;
 use tpw_core::{
-    AccountId, AccountSetId, Amount, Asset, DeviceId, Hash32, Instant, Intent, Name, PaymentId,
-    PersonId, StepUpProof, TransferId,
+    AccountId, AccountSetId, Amount, Asset, DeviceId, FactorMethod, Hash32, Instant, Intent, Name,
+    PaymentId, PersonId, StepUpProof, TransferId,
 };
 use tpw_crypto::PublicKey;
 use tpw_ledger::{
@@ -129,12 +131,29 @@ pub enum Command {
     Orders(Box<Orders>),
     /// Let a payment go on with a fresh signature of the payer's device.
     StepUp(Box<Verified<StepUpProof>>),
+    /// Let a payment that waits for its payer go on: the server has verified a further factor, which the payer gave for this
+    /// payment's intent hash.
+    StepUpBy {
+        /// Which.
+        payment: PaymentId,
+        /// The hash of what is kept of the factor's answer.
+        evidence: Hash32,
+        /// What was given.
+        method: FactorMethod,
+    },
     /// Let a held payment go on.
     Release {
         /// Which.
         payment: PaymentId,
         /// RFC 7638 thumbprint of the operator's key.
         operator: Hash32,
+    },
+    /// Let a held payment go on that several people have approved.
+    ReleaseTogether {
+        /// Which.
+        payment: PaymentId,
+        /// Who.
+        approvers: Approvers,
     },
     /// Reject a waiting payment.
     Reject {
@@ -170,6 +189,8 @@ pub enum Command {
         /// The record of it: `spec/leaf.md`.
         record: Vec<u8>,
     },
+    /// Change records of identity, all or none.
+    Records(Vec<RecordWrite>),
     /// Time has passed: end what has waited too long.
     Tick,
 }
@@ -427,6 +448,12 @@ pub enum Rejection {
     /// Self-custodial money moves by its holder's signature only.
     #[error("the account is self-custodial: only its holder can move or block what is in it")]
     SelfCustodial,
+    /// Somebody else changed a record meanwhile.
+    #[error("this was changed by another request at the same moment; send the request again")]
+    RecordChanged,
+    /// A record would be longer than any is, or too many are changed together.
+    #[error("this is more than can be stored in one request; send less")]
+    RecordTooLarge,
     /// The ledger says no.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -463,6 +490,8 @@ impl Rejection {
             Self::WrongOwner { .. } => "wrong_owner",
             Self::AccountNeeded { .. } => "account_needed",
             Self::SelfCustodial => "self_custodial",
+            Self::RecordChanged => "record_changed",
+            Self::RecordTooLarge => "record_too_large",
             Self::Ledger(_) => "ledger_refused",
         }
     }
@@ -487,6 +516,7 @@ impl Rejection {
             | Self::KeyInUse
             | Self::IssuanceExists(_)
             | Self::AccountNeeded { .. }
+            | Self::RecordChanged
             | Self::IdInUse { .. } => RejectionClass::Conflict,
             Self::WrongAudience
             | Self::Expired
@@ -496,6 +526,7 @@ impl Rejection {
             | Self::CodeInvalid
             | Self::UnknownAsset(_)
             | Self::WrongOwner { .. }
+            | Self::RecordTooLarge
             | Self::Ledger(_) => RejectionClass::Invalid,
         }
     }

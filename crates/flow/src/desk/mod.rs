@@ -12,6 +12,7 @@ mod known;
 mod orders;
 mod pay;
 mod perform;
+mod records;
 mod registry;
 mod repeat;
 mod tokens;
@@ -34,6 +35,7 @@ use crate::payment::{Cause, Payment, Rail, Status};
 use known::{Known, Sight};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
+use tpw_access::RecordKey;
 use tpw_core::{AccountId, Asset, Instant, Name, PaymentId, TransferId};
 use tpw_ledger::{Ledger, TransferRow};
 use tpw_screen::Screen;
@@ -86,6 +88,12 @@ pub trait Archive {
     /// # Errors
     /// [`ArchiveError`] when the store cannot be read.
     fn reversed(&self, number: u64) -> Result<bool, ArchiveError>;
+
+    /// The value of a record of identity, as of the last commit.
+    ///
+    /// # Errors
+    /// [`ArchiveError`] when the store cannot be read.
+    fn record(&self, key: &RecordKey) -> Result<Option<Vec<u8>>, ArchiveError>;
 }
 
 /// What a desk is opened with, read from the store.
@@ -126,6 +134,8 @@ struct Recent {
     /// By the number of the transfer that was reversed.
     reversals: HashMap<u64, u64>,
     order_batches: Vec<OrderBatch>,
+    /// The values of records; `None` for one that was removed.
+    records: HashMap<RecordKey, Option<Vec<u8>>>,
     /// By the numbers of transfers, in their order.
     order_digests: Vec<(u64, OrderDigest)>,
     /// What the ledger made, once it was taken.
@@ -258,7 +268,13 @@ impl Desk {
             Command::Submit(submission) => self.submit(*submission, now, archive),
             Command::Orders(orders) => self.carry_out(&orders, now, archive),
             Command::StepUp(proof) => self.step_up(&proof, now, archive),
+            Command::StepUpBy { payment, evidence, method } => {
+                self.step_up_by(payment, (method, evidence), now, archive)
+            }
             Command::Release { payment, operator } => self.release(payment, operator, now, archive),
+            Command::ReleaseTogether { payment, approvers } => {
+                self.release_together(payment, &approvers, now, archive)
+            }
             Command::Reject { payment } => self.reject(payment, now, archive),
             Command::RailConfirm { payment } => self.rail_confirm(payment, now, archive),
             Command::RailReturn { payment } => {
@@ -286,6 +302,7 @@ impl Desk {
                 self.bring_in(Funding { account, amount }, transfer, now, archive)
             }
             Command::Freeze { account, frozen } => Ok(self.freeze(account, frozen, now)),
+            Command::Records(writes) => self.write_records(writes, archive),
             Command::LogToken { serial, token } => Ok(self.log_token(serial, token)),
             Command::LogKeyEnd { record } => Ok(self.log_key_end(&record)),
         }

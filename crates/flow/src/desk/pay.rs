@@ -3,12 +3,14 @@
 use super::{
     Alarm, AlarmKind, Answer, Archive, Desk, DeskFault, EventKind, Outcome, Rejection, Submission,
 };
+use crate::approvers::Approvers;
 use crate::event::{Effect, Event};
 use crate::payment::{Cause, Payment, Rail, Status};
 use crate::step::{self, Asker};
 use std::sync::Arc;
-use tpw_core::{Approval, Hash32, Instant, Intent, PaymentId, Span, StepUpProof};
+use tpw_core::{Approval, FactorMethod, Hash32, Instant, Intent, PaymentId, Span, StepUpProof};
 use tpw_ledger::AccountKind;
+use tpw_proof::leaf::factor_evidence;
 use tpw_proof::statement::Verified;
 
 /// How old a step-up proof may be.
@@ -84,6 +86,25 @@ impl Desk {
         })
     }
 
+    /// Lets a payment go on with a factor that the server has verified. What the record gets is bound to the intent here, so that
+    /// no caller can note a factor under another payment than the one it was given for.
+    pub(super) fn step_up_by(
+        &mut self,
+        id: PaymentId,
+        (method, evidence): (FactorMethod, Hash32),
+        now: Instant,
+        archive: &dyn Archive,
+    ) -> Result<Outcome, DeskFault> {
+        self.advance(id, now, archive, |_, payment| {
+            if !matches!(payment, Payment::StepUp(_)) {
+                return Err(wrong_status(payment));
+            }
+            check_in_time(payment, now)?;
+            let bound = factor_evidence(payment.intake().intent_hash(), method, evidence);
+            Ok(Event::SteppedUp(Approval::Factor { evidence: bound, at: now }))
+        })
+    }
+
     fn check_proof(
         &self,
         payment: &Payment,
@@ -128,7 +149,23 @@ impl Desk {
                 return Err(wrong_status(payment));
             }
             check_in_time(payment, now)?;
-            Ok(Event::Released(Approval::Operator { key: operator, at: now }))
+            Ok(Event::Released(vec![Approval::Operator { key: operator, at: now }]))
+        })
+    }
+
+    pub(super) fn release_together(
+        &mut self,
+        id: PaymentId,
+        approvers: &Approvers,
+        now: Instant,
+        archive: &dyn Archive,
+    ) -> Result<Outcome, DeskFault> {
+        self.advance(id, now, archive, |_, payment| {
+            if !matches!(payment, Payment::Held(_)) {
+                return Err(wrong_status(payment));
+            }
+            check_in_time(payment, now)?;
+            Ok(Event::Released(approvers.approvals()))
         })
     }
 

@@ -42,8 +42,10 @@ pub fn step(payment: Payment, event: Event, now: Instant) -> Step {
         }
         (Payment::Screened(s), Event::Reserved(hold)) => Ok(wait::reserved(s, hold, now)),
         (Payment::Screened(s), Event::LedgerRefused(why)) => Ok(settle::refused(s, why, now)),
-        (Payment::StepUp(s), Event::SteppedUp(approval))
-        | (Payment::Held(s), Event::Released(approval)) => Ok(wait::approved(s, approval)),
+        (Payment::StepUp(s), Event::SteppedUp(approval)) => {
+            Ok(wait::approved(s, vec![approval], now))
+        }
+        (Payment::Held(s), Event::Released(approvals)) => Ok(wait::approved(s, approvals, now)),
         (Payment::StepUp(s), Event::TimedOut) => Ok(wait::given_up(s, wait::STEP_UP_LATE, now)),
         (Payment::Held(s), Event::TimedOut) => Ok(wait::given_up(s, wait::HOLD_LATE, now)),
         (Payment::StepUp(s) | Payment::Held(s), Event::Rejected) => {

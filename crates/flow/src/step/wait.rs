@@ -25,15 +25,17 @@ pub(super) fn reserved(screened: Screened, hold: Posting, now: Instant) -> (Paym
     (payment, Vec::new())
 }
 
-pub(super) fn approved(waiting: Waiting, approval: Approval) -> (Payment, Vec<Effect>) {
+/// `at` is when the last of the approvals was taken.
+pub(super) fn approved(
+    waiting: Waiting,
+    approvals: Vec<Approval>,
+    at: Instant,
+) -> (Payment, Vec<Effect>) {
     let Waiting { screened, hold, .. } = waiting;
-    let at = match approval {
-        Approval::StepUp { at, .. } | Approval::Operator { at, .. } => at,
-    };
     let id = screened.stamped.accepted.intake.intent().payment;
     let transfer = transfer_id(id, TransferStep::Settle, at);
     let effect = Effect::Settle { transfer, hold: Some(hold.transfer) };
-    let cleared = Cleared { screened, approvals: vec![approval], hold: Some(hold) };
+    let cleared = Cleared { screened, approvals, hold: Some(hold) };
     (Payment::Cleared(cleared), vec![effect])
 }
 

@@ -15,6 +15,7 @@ mod orders;
 #[cfg(test)]
 mod receipts;
 #[cfg(test)]
+mod records;
 mod refusals;
 #[cfg(test)]
 mod rejections;

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
+use tpw_access::RecordKey;
 use tpw_core::{
     AccountId, Amount, Asset, DeviceId, Hash32, Instant, Intent, Money, Name, PaymentId, PersonId,
     Purpose, Refusal, Span, StepUpProof, TransferId, TreeHead,
@@ -110,6 +111,7 @@ pub(crate) struct Books {
     batches: RefCell<Vec<OrderBatch>>,
     digests: RefCell<HashMap<u64, OrderDigest>>,
     reversals: RefCell<HashMap<u64, u64>>,
+    records: RefCell<HashMap<RecordKey, Vec<u8>>>,
 }
 
 impl Archive for Books {
@@ -145,6 +147,10 @@ impl Archive for Books {
 
     fn reversed(&self, number: u64) -> Result<bool, ArchiveError> {
         Ok(self.reversals.borrow().contains_key(&number))
+    }
+
+    fn record(&self, key: &RecordKey) -> Result<Option<Vec<u8>>, ArchiveError> {
+        Ok(self.records.borrow().get(key).cloned())
     }
 }
 
@@ -303,6 +309,13 @@ impl Bench {
         self.books.burnt.borrow_mut().extend(changes.burnt.iter().copied());
         self.books.batches.borrow_mut().extend(&changes.order_batches);
         self.books.digests.borrow_mut().extend(changes.order_digests.iter().copied());
+        for (key, value) in &changes.records {
+            let mut records = self.books.records.borrow_mut();
+            match value {
+                Some(value) => drop(records.insert(key.clone(), value.clone())),
+                None => drop(records.remove(key)),
+            }
+        }
         self.books.reversals.borrow_mut().extend(changes.reversals.iter().copied());
         self.desk.stored();
         for row in &changes.leaves {
@@ -527,7 +540,7 @@ pub(crate) fn assert_nothing(changes: &Changes) {
     assert!(changes.payments.is_empty() && changes.leaves.is_empty() && changes.rail.is_empty());
     assert!(changes.fundings.is_empty() && changes.burnt.is_empty());
     assert!(changes.reversals.is_empty() && changes.order_batches.is_empty());
-    assert!(changes.order_digests.is_empty());
+    assert!(changes.order_digests.is_empty() && changes.records.is_empty());
     let alarms = changes.events.iter().filter(|event| event.kind == EventKind::AlarmRaised).count();
     assert_eq!((changes.events.len(), alarms), (alarms, changes.alarms.len()));
     assert!(changes.ledger.is_empty(), "{:?}", changes.ledger);

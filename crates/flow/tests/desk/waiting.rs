@@ -1,8 +1,9 @@
 //! Payments that wait: for their payer's device, for an operator, and what ends the waiting.
 
 use super::support::*;
-use tpw_core::{Approval, Refusal, Span, StepUpProof, Verdict};
-use tpw_flow::{Answer, Command, Rejection, Status};
+use tpw_core::{Approval, FactorMethod, Refusal, Span, StepUpProof, Verdict};
+use tpw_flow::{Answer, Approver, Approvers, Command, Rejection, Status};
+use tpw_proof::leaf::factor_evidence;
 
 const STEP_UP_WAIT_S: u64 = 900;
 const HOLD_WAIT_S: u64 = 72 * 3600;
@@ -34,6 +35,73 @@ fn a_fresh_signature_lets_it_go_on() {
     assert_eq!(bench.balance(BOB), "100000");
     assert_eq!(bench.desk.next_deadline(), None);
     assert_eq!(bench.reject_of(command), Rejection::WrongStatus { status: "booked" });
+}
+
+#[test]
+fn a_factor_lets_it_go_on_and_is_bound_to_the_intent() {
+    let mut bench = Bench::new();
+    let waits = bench.pay(ALICE, BOB, STEP_UP, Status::StepUp);
+    let other = bench.pay(ALICE, BOB, STEP_UP, Status::StepUp);
+    bench.now = at(30);
+    let (method, evidence) = (FactorMethod::Passkey, hash("an assertion"));
+    let by = |payment| Command::StepUpBy { payment, evidence, method };
+    let done = payment(bench.apply(by(waits.id())).0);
+    let bound = factor_evidence(waits.intake().intent_hash(), method, evidence);
+    assert_eq!(
+        done.booked().unwrap().approvals(),
+        [Approval::Factor { evidence: bound, at: at(30) }]
+    );
+    assert_eq!(bench.reject_of(by(waits.id())), Rejection::WrongStatus { status: "booked" });
+    // The same evidence for another payment is another approval: one record never vouches for two payments.
+    let second = payment(bench.apply(by(other.id())).0);
+    assert_ne!(done.booked().unwrap().approvals(), second.booked().unwrap().approvals());
+}
+
+#[test]
+fn a_factor_does_not_do_what_it_may_not() {
+    let mut bench = Bench::new();
+    let held = bench.pay(ALICE, BOB, HOLD, Status::Held);
+    let waits = bench.pay(ALICE, BOB, STEP_UP, Status::StepUp);
+    let by = |payment| Command::StepUpBy {
+        payment,
+        evidence: hash("an assertion"),
+        method: FactorMethod::Totp,
+    };
+    assert_eq!(bench.reject_of(by(held.id())), Rejection::WrongStatus { status: "held" });
+    let unknown = tpw_core::PaymentId::new(1, [1; 10]);
+    assert_eq!(bench.reject_of(by(unknown)), Rejection::UnknownPayment);
+    bench.now = at(STEP_UP_WAIT_S);
+    assert_eq!(bench.reject_of(by(waits.id())), Rejection::WaitOver);
+}
+
+#[test]
+fn several_people_release_together() {
+    let approver = |name: &str, s| Approver { key: hash(name), at: at(s) };
+    let mut bench = Bench::new();
+    let held = bench.pay(ALICE, BOB, HOLD, Status::Held);
+    let waits = bench.pay(ALICE, BOB, STEP_UP, Status::StepUp);
+    bench.now = at(9);
+    let approvers = Approvers::new(vec![approver("first", 3), approver("second", 9)]).unwrap();
+    let release = |payment| Command::ReleaseTogether { payment, approvers: approvers.clone() };
+    assert_eq!(bench.reject_of(release(waits.id())), Rejection::WrongStatus { status: "step_up" });
+    let done = payment(bench.apply(release(held.id())).0);
+    assert_eq!(
+        done.booked().unwrap().approvals(),
+        [
+            Approval::Operator { key: hash("first"), at: at(3) },
+            Approval::Operator { key: hash("second"), at: at(9) },
+        ]
+    );
+    assert_eq!(bench.reject_of(release(held.id())), Rejection::WrongStatus { status: "booked" });
+}
+
+#[test]
+fn approvers_are_some_not_too_many_and_none_twice() {
+    let many = |n: usize| (0..n).map(|i| Approver { key: hash(&i.to_string()), at: at(0) });
+    assert!(Approvers::new(Vec::new()).is_none());
+    assert!(Approvers::new(many(16).collect()).is_some());
+    assert!(Approvers::new(many(17).collect()).is_none());
+    assert!(Approvers::new(many(3).chain(many(1)).collect()).is_none());
 }
 
 #[test]

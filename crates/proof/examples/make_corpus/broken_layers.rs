@@ -5,7 +5,9 @@ use crate::maker::{
     Cose, INTENT_TYPE, Maker, Plan, account, at, hash, header, money, posting, spliced,
 };
 use crate::{Case, Change, changed, refused};
-use tpw_core::{Amount, DeviceKey, Hash32, Name, PaymentId, RecordKind, StepUpProof, Verdict};
+use tpw_core::{
+    Amount, Approval, DeviceKey, Hash32, Name, PaymentId, RecordKind, StepUpProof, Verdict,
+};
 use tpw_crypto::{der_ecdsa, sha256};
 
 pub(crate) fn cases(maker: &Maker) -> Vec<Case> {
@@ -326,8 +328,16 @@ const RECORD_FORMS: &[(&str, Change)] = &[
         let more = [7, 0x84, 10, 0, 0x81, 0x82, 14, 1];
         plan.record_bytes = Some(spliced(&good, &[7, 0x84, 10, 0, 0x80], &more));
     }),
-    ("record-approval-of-kind-3", |plan, _| {
-        let more = [&[8, 0x81, 0x83, 3, 0x58, 0x20][..], &[7; 32], &[0, 9]].concat();
+    ("record-approval-of-kind-4", |plan, _| {
+        let more = [&[8, 0x81, 0x83, 4, 0x58, 0x20][..], &[7; 32], &[0, 9]].concat();
+        plan.record_bytes = Some(spliced(&plan.record.to_bytes(), &[8, 0x80, 9], &more));
+    }),
+    ("record-17-approvals", |plan, _| {
+        let one = Approval::Factor { evidence: hash(5), at: at(25) };
+        plan.record.approvals = vec![one; 17];
+    }),
+    ("record-factor-of-31-bytes", |plan, _| {
+        let more = [&[8, 0x81, 0x83, 3, 0x58, 0x1f][..], &[7; 31], &[0, 9]].concat();
         plan.record_bytes = Some(spliced(&plan.record.to_bytes(), &[8, 0x80, 9], &more));
     }),
     ("record-17-postings", |plan, _| plan.record.postings = vec![plan.record.postings[0]; 17]),
@@ -351,6 +361,18 @@ const RECORDS: &[(&str, Change)] = &[
     ("record-refused", |plan, _| plan.record.decision.verdict = Verdict::Refuse),
     ("record-step-up-not-given", |plan, _| plan.record.decision.verdict = Verdict::StepUp),
     ("record-hold-not-released", |plan, _| plan.record.decision.verdict = Verdict::Hold),
+    ("record-factor-after-hold", |plan, _| {
+        plan.record.decision.verdict = Verdict::Hold;
+        plan.record.approvals = vec![Approval::Factor { evidence: hash(5), at: at(25) }];
+    }),
+    ("record-step-up-after-hold", |plan, _| {
+        plan.record.decision.verdict = Verdict::Hold;
+        plan.record.approvals = vec![Approval::StepUp { proof: hash(5), at: at(25) }];
+    }),
+    ("record-operator-after-step-up", |plan, _| {
+        plan.record.decision.verdict = Verdict::StepUp;
+        plan.record.approvals = vec![Approval::Operator { key: hash(5), at: at(25) }];
+    }),
     ("record-of-genesis", |plan, _| plan.record.kind = RecordKind::Genesis),
     ("record-no-posting", |plan, _| plan.record.postings.clear()),
     ("record-only-a-fee", |plan, _| {

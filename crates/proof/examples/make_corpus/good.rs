@@ -80,6 +80,22 @@ fn records() -> Vec<(&'static str, Change)> {
                 vec![maker.token(data, |d| d.gen_time = tlv(0x18, b"20261122101600.3Z"))]
             };
         }),
+        ("factor-given-after-step-up", |plan, _| {
+            plan.record.decision.verdict = Verdict::StepUp;
+            plan.record.approvals = vec![Approval::Factor { evidence: hash(5), at: at(25) }];
+        }),
+        ("step-up-and-factor", |plan, _| {
+            plan.record.decision.verdict = Verdict::StepUp;
+            plan.record.approvals = vec![
+                Approval::Factor { evidence: hash(6), at: at(24) },
+                Approval::StepUp { proof: hash(5), at: at(25) },
+            ];
+        }),
+        ("hold-released-by-16", |plan, _| {
+            plan.record.decision.verdict = Verdict::Hold;
+            let by = |n| Approval::Operator { key: hash(n), at: at(25) };
+            plan.record.approvals = (1..=16).map(by).collect();
+        }),
         ("compensation", |plan, _| {
             plan.record.kind = RecordKind::Compensation;
             for posting in &mut plan.record.postings {

@@ -43,14 +43,20 @@ fn check_times(record: &Record, intent: &Intent) -> Result<(), ProofError> {
     Ok(())
 }
 
+/// A payer's second word answers a step-up and not a hold; the operator's answers a hold and not a step-up.
 fn check_decision(record: &Record) -> Result<(), ProofError> {
-    match record.decision.verdict {
+    let verdict = record.decision.verdict;
+    let answered = || record.approvals.iter().any(|approval| approval.answers(verdict));
+    match verdict {
         Verdict::Clear => Ok(()),
         Verdict::Refuse => Err(ProofError::Decision { why: "screening refused the payment" }),
-        Verdict::StepUp | Verdict::Hold if record.approvals.is_empty() => {
-            Err(ProofError::Decision { why: "the payment had to wait and nothing let it go on" })
+        Verdict::StepUp | Verdict::Hold if answered() => Ok(()),
+        Verdict::StepUp => Err(ProofError::Decision {
+            why: "the payment had to wait for its payer, who did not approve it again",
+        }),
+        Verdict::Hold => {
+            Err(ProofError::Decision { why: "the payment was held, and no operator let it go on" })
         }
-        Verdict::StepUp | Verdict::Hold => Ok(()),
     }
 }
 

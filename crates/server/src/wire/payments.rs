@@ -129,6 +129,15 @@ pub enum Approval {
         #[schema(value_type = String, format = DateTime)]
         at: Text<Instant>,
     },
+    /// The payer gave a further factor for this very payment.
+    Factor {
+        /// What was given, as a hash over the intent hash, the method and the factor's own evidence: `spec/leaf.md`.
+        #[schema(value_type = String)]
+        evidence: Text<Hash32>,
+        /// When.
+        #[schema(value_type = String, format = DateTime)]
+        at: Text<Instant>,
+    },
 }
 
 /// Why a payment was refused.

@@ -52,6 +52,8 @@ fn sample(code: Code) -> Problem {
         Code::WrongOwner => Rejection::WrongOwner { kind: AccountKind::Operating }.into(),
         Code::AccountNeeded => Rejection::AccountNeeded { why: "instructed" }.into(),
         Code::SelfCustodial => Rejection::SelfCustodial.into(),
+        Code::RecordChanged => Rejection::RecordChanged.into(),
+        Code::RecordTooLarge => Rejection::RecordTooLarge.into(),
         Code::LedgerRefused => Rejection::Ledger(LedgerError::NotFrozen).into(),
         Code::BadPartnerStatement => ReconcileError::ColumnMissing("amount").into(),
         Code::KeyMissing

@@ -3,7 +3,7 @@
 use crate::device::pay::Outcome;
 use crate::say::{Mood, Say};
 use serde_json::{Value, json};
-use tpw_core::{Hash32, Money};
+use tpw_core::{Approval, Hash32, Money};
 use tpw_proof::anchor::{self, Standing};
 use tpw_proof::verdict::{Level, LevelResult, Outcome as Found, ProvedPayment};
 use tpw_proof::{Judgement, ProofError};
@@ -79,6 +79,27 @@ pub(super) fn anchor_lines(say: &Say, judgement: &Judgement) -> Vec<String> {
     judgement.anchors.iter().filter_map(line).collect()
 }
 
+/// Which message names an approval of a kind, and the hash that stands for what was given.
+fn approval_parts(approval: &Approval) -> (&'static str, Hash32) {
+    match approval {
+        Approval::StepUp { proof, .. } => ("step_up", *proof),
+        Approval::Operator { key, .. } => ("operator", *key),
+        Approval::Factor { evidence, .. } => ("factor", *evidence),
+    }
+}
+
+fn approval_json(approval: &Approval) -> Value {
+    let (kind, hash) = approval_parts(approval);
+    json!({ "kind": kind, "hash": hash.to_string(), "at": approval.at().to_string() })
+}
+
+/// What let a payment go on, in words.
+pub(super) fn approval_words(say: &Say, approval: &Approval) -> String {
+    let (kind, hash) = approval_parts(approval);
+    let (hash, at) = (hash.to_string(), approval.at().to_string());
+    say.with(&format!("approval-{kind}"), &[("hash", &hash), ("at", &at)])
+}
+
 fn proved_json(proved: &ProvedPayment) -> Value {
     let (intent, record) = (&proved.intent, &proved.record);
     let postings = record.postings.iter().map(|posting| {
@@ -104,6 +125,7 @@ fn proved_json(proved: &ProvedPayment) -> Value {
         "intent_hash": proved.intent_hash.to_string(),
         "score": record.decision.score,
         "reasons": record.decision.reasons.iter().map(|r| r.code.code()).collect::<Vec<_>>(),
+        "approvals": record.approvals.iter().map(approval_json).collect::<Vec<_>>(),
         "postings": postings.collect::<Vec<_>>(),
         "leaf_index": proved.index.to_string(),
         "tree_size": proved.head.size.to_string(),

@@ -9,6 +9,8 @@ use super::client_data::{self, Ceremony};
 use super::credential_key::CredentialKey;
 use super::message::Message;
 use super::registration::{TIMEOUT_MS, descriptor};
+use crate::factor::Method;
+
 use super::{Challenge, Passkey, PasskeyUse, RelyingParty, WebauthnError};
 
 /// Whether the authenticator must have asked for a PIN, a finger or a face.
@@ -80,6 +82,12 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    /// That a person proved who they are, at this time.
+    #[must_use]
+    pub const fn factor(&self, at: Instant) -> crate::factor::Evidence {
+        crate::factor::Evidence::new(Method::Passkey, at)
+    }
+
     /// How far it carries.
     #[must_use]
     pub const fn strength(&self) -> AssertionStrength {

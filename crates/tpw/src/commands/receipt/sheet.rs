@@ -135,6 +135,8 @@ fn decision(say: &Say, proved: &ProvedPayment) -> Section {
         ("field-reasons", reasons.join("; ")),
     ];
     let mut section = section(say, "print-decision", rows);
+    let approval = |given| (say.text("field-approval"), show::approval_words(say, given));
+    section.rows.extend(record.approvals.iter().map(approval));
     let posting = |posting: &Posting| {
         let text = format!("{} → {}: {}", posting.debit, posting.credit, posting.money);
         (format!("{} {}", say.text("field-posting"), posting.number), text)
