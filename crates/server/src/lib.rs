@@ -7,6 +7,7 @@ mod error;
 mod fault;
 mod gate;
 mod limits;
+mod links;
 mod openapi;
 pub mod outbound;
 mod pages;

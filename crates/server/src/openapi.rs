@@ -38,6 +38,7 @@ pub const VERSION: &str = "2026-11-22";
     wire::Enrol,
     wire::Enrolled,
     wire::Freeze,
+    wire::FinishPasskey,
     wire::Fund,
     wire::Health,
     wire::IssuedCode,
@@ -46,6 +47,7 @@ pub const VERSION: &str = "2026-11-22";
     wire::MemberList,
     wire::NewAccount,
     wire::NewAccountSet,
+    wire::NewPasskeyLink,
     wire::NewPerson,
     wire::OpenAccount,
     wire::Order,
@@ -54,6 +56,12 @@ pub const VERSION: &str = "2026-11-22";
     wire::OrderOutcomes,
     wire::Ordered,
     wire::PartnerLine,
+    wire::Passkey,
+    wire::PasskeyCeremony,
+    wire::PasskeyDone,
+    wire::PasskeyErrand,
+    wire::PasskeyLink,
+    wire::PasskeyList,
     wire::PastBalance,
     wire::Pay,
     wire::Payment,
@@ -80,6 +88,7 @@ pub const VERSION: &str = "2026-11-22";
     wire::ReconciliationProof,
     wire::Refusal,
     wire::Retry,
+    wire::StartPasskey,
     wire::Statement,
     wire::StatementPoint,
     wire::StepUp,
@@ -155,6 +164,11 @@ operations! {
     Post "/v1/devices" "devices" "enrol_device" Device (Some("Enrol")) => 201 Json("Enrolled"), [] "Enrol the device whose key made the DPoP proof; the proof's `ath` is that of the code's 20 characters.";
     Delete "/v1/devices/{id}" "devices" "revoke_device" Holder (None) => 200 Json("Device"), [] "Revoke a device.";
     Post "/v1/tokens" "devices" "issue_token" Device (None) => 200 Json("Token"), [] "Get an access token for an enrolled device.";
+    Get "/v1/factors/passkeys" "factors" "list_passkeys" Holder (None) => 200 Json("PasskeyList"), [] "List one's passkeys and security keys.";
+    Post "/v1/factors/passkeys:link" "factors" "link_passkey" Holder (Some("NewPasskeyLink")) => 201 Json("PasskeyLink"), [] "Get a one-time link with which a browser registers or uses a passkey for this session.";
+    Post "/v1/factors/passkeys:start" "factors" "start_passkey" Anyone (Some("StartPasskey")) => 200 Json("PasskeyCeremony"), [] "Begin in a browser, by a link's code: the options for `navigator.credentials`. It may begin anew until it has answered.";
+    Post "/v1/factors/passkeys:finish" "factors" "finish_passkey" Anyone (Some("FinishPasskey")) => 200 Json("PasskeyDone"), [] "Answer what was begun. The link is used up, whatever the answer is worth.";
+    Delete "/v1/factors/passkeys/{id}" "factors" "remove_passkey" Holder (None) => 200 Json("Passkey"), [] "Remove one's passkey or security key.";
     Get "/v1/accounts" "accounts" "list_accounts" Holder (None) => 200 Json("AccountList"), [("person", "whose; an operator may name anybody")] "List accounts.";
     Post "/v1/accounts" "accounts" "open_account" Operator (Some("OpenAccount")) => 201 Json("Account"), [] "Open an account for a person, at a clearing partner, or of the operator's own. The same account under the same id once more answers 200, with another opening, if nothing has moved on it since, 409.";
     Get "/v1/accounts/{id}" "accounts" "read_account" Holder (None) => 200 Json("Account"), [] "Read an account with its balance.";

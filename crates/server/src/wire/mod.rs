@@ -9,6 +9,7 @@ mod evidence;
 mod guards;
 mod ops;
 mod orders;
+mod passkeys;
 mod payments;
 mod people;
 mod problem;
@@ -29,6 +30,10 @@ pub use ops::{Alarm, AlarmList, RailInstruction, RailList};
 pub use orders::{
     Condition, Leg, Order, OrderBatch, OrderOutcome, OrderOutcomes, Ordered, PaymentBatch,
     PaymentOutcome, PaymentOutcomes,
+};
+pub use passkeys::{
+    FinishPasskey, NewPasskeyLink, Passkey, PasskeyCeremony, PasskeyDone, PasskeyErrand,
+    PasskeyLink, PasskeyList, StartPasskey,
 };
 pub use payments::{
     Approval, Cause, Compensation, Decision, Pay, Payment, PaymentList, PaymentStatus, Posting,

@@ -15,6 +15,11 @@ const SNAPSHOTS: &[(&str, &str)] = &[
     ("enrol_device", "device_enrolled"),
     ("revoke_device", "device_revoked"),
     ("issue_token", "token"),
+    ("list_passkeys", "passkeys"),
+    ("link_passkey", "passkey_linked"),
+    ("start_passkey", "passkey_started"),
+    ("finish_passkey", "passkey_registered"),
+    ("remove_passkey", "passkey_removed"),
     ("list_accounts", "accounts"),
     ("open_account", "external_account"),
     ("read_account", "account"),
@@ -80,7 +85,7 @@ fn operations() -> BTreeMap<String, Vec<String>> {
 
 fn snapshot(name: &str) -> Option<Value> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api/snapshots");
-    let text = ["answers", "ledger", "refusals"].into_iter().find_map(|part| {
+    let text = ["answers", "ledger", "passkeys", "refusals"].into_iter().find_map(|part| {
         std::fs::read_to_string(folder.join(format!("api__{part}__{name}.snap"))).ok()
     })?;
     let (_head, body) = text.strip_prefix("---\n")?.split_once("\n---\n")?;

@@ -12,6 +12,8 @@ mod ledger;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]
+mod passkeys;
+#[cfg(test)]
 mod problems;
 #[cfg(test)]
 mod records;

@@ -1,6 +1,6 @@
 //! What a client that does not behave gets: each wrong request has its own code and changes nothing.
 
-use crate::support::{Actor, Server, Signed, encode, limits, random};
+use crate::support::{Actor, Server, Signed, encode, limits, random, sorted};
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 use tpw_core::{
@@ -88,7 +88,7 @@ async fn payments_that_are_not_taken_change_nothing() {
         problems.insert(name.to_owned(), answer.shown());
         assert_eq!(scene.state().await, before, "{name}");
     }
-    assert_json_snapshot!("payments_not_taken", problems);
+    assert_json_snapshot!("payments_not_taken", sorted(problems.into()));
     assert_eq!(server.submit(&first).await.json(), answer.json(), "the first outcome stands");
 }
 
@@ -307,7 +307,7 @@ async fn proofs_and_tokens_that_do_not_hold() {
         assert!(answer.header("www-authenticate").unwrap().starts_with("DPoP "), "{name}");
         problems.insert(name.to_owned(), answer.shown());
     }
-    assert_json_snapshot!("not_authenticated", problems);
+    assert_json_snapshot!("not_authenticated", sorted(problems.into()));
 }
 
 #[tokio::test]

@@ -73,7 +73,7 @@ impl Answer {
     pub(crate) fn shown_as(&self, body: &Value) -> Value {
         let mut shown = self.shown();
         shown["body"] = body.clone();
-        shown
+        sorted(shown)
     }
 
     /// Status, telling headers and body, with everything that differs from run to run replaced.
@@ -101,7 +101,20 @@ impl Answer {
                 Err(_) => "[bytes]".into(),
             },
         };
-        json!({ "status": self.status.as_u16(), "headers": headers, "body": body })
+        sorted(json!({ "status": self.status.as_u16(), "headers": headers, "body": body }))
+    }
+}
+
+/// With the members of every object in the order of their names: what else is built in decides whether they keep their own.
+pub(crate) fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let mut members: Vec<_> = members.into_iter().collect();
+            members.sort_by(|(one, _), (other, _)| one.cmp(other));
+            members.into_iter().map(|(name, value)| (name, sorted(value))).collect()
+        }
+        Value::Array(items) => items.into_iter().map(sorted).collect(),
+        other => other,
     }
 }
 

@@ -9,9 +9,8 @@ use super::client_data::{self, Ceremony};
 use super::credential_key::CredentialKey;
 use super::message::Message;
 use super::registration::{TIMEOUT_MS, descriptor};
-use crate::factor::Method;
-
 use super::{Challenge, Passkey, PasskeyUse, RelyingParty, WebauthnError};
+use crate::factor::Method;
 
 /// Whether the authenticator must have asked for a PIN, a finger or a face.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
