@@ -2,6 +2,7 @@
 
 use crate::ceremonies::Ceremonies;
 use crate::limits::{Limits, RateLimits};
+use crate::links::Links;
 use crate::places::{Lane, Places};
 use crate::problem::Problem;
 use crate::seen::Seen;
@@ -13,6 +14,7 @@ use axum::http::request::Parts;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use tpw_access::factor::webauthn::RelyingParty;
 use tpw_access::{HttpUrl, PolicyEngine, ReplayCache, Throttle};
 use tpw_crypto::{CryptoError, Entropy, PublicKey};
 use tpw_engines::Engine;
@@ -46,6 +48,9 @@ pub(crate) struct App {
     seen: Mutex<Seen>,
     /// What the authorization server for clients remembers.
     pub(crate) oauth: crate::oauth::Memory,
+    /// The first origin whose host may be a relying party, which an address is not.
+    relying_party: Option<(String, RelyingParty)>,
+    links: Mutex<Links>,
     request_prefix: u32,
     request_count: AtomicU64,
 }
@@ -69,6 +74,8 @@ impl App {
         let mut prefix = [0; 4];
         OsEntropy.fill(&mut prefix)?;
         Ok(Self {
+            relying_party: origins.iter().find_map(relying_party),
+            links: Mutex::new(Links::new()),
             origins,
             token_key,
             rates: RateLimits::new(&limits),
@@ -117,6 +124,15 @@ impl App {
         held(&self.enrolment_replays)
     }
 
+    pub(crate) fn links(&self) -> MutexGuard<'_, Links> {
+        held(&self.links)
+    }
+
+    /// The origin of the page for passkeys, and on whose behalf keys sign there.
+    pub(crate) fn passkey_page(&self) -> Option<(&str, &RelyingParty)> {
+        self.relying_party.as_ref().map(|(origin, rp)| (origin.as_str(), rp))
+    }
+
     pub(crate) fn throttle(&self) -> MutexGuard<'_, Throttle<IpAddr>> {
         held(&self.throttle)
     }
@@ -133,6 +149,15 @@ impl App {
         let count = self.request_count.fetch_add(1, Ordering::Relaxed);
         RequestId(format!("req_{:08x}{count:010x}", self.request_prefix).into())
     }
+}
+
+/// A relying party for the pages of `origin` alone.
+fn relying_party(origin: &HttpUrl) -> Option<(String, RelyingParty)> {
+    let origin = origin.origin();
+    let host = origin.strip_prefix("https://")?;
+    let host = host.split_once(':').map_or(host, |(host, _port)| host);
+    let rp = RelyingParty::new(host, "TPWallet", &[origin]).ok()?;
+    Some((origin.to_owned(), rp))
 }
 
 /// Where a request came from, as the connection says it.

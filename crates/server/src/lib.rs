@@ -11,6 +11,7 @@ mod gate;
 mod identity;
 mod letters;
 mod limits;
+mod links;
 mod oauth;
 mod openapi;
 pub mod outbound;

@@ -53,6 +53,7 @@ pub const VERSION: &str = "2026-11-22";
     wire::Factor,
     wire::FactorList,
     wire::Freeze,
+    wire::FinishPasskey,
     wire::Fund,
     wire::GrantRequest,
     wire::Health,
@@ -65,6 +66,7 @@ pub const VERSION: &str = "2026-11-22";
     wire::NewChallenge,
     wire::NewClient,
     wire::NewDelegation,
+    wire::NewPasskeyLink,
     wire::NewPerson,
     wire::OpenAccount,
     wire::Order,
@@ -74,6 +76,12 @@ pub const VERSION: &str = "2026-11-22";
     wire::Ordered,
     wire::PartnerLine,
     wire::PasswordMessage,
+    wire::Passkey,
+    wire::PasskeyCeremony,
+    wire::PasskeyDone,
+    wire::PasskeyErrand,
+    wire::PasskeyLink,
+    wire::PasskeyList,
     wire::PastBalance,
     wire::Pay,
     wire::Payment,
@@ -103,6 +111,7 @@ pub const VERSION: &str = "2026-11-22";
     wire::Refusal,
     wire::Retry,
     wire::SetRoles,
+    wire::StartPasskey,
     wire::Statement,
     wire::StatementPoint,
     wire::StepUp,
@@ -191,6 +200,11 @@ operations! {
     Post "/v1/challenges" "factors" "begin_challenge" Holder (Some("NewChallenge")) => 201 Json("Challenge"), [] "Ask for a challenge: to prove with a factor who you are, for the session or for a payment that waits for its payer.";
     Post "/v1/challenges/{id}:answer" "factors" "answer_challenge" Holder (Some("ChallengeAnswer")) => 200 Json("Challenged"), [] "Answer a challenge, once. For the session the answer is a token of a higher level; a payment goes on.";
     Post "/v1/tokens" "devices" "issue_token" Device (None) => 200 Json("Token"), [] "Get an access token for an enrolled device.";
+    Get "/v1/factors/passkeys" "factors" "list_passkeys" Holder (None) => 200 Json("PasskeyList"), [] "List one's passkeys and security keys.";
+    Post "/v1/factors/passkeys:link" "factors" "link_passkey" Holder (Some("NewPasskeyLink")) => 201 Json("PasskeyLink"), [] "Get a one-time link with which a browser registers or uses a passkey for this session.";
+    Post "/v1/factors/passkeys:start" "factors" "start_passkey" Anyone (Some("StartPasskey")) => 200 Json("PasskeyCeremony"), [] "Begin in a browser, by a link's code: the options for `navigator.credentials`. It may begin anew until it has answered.";
+    Post "/v1/factors/passkeys:finish" "factors" "finish_passkey" Anyone (Some("FinishPasskey")) => 200 Json("PasskeyDone"), [] "Answer what was begun. The link is used up, whatever the answer is worth.";
+    Delete "/v1/factors/passkeys/{id}" "factors" "remove_passkey" Holder (None) => 200 Json("Passkey"), [] "Remove one's passkey or security key.";
     Get "/v1/accounts" "accounts" "list_accounts" Holder (None) => 200 Json("AccountList"), [("person", "whose; an operator may name anybody")] "List accounts.";
     Post "/v1/accounts" "accounts" "open_account" Operator (Some("OpenAccount")) => 201 Json("Account"), [] "Open an account for a person, at a clearing partner, or of the operator's own. The same account under the same id once more answers 200, with another opening, if nothing has moved on it since, 409.";
     Get "/v1/accounts/{id}" "accounts" "read_account" Holder (None) => 200 Json("Account"), [] "Read an account with its balance.";

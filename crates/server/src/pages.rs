@@ -1,4 +1,4 @@
-//! The verify page: files that are built into this program (`web/verify/dist`), with headers that keep everything else out.
+//! The pages: files that are built into this program (`web/verify/dist`, `web/passkeys`), with headers that keep everything else out.
 
 use crate::app::App;
 use crate::routes::typed;
@@ -23,7 +23,7 @@ static RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resou
 
 const HTML: &str = "text/html; charset=utf-8";
 
-/// A file of the page.
+/// A file of a page.
 struct File {
     path: &'static str,
     media_type: &'static str,
@@ -34,28 +34,31 @@ struct File {
 
 macro_rules! files {
     ($($path:literal, $name:literal, $media_type:expr;)*) => {
-        /// Every path of the page.
+        /// Every path of the pages.
         pub(crate) const PATHS: &[&str] = &[$($path),*];
 
         static FILES: [File; PATHS.len()] = [$(File {
             path: $path,
             media_type: $media_type,
-            bytes: include_bytes!(concat!("../../../web/verify/dist/", $name)),
+            bytes: include_bytes!(concat!("../../../web/", $name)),
             tag: OnceLock::new(),
         }),*];
     };
 }
 
 files! {
-    "/verify", "index.html", HTML;
-    "/verify/page.js", "page.js", "text/javascript; charset=utf-8";
-    "/verify/page.css", "page.css", "text/css; charset=utf-8";
-    "/verify/judge.wasm", "judge.wasm", "application/wasm";
+    "/verify", "verify/dist/index.html", HTML;
+    "/verify/page.js", "verify/dist/page.js", "text/javascript; charset=utf-8";
+    "/verify/page.css", "verify/dist/page.css", "text/css; charset=utf-8";
+    "/verify/judge.wasm", "verify/dist/judge.wasm", "application/wasm";
     // The page in one file, to be kept; opened from here it obeys its own, stricter policy as well.
-    "/verify/verify.html", "verify.html", HTML;
+    "/verify/verify.html", "verify/dist/verify.html", HTML;
+    "/passkeys", "passkeys/index.html", HTML;
+    "/passkeys/page.js", "passkeys/page.js", "text/javascript; charset=utf-8";
+    "/passkeys/page.css", "passkeys/page.css", "text/css; charset=utf-8";
 }
 
-/// The routes of the page.
+/// The routes of the pages.
 pub(crate) fn all() -> Router<Arc<App>> {
     // What the page refers to lies beside it, not below it.
     let slash = get(async || Redirect::permanent("/verify"));
@@ -155,15 +158,17 @@ mod tests {
 
     #[test]
     fn the_page_itself_has_nothing_inline() {
-        let page = str::from_utf8(FILES[0].bytes).unwrap();
-        for inline in
-            ["<style", " style=", " onclick=", " onload=", "javascript:", "http://", "https://"]
-        {
-            assert!(!page.contains(inline), "{inline}");
+        let pages = [("verify", &FILES[0]), ("passkeys", &FILES[5])];
+        for (name, file) in pages {
+            let page = str::from_utf8(file.bytes).unwrap();
+            for inline in
+                ["<style", " style=", " onclick=", " onload=", "javascript:", "http://", "https://"]
+            {
+                assert!(!page.contains(inline), "{inline}");
+            }
+            let scripts: Vec<&str> = page.split("<script").skip(1).collect();
+            assert!(scripts.iter().all(|s| s.starts_with(&format!(" src=\"{name}/"))
+                || s.starts_with(" type=\"application/json\"")));
         }
-        let scripts: Vec<&str> = page.split("<script").skip(1).collect();
-        assert!(scripts.iter().all(
-            |s| s.starts_with(" src=\"verify/") || s.starts_with(" type=\"application/json\"")
-        ));
     }
 }

@@ -168,6 +168,10 @@ problems! {
     RecordChanged "record_changed" CONFLICT SameKey;
     /// More than is stored in one request.
     RecordTooLarge "record_too_large" UNPROCESSABLE_ENTITY Never;
+    /// The link's code is wrong, used or too old.
+    LinkInvalid "link_invalid" UNPROCESSABLE_ENTITY Never;
+    /// The answer of a passkey does not count.
+    PasskeyRefused "passkey_refused" UNPROCESSABLE_ENTITY Never;
     /// The file is no statement of a partner that can be set against the account.
     BadPartnerStatement "bad_partner_statement" UNPROCESSABLE_ENTITY Never;
     /// No such set of accounts.

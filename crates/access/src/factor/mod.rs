@@ -24,6 +24,7 @@ pub mod opaque;
 pub mod password;
 pub mod recovery;
 pub mod totp;
+pub mod webauthn;
 
 tpw_core::codes! {
     /// By what somebody proved who they are. The numbers are stored.

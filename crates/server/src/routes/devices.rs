@@ -62,7 +62,7 @@ fn failed(app: &App, from: IpAddr) -> Problem {
     Problem::new(Code::CodeInvalid)
 }
 
-fn throttled(wait: Throttled) -> Problem {
+pub(super) fn throttled(wait: Throttled) -> Problem {
     Problem::new(Code::Throttled).retry_after_s(wait.retry_after.as_ms().div_ceil(1000).max(1))
 }
 

@@ -12,6 +12,7 @@ mod guards;
 mod oauth;
 mod ops;
 mod orders;
+mod passkeys;
 mod payments;
 mod people;
 mod problem;
@@ -41,6 +42,10 @@ pub use ops::{Alarm, AlarmList, RailInstruction, RailList};
 pub use orders::{
     Condition, Leg, Order, OrderBatch, OrderOutcome, OrderOutcomes, Ordered, PaymentBatch,
     PaymentOutcome, PaymentOutcomes,
+};
+pub use passkeys::{
+    FinishPasskey, NewPasskeyLink, Passkey, PasskeyCeremony, PasskeyDone, PasskeyErrand,
+    PasskeyLink, PasskeyList, StartPasskey,
 };
 pub use payments::{
     Approval, Cause, Compensation, Decision, Pay, Payment, PaymentList, PaymentStatus, Posting,

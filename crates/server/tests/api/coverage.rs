@@ -30,6 +30,11 @@ const SNAPSHOTS: &[(&str, &str)] = &[
     ("remove_factor", "factor_removed"),
     ("begin_challenge", "challenge"),
     ("answer_challenge", "challenge_answered"),
+    ("list_passkeys", "passkeys"),
+    ("link_passkey", "passkey_linked"),
+    ("start_passkey", "passkey_started"),
+    ("finish_passkey", "passkey_registered"),
+    ("remove_passkey", "passkey_removed"),
     ("list_accounts", "accounts"),
     ("open_account", "external_account"),
     ("read_account", "account"),
@@ -105,10 +110,11 @@ fn operations() -> BTreeMap<String, Vec<String>> {
 
 fn snapshot(name: &str) -> Option<Value> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api/snapshots");
-    let text =
-        ["answers", "approvals", "factors", "ledger", "oauth", "refusals"].into_iter().find_map(
-            |part| std::fs::read_to_string(folder.join(format!("api__{part}__{name}.snap"))).ok(),
-        )?;
+    let text = ["answers", "approvals", "factors", "ledger", "oauth", "passkeys", "refusals"]
+        .into_iter()
+        .find_map(|part| {
+            std::fs::read_to_string(folder.join(format!("api__{part}__{name}.snap"))).ok()
+        })?;
     let (_head, body) = text.strip_prefix("---\n")?.split_once("\n---\n")?;
     serde_json::from_str(body).ok()
 }

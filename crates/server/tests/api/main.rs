@@ -19,6 +19,8 @@ mod oauth_scene;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]
+mod passkeys;
+#[cfg(test)]
 mod problems;
 #[cfg(test)]
 mod records;

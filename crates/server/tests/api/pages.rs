@@ -4,12 +4,15 @@
 use crate::support::{Answer, Server};
 
 /// Path, committed file, media type.
-const FILES: [(&str, &str, &str); 5] = [
-    ("/verify", "index.html", "text/html; charset=utf-8"),
-    ("/verify/page.js", "page.js", "text/javascript; charset=utf-8"),
-    ("/verify/page.css", "page.css", "text/css; charset=utf-8"),
-    ("/verify/judge.wasm", "judge.wasm", "application/wasm"),
-    ("/verify/verify.html", "verify.html", "text/html; charset=utf-8"),
+const FILES: [(&str, &str, &str); 8] = [
+    ("/verify", "verify/dist/index.html", "text/html; charset=utf-8"),
+    ("/verify/page.js", "verify/dist/page.js", "text/javascript; charset=utf-8"),
+    ("/verify/page.css", "verify/dist/page.css", "text/css; charset=utf-8"),
+    ("/verify/judge.wasm", "verify/dist/judge.wasm", "application/wasm"),
+    ("/verify/verify.html", "verify/dist/verify.html", "text/html; charset=utf-8"),
+    ("/passkeys", "passkeys/index.html", "text/html; charset=utf-8"),
+    ("/passkeys/page.js", "passkeys/page.js", "text/javascript; charset=utf-8"),
+    ("/passkeys/page.css", "passkeys/page.css", "text/css; charset=utf-8"),
 ];
 
 #[tokio::test]
@@ -17,7 +20,7 @@ async fn the_page_comes_whole_and_only_once() {
     let server = Server::start().await;
     for (path, name, media_type) in FILES {
         let answer = server.get(path).await;
-        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/verify/dist/").to_owned() + name;
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/").to_owned() + name;
         assert_eq!(answer.status, 200, "{path}");
         assert!(answer.body == std::fs::read(file).unwrap(), "{path} is not the committed file");
         let headers = ["content-type", "cache-control", "x-content-type-options"];

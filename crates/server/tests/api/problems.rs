@@ -84,6 +84,8 @@ fn sample(code: Code) -> Problem {
         | Code::UnknownAccountSet
         | Code::UnknownClient
         | Code::UnknownGrant
+        | Code::LinkInvalid
+        | Code::PasskeyRefused
         | Code::StepUpRequired => Problem::new(code),
     }
 }

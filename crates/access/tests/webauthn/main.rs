@@ -1,0 +1,12 @@
+//! Goal and method: see each module. One binary, because all of them send the same messages.
+
+#[cfg(test)]
+mod authenticators;
+#[cfg(test)]
+mod devices;
+#[cfg(test)]
+mod message;
+#[cfg(test)]
+mod rules;
+#[cfg(test)]
+mod vectors;
