@@ -16,6 +16,7 @@ mod orders;
 mod receipts;
 #[cfg(test)]
 mod records;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod rejections;

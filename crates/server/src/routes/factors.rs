@@ -4,7 +4,8 @@
 //! be able to make it theirs (SP 800-63B-4 §4.1.2).
 
 use super::challenges::totp_secret;
-use super::{Reply, json};
+use super::passkeys::passkeys_of;
+use super::{Reply, json, off_thread};
 use crate::app::App;
 use crate::body;
 use crate::gate::Caller;
@@ -21,9 +22,11 @@ use tpw_access::Aal;
 use tpw_access::factor::opaque::{self, PasswordRecord};
 use tpw_access::factor::recovery::RecoverySheet;
 use tpw_access::factor::totp::{self, Params, TotpRecord, TotpSecret};
+use tpw_access::factor::webauthn::{Passkey, PasskeyUse};
 use tpw_access::factor::{DigitCode, Method};
 use tpw_access::record::{RecordKey, RecordKind, RecordWrite};
 use tpw_core::{PersonId, Span};
+use tpw_engines::Engine;
 use tpw_engines::entropy::OsEntropy;
 
 /// How long ago the caller may have proved who they are when they change factors.
@@ -72,12 +75,16 @@ async fn listed(app: &Arc<App>, caller: &Caller) -> Reply {
 }
 
 /// Refuses a change to whoever could prove more and has not done so lately.
-async fn may_change(app: &Arc<App>, caller: &Caller) -> Result<(), Problem> {
-    let password = single(RecordKind::Password, caller.session.person());
-    if identity::read(app, &password).await?.is_none() {
-        return Ok(());
+pub(super) async fn may_change(app: &Arc<App>, caller: &Caller) -> Result<(), Problem> {
+    let person = caller.session.person();
+    let passkeys = move |engine: &Engine| passkeys_of(engine, person);
+    let has_password = identity::read(app, &single(RecordKind::Password, person)).await?.is_some();
+    // A key that does not verify its user raises no level: who has no more than that could never show more.
+    let verifies = |key: &Passkey| key.used_as == PasskeyUse::Passkey;
+    if has_password || off_thread(app, passkeys).await?.iter().any(verifies) {
+        caller.needs(Aal::Two, Some(FRESH))?;
     }
-    caller.needs(Aal::Two, Some(FRESH))
+    Ok(())
 }
 
 async fn put(

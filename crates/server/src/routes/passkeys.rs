@@ -1,9 +1,11 @@
 //! Passkeys and security keys. A session asks for a link; a browser does the rest with the link's code.
 
+use super::factors::may_change;
 use super::{Reply, json, off_thread};
 use crate::app::{App, Peer};
 use crate::body;
 use crate::gate::Caller;
+use crate::identity;
 use crate::limits::network_of;
 use crate::links::{Errand, Waiting};
 use crate::problem::{Code, Problem};
@@ -16,13 +18,15 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use std::net::IpAddr;
 use std::sync::Arc;
+use tpw_access::assurance::{Proof, Strength};
+use tpw_access::factor::Method;
 use tpw_access::factor::webauthn::{
-    AssertionAnswer, AssertionState, AttestationRule, Challenge, NewKey, Passkey, PasskeyUse,
-    RegistrationAnswer, RegistrationState, RelyingParty, TrustAnchors, User, Verification,
-    WebauthnError,
+    AssertionAnswer, AssertionState, AssertionStrength, AttestationRule, Challenge, NewKey,
+    Passkey, PasskeyUse, RegistrationAnswer, RegistrationState, RelyingParty, TrustAnchors, User,
+    Verification, WebauthnError,
 };
 use tpw_access::{EnrolmentCode, RecordKey, RecordKind, RecordWrite};
-use tpw_core::{Hash32, PersonId};
+use tpw_core::{DeviceId, Hash32, PersonId};
 use tpw_crypto::Entropy as _;
 use tpw_engines::entropy::OsEntropy;
 
@@ -37,6 +41,9 @@ pub(super) async fn link(
     body: Body,
 ) -> Reply {
     let request: NewPasskeyLink = body::json(&headers, body, app.small_body()).await?;
+    if !matches!(request.errand, PasskeyErrand::Use) {
+        may_change(&app, &caller).await?;
+    }
     let (page, _rp) = app.passkey_page().ok_or_else(|| Problem::new(Code::NotFound))?;
     let code = EnrolmentCode::new(&mut OsEntropy).map_err(|error| Problem::internal(&error))?;
     let who = (caller.session.person(), caller.session.device());
@@ -115,7 +122,9 @@ pub(super) async fn finish(
             let name = request.name.as_deref().unwrap_or_default();
             register(&app, link.person, state, &credential, name).await?
         }
-        Waiting::Assertion(state) => assert(&app, link.person, state, &credential).await?,
+        Waiting::Assertion(state) => {
+            assert(&app, (link.person, link.device), state, &credential).await?
+        }
     };
     tracing::info!(device = %link.device, errand = ?link.errand, "a browser did what a link was for");
     Ok(json(StatusCode::OK, &done))
@@ -138,9 +147,10 @@ async fn register(
     Ok(PasskeyDone { passkey: view(&passkey), user_verified, counter_went_back: false })
 }
 
+/// What the browser proved counts for the session that asked for the link.
 async fn assert(
     app: &Arc<App>,
-    person: PersonId,
+    (person, device): (PersonId, DeviceId),
     state: AssertionState,
     credential: &[u8],
 ) -> Result<PasskeyDone, Problem> {
@@ -155,6 +165,13 @@ async fn assert(
     let (used, evidence) =
         state.finish(rp, &stored, person.as_bytes(), &answer, now).map_err(refused)?;
     write(app, RecordWrite { key, before: Some(before), after: Some(used.to_bytes()) }).await?;
+    let strength = match evidence.strength() {
+        AssertionStrength::Present => Strength::Single,
+        AssertionStrength::Verified => Strength::Multi,
+        AssertionStrength::VerifiedInHardware => Strength::Hardware,
+    };
+    let proof = Proof { method: Method::Passkey, strength, at: now };
+    identity::proved(app, device, proof).await?;
     Ok(PasskeyDone {
         passkey: view(&used),
         user_verified: evidence.user_verified,
@@ -176,6 +193,7 @@ pub(super) async fn remove(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Reply {
+    may_change(&app, &caller).await?;
     let id: Hash32 = body::id(&id)?;
     let owner = *caller.session.person().as_bytes();
     let key = RecordKey::new(RecordKind::Passkey, owner, id.as_bytes());
@@ -222,7 +240,10 @@ fn key_of(credential_id: &[u8], person: PersonId) -> Result<RecordKey, Problem> 
     key.ok_or_else(|| Problem::internal(&"a hash is too long for a record's id"))
 }
 
-fn passkeys_of(engine: &tpw_engines::Engine, person: PersonId) -> Result<Vec<Passkey>, Problem> {
+pub(super) fn passkeys_of(
+    engine: &tpw_engines::Engine,
+    person: PersonId,
+) -> Result<Vec<Passkey>, Problem> {
     let kind = RecordKind::Passkey;
     let records = engine.records(kind, *person.as_bytes(), None, PASSKEYS_MAX)?;
     let read = |(_key, value): &(RecordKey, Vec<u8>)| Passkey::from_bytes(value);

@@ -11,6 +11,7 @@ mod approvals;
 mod coverage;
 #[cfg(test)]
 mod factors;
+#[cfg(test)]
 mod ledger;
 #[cfg(test)]
 mod oauth;

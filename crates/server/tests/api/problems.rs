@@ -15,8 +15,47 @@ use tpw_ledger::{AccountKind, Balance, LedgerError, Limit};
 use tpw_proof::ProofError;
 use tpw_server::{Code, Language, Problem, QueryFault, ValueFault};
 
+/// What the desk rejects, as the server meets it.
+fn rejected(code: Code) -> Option<Rejection> {
+    Some(match code {
+        Code::UnknownDevice => Rejection::UnknownDevice,
+        Code::DeviceRevoked => Rejection::DeviceRevoked,
+        Code::NotOwner => Rejection::NotOwner,
+        Code::WrongAudience => Rejection::WrongAudience,
+        Code::Expired => Rejection::Expired,
+        Code::FromFuture => Rejection::FromFuture,
+        Code::SequenceUsed => Rejection::SequenceUsed { expected: 8 },
+        Code::SequenceGap => Rejection::SequenceGap { expected: 8 },
+        Code::ChainMismatch => Rejection::ChainMismatch,
+        Code::CheckpointFork => Rejection::CheckpointFork,
+        Code::ExistsWithDifferent => Rejection::ExistsWithDifferent { field: "amount" },
+        Code::UnknownPayment => Rejection::UnknownPayment,
+        Code::WrongStatus => Rejection::WrongStatus { status: "booked" },
+        Code::ProofMismatch => Rejection::ProofMismatch { field: "intent_hash" },
+        Code::ProofStale => Rejection::ProofStale,
+        Code::WaitOver => Rejection::WaitOver,
+        Code::UnknownPerson => Rejection::UnknownPerson,
+        Code::UnknownAccount => Rejection::UnknownAccount,
+        Code::CodeInvalid => Rejection::CodeInvalid,
+        Code::KeyInUse => Rejection::KeyInUse,
+        Code::IdInUse => Rejection::IdInUse { what: "transfer" },
+        Code::UnknownAsset => Rejection::UnknownAsset("ABC/2".parse().unwrap()),
+        Code::IssuanceExists => Rejection::IssuanceExists("ABC/2".parse().unwrap()),
+        Code::WrongOwner => Rejection::WrongOwner { kind: AccountKind::Operating },
+        Code::AccountNeeded => Rejection::AccountNeeded { why: "instructed" },
+        Code::SelfCustodial => Rejection::SelfCustodial,
+        Code::RecordChanged => Rejection::RecordChanged,
+        Code::RecordTooLarge => Rejection::RecordTooLarge,
+        _ => return None,
+    })
+}
+
 /// A problem as the server meets it.
+#[expect(clippy::too_many_lines, reason = "one line for each code, so that none is missing")]
 fn sample(code: Code) -> Problem {
+    if let Some(rejection) = rejected(code) {
+        return rejection.into();
+    }
     match code {
         Code::BadJson => Problem::broken_off(),
         Code::BadQuery => Problem::bad_query("limit", &QueryFault::Range(250)),
@@ -31,38 +70,10 @@ fn sample(code: Code) -> Problem {
         Code::InsufficientScope => Problem::new(code).with("scope", "balance:read"),
         Code::TooManyDelegations => Problem::new(code).with("most", 64),
         Code::NoReceipt => Problem::new(code).reason("held"),
-        Code::UnknownDevice => Rejection::UnknownDevice.into(),
-        Code::DeviceRevoked => Rejection::DeviceRevoked.into(),
-        Code::NotOwner => Rejection::NotOwner.into(),
-        Code::WrongAudience => Rejection::WrongAudience.into(),
-        Code::Expired => Rejection::Expired.into(),
-        Code::FromFuture => Rejection::FromFuture.into(),
-        Code::SequenceUsed => Rejection::SequenceUsed { expected: 8 }.into(),
-        Code::SequenceGap => Rejection::SequenceGap { expected: 8 }.into(),
-        Code::ChainMismatch => Rejection::ChainMismatch.into(),
-        Code::CheckpointFork => Rejection::CheckpointFork.into(),
-        Code::ExistsWithDifferent => Rejection::ExistsWithDifferent { field: "amount" }.into(),
-        Code::UnknownPayment => Rejection::UnknownPayment.into(),
-        Code::WrongStatus => Rejection::WrongStatus { status: "booked" }.into(),
-        Code::ProofMismatch => Rejection::ProofMismatch { field: "intent_hash" }.into(),
-        Code::ProofStale => Rejection::ProofStale.into(),
-        Code::WaitOver => Rejection::WaitOver.into(),
-        Code::UnknownPerson => Rejection::UnknownPerson.into(),
-        Code::UnknownAccount => Rejection::UnknownAccount.into(),
-        Code::CodeInvalid => Rejection::CodeInvalid.into(),
-        Code::KeyInUse => Rejection::KeyInUse.into(),
-        Code::IdInUse => Rejection::IdInUse { what: "transfer" }.into(),
-        Code::UnknownAsset => Rejection::UnknownAsset("ABC/2".parse().unwrap()).into(),
-        Code::IssuanceExists => Rejection::IssuanceExists("ABC/2".parse().unwrap()).into(),
-        Code::WrongOwner => Rejection::WrongOwner { kind: AccountKind::Operating }.into(),
-        Code::AccountNeeded => Rejection::AccountNeeded { why: "instructed" }.into(),
-        Code::SelfCustodial => Rejection::SelfCustodial.into(),
         Code::InsufficientAuthentication => Problem::new(code).with("acr", "aal2"),
         Code::ApprovalRequired => Problem::new(code).with("count", 1),
         Code::ApprovalRefused => ApprovalError::Again.into(),
         Code::RolesRefused => RolesError::OwnRoles.into(),
-        Code::RecordChanged => Rejection::RecordChanged.into(),
-        Code::RecordTooLarge => Rejection::RecordTooLarge.into(),
         Code::LedgerRefused => Rejection::Ledger(LedgerError::NotFrozen).into(),
         Code::BadPartnerStatement => ReconcileError::ColumnMissing("amount").into(),
         Code::KeyMissing
@@ -86,7 +97,35 @@ fn sample(code: Code) -> Problem {
         | Code::UnknownGrant
         | Code::LinkInvalid
         | Code::PasskeyRefused
-        | Code::StepUpRequired => Problem::new(code),
+        | Code::StepUpRequired
+        | Code::UnknownDevice
+        | Code::DeviceRevoked
+        | Code::NotOwner
+        | Code::WrongAudience
+        | Code::Expired
+        | Code::FromFuture
+        | Code::SequenceUsed
+        | Code::SequenceGap
+        | Code::ChainMismatch
+        | Code::CheckpointFork
+        | Code::ExistsWithDifferent
+        | Code::UnknownPayment
+        | Code::WrongStatus
+        | Code::ProofMismatch
+        | Code::ProofStale
+        | Code::WaitOver
+        | Code::UnknownPerson
+        | Code::UnknownAccount
+        | Code::CodeInvalid
+        | Code::KeyInUse
+        | Code::IdInUse
+        | Code::UnknownAsset
+        | Code::IssuanceExists
+        | Code::WrongOwner
+        | Code::AccountNeeded
+        | Code::SelfCustodial
+        | Code::RecordChanged
+        | Code::RecordTooLarge => Problem::new(code),
     }
 }
 
