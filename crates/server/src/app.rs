@@ -186,6 +186,17 @@ impl<S: Sync> FromRequestParts<S> for RequestId {
     }
 }
 
+/// The address of ours under which a request came.
+pub(crate) struct AskedAt(pub(crate) String);
+
+impl FromRequestParts<Arc<App>> for AskedAt {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        Ok(Self(app.origin_of(parts).map_or("", HttpUrl::origin).to_owned()))
+    }
+}
+
 impl<S: Sync> FromRequestParts<S> for Language {
     type Rejection = Problem;
 

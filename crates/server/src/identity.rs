@@ -86,17 +86,15 @@ pub(crate) async fn written(app: &App, writes: Vec<RecordWrite>) -> Result<bool,
     }
 }
 
-/// An attempt that was charged.
-pub(crate) struct Charged {
-    key: RecordKey,
-    value: Vec<u8>,
-}
-
-impl Charged {
-    /// Takes the charge back, with all others before it: the person came through.
-    pub(crate) fn forget(self) -> RecordWrite {
-        RecordWrite { key: self.key, before: Some(self.value), after: None }
-    }
+/// Takes back what was charged for a method: the person came through.
+pub(crate) async fn forgive(
+    app: &Arc<App>,
+    person: PersonId,
+    method: Method,
+) -> Result<Option<RecordWrite>, Problem> {
+    let key = failures_key(person, method)?;
+    let before = read(app, &key).await?;
+    Ok(before.map(|before| RecordWrite { key, before: Some(before), after: None }))
 }
 
 /// Charges an attempt before it is judged: however many are tried at once, each is counted.
@@ -104,16 +102,16 @@ pub(crate) async fn charge(
     app: &Arc<App>,
     person: PersonId,
     method: Method,
-) -> Result<Charged, Problem> {
+) -> Result<(), Problem> {
     let key = failures_key(person, method)?;
     for _ in 0..TRIES {
         let before = read(app, &key).await?;
         let known = stored(before.as_ref(), Failures::from_bytes)?;
         let charged = Failures::attempt(known, AtCap::LockForDay, app.engine.now());
         let value = charged.map_err(locked)?.to_bytes();
-        let write = RecordWrite { key: key.clone(), before, after: Some(value.clone()) };
+        let write = RecordWrite { key: key.clone(), before, after: Some(value) };
         if written(app, vec![write]).await? {
-            return Ok(Charged { key, value });
+            return Ok(());
         }
     }
     Err(Problem::new(Code::RecordChanged))

@@ -2,7 +2,7 @@
 
 use super::devices::issue;
 use super::{Reply, json, payments};
-use crate::app::App;
+use crate::app::{App, AskedAt};
 use crate::body;
 use crate::ceremonies::{Ceremony, ChallengeId, LIFE, Purpose, State};
 use crate::fault::ValueFault;
@@ -34,6 +34,7 @@ use tpw_flow::{Command, Status};
 pub(super) async fn begin(
     Shared(app): Shared<Arc<App>>,
     caller: Caller,
+    AskedAt(server): AskedAt,
     headers: HeaderMap,
     body: Body,
 ) -> Reply {
@@ -50,7 +51,7 @@ pub(super) async fn begin(
     let (data, state) = match method {
         Method::Password => {
             let ke1 = new.data.ok_or_else(|| Problem::new(Code::FactorForm))?.0;
-            begin_password(&app, person, &ke1, (&id, purpose)).await?
+            begin_password(&app, person, &ke1, (&server, &id, purpose)).await?
         }
         _ => (None, State::Nothing),
     };
@@ -93,13 +94,18 @@ async fn begin_password(
     app: &Arc<App>,
     person: PersonId,
     ke1: &[u8],
-    (id, purpose): (&ChallengeId, Purpose),
+    (server, id, purpose): (&str, &ChallengeId, Purpose),
 ) -> Result<(Option<Vec<u8>>, State), Problem> {
+    if ke1.len() != opaque::lengths::KE1 {
+        return Err(Problem::new(Code::FactorForm));
+    }
+    // Whoever has KE2 can try one password against it, and need not say what came of it (RFC 9807 §10.9).
+    identity::charge(app, person, Method::Password).await?;
     let secret = identity::opaque_secret(app).await?;
     let value = identity::read(app, &identity::single(RecordKind::Password, person)).await?;
     let record = stored(value.as_ref(), PasswordRecord::from_bytes)?;
     let purpose = purpose.text();
-    let context = opaque::Context { server: app.issuer(), challenge: id, purpose: &purpose };
+    let context = opaque::Context { server, challenge: id, purpose: &purpose };
     let begun = opaque::begin(&secret, &person, record.as_ref(), ke1, context, &mut OsEntropy);
     let (ke2, pending) = begun.map_err(|error| refused(Method::Password, &error))?;
     Ok((Some(ke2), State::Password(Box::new(pending))))
@@ -123,10 +129,12 @@ pub(super) async fn answer(
     let ceremony = app.ceremonies().take(&id, caller.session.device(), now);
     let ceremony = ceremony.ok_or_else(|| Problem::new(Code::NotFound))?;
     let Ceremony { person, method, purpose, state, .. } = ceremony;
-    let charged = identity::charge(&app, person, method).await?;
+    if method != Method::Password {
+        identity::charge(&app, person, method).await?;
+    }
     let used = judge(&app, person, (method, state), given).await;
     let mut writes = used.map_err(|error| error.into_problem(method))?;
-    writes.push(charged.forget());
+    writes.extend(identity::forgive(&app, person, method).await?);
     let evidence = Evidence { id, method, at: now };
     match purpose {
         Purpose::Session => {

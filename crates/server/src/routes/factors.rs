@@ -164,15 +164,16 @@ pub(super) async fn confirm_totp(
     let person = caller.session.person();
     let refuse = |error| refused(Method::Totp, &error);
     let code: DigitCode = typed.code.parse().map_err(refuse)?;
-    let charged = identity::charge(&app, person, Method::Totp).await?;
+    identity::charge(&app, person, Method::Totp).await?;
     let key = single(RecordKind::Totp, person);
     let before = identity::read(&app, &key).await?;
     let record = stored(before.as_ref(), TotpRecord::from_bytes)?;
     let record = record.ok_or_else(|| Problem::new(Code::NotFound))?;
     let secret = totp_secret(&app, person, &record)?;
     let after = record.confirm(&secret, &code, app.engine.now()).map_err(refuse)?;
-    let write = RecordWrite { key, before, after: Some(after.to_bytes()) };
-    if !identity::written(&app, vec![write, charged.forget()]).await? {
+    let mut writes = vec![RecordWrite { key, before, after: Some(after.to_bytes()) }];
+    writes.extend(identity::forgive(&app, person, Method::Totp).await?);
+    if !identity::written(&app, writes).await? {
         return Err(Problem::new(Code::RecordChanged));
     }
     listed(&app, &caller).await

@@ -241,13 +241,22 @@ async fn guessing_is_refused_alike_and_slowed_down() {
         texts.insert(refused.json()["detail"].as_str().unwrap().to_owned());
         set.server.clock.advance(Span::from_secs(if failures == 3 { 1 } else { 4 }));
     }
-    // After the third one it takes three seconds, also with the right one.
-    let (challenge, answer) = set.password(PASSWORD, None).await;
-    let slowed = set.answer(&challenge, &answer).await;
+    // After the third one it takes three seconds, also with the right one: whoever gets an answer to a first message has tried a
+    // password, whether the last message comes or not.
+    let begun = LoggingIn::start(&typed(PASSWORD), &mut OsEntropy).unwrap();
+    let body = json!({ "method": "password", "data": encode(begun.ke1()) });
+    let slowed = set.post("/v1/challenges", &body).await;
     assert_eq!(slowed.problem(), "throttled");
     assert_eq!(slowed.header("retry-after"), Some("2"));
     set.server.clock.advance(Span::from_secs(2));
     set.log_in().await;
+    for _ in 0..2 {
+        assert_eq!(set.post("/v1/challenges", &body).await.status, 201);
+        set.server.clock.advance(Span::from_secs(1));
+    }
+    assert_eq!(set.post("/v1/challenges", &body).await.status, 201);
+    let slowed = set.post("/v1/challenges", &body).await;
+    assert_eq!(slowed.problem(), "throttled", "without an answer to any of them");
     // Somebody without a password gets a challenge of the same form, and the same refusal.
     let bob = server_person(&set).await;
     let other = Set { ann: bob, ..set };
@@ -344,6 +353,7 @@ async fn a_password_is_bound_to_its_payment() {
         let context = Context { server: &set.server.url, challenge: &id, purpose: &text };
         let ke2 = bytes(&shown["data"]);
         begun.finish(&typed(PASSWORD), &ke2, context, &mut OsEntropy).unwrap_err();
+        set.server.clock.advance(Span::from_secs(4));
     }
     let (challenge, answer) = set.password(PASSWORD, Some((payment, hash))).await;
     let answered = set.answer(&challenge, &answer).await;

@@ -2,6 +2,7 @@
 
 mod anchor;
 mod exports;
+mod factors;
 mod log;
 mod mail;
 mod policy;
@@ -11,6 +12,7 @@ mod tsa;
 
 pub(crate) use anchor::*;
 pub(crate) use exports::*;
+pub(crate) use factors::*;
 pub(crate) use log::*;
 pub(crate) use mail::*;
 pub(crate) use policy::*;
@@ -47,6 +49,9 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Wallet(Wallet),
     Pay(PayBatch),
+    #[command(subcommand)]
+    Factor(FactorCommand),
+    Login(Login),
     Grant(Box<GrantArgs>),
     #[command(subcommand)]
     Delegate(Delegate),

@@ -5,6 +5,7 @@ mod approve;
 mod demo;
 mod doctor;
 mod evidence;
+mod factors;
 mod input;
 mod log;
 mod ops;
@@ -99,6 +100,8 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
         Command::Serve(args) => serve::run(context, &args).await,
         Command::Wallet(command) => Box::pin(wallet::run(context, command)).await,
         Command::Pay(args) => Box::pin(pay::batch(context, &args)).await,
+        Command::Factor(command) => Box::pin(factors::run(context, &command)).await,
+        Command::Login(args) => Box::pin(factors::login(context, &args)).await,
         Command::Grant(args) => Box::pin(sharing::grant(context, &args)).await,
         Command::Delegate(command) => Box::pin(sharing::delegate(context, &command)).await,
         Command::Verify(args) => verify::run(context, &args),

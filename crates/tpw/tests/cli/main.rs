@@ -18,6 +18,8 @@ mod chrony;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod factors;
+#[cfg(test)]
 mod ledger;
 #[cfg(test)]
 mod log;
