@@ -12,8 +12,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use tpw_crypto::{Sha256, sha256};
@@ -49,9 +48,9 @@ fn settle(name: &str, wanted: &str) {
 }
 
 /// `key = text`, one line each: the page knows values in braces and nothing else of Fluent.
-fn texts_of(path: &str, wanted: impl Fn(&str) -> bool) -> Map<String, Value> {
+fn texts_of(path: &str, wanted: impl Fn(&str) -> bool) -> BTreeMap<String, String> {
     let text = read(path);
-    let mut found = Map::new();
+    let mut found = BTreeMap::new();
     for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         let Some((key, value)) = line.split_once(" = ").filter(|(key, _)| !key.starts_with(' '))
         else {
@@ -63,23 +62,24 @@ fn texts_of(path: &str, wanted: impl Fn(&str) -> bool) -> Map<String, Value> {
         let braces = value.matches('{').count();
         let values = value.match_indices("{ $").filter(|(at, _)| value[*at..].contains(" }"));
         assert_eq!(braces, values.count(), "{path}: `{key}` is more than the page can say");
-        found.insert(key.to_owned(), value.into());
+        found.insert(key.to_owned(), value.to_owned());
     }
     found
 }
 
 fn texts() -> String {
-    let mut all = Map::new();
+    // In the order of their names: whether a JSON object keeps its own depends on what else is built.
+    let mut all = BTreeMap::new();
     for language in LANGUAGES {
         let file = |name: &str| format!("i18n/{language}/{name}.ftl");
         let mut texts = texts_of(&file("page"), |_key| true);
         texts.extend(texts_of(&file("evidence"), |_key| true));
         let shared = |key: &str| SHARED_TEXTS.iter().any(|start| key.starts_with(start));
         texts.extend(texts_of(&file("cli"), shared));
-        all.insert(language.to_owned(), texts.into());
+        all.insert(language, texts);
     }
     // A text with `</script>` would end the element that it stands in.
-    Value::from(all).to_string().replace('<', "\\u003c")
+    serde_json::to_string(&all).unwrap().replace('<', "\\u003c")
 }
 
 fn script() -> String {
@@ -244,7 +244,7 @@ fn the_module_names_no_folder_of_the_machine_that_built_it() {
 
 #[test]
 fn both_languages_have_every_text_and_the_scripts_name_no_other() {
-    let texts: Value = serde_json::from_str(&texts()).unwrap();
+    let texts: serde_json::Value = serde_json::from_str(&texts()).unwrap();
     let keys = |language: &str| -> BTreeSet<String> {
         texts[language].as_object().unwrap().keys().cloned().collect()
     };

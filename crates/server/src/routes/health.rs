@@ -57,7 +57,10 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response<Body> {
 
 /// The values that a text names differ from answer to answer: the page leaves them open.
 fn left_open() -> Vec<(&'static str, String)> {
-    let names = ["seconds", "most", "expected", "field", "reason", "asset", "why", "kind"];
+    let names = [
+        "seconds", "most", "expected", "field", "reason", "asset", "why", "kind", "acr", "count",
+        "scope",
+    ];
     names.map(|name| (name, "…".to_owned())).to_vec()
 }
 
