@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use tpw_access::dpop::{self, DpopProof, DpopRequest};
 use tpw_access::token::{self, Grant};
-use tpw_access::{EnrolmentCode, HttpUrl, Role};
+use tpw_access::{EnrolmentCode, HttpUrl, Level, Role};
 use tpw_core::{DeviceId, Hash32, PersonId};
 use tpw_crypto::{FixedEntropy, Signer};
 
@@ -78,6 +78,7 @@ fn grant() -> Grant {
         device: DeviceId::new(at(0).unix_ms(), [8; 10]),
         role: Role::Holder,
         jkt: Hash32::new([6; 32]),
+        level: Level::DEVICE_KEY,
     }
 }
 
