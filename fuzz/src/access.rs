@@ -105,7 +105,7 @@ pub fn access_token(data: &[u8]) {
 pub fn access_token_seeds() -> Vec<Vec<u8>> {
     let (grant, now) = (grant(), at(0).unix_ms() / 1000);
     let claims = format!(
-        r#"{{"iss":"{ISSUER}","aud":"{ISSUER}","sub":"{}","device":"{}","role":"{}","cnf":{{"jkt":"{}"}},"iat":{now},"exp":{}}}"#,
+        r#"{{"iss":"{ISSUER}","aud":"{ISSUER}","sub":"{}","device":"{}","role":"{}","cnf":{{"jkt":"{}"}},"acr":"aal1","amr":[],"iat":{now},"exp":{}}}"#,
         grant.person,
         grant.device,
         grant.role.code(),
