@@ -1,6 +1,8 @@
 //! Goal and method: see each module. One binary, because all of them forge with the same keys.
 
 #[cfg(test)]
+mod certificate;
+#[cfg(test)]
 mod contact;
 #[cfg(test)]
 mod dpop;

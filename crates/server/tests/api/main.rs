@@ -14,6 +14,8 @@ mod factors;
 #[cfg(test)]
 mod ledger;
 #[cfg(test)]
+mod mutual;
+#[cfg(test)]
 mod oauth;
 #[cfg(test)]
 mod oauth_scene;
