@@ -4,6 +4,8 @@
 //! with the state, which they must not change.
 
 #[cfg(test)]
+mod abuse;
+#[cfg(test)]
 mod answers;
 #[cfg(test)]
 mod approvals;
