@@ -93,13 +93,13 @@ impl Binding {
             Self::Certificate(_) => "Bearer",
         }
     }
+}
 
-    /// Exactly one of both: a server that knew the other one would check less than was meant.
-    fn read(claims: &Members) -> Option<Self> {
-        let cnf = claims.get("cnf")?.as_object().filter(|cnf| cnf.len() == 1)?;
-        let hash = |name| Hash32::from_slice(&jose::decode(jose::text(cnf, name)?).ok()?);
-        hash(KEY).map(Self::Key).or_else(|| hash(CERTIFICATE).map(Self::Certificate))
-    }
+/// What `cnf` says. Exactly one of both: a server that knew the other one would check less than was meant.
+pub(crate) fn binding(claims: &Members) -> Option<Binding> {
+    let cnf = claims.get("cnf")?.as_object().filter(|cnf| cnf.len() == 1)?;
+    let hash = |name| Hash32::from_slice(&jose::decode(jose::text(cnf, name)?).ok()?);
+    hash(KEY).map(Binding::Key).or_else(|| hash(CERTIFICATE).map(Binding::Certificate))
 }
 
 /// A token to be issued.
@@ -204,7 +204,7 @@ pub(crate) fn check(
         return Err(TokenError::BadClaim(name));
     }
     let (born, expires) = life(&claims, now)?;
-    let binding = Binding::read(&claims).ok_or(TokenError::BadClaim("cnf"))?;
+    let binding = binding(&claims).ok_or(TokenError::BadClaim("cnf"))?;
     Ok(Live { claims, binding, born, expires, hash: token_hash(token) })
 }
 

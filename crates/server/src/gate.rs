@@ -23,6 +23,8 @@ use tpw_flow::Device;
 /// RFC 9449 §4.
 static DPOP: HeaderName = HeaderName::from_static("dpop");
 
+static TOKEN_NARROWING: HeaderName = HeaderName::from_static("token-narrowing");
+
 /// A request from a known device.
 pub(crate) struct Caller {
     pub(crate) session: Session,
@@ -174,6 +176,16 @@ fn bound_token(headers: &HeaderMap) -> Result<&str, Problem> {
         (Scheme::Dpop, token) => Ok(token),
         (Scheme::Bearer, _) => Err(Problem::new(Code::Unauthenticated)),
     }
+}
+
+/// The statements by which a token was narrowed (`tpw_access::oauth::narrowing`), in one field if there are any.
+pub(crate) fn narrowing(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    if !headers.contains_key(&TOKEN_NARROWING) {
+        return Ok(None);
+    }
+    let field = only(headers, &TOKEN_NARROWING);
+    // Two of them, or other bytes than text: some restriction would not be seen.
+    field.map(Some).ok_or_else(|| TokenError::BadClaim("narrowing").into())
 }
 
 /// The value of a field that comes exactly once.

@@ -10,6 +10,7 @@ use tpw_crypto::{Entropy, PublicKey, Signer, SlotName};
 
 use super::client::ClientId;
 use super::grant::GrantId;
+use super::narrowing::Narrowing;
 use super::scope::Scopes;
 use crate::certificate::ClientCertificate;
 use crate::claims::{self, Kind, Live, NewToken};
@@ -106,6 +107,13 @@ impl UnboundClient {
     #[must_use]
     pub const fn id(&self) -> Hash32 {
         self.id
+    }
+
+    /// The same token, of which only this is left.
+    pub(super) fn narrowed_to(self, left: &Narrowing) -> Self {
+        let Narrowing { scopes, account, jkt, expires } = *left;
+        let grant = ClientGrant { scopes, account, binding: Binding::Key(jkt), ..self.grant };
+        Self { grant, expires, ..self }
     }
 
     /// The session, once the request's own proof is by the token's key and for this very token.

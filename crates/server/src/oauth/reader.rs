@@ -12,6 +12,7 @@ use crate::text::Language;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use std::sync::Arc;
+use tpw_access::oauth::narrowing::narrowed;
 use tpw_access::oauth::token as tokens;
 use tpw_access::oauth::{Binding, ClientSession, Delegation, Grantee, Scope, UnboundClient};
 use tpw_access::{Action, TokenError};
@@ -76,11 +77,17 @@ fn by_proof(
     unbound: UnboundClient,
 ) -> Result<ClientSession, Problem> {
     let proof = gate::verify(app, parts, Some(text))?;
+    // Whoever narrows a token, as often as they like, shares one quota with all who got a part of it.
+    let quota = unbound.said().binding.thumbprint();
+    let unbound = match gate::narrowing(&parts.headers)? {
+        None => unbound,
+        Some(links) => narrowed(text, links, unbound, app.engine.now())?,
+    };
     // Before the client's quota and the memory of proofs are touched: a stranger with a copied token uses up neither.
     if unbound.said().binding != Binding::Key(proof.jkt()) {
         return Err(TokenError::NotBound.into());
     }
-    app.rates.client(proof.jkt())?;
+    app.rates.client(quota)?;
     let key = proof.admit(&mut app.oauth.proofs(), app.engine.now())?;
     Ok(unbound.bound_to(&key)?)
 }
@@ -94,6 +101,9 @@ fn by_certificate(
     let thumbprint = unbound.said().binding.thumbprint();
     if unbound.said().binding.key().is_some() {
         return Err(Problem::new(Code::Unauthenticated));
+    }
+    if gate::narrowing(&parts.headers)?.is_some() {
+        return Err(TokenError::NotBound.into());
     }
     let presented = Presented::in_request(parts).ok_or(TokenError::NotBound)?;
     let session = unbound.bound_to_certificate(presented.certificate(), app.engine.now())?;
