@@ -65,6 +65,7 @@ targets! {
     oauth::oauth_request, oauth_request_seeds;
     oauth::client_assertion, client_assertion_seeds;
     oauth::client_token, client_token_seeds;
+    oauth::token_narrowing, token_narrowing_seeds;
     oauth::client_keys, client_keys_seeds;
     oauth::client_certificate, client_certificate_seeds;
     device::vault, vault_seeds;

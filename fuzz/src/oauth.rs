@@ -4,16 +4,21 @@ use std::sync::OnceLock;
 
 use tpw_access::oauth::assertion::{self, WINDOW};
 use tpw_access::oauth::client::{KEYS_MAX, read_jwks};
+use tpw_access::oauth::narrowing::narrowed;
 use tpw_access::oauth::{
-    Assertion, AuthRequest, Binding, Client, ClientAuth, ClientGrant, Form, GrantType, Scopes,
-    answer_url, token as clients,
+    Assertion, AuthRequest, Binding, Client, ClientAuth, ClientGrant, Form, GrantType, Narrowing,
+    Scopes, answer_url, narrowing, token as clients,
 };
 use tpw_access::{ClientCertificate, token as sessions};
 use tpw_core::{Hash32, Name, Span};
-use tpw_crypto::{FixedEntropy, Signer};
+use tpw_crypto::{FixedEntropy, Signer, sha256};
 
 use crate::access::{ISSUER, base64url, signed};
-use crate::world::{at, slot, world};
+use crate::world::{account, at, slot, world};
+
+fn text(data: &[u8]) -> &str {
+    std::str::from_utf8(data).unwrap_or_default()
+}
 
 const CALLBACK: &str = "https://books.example/cb";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
@@ -72,7 +77,7 @@ fn assertion_header() -> String {
 /// The bytes as an assertion, and as the claims of one that the client signed.
 pub fn client_assertion(data: &[u8]) {
     let good = signed(&assertion_header(), assertion_claims().as_bytes(), "device");
-    let text = std::str::from_utf8(data).unwrap_or_default();
+    let text = text(data);
     let _ = assertion::named(text);
     if Assertion::verify(text, client(), ISSUER, at(0)).is_ok() {
         assert_eq!(text, good);
@@ -114,7 +119,7 @@ fn good_token() -> &'static str {
 /// The bytes as a client's token, and as claims that the server signed. Under one key, what is a client's is never a device's.
 pub fn client_token(data: &[u8]) {
     let key = world().key("token");
-    let text = std::str::from_utf8(data).unwrap_or_default();
+    let text = text(data);
     let keys = [key];
     if clients::check(text, &keys, ISSUER, at(0)).is_ok() {
         assert_eq!(text, good_token());
@@ -144,6 +149,61 @@ pub fn client_token_seeds() -> Vec<Vec<u8>> {
         claims("jkt").into_bytes(),
         claims("x5t#S256").into_bytes(),
     ]
+}
+
+/// The bytes as statements behind a good token, and as the claims of one that the token's key signed: whatever is left is less.
+pub fn token_narrowing(data: &[u8]) {
+    let (token, keys) = (own_token(), [world().key("token")]);
+    let unbound = || clients::check(token, &keys, ISSUER, at(0)).unwrap();
+    let whole = unbound();
+    let header = own_statement().split('.').next().unwrap();
+    for links in [text(data), &signed(header, data, "device")] {
+        if let Ok(left) = narrowed(token, links, unbound(), at(0)) {
+            assert!(left.said().scopes.within(whole.said().scopes));
+            assert!(left.expires() <= whole.expires());
+            assert!(left.said().binding.key().is_some());
+            assert_eq!((&left.said().client, left.id()), (&whole.said().client, whole.id()));
+        }
+    }
+}
+
+/// A token that is bound to the device's key, which signs what it is narrowed to.
+fn own_token() -> &'static str {
+    static TOKEN: OnceLock<String> = OnceLock::new();
+    TOKEN.get_or_init(|| {
+        let slot = slot("token");
+        let by: (&dyn Signer, _) = (&world().slots, &slot);
+        let jkt = Hash32::new(world().key("device").jwk_thumbprint());
+        let grant = ClientGrant { binding: Binding::Key(jkt), ..grant() };
+        let (life, entropy) = (clients::LIFE, &mut FixedEntropy::new(5));
+        clients::issue(by, ISSUER, &grant, life, at(0), entropy).unwrap().token
+    })
+}
+
+fn own_statement() -> &'static str {
+    static STATEMENT: OnceLock<String> = OnceLock::new();
+    STATEMENT.get_or_init(|| {
+        let slot = slot("device");
+        let by: (&dyn Signer, _) = (&world().slots, &slot);
+        let left = Narrowing {
+            scopes: grant().scopes,
+            account: Some(account(1)),
+            jkt: Hash32::new([8; 32]),
+            expires: at(60_000),
+        };
+        narrowing::make(by, own_token(), &left).unwrap()
+    })
+}
+
+pub fn token_narrowing_seeds() -> Vec<Vec<u8>> {
+    let claims = format!(
+        r#"{{"ath":"{}","scope":"balance:read","account":"{}","cnf":{{"jkt":"{}"}},"exp":{}}}"#,
+        base64url(&sha256(own_token().as_bytes())),
+        account(1),
+        base64url(&[8; 32]),
+        at(60_000).unix_ms() / 1000,
+    );
+    vec![own_statement().as_bytes().to_vec(), claims.into_bytes()]
 }
 
 /// A registered set is small and public.
@@ -192,6 +252,11 @@ mod tests {
             let made = signed(header, claims, "token");
             assert!(clients::check(&made, &keys, ISSUER, at(0)).is_ok());
         }
+        let unbound = || clients::check(own_token(), &keys, ISSUER, at(0)).unwrap();
+        assert!(narrowed(own_token(), own_statement(), unbound(), at(0)).is_ok());
+        let header = own_statement().split('.').next().unwrap();
+        let made = signed(header, &token_narrowing_seeds()[1], "device");
+        assert!(narrowed(own_token(), &made, unbound(), at(0)).is_ok());
         assert!(read_jwks(&client_keys_seeds()[0]).is_ok());
         for der in client_certificate_seeds() {
             assert!(ClientCertificate::read(&der).is_ok());

@@ -13,6 +13,8 @@ mod failures;
 #[cfg(test)]
 mod forge;
 #[cfg(test)]
+mod narrowing;
+#[cfg(test)]
 mod oauth;
 #[cfg(test)]
 mod oauth_clients;
