@@ -1,6 +1,8 @@
 //! Goal and method: see each module. One binary, because all of them send the same messages.
 
 #[cfg(test)]
+mod anchors;
+#[cfg(test)]
 mod authenticators;
 #[cfg(test)]
 mod devices;
