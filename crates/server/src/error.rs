@@ -31,6 +31,9 @@ pub enum ServerError {
     /// A certificate or key file holds something else.
     #[error("`{}` does not hold what is needed in PEM form", .0.display())]
     BadPem(PathBuf),
+    /// No maker of passkeys is known, where some should be.
+    #[error("`{}` has no root certificate of a maker of passkeys in a `.pem` file", .0.display())]
+    NoAnchors(PathBuf),
     /// Certificate and key do not fit.
     #[error("the certificate and its key cannot be used: {0}")]
     Tls(rustls::Error),

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod anchors;
 mod app;
 mod approving;
 mod body;
@@ -44,6 +45,7 @@ pub use witness::{serve_witness, witness_router};
 pub use witnessing::{Witnessing, WitnessingTimes};
 
 use std::sync::Arc;
+use tpw_access::factor::webauthn::TrustAnchors;
 use tpw_access::policy::PolicyFiles;
 use tpw_access::{HttpUrl, PolicyEngine};
 use tpw_engines::Engine;
@@ -52,11 +54,12 @@ fn build(
     engine: Arc<Engine>,
     origins: Vec<HttpUrl>,
     limits: Limits,
+    anchors: TrustAnchors,
 ) -> Result<Arc<app::App>, ServerError> {
     let paths = routes::PATHS.iter().chain(pages::PATHS).chain(oauth::PATHS);
     let meter = telemetry::HttpMeter::new(paths.copied());
     let policy = PolicyEngine::load(&PolicyFiles::builtin())?;
-    Ok(Arc::new(app::App::new(engine, origins, limits, meter, policy)?))
+    Ok(Arc::new(app::App::new(engine, origins, limits, meter, policy)?.with_anchors(anchors)))
 }
 
 /// The router without TLS and without a listener, for clients that call it as
@@ -71,5 +74,5 @@ pub fn router(
 ) -> Result<axum::Router, ServerError> {
     let origin = HttpUrl::parse(&format!("https://{authority}"))
         .map_err(|_| ServerError::PublicUrl(authority.to_owned()))?;
-    Ok(serve::layered(build(engine, vec![origin], limits)?))
+    Ok(serve::layered(build(engine, vec![origin], limits, TrustAnchors::none())?))
 }

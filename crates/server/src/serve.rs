@@ -4,7 +4,7 @@ use crate::app::{App, Peer};
 use crate::limits::Limits;
 use crate::places::Places;
 use crate::tls::{self, Tls};
-use crate::{ServerError, build, edge, routes};
+use crate::{ServerError, anchors, build, edge, routes};
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -32,6 +33,8 @@ pub struct ServeOptions {
     /// The address under which clients reach it (`https://pay.example`). Without one it is this machine alone:
     /// `https://127.0.0.1:PORT`, `https://localhost:PORT` and `https://[::1]:PORT`.
     pub public_url: Option<String>,
+    /// A folder with root certificates of makers of passkeys. Without one no passkey is asked what it is.
+    pub passkey_anchors: Option<PathBuf>,
     /// The bounds.
     pub limits: Limits,
 }
@@ -75,7 +78,9 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Bound, ServerError> {
     let now = engine.now();
-    let router = |origins| Ok(layered(build(engine, origins, options.limits)?));
+    let anchors = options.passkey_anchors.as_deref().map(anchors::read).transpose()?;
+    let anchors = anchors.unwrap_or_default();
+    let router = |origins| Ok(layered(build(engine, origins, options.limits, anchors)?));
     bind(&options, now, router, shutdown).await
 }
 
@@ -86,7 +91,7 @@ pub(crate) async fn bind(
     router: impl FnOnce(Vec<HttpUrl>) -> Result<Router, ServerError>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Bound, ServerError> {
-    let ServeOptions { listen, tls, public_url, limits } = options;
+    let ServeOptions { listen, tls, public_url, limits, .. } = options;
     let failed = |cause| ServerError::Bind { address: *listen, cause };
     let listener = TcpListener::bind(listen).await.map_err(failed)?;
     let addr = listener.local_addr().map_err(failed)?;

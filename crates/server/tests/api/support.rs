@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -283,6 +284,15 @@ impl Server {
 
     /// A server of an operator who has changed the usual settings.
     pub(crate) async fn start_as(limits: Limits, change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_knowing(limits, change, None).await
+    }
+
+    /// A server that believes the makers of passkeys whose roots are in a folder.
+    pub(crate) async fn start_knowing(
+        limits: Limits,
+        change: impl FnOnce(&mut Config),
+        passkey_anchors: Option<PathBuf>,
+    ) -> Self {
         let dir = TempDir::new().unwrap();
         // TLS clients read the system's clock, so ours begins there.
         let clock = Arc::new(ManualClock::new(SystemClock::new().now()));
@@ -293,6 +303,7 @@ impl Server {
             listen: "127.0.0.1:0".parse().unwrap(),
             tls: Tls::Development { dir: dir.path().to_owned() },
             public_url: None,
+            passkey_anchors,
             limits,
         };
         let (stop, stopped) = oneshot::channel::<()>();

@@ -40,6 +40,8 @@ pub(super) struct Start<'a> {
     pub(super) public_url: Option<String>,
     /// Certificate chain and key; without them a self-made certificate.
     pub(super) identity: Option<(PathBuf, PathBuf)>,
+    /// A folder with root certificates of makers of passkeys.
+    pub(super) passkey_anchors: Option<PathBuf>,
     pub(super) limits: Limits,
 }
 
@@ -67,6 +69,7 @@ pub(super) async fn start(
         listen: start.listen,
         tls,
         public_url: start.public_url,
+        passkey_anchors: start.passkey_anchors,
         limits: start.limits,
     };
     let watched = Arc::clone(&engine);
@@ -135,6 +138,7 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
         listen: args.listen,
         public_url: args.public_url.clone(),
         identity: args.cert.clone().zip(args.key.clone()),
+        passkey_anchors: args.passkey_anchors.clone(),
         limits: limits(args),
     };
     let clock = clock(context, args)?;
