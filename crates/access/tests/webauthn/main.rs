@@ -5,6 +5,8 @@ mod anchors;
 #[cfg(test)]
 mod authenticators;
 #[cfg(test)]
+mod client_of_others;
+#[cfg(test)]
 mod devices;
 #[cfg(test)]
 mod message;
