@@ -169,7 +169,7 @@ fn assertion(rounds: &Rounds) -> Result<Times, Failed> {
         let verification = Verification::AsRegistered;
         let (options, state) = AssertionState::start(&rp, verification, challenge, &[]);
         let client_data = json!({
-            "type": "webauthn.get", "challenge": options["challenge"], "origin": origin, "crossOrigin": false,
+            "type": "webauthn.get", "challenge": options.get("challenge"), "origin": origin, "crossOrigin": false,
         });
         let client_data = client_data.to_string();
         let auth_data = [sha256(b"example.com").as_slice(), &[0x05], &[0; 4]].concat();

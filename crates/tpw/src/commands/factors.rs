@@ -209,10 +209,10 @@ impl Holder<'_> {
     }
 
     async fn passkey_link(&self, errand: &str, payment: Option<PaymentId>) -> Outcome {
-        let mut body = json!({ "for": errand });
-        if let Some(id) = payment {
-            body["payment"] = id.to_string().into();
-        }
+        let body = match payment {
+            None => json!({ "for": errand }),
+            Some(id) => json!({ "for": errand, "payment": id.to_string() }),
+        };
         let link: PasskeyLink = self.post("/v1/factors/passkeys:link", &body).await?.json()?;
         self.say.tell("factor-passkey-link", &[]);
         self.show(&link, &link.url)
