@@ -15,6 +15,7 @@ const TEXTS = {
     payee: "Paid to",
     purpose: "Note",
     id: "Payment",
+    asked: "Asked for by your device {device}, {time}. If you did not ask just now, close this page: whoever sent you the link may want your confirmation for themselves.",
     name: "A name for it",
     name_default: "My passkey",
     go_register: "Register",
@@ -41,6 +42,7 @@ const TEXTS = {
     payee: "收款账户",
     purpose: "附言",
     id: "付款",
+    asked: "由您的设备 {device} 于 {time} 请求。如果刚才并非您本人请求，请关闭本页面：把链接发给您的人可能想骗取您的确认。",
     name: "为它命名",
     name_default: "我的通行密钥",
     go_register: "注册",
@@ -62,6 +64,8 @@ const state = { language: "en", code: "", ceremony: null, about: "no_link", outc
 
 const text = (key) => TEXTS[state.language][key];
 
+const at_time = (time) => new Date(time).toLocaleString(state.language, { dateStyle: "medium", timeStyle: "short" });
+
 function show() {
   document.documentElement.lang = state.language;
   document.title = text("title");
@@ -76,6 +80,8 @@ function show() {
     at(`${field}-label`).textContent = text(field);
     at(field).textContent = payment?.[field] ?? "";
   }
+  const { device, asked } = state.ceremony ?? {};
+  at("asked").textContent = device ? text("asked").replace("{device}", device).replace("{time}", at_time(asked)) : "";
   at("name-row").hidden = !registers;
   at("name").disabled = !registers;
   const { kind, key, words, name } = state.outcome ?? {};

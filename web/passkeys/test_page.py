@@ -47,6 +47,7 @@ class Device:
         code = self.secret("code", added["code"])
         self.call("wallet", "init")
         self.call("wallet", "enrol", "--server", server.url, "--ca", server.certificate, "--code-file", code)
+        self.id = self.call("wallet", "show")["device"]
 
     def secret(self, name, text):
         path = self.folder / name
@@ -212,6 +213,8 @@ def log_in(scene, tests, name, aal, language="en"):
     def check(page):
         page.speak(language)
         expect(page.text("#about"), known["use"], "what it is about")
+        if scene.ann.id not in page.text("#asked"):
+            raise Failed(f"the page does not say which device asked: {page.text('#asked')!r}")
         expect(page.browser.run("document.querySelector('#name-row').hidden"), True, "a name for a known key")
         expect(page.go(), known["used"].replace("{name}", name), "the outcome")
         expect(scene.ann.keys()[1], aal, "the level of the session")

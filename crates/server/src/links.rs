@@ -28,11 +28,12 @@ pub(crate) struct BoundTo {
     pub(crate) nonce: [u8; 16],
 }
 
-/// For whom a browser comes.
+/// For whom a browser comes: who asked for the link, where and when.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sender {
     pub(crate) person: PersonId,
     pub(crate) device: DeviceId,
+    pub(crate) asked: Instant,
 }
 
 /// A link that was not used yet.
@@ -73,8 +74,8 @@ impl Links {
         code: Hash32,
         sender: Sender,
         errand: Errand,
-        now: Instant,
     ) -> Result<Instant, Full> {
+        let now = sender.asked;
         self.links.retain(|_code, link| now < link.expires);
         let of_one = self.links.values().filter(|link| link.sender.person == sender.person).count();
         if self.links.len() >= Self::MOST || of_one >= Self::MOST_OF_ONE {
@@ -122,9 +123,9 @@ mod tests {
 
     const USE: Errand = Errand::Assert(Purpose::Session);
 
-    fn who(seed: u8) -> Sender {
+    fn who(seed: u8, asked: u64) -> Sender {
         let (person, device) = (PersonId::from_bytes([seed; 16]), DeviceId::from_bytes([seed; 16]));
-        Sender { person, device }
+        Sender { person, device, asked: at(asked) }
     }
 
     fn waiting() -> Waiting {
@@ -137,9 +138,9 @@ mod tests {
     #[test]
     fn a_link_is_used_once_and_only_after_it_was_begun() {
         let (mut links, code) = (Links::new(), Hash32::new([1; 32]));
-        links.issue(code, who(1), USE, at(0)).unwrap();
+        links.issue(code, who(1, 0), USE).unwrap();
         assert!(links.take(&code, at(1)).is_none(), "not begun");
-        assert!(links.errand(&code, at(1)) == Some((who(1), USE)));
+        assert!(links.errand(&code, at(1)) == Some((who(1, 0), USE)));
         assert!(links.begin(&code, waiting()));
         assert!(links.take(&code, at(2)).is_some());
         assert!(links.take(&code, at(3)).is_none(), "used");
@@ -150,7 +151,7 @@ mod tests {
     #[test]
     fn a_link_ends() {
         let (mut links, code) = (Links::new(), Hash32::new([1; 32]));
-        links.issue(code, who(1), USE, at(0)).unwrap();
+        links.issue(code, who(1, 0), USE).unwrap();
         links.begin(&code, waiting());
         assert!(links.errand(&code, at(600)).is_none());
         assert!(links.take(&code, at(600)).is_none());
@@ -165,11 +166,11 @@ mod tests {
             Hash32::new(bytes)
         };
         for number in 0..5 {
-            links.issue(code(number), who(1), USE, at(0)).unwrap();
+            links.issue(code(number), who(1, 0), USE).unwrap();
         }
-        assert!(links.issue(code(9), who(1), USE, at(1)).is_err());
-        assert!(links.issue(code(9), who(2), USE, at(1)).is_ok());
-        assert!(links.issue(code(10), who(1), USE, at(600)).is_ok(), "the old ones ended");
+        assert!(links.issue(code(9), who(1, 1), USE).is_err());
+        assert!(links.issue(code(9), who(2, 1), USE).is_ok());
+        assert!(links.issue(code(10), who(1, 600), USE).is_ok(), "the old ones ended");
         for _again in 0..10 {
             assert!(links.errand(&code(10), at(601)).is_some());
             links.begin(&code(10), waiting());

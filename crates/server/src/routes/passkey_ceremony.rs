@@ -117,7 +117,10 @@ pub(super) async fn start(
     }
     visit.app.throttle().succeeded(&visit.from);
     let Begun { payment, options, .. } = begun;
-    Ok(json(StatusCode::OK, &PasskeyCeremony { errand: shown(errand), payment, options }))
+    let Sender { device, asked, .. } = sender;
+    let (device, asked) = (Text(device), Text(asked));
+    let errand = shown(errand);
+    Ok(json(StatusCode::OK, &PasskeyCeremony { errand, device, asked, payment, options }))
 }
 
 struct Begun {
@@ -139,7 +142,9 @@ async fn begin(
             Err(Problem::new(Code::PasskeyRefused))
         }
         Errand::Register(used_as) => {
-            let name = person.to_string();
+            // What a person finds the key by among others; not every person has a name here.
+            let name = app.engine.person(&person).map(|known| known.name.as_str().to_owned());
+            let name = name.unwrap_or_else(|| person.to_string());
             let user = User { handle: person.as_bytes(), name: &name };
             let (rule, challenge) = (rule(app), Challenge::from(random()?));
             let (options, state) =
@@ -304,6 +309,10 @@ impl Answered<'_> {
         let owner = self.sender.person.as_bytes();
         let judged = state.finish(self.rp, &stored, owner, &answer, self.at);
         let (used, evidence) = judged.map_err(refused)?;
+        if evidence.counter_went_back {
+            // No refusal (§6.1.1): authenticators that count badly are many.
+            tracing::warn!(device = %self.sender.device, "a passkey's counter did not rise: there may be a copy of it");
+        }
         let write = RecordWrite { key, before: Some(before), after: Some(used.to_bytes()) };
         Ok(Asserted { answer, stored, used, evidence, write })
     }

@@ -37,8 +37,9 @@ pub(super) async fn link(
     let errand = errand(&app, &caller, &request).await?;
     let (page, _rp) = app.passkey_page().ok_or_else(|| Problem::new(Code::NotFound))?;
     let code = EnrolmentCode::new(&mut OsEntropy).map_err(|error| Problem::internal(&error))?;
-    let sender = Sender { person: caller.session.person(), device: caller.session.device() };
-    let expires = app.links().issue(code.hash(), sender, errand, app.engine.now());
+    let (person, device) = (caller.session.person(), caller.session.device());
+    let sender = Sender { person, device, asked: app.engine.now() };
+    let expires = app.links().issue(code.hash(), sender, errand);
     let expires = expires.map_err(|_full| Problem::new(Code::Busy).retry_after_s(60))?;
     let url = format!("{page}/passkeys#{}", *code.reveal());
     Ok(json(StatusCode::CREATED, &PasskeyLink { url, expires: Text(expires) }))
@@ -60,6 +61,12 @@ async fn errand(
         (PasskeyErrand::RegisterSecurityKey, None) => PasskeyUse::SecurityKey,
     };
     may_change(app, caller).await?;
+    let person = caller.session.person();
+    let present = off_thread(app, move |engine| passkeys_of(engine, person)).await?;
+    if present.len() >= PASSKEYS_MAX {
+        let too_many = ValueFault::TooMany(PASSKEYS_MAX);
+        return Err(Problem::bad_value("/for", too_many));
+    }
     Ok(Errand::Register(used_as))
 }
 

@@ -2,7 +2,7 @@
 
 use super::{PaymentStatus, Text};
 use serde::{Deserialize, Serialize};
-use tpw_core::{AccountId, Hash32, Instant, PaymentId};
+use tpw_core::{AccountId, DeviceId, Hash32, Instant, PaymentId};
 use utoipa::ToSchema;
 
 /// What a browser is to do with a passkey.
@@ -82,6 +82,12 @@ pub struct PasskeyCeremony {
     /// What it is for.
     #[serde(rename = "for")]
     pub errand: PasskeyErrand,
+    /// The device that asked for the link: a person who does not know it should not go on.
+    #[schema(value_type = String)]
+    pub device: Text<DeviceId>,
+    /// When it asked.
+    #[schema(value_type = String, format = DateTime)]
+    pub asked: Text<Instant>,
     /// The payment that it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment: Option<PasskeyPayment>,

@@ -77,14 +77,22 @@ fn wait(server: &Server) {
 /// An answer whose random parts are left out.
 fn shown(answer: &Answer) -> Value {
     let mut body = answer.json();
-    for place in
-        ["/url", "/options/challenge", "/options/user/id", "/options/rp/id", "/id", "/passkey/id"]
-    {
+    for place in [
+        "/url",
+        "/device",
+        "/options/challenge",
+        "/options/user/id",
+        "/options/rp/id",
+        "/id",
+        "/passkey/id",
+    ] {
         if let Some(value) = body.pointer_mut(place) {
             *value = "[random]".into();
         }
     }
-    for place in ["/expires", "/created", "/last_used", "/passkey/created", "/passkey/last_used"] {
+    for place in
+        ["/expires", "/asked", "/created", "/last_used", "/passkey/created", "/passkey/last_used"]
+    {
         if let Some(value) = body.pointer_mut(place) {
             *value = "[time]".into();
         }
@@ -282,6 +290,7 @@ async fn a_payment_that_waits_goes_on_by_a_key_and_the_answer_is_kept() {
     let mut told = started.json();
     told["options"]["allowCredentials"] = "[its keys]".into();
     told["options"]["challenge"] = "[random]".into();
+    (told["device"], told["asked"]) = ("[dev]".into(), "[time]".into());
     assert_json_snapshot!("passkey_started_payment", started.shown_as(&shown_payment(told)));
     let finished = finish(&server, &code, &browser.do_as_asked(&started.json())).await;
     let told = shown_payment(shown(&finished)["body"].clone());
@@ -419,4 +428,22 @@ async fn only_a_key_of_a_maker_that_the_operator_knows_is_the_highest_level() {
     let (token, _root) = SoftToken::new(true).unwrap();
     let server = Server::start().await;
     assert_eq!(level_by(&server, token).await, ("none".into(), "aal2".into()));
+}
+
+#[tokio::test]
+async fn nobody_has_more_keys_than_there_is_room_for() {
+    let server = Server::start().await;
+    let operator = server.operator();
+    let ada = server.person(&operator, "ada", "100").await;
+    for _key in 0..16 {
+        let (origin, code) = link(&server, &ada, "register_security_key").await;
+        let asked = start(&server, &code).await.json();
+        assert_eq!(asked["device"], ada.device.unwrap().to_string());
+        assert_eq!(asked["options"]["user"]["displayName"], "ada");
+        let credential = Browser::at(&origin).do_as_asked(&asked);
+        assert_eq!(finish(&server, &code, &credential).await.status, 200);
+    }
+    let body = json!({ "for": "register_security_key" });
+    let one_more = server.call(&ada, "POST", &format!("{PATH}:link"), Some(&body)).await;
+    assert_eq!(one_more.problem(), "bad_value");
 }
