@@ -47,6 +47,53 @@ async fn http_2_is_spoken_when_asked_for() {
     assert_eq!(sender.send_request(request).await.unwrap().status(), 200);
 }
 
+/// The bounds of HTTP/1 hold for HTTP/2: heads, bodies, media types, fields that are none.
+#[tokio::test]
+async fn http_2_is_bounded_as_http_1_is() {
+    let server = Server::start().await;
+    let second = connector(&pem(&server), &rustls::version::TLS13, &[b"h2"]);
+    let stream = connect(&second, server.addr).await.unwrap();
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let io = hyper_util::rt::TokioIo::new(stream);
+    let (sender, connection) =
+        hyper::client::conn::http2::handshake::<_, _, String>(executor, io).await.unwrap();
+    tokio::spawn(connection);
+    let send = |method: &str, path: &str, field: (&str, String), body: String| {
+        let uri = format!("https://{}{path}", server.addr);
+        let request = axum::http::Request::builder().method(method).uri(uri);
+        let request = request.header(field.0, field.1).body(body).unwrap();
+        let mut sender = sender.clone();
+        async move { sender.send_request(request).await.map(|answer| answer.status().as_u16()).ok() }
+    };
+    let none = String::new;
+    let large = send("GET", "/livez", ("x-large", "x".repeat(40_000)), none()).await;
+    assert!(matches!(large, None | Some(431)), "{large:?}");
+    let json = || ("content-type", "application/json".to_owned());
+    let body = send("POST", "/v1/devices", json(), " ".repeat(1 << 20)).await;
+    assert!(matches!(body, Some(401 | 413)), "{body:?}");
+    let kind = ("content-type", "text/plain".to_owned());
+    assert_eq!(send("POST", "/oauth/token", kind, "x".to_owned()).await, Some(400));
+    assert_eq!(send("PATCH", "/v1/payments", json(), none()).await, Some(405));
+    assert_eq!(send("GET", "//livez", json(), none()).await, Some(404));
+    // The connection serves others meanwhile and afterwards, many at once.
+    let calls = (0..300).map(|_| send("GET", "/livez", json(), none()));
+    for answer in all_at_once(calls).await {
+        assert_eq!(answer, Some(200));
+    }
+}
+
+/// Each answer, of calls that are made together.
+async fn all_at_once<F: Future<Output: Send + 'static> + Send + 'static>(
+    calls: impl Iterator<Item = F>,
+) -> Vec<F::Output> {
+    let running: Vec<_> = calls.map(tokio::spawn).collect();
+    let mut done = Vec::new();
+    for one in running {
+        done.push(one.await.unwrap());
+    }
+    done
+}
+
 #[tokio::test]
 async fn a_slow_client_is_cut_off() {
     let mut limits = limits();
