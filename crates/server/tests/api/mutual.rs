@@ -236,7 +236,17 @@ async fn a_token_is_worth_nothing_without_its_certificate() {
             "{name}"
         );
         assert_eq!(answer.json()["reason"], "not_bound", "{name}");
+        let challenge = answer.header("www-authenticate");
+        assert_eq!(challenge, Some(r#"Bearer error="invalid_token""#), "RFC 6750 §3");
     }
+    let statement = read(server, Some(&identity), &format!("{path}/statement"), token).await;
+    assert_eq!((statement.status.as_u16(), statement.problem().as_str()), (404, "unknown_account"));
+    let less = [OWN[0], OWN[1], ("scope", "balance:read")];
+    let less = ask(server, Some(&identity), "/oauth/token", &less).await.json();
+    let less = text(&less, "access_token");
+    let statement = read(server, Some(&identity), &format!("{path}/statement"), less).await;
+    let challenge = r#"Bearer error="insufficient_scope", scope="statements:read""#;
+    assert_eq!(statement.header("www-authenticate"), Some(challenge));
     // The ordinary port asks for no certificate, so that there is none.
     let authorization = format!("Bearer {token}");
     let answer = server.send("GET", &path, &[("authorization", &authorization)], Vec::new()).await;
@@ -257,6 +267,7 @@ async fn a_token_is_worth_nothing_without_its_certificate() {
     let keyed = scene.books.own_token(server).await;
     let answer = read(server, Some(&identity), &path, &keyed).await;
     assert_eq!(answer.problem(), "unauthenticated");
+    assert!(answer.header("www-authenticate").unwrap().starts_with("DPoP "));
     let session = server.token(&scene.ann).await;
     let answer = read(server, Some(&identity), &path, &session).await;
     assert_eq!(answer.problem(), "unauthenticated", "nor a device's session");
