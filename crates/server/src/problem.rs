@@ -290,6 +290,17 @@ impl Problem {
         problem
     }
 
+    /// Of a token that came without a proof, bound to a certificate: its challenge is that of RFC 6750 §3 (RFC 8705 §3).
+    pub(crate) fn of_bearer(mut self) -> Self {
+        let said = self.0.challenge.as_ref().and_then(|challenge| challenge.to_str().ok());
+        let said = said.and_then(|challenge| challenge.strip_prefix("DPoP error="));
+        if let (Code::BadToken | Code::InsufficientScope, Some(said)) = (self.0.code, said) {
+            let said = said.split(", algs=").next().unwrap_or_default();
+            self.0.challenge = HeaderValue::from_str(&format!("Bearer error={said}")).ok();
+        }
+        self
+    }
+
     /// Of a payment's submission that was not taken: neither id nor sequence number are used up.
     #[must_use]
     pub fn not_consumed(mut self) -> Self {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::cell::RefCell;
 use tpw_access::oauth::{Narrowing, Scopes, narrowing};
 use tpw_core::{Hash32, Span};
-use tpw_crypto::Signer;
+use tpw_crypto::Signer as _;
 use tpw_engines::clock::Clock as _;
 use tpw_server::Rate;
 
@@ -720,19 +720,16 @@ async fn a_token_that_its_holder_narrowed_is_good_for_less() {
     });
     assert_eq!(server.call(&scene.bob, "POST", "/v1/delegations", Some(&to_bob)).await.status, 201);
     let token = books.own_token(server).await;
-    let jkt =
-        |name: &str| Hash32::new(books.slots.public_key(&slot(name)).unwrap().jwk_thumbprint());
     let now = server.clock.now();
+    let other = books.slots.public_key(&slot("other")).unwrap();
     let left = Narrowing {
         scopes: Scopes::parse("balance:read").unwrap(),
         account: Some(scene.ann.account()),
-        jkt: jkt("other"),
+        jkt: Hash32::new(other.jwk_thumbprint()),
         expires: now.plus(Span::from_secs(60)),
     };
     let signed = |by: &str, before: &str, left: &Narrowing| {
-        let slot = slot(by);
-        let by: (&dyn Signer, _) = (&books.slots, &slot);
-        narrowing::make(by, before, left).unwrap()
+        narrowing::make((&books.slots, &slot(by)), before, left).unwrap()
     };
     let get = |path: String, key: &'static str, links: Vec<String>| {
         let token = token.clone();
