@@ -80,6 +80,7 @@ pub const VERSION: &str = "2026-11-22";
     wire::PasskeyCeremony,
     wire::PasskeyDone,
     wire::PasskeyPayment,
+    wire::FactorEvidence,
     wire::PasskeyErrand,
     wire::PasskeyLink,
     wire::PasskeyList,
@@ -229,6 +230,7 @@ operations! {
     Post "/v1/payments" "payments" "pay" Signer (Some("Pay")) => 201 Json("Payment"), [] "Make a payment. A repeat answers 200 with the stored outcome; a refused payment answers 403 and one that waits for step-up 401, each with the payment in the problem. With the receipt's media type in `Accept` a booked payment answers with the receipt file alone.";
     Get "/v1/payments/{id}" "payments" "read_payment" Holder (None) => 200 Json("Payment"), [] "Read a payment as its payer, its payee or an operator.";
     Get "/v1/payments/{id}/receipt" "payments" "read_receipt" Holder (None) => 200 File("application/vnd.tpw.receipt+cbor"), [("kind", "`payment` (default) or `compensation`")] "Fetch the receipt file.";
+    Get "/v1/payments/{id}/factor" "payments" "read_factor_evidence" Holder (None) => 200 Json("FactorEvidence"), [] "Fetch, as the payer, what was kept of the passkey's answer that let the payment go on.";
     Post "/v1/payments/{id}:step-up" "payments" "step_up" Signer (Some("StepUp")) => 200 Json("Payment"), [] "Let a waiting payment go on with a fresh signature.";
     Post "/v1/payments/{id}:release" "operations" "release_payment" Operator (None) => 200 Json("Payment"), [] "Let a held payment go on.";
     Post "/v1/payments/{id}:reject" "operations" "reject_payment" Operator (None) => 200 Json("Payment"), [] "Reject a waiting payment.";

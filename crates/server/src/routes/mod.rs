@@ -6,6 +6,7 @@ mod challenges;
 mod changes;
 mod devices;
 mod evidence;
+mod factor_evidence;
 mod factors;
 mod guards;
 mod health;
@@ -94,6 +95,7 @@ routes! {
     "/v1/payments" => post(payments::pay);
     "/v1/payments/{id}" => get(payments::read).post(payments::act);
     "/v1/payments/{id}/receipt" => get(payments::receipt);
+    "/v1/payments/{id}/factor" => get(factor_evidence::read);
     "/v1/approvals" => get(approvals::list);
     "/v1/approvals/{id}" => get(approvals::read).post(approvals::act);
     "/v1/holds" => get(ops::holds);

@@ -44,8 +44,8 @@ pub use orders::{
     PaymentOutcome, PaymentOutcomes,
 };
 pub use passkeys::{
-    FinishPasskey, NewPasskeyLink, Passkey, PasskeyCeremony, PasskeyDone, PasskeyErrand,
-    PasskeyLink, PasskeyList, PasskeyPayment, StartPasskey,
+    FactorEvidence, FinishPasskey, NewPasskeyLink, Passkey, PasskeyCeremony, PasskeyDone,
+    PasskeyErrand, PasskeyLink, PasskeyList, PasskeyPayment, StartPasskey,
 };
 pub use payments::{
     Approval, Cause, Compensation, Decision, Pay, Payment, PaymentList, PaymentStatus, Posting,

@@ -35,6 +35,7 @@ const SNAPSHOTS: &[(&str, &str)] = &[
     ("start_passkey", "passkey_started"),
     ("finish_passkey", "passkey_registered"),
     ("remove_passkey", "passkey_removed"),
+    ("read_factor_evidence", "factor_evidence"),
     ("list_accounts", "accounts"),
     ("open_account", "external_account"),
     ("read_account", "account"),

@@ -1,7 +1,6 @@
 //! `tpw factor` and `tpw login`: with what a person proves who they are beside the device, and proving it.
 
-use super::input;
-use super::{Context, Outcome, wallet};
+use super::{Context, Outcome, factor_evidence, input, wallet};
 use crate::args::{Device, FactorCommand, Login, LoginWith};
 use crate::client::Client;
 use crate::device::keys::Keys;
@@ -109,6 +108,10 @@ pub(super) async fn run(context: &Context, command: &FactorCommand) -> Outcome {
             let what = if *security_key { "register_security_key" } else { "register_passkey" };
             open(context, device)?.passkey_link(what, None).await
         }
+        FactorCommand::Evidence { device, payment, out } => {
+            factor_evidence::fetch(context, device, payment, out).await
+        }
+        FactorCommand::Judge(args) => factor_evidence::judge(context, args),
         FactorCommand::Remove { device, factor } => open(context, device)?.remove(factor).await,
     }
 }

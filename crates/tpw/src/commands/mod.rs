@@ -5,6 +5,7 @@ mod approve;
 mod demo;
 mod doctor;
 mod evidence;
+mod factor_evidence;
 mod factors;
 mod input;
 mod log;
