@@ -139,11 +139,6 @@ impl Session {
     pub fn expires(&self) -> Instant {
         self.expires
     }
-
-    #[cfg(test)]
-    pub(crate) fn for_test(grant: Grant) -> Self {
-        Self { grant, expires: Instant::MAX }
-    }
 }
 
 impl UnboundSession {
