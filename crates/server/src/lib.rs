@@ -13,6 +13,7 @@ mod in_force;
 mod letters;
 mod limits;
 mod links;
+mod mutual;
 mod oauth;
 mod openapi;
 pub mod outbound;
@@ -22,6 +23,7 @@ mod problem;
 mod routes;
 mod seen;
 mod serve;
+mod served;
 mod telemetry;
 mod text;
 mod tls;
@@ -36,6 +38,7 @@ pub use fault::{QueryFault, ValueFault};
 pub use in_force::restore_builtin_policies;
 pub use letters::send_code;
 pub use limits::{BatchLimits, Limits, Rate};
+pub use mutual::MutualTls;
 pub use openapi::{VERSION, openapi_json};
 pub use problem::{Code, Problem};
 pub use serve::{Bound, ServeOptions, serve};
@@ -51,7 +54,7 @@ use tpw_engines::Engine;
 
 fn build(
     engine: Arc<Engine>,
-    origins: Vec<HttpUrl>,
+    front: serve::Front,
     limits: Limits,
 ) -> Result<Arc<app::App>, ServerError> {
     let paths = routes::PATHS.iter().chain(pages::PATHS).chain(oauth::PATHS);
@@ -60,7 +63,7 @@ fn build(
     if engine.is_operator_alone() {
         tracing::warn!("nobody else is asked to agree while this server runs");
     }
-    Ok(Arc::new(app::App::new(engine, origins, limits, meter, policy)?))
+    Ok(Arc::new(app::App::new(engine, front, limits, meter, policy)?))
 }
 
 /// The router without TLS and without a listener, for clients that call it as
@@ -75,5 +78,6 @@ pub fn router(
 ) -> Result<axum::Router, ServerError> {
     let origin = HttpUrl::parse(&format!("https://{authority}"))
         .map_err(|_| ServerError::PublicUrl(authority.to_owned()))?;
-    Ok(serve::layered(build(engine, vec![origin], limits)?))
+    let front = serve::Front { origins: vec![origin], mutual: None, served: None };
+    Ok(serve::layered(build(engine, front, limits)?))
 }
