@@ -190,6 +190,12 @@ problems! {
     ApprovalRefused "approval_refused" CONFLICT Never;
     /// The roles are not changed.
     RolesRefused "roles_refused" CONFLICT Never;
+    /// The policies do not load, or do not answer what they must.
+    PolicyRefused "policy_refused" UNPROCESSABLE_ENTITY Never;
+    /// No such version of the policies.
+    UnknownPolicy "unknown_policy" NOT_FOUND Never;
+    /// Nothing else was in force before.
+    NoEarlierPolicy "no_earlier_policy" CONFLICT Never;
     /// The ledger says no.
     LedgerRefused "ledger_refused" UNPROCESSABLE_ENTITY Never;
 }
@@ -460,9 +466,19 @@ impl Problem {
         problem
     }
 
+    /// The person has another role by now than the token says.
+    pub(crate) fn role_changed() -> Self {
+        Self::new(Code::BadToken).reason("role_changed").precisely("role_changed")
+    }
+
     /// So many others have to agree first.
     pub(crate) fn approvals_missing(count: u32) -> Self {
         Self::new(Code::ApprovalRequired).with("count", count)
+    }
+
+    /// A set of policies that may not be put into force, and what is wrong with it.
+    pub(crate) fn policy_refused(cause: &str) -> Self {
+        Self::new(Code::PolicyRefused).with("cause", cause)
     }
 
     /// A defect here; the cause goes to the records alone.

@@ -56,6 +56,7 @@ impl World {
         (world.issuer, world.ca) =
             (text(&started["url"]), text(&started["development_certificate"]));
         world.enter_person()?;
+        world.log_in()?;
         Ok(world)
     }
 
@@ -98,6 +99,14 @@ impl World {
         std::fs::write(&path, format!("{text}\n"))?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
         Ok(path.display().to_string())
+    }
+
+    /// Entering clients wants more than the operator's key.
+    fn log_in(&self) -> Result<(), Failure> {
+        let typed = self.secret("operator.password", "violet hammock 57")?;
+        self.ops(&["factor", "password", "--secret-file", &typed])?;
+        self.ops(&["login", "--secret-file", &typed])?;
+        Ok(())
     }
 
     fn enter_person(&mut self) -> Result<(), Failure> {

@@ -176,6 +176,7 @@ fn registration(auth: &str, value: Value) -> Value {
 }
 
 async fn entered(scene: &Scene, body: &Value) -> Answer {
+    scene.server.recognise(&scene.operator).await;
     scene.server.call(&scene.operator, "POST", "/v1/clients", Some(body)).await
 }
 

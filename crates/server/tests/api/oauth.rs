@@ -47,6 +47,7 @@ async fn clients_are_entered_listed_and_removed_by_the_operator() {
     let scene = Scene::set().await;
     let (server, operator) = (&scene.server, &scene.operator);
     let other = Program::new("other.example");
+    server.recognise(operator).await;
     let enter = |body: Value| async move {
         server.call(operator, "POST", "/v1/clients", Some(&body)).await
     };
@@ -287,6 +288,7 @@ async fn tokens_are_bound_to_a_key_and_to_what_the_client_may() {
     narrow["redirect_uris"] = json!([]);
     let program = Program::new("narrow.example");
     narrow["jwks"] = program.registration()["jwks"].clone();
+    server.recognise(&scene.operator).await;
     assert_eq!(
         server.call(&scene.operator, "POST", "/v1/clients", Some(&narrow)).await.status,
         201
@@ -314,6 +316,7 @@ async fn a_removed_clients_tokens_end_with_the_next_request() {
     let token = books.own_token(server).await;
     assert_eq!(books.get(server, &scene.balance_path(), &token).await.status, 200);
     let path = format!("/v1/clients/{}", books.id);
+    server.recognise(&scene.operator).await;
     assert_eq!(server.call(&scene.operator, "DELETE", &path, None).await.status, 200);
     assert_eq!(books.get(server, &scene.balance_path(), &token).await.problem(), "bad_token");
     let again = books.token(server, &[("grant_type", "client_credentials")]).await;

@@ -17,6 +17,7 @@ fn a_client_is_entered_something_is_delegated_to_it_and_taken_back() {
     let keys = keys.to_str().unwrap();
     let add = ["client", "add", "books.example", "Books", "--jwks", keys];
     let wishes = ["--scope", "balance:read", "--grant", "client_credentials"];
+    server.log_in(root.path());
     let added = server.ops(&[&add[..], &wishes].concat()).ends(0).json();
     assert_eq!(
         (&added["id"], &added["scopes"]),
