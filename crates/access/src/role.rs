@@ -41,6 +41,18 @@ impl Role {
         }
     }
 
+    /// What a person with this role acts as: whoever watches or agrees holds accounts too, and acts on them as any holder.
+    #[must_use]
+    pub const fn acts_as(self) -> &'static [Self] {
+        match self {
+            Self::Holder => &[Self::Holder],
+            Self::Operator => &[Self::Operator],
+            Self::Analyst => &[Self::Analyst, Self::Holder],
+            Self::Auditor => &[Self::Auditor, Self::Holder],
+            Self::Approver => &[Self::Approver, Self::Holder],
+        }
+    }
+
     /// The role of that exact [`code`](Self::code).
     #[must_use]
     pub fn from_code(code: &str) -> Option<Self> {
@@ -179,9 +191,8 @@ pub fn permit(
     owner: Option<PersonId>,
 ) -> Result<Decision, Forbidden> {
     let role = session.role();
-    // Whoever watches or agrees holds accounts too, and acts on them as any holder.
-    let roles: &[Role] = if role == Role::Operator { &[role] } else { &[role, Role::Holder] };
-    let decision = engine.decide(&Request::new(session.person(), roles, action, owner));
+    let request = Request::new(session.person(), role.acts_as(), action, owner);
+    let decision = engine.decide(&request);
     if decision.is_allowed() { Ok(decision) } else { Err(Forbidden { action, role }) }
 }
 

@@ -6,6 +6,7 @@ use crate::links::Links;
 use crate::places::{Lane, Places};
 use crate::problem::Problem;
 use crate::seen::Seen;
+use crate::shadow::Shadow;
 use crate::telemetry::HttpMeter;
 use crate::text::Language;
 use axum::extract::FromRequestParts;
@@ -39,6 +40,8 @@ pub(crate) struct App {
     pub(crate) meter: HttpMeter,
     /// The policies in force. A request keeps those that it came under.
     policy: RwLock<Arc<PolicyEngine>>,
+    /// Asked about every decision beside them.
+    pub(crate) shadow: Option<Shadow>,
     /// Used proofs of enrolled devices: strangers cannot fill it.
     replays: Mutex<ReplayCache>,
     /// Used proofs of enrolments, which strangers send.
@@ -67,6 +70,7 @@ impl App {
         limits: Limits,
         meter: HttpMeter,
         policy: PolicyEngine,
+        shadow: Option<Shadow>,
     ) -> Result<Self, CryptoError> {
         let now = engine.now();
         let (signer, slot) = engine.token_signer();
@@ -85,6 +89,7 @@ impl App {
             limits,
             meter,
             policy: RwLock::new(Arc::new(policy)),
+            shadow,
             replays: Mutex::new(ReplayCache::new(ReplayCache::CAPACITY, now)),
             enrolment_replays: Mutex::new(ReplayCache::new(ReplayCache::CAPACITY, now)),
             throttle: Mutex::new(Throttle::new(THROTTLED_MAX)),

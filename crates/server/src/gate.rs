@@ -5,14 +5,14 @@
 
 use crate::app::{App, language_of};
 use crate::problem::{Code, Problem};
+use crate::shadow;
 use crate::text::Language;
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use std::sync::Arc;
-use tpw_access::policy::Obligations;
-use tpw_access::role::permit;
+use tpw_access::policy::{Decision, Obligations, Request};
 use tpw_access::{
     Aal, Action, DpopProof, DpopRequest, HttpUrl, PolicyEngine, ProvenKey, Role, Session,
     TokenError, token,
@@ -27,6 +27,7 @@ static DPOP: HeaderName = HeaderName::from_static("dpop");
 pub(crate) struct Caller {
     pub(crate) session: Session,
     pub(crate) language: Language,
+    app: Arc<App>,
     /// The policies in force when the request came.
     pub(crate) policy: Arc<PolicyEngine>,
     /// When the request came.
@@ -36,9 +37,20 @@ pub(crate) struct Caller {
 impl Caller {
     /// Refuses what the policies do not allow for things of `owner`, and what they allow only with more than is there.
     pub(crate) fn may(&self, action: Action, owner: Option<PersonId>) -> Result<(), Problem> {
-        let allowed = permit(&self.policy, &self.session, action, owner);
-        let decision = allowed.map_err(|_| self.forbidden(owner))?;
+        let decision = self.decide(action, owner);
+        if !decision.is_allowed() {
+            return Err(self.forbidden(owner));
+        }
         self.see_to(decision.obligations(), 0)
+    }
+
+    /// The answer of the policies in force.
+    fn decide(&self, action: Action, owner: Option<PersonId>) -> Decision {
+        let (person, roles) = (self.session.person(), self.session.role().acts_as());
+        let request = Request::new(person, roles, action, owner);
+        let decision = self.policy.decide(&request);
+        shadow::ask(self.app.shadow.as_ref(), &request, &decision);
+        decision
     }
 
     /// What an operator may not do to its own things it may do to others'.
@@ -112,7 +124,7 @@ impl FromRequestParts<Arc<App>> for Caller {
             return Err(changed.precisely("role_changed"));
         }
         let (language, at) = (language_of(parts), app.engine.now());
-        Ok(Self { session, language, policy: app.policy(), at })
+        Ok(Self { session, language, app: Arc::clone(app), policy: app.policy(), at })
     }
 }
 

@@ -21,6 +21,7 @@ mod problem;
 mod routes;
 mod seen;
 mod serve;
+mod shadow;
 mod telemetry;
 mod text;
 mod tls;
@@ -37,6 +38,7 @@ pub use limits::{BatchLimits, Limits, Rate};
 pub use openapi::{VERSION, openapi_json};
 pub use problem::{Code, Problem};
 pub use serve::{Bound, ServeOptions, serve};
+pub use shadow::{Shadow, shadow_input};
 pub use telemetry::{Records, start_records};
 pub use text::{Language, reason, refusal};
 pub use tls::{DEVELOPMENT_NAME, Tls, development_certificate_path};
@@ -52,11 +54,12 @@ fn build(
     engine: Arc<Engine>,
     origins: Vec<HttpUrl>,
     limits: Limits,
+    shadow: Option<Shadow>,
 ) -> Result<Arc<app::App>, ServerError> {
     let paths = routes::PATHS.iter().chain(pages::PATHS).chain(oauth::PATHS);
     let meter = telemetry::HttpMeter::new(paths.copied());
     let policy = PolicyEngine::load(&PolicyFiles::builtin())?;
-    Ok(Arc::new(app::App::new(engine, origins, limits, meter, policy)?))
+    Ok(Arc::new(app::App::new(engine, origins, limits, meter, policy, shadow)?))
 }
 
 /// The router without TLS and without a listener, for clients that call it as
@@ -71,5 +74,5 @@ pub fn router(
 ) -> Result<axum::Router, ServerError> {
     let origin = HttpUrl::parse(&format!("https://{authority}"))
         .map_err(|_| ServerError::PublicUrl(authority.to_owned()))?;
-    Ok(serve::layered(build(engine, vec![origin], limits)?))
+    Ok(serve::layered(build(engine, vec![origin], limits, None)?))
 }

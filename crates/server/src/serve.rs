@@ -3,6 +3,7 @@
 use crate::app::{App, Peer};
 use crate::limits::Limits;
 use crate::places::Places;
+use crate::shadow::Shadow;
 use crate::tls::{self, Tls};
 use crate::{ServerError, build, edge, routes};
 use axum::Router;
@@ -34,6 +35,8 @@ pub struct ServeOptions {
     pub public_url: Option<String>,
     /// The bounds.
     pub limits: Limits,
+    /// A second policy engine that is asked about every decision.
+    pub shadow: Option<Shadow>,
 }
 
 /// A server that listens.
@@ -75,7 +78,8 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Bound, ServerError> {
     let now = engine.now();
-    let router = |origins| Ok(layered(build(engine, origins, options.limits)?));
+    let shadow = options.shadow.clone();
+    let router = |origins| Ok(layered(build(engine, origins, options.limits, shadow)?));
     bind(&options, now, router, shutdown).await
 }
 
@@ -86,7 +90,7 @@ pub(crate) async fn bind(
     router: impl FnOnce(Vec<HttpUrl>) -> Result<Router, ServerError>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Bound, ServerError> {
-    let ServeOptions { listen, tls, public_url, limits } = options;
+    let ServeOptions { listen, tls, public_url, limits, .. } = options;
     let failed = |cause| ServerError::Bind { address: *listen, cause };
     let listener = TcpListener::bind(listen).await.map_err(failed)?;
     let addr = listener.local_addr().map_err(failed)?;

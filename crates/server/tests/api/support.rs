@@ -294,6 +294,7 @@ impl Server {
             tls: Tls::Development { dir: dir.path().to_owned() },
             public_url: None,
             limits,
+            shadow: None,
         };
         let (stop, stopped) = oneshot::channel::<()>();
         let ended = async move {

@@ -214,6 +214,7 @@ async fn a_certificate_from_files_is_used_and_a_wrong_one_is_named() {
         },
         public_url: None,
         limits: limits(),
+        shadow: None,
     };
     let (chain, key) = ("development-certificate.pem", "development-certificate.key");
     let start = async |options| {

@@ -20,7 +20,7 @@ use tpw_engines::{Config, Engine, StoreConfig};
 use tpw_proof::timestamp::Disclosure;
 use tpw_server::outbound::Outbound;
 use tpw_server::{
-    Bound, Limits, Records, ServeOptions, Tls, Witnessing, WitnessingTimes,
+    Bound, Limits, Records, ServeOptions, Shadow, Tls, Witnessing, WitnessingTimes,
     development_certificate_path,
 };
 
@@ -41,6 +41,8 @@ pub(super) struct Start<'a> {
     /// Certificate chain and key; without them a self-made certificate.
     pub(super) identity: Option<(PathBuf, PathBuf)>,
     pub(super) limits: Limits,
+    /// A second policy engine that is asked about every decision.
+    pub(super) shadow: Option<Shadow>,
 }
 
 /// Opens the folder and listens until `shutdown` ends.
@@ -68,6 +70,7 @@ pub(super) async fn start(
         tls,
         public_url: start.public_url,
         limits: start.limits,
+        shadow: start.shadow,
     };
     let watched = Arc::clone(&engine);
     let shutdown = async move {
@@ -136,6 +139,7 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
         public_url: args.public_url.clone(),
         identity: args.cert.clone().zip(args.key.clone()),
         limits: limits(args),
+        shadow: shadow(args)?,
     };
     let clock = clock(context, args)?;
     let running = start(what, clock, asked_to_stop()).await?;
@@ -168,6 +172,14 @@ fn money(text: &str) -> Result<Money, Failure> {
     let asset: Asset = asset.parse().map_err(|_odd| wrong())?;
     let amount = asset.parse_units(amount).map_err(|error| wrong().because(error))?;
     Ok(Money { amount, asset })
+}
+
+/// Begins to ask a second policy engine, if one was named.
+fn shadow(args: &Serve) -> Result<Option<Shadow>, Failure> {
+    let Some(url) = &args.shadow_policy else { return Ok(None) };
+    let ca = args.shadow_ca.as_ref().map(|path| read_named(path, 4 << 20)).transpose()?;
+    let unusable = |error| Failure::usage("shadow-policy").arg("url", url).because(error);
+    Shadow::start(url, ca.as_deref()).map(Some).map_err(unusable)
 }
 
 /// Begins to ask the witnesses, if some were named.

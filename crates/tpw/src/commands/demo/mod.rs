@@ -125,6 +125,7 @@ async fn open(
         public_url: None,
         identity: None,
         limits: Limits::standard(),
+        shadow: None,
     };
     let clock: Arc<dyn Clock> = context.clock.clone();
     serve::start(start, clock, async {

@@ -44,6 +44,7 @@ pub(super) async fn serve(context: &Context, args: &WitnessServe) -> Outcome {
         tls,
         public_url: args.public_url.clone(),
         limits: Limits::standard(),
+        shadow: None,
     };
     let bound = serve_witness(Arc::clone(&witness), options, now, asked_to_stop()).await;
     let bound = bound.map_err(|error| failed(&error))?;
