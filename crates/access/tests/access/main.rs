@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod contact;
 #[cfg(test)]
+mod corpus;
+#[cfg(test)]
 mod dpop;
 #[cfg(test)]
 mod enrol;
