@@ -12,6 +12,7 @@ mod identity;
 mod letters;
 mod limits;
 mod links;
+mod mutual;
 mod oauth;
 mod openapi;
 pub mod outbound;
@@ -21,6 +22,7 @@ mod problem;
 mod routes;
 mod seen;
 mod serve;
+mod served;
 mod shadow;
 mod telemetry;
 mod text;
@@ -35,6 +37,7 @@ pub use error::ServerError;
 pub use fault::{QueryFault, ValueFault};
 pub use letters::send_code;
 pub use limits::{BatchLimits, Limits, Rate};
+pub use mutual::MutualTls;
 pub use openapi::{VERSION, openapi_json};
 pub use problem::{Code, Problem};
 pub use serve::{Bound, ServeOptions, serve};
@@ -52,14 +55,14 @@ use tpw_engines::Engine;
 
 fn build(
     engine: Arc<Engine>,
-    origins: Vec<HttpUrl>,
+    front: serve::Front,
     limits: Limits,
     shadow: Option<Shadow>,
 ) -> Result<Arc<app::App>, ServerError> {
     let paths = routes::PATHS.iter().chain(pages::PATHS).chain(oauth::PATHS);
     let meter = telemetry::HttpMeter::new(paths.copied());
     let policy = PolicyEngine::load(&PolicyFiles::builtin())?;
-    Ok(Arc::new(app::App::new(engine, origins, limits, meter, policy, shadow)?))
+    Ok(Arc::new(app::App::new(engine, front, limits, meter, policy, shadow)?))
 }
 
 /// The router without TLS and without a listener, for clients that call it as
@@ -74,5 +77,6 @@ pub fn router(
 ) -> Result<axum::Router, ServerError> {
     let origin = HttpUrl::parse(&format!("https://{authority}"))
         .map_err(|_| ServerError::PublicUrl(authority.to_owned()))?;
-    Ok(serve::layered(build(engine, vec![origin], limits, None)?))
+    let front = serve::Front { origins: vec![origin], mutual: None, served: None };
+    Ok(serve::layered(build(engine, front, limits, None)?))
 }

@@ -51,7 +51,8 @@ pub(super) async fn ready(State(app): State<Arc<App>>, RawQuery(query): RawQuery
 
 /// `GET /metrics`
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response<Body> {
-    let mut text = telemetry::prometheus(&app.engine.metrics(), &app.meter);
+    let renewals = app.served.as_ref().map(|served| served.renewals());
+    let mut text = telemetry::prometheus(&app.engine.metrics(), &app.meter, renewals.as_ref());
     if let Some(shadow) = &app.shadow {
         shadow.write_metrics(&mut text);
     }
