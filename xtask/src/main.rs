@@ -29,6 +29,7 @@ usage: cargo xtask COMMAND
   bench NAME [--json] [--quick]     a benchmark, in release mode
   openapi                           write the API description anew
   web [--debian] [--check]          build the verify page (web/verify/dist) anew
+  cedar-corpus FILE                 Cedar's own cases, all of them, as this product calls Cedar
   prove [DIR]                       what no request gets around in a policy set
   demo-output                       put the demo's output into the READMEs
   nightly [CRASHES]                 that many power cuts in the simulator (1000000)
@@ -63,6 +64,7 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["bench", name, options @ ..] => bench(&place, name, options),
         ["openapi"] => openapi(&place),
         ["web", options @ ..] => web::command(&place, options),
+        ["cedar-corpus", archive] => suite::cedar_corpus(&place, archive),
         ["prove"] => suite::prove(&place, None),
         ["prove", folder] => suite::prove(&place, Some(folder)),
         ["demo-output"] => demo::refresh(&place),

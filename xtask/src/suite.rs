@@ -317,7 +317,7 @@ fn plain_count(line: &str) -> Option<Tally> {
 fn simulate(place: &Workplace, at: Where) -> Result<(), Failure> {
     let seconds = if at == Where::Ci { "120" } else { "10" };
     // The build of the tests is quick enough, and there already.
-    place.cargo(["build", "--quiet", "--locked", "--package", "tpw-sim"]).pass()?;
+    place.cargo(["build", "--quiet", "--locked", "--workspace", "--bin", "tpw-sim"]).pass()?;
     let program = place.program("tpw-sim");
     place.call(program).words(&["--seconds", seconds, "--from", "1"]).pass()
 }
@@ -325,8 +325,22 @@ fn simulate(place: &Workplace, at: Where) -> Result<(), Failure> {
 /// What must hold of a policy set, by a solver: of the set in a folder, or of the one that comes with the program.
 pub(crate) fn prove(place: &Workplace, folder: Option<&str>) -> Result<(), Failure> {
     setup::solver(place)?;
-    place.cargo(["build", "--quiet", "--locked", "--package", "tpw-prove"]).pass()?;
+    // With the features of the whole workspace: a build of the package alone would compile Cedar once more.
+    place.cargo(["build", "--quiet", "--locked", "--workspace", "--bin", "tpw-prove"]).pass()?;
     place.call(place.program("tpw-prove")).words(folder.as_slice()).pass()
+}
+
+/// Cedar's whole corpus, from the archive of cedar-policy/cedar-integration-tests.
+pub(crate) fn cedar_corpus(place: &Workplace, archive: &str) -> Result<(), Failure> {
+    let folder = place.target().join("cedar-corpus");
+    let _earlier = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).map_err(|error| Failure::new(error.to_string()))?;
+    place.call("tar").words(&["-xzf", archive, "-C"]).word(&folder).pass()?;
+    let test = ["test", "--quiet", "--locked", "--workspace", "--test", "access"];
+    let call = place.cargo(test).words(&["--", "--nocapture", "corpus::"]);
+    let judged = call.env("TPW_CEDAR_CORPUS", &folder).pass();
+    let _best_effort = std::fs::remove_dir_all(&folder);
+    judged
 }
 
 /// So many power cuts.

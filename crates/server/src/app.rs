@@ -9,6 +9,7 @@ use crate::problem::Problem;
 use crate::seen::Seen;
 use crate::serve::Front;
 use crate::served::Served;
+use crate::shadow::Shadow;
 use crate::telemetry::HttpMeter;
 use crate::text::Language;
 use axum::extract::FromRequestParts;
@@ -48,6 +49,8 @@ pub(crate) struct App {
     policy: RwLock<Arc<PolicyEngine>>,
     /// Whoever reads from the books what is in force does so alone: what was stored last is what decides.
     pub(crate) policy_change: tokio::sync::Mutex<()>,
+    /// Asked about every decision beside them.
+    pub(crate) shadow: Option<Shadow>,
     /// Used proofs of enrolled devices: strangers cannot fill it.
     replays: Mutex<ReplayCache>,
     /// Used proofs of enrolments, which strangers send.
@@ -78,6 +81,7 @@ impl App {
         limits: Limits,
         meter: HttpMeter,
         policy: PolicyEngine,
+        shadow: Option<Shadow>,
     ) -> Result<Self, CryptoError> {
         let now = engine.now();
         let Front { origins, mutual, served } = front;
@@ -101,6 +105,7 @@ impl App {
             meter,
             policy: RwLock::new(Arc::new(policy)),
             policy_change: tokio::sync::Mutex::const_new(()),
+            shadow,
             replays: Mutex::new(ReplayCache::new(ReplayCache::CAPACITY, now)),
             enrolment_replays: Mutex::new(ReplayCache::new(ReplayCache::CAPACITY, now)),
             throttle: Mutex::new(Throttle::new(THROTTLED_MAX)),

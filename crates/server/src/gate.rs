@@ -5,6 +5,7 @@
 
 use crate::app::{App, language_of};
 use crate::problem::{Code, Problem};
+use crate::shadow;
 use crate::text::Language;
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
@@ -100,7 +101,9 @@ impl Caller {
         let roles = self.session.role().acts_as();
         let mut request = Request::new(self.session.person(), roles, action, about.owner);
         request.initiator = about.initiator;
-        let decision = self.policy.decide(&request.with(self.facts(action, about)));
+        let request = request.with(self.facts(action, about));
+        let decision = self.policy.decide(&request);
+        shadow::ask(self.app.shadow.as_ref(), &request, &decision);
         for cause in decision.errors() {
             tracing::error!(%cause, action = action.code(), "a policy cannot be evaluated");
         }

@@ -25,6 +25,7 @@ mod routes;
 mod seen;
 mod serve;
 mod served;
+mod shadow;
 mod telemetry;
 mod text;
 mod tls;
@@ -43,6 +44,7 @@ pub use mutual::MutualTls;
 pub use openapi::{VERSION, openapi_json};
 pub use problem::{Code, Problem};
 pub use serve::{Bound, ServeOptions, serve};
+pub use shadow::{Shadow, shadow_input};
 pub use telemetry::{Records, start_records};
 pub use text::{Language, reason, refusal};
 pub use tls::{DEVELOPMENT_NAME, Tls, development_certificate_path};
@@ -50,8 +52,8 @@ pub use witness::{serve_witness, witness_router};
 pub use witnessing::{Witnessing, WitnessingTimes};
 
 use std::sync::Arc;
-use tpw_access::factor::webauthn::TrustAnchors;
 use tpw_access::HttpUrl;
+use tpw_access::factor::webauthn::TrustAnchors;
 use tpw_engines::Engine;
 
 fn build(
@@ -59,6 +61,7 @@ fn build(
     front: serve::Front,
     limits: Limits,
     anchors: TrustAnchors,
+    shadow: Option<Shadow>,
 ) -> Result<Arc<app::App>, ServerError> {
     let paths = routes::PATHS.iter().chain(pages::PATHS).chain(oauth::PATHS);
     let meter = telemetry::HttpMeter::new(paths.copied());
@@ -66,7 +69,7 @@ fn build(
     if engine.is_operator_alone() {
         tracing::warn!("nobody else is asked to agree while this server runs");
     }
-    Ok(Arc::new(app::App::new(engine, front, limits, meter, policy)?.with_anchors(anchors)))
+    Ok(Arc::new(app::App::new(engine, front, limits, meter, policy, shadow)?.with_anchors(anchors)))
 }
 
 /// The router without TLS and without a listener, for clients that call it as
@@ -82,5 +85,5 @@ pub fn router(
     let origin = HttpUrl::parse(&format!("https://{authority}"))
         .map_err(|_| ServerError::PublicUrl(authority.to_owned()))?;
     let front = serve::Front { origins: vec![origin], mutual: None, served: None };
-    Ok(serve::layered(build(engine, front, limits, TrustAnchors::none())?))
+    Ok(serve::layered(build(engine, front, limits, TrustAnchors::none(), None)?))
 }

@@ -5,6 +5,7 @@ use crate::limits::Limits;
 use crate::mutual::{Mutual, MutualTls, Presented};
 use crate::places::Places;
 use crate::served::Served;
+use crate::shadow::Shadow;
 use crate::tls::{self, Asks, Tls};
 use crate::{ServerError, anchors, build, edge, routes};
 use axum::Router;
@@ -41,6 +42,8 @@ pub struct ServeOptions {
     pub passkey_anchors: Option<PathBuf>,
     /// The bounds.
     pub limits: Limits,
+    /// A second policy engine that is asked about every decision.
+    pub shadow: Option<Shadow>,
 }
 
 /// A server that listens.
@@ -93,7 +96,8 @@ pub async fn serve(
     let now = engine.now();
     let anchors = options.passkey_anchors.as_deref().map(anchors::read).transpose()?;
     let anchors = anchors.unwrap_or_default();
-    let router = |front| Ok(layered(build(engine, front, options.limits, anchors)?));
+    let shadow = options.shadow.clone();
+    let router = |front| Ok(layered(build(engine, front, options.limits, anchors, shadow)?));
     bind(&options, now, router, shutdown).await
 }
 

@@ -183,11 +183,11 @@ fn seconds(us: u64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-fn head(out: &mut String, name: &str, kind: &str, help: &str) {
+pub(crate) fn head(out: &mut String, name: &str, kind: &str, help: &str) {
     let _never_fails = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 
-fn put(out: &mut String, name: &str, labels: &str, value: u64) {
+pub(crate) fn put(out: &mut String, name: &str, labels: &str, value: u64) {
     let _never_fails = writeln!(out, "{name}{labels} {value}");
 }
 

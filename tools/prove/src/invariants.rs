@@ -18,6 +18,8 @@ pub struct Invariant {
 pub enum Actions {
     /// Of these.
     These(&'static [Action]),
+    /// Of every action.
+    Every,
     /// Of all that change something. Written down here and not taken from the schema, which is part of what is judged.
     Changing,
 }
@@ -28,6 +30,7 @@ impl Actions {
     pub fn list(&self) -> Vec<Action> {
         match self {
             Self::These(actions) => actions.to_vec(),
+            Self::Every => Action::ALL.to_vec(),
             Self::Changing => {
                 Action::ALL.iter().copied().filter(|action| !READING.contains(action)).collect()
             }
@@ -61,6 +64,18 @@ const DECIDING: &[Action] = &[
     Action::RejectHold,
     Action::Reverse,
     Action::ReturnRail,
+];
+
+/// What nobody does in their own favour.
+const FAVOURING: &[Action] = &[
+    Action::Unfreeze,
+    Action::SetLimits,
+    Action::CloseAccount,
+    Action::Fund,
+    Action::ReleaseHold,
+    Action::RejectHold,
+    Action::Reverse,
+    Action::ReturnRail,
     Action::Approve,
     Action::ManageRoles,
 ];
@@ -68,6 +83,31 @@ const DECIDING: &[Action] = &[
 /// What brings money to somebody.
 const CREDITING: &[Action] =
     &[Action::Fund, Action::ReleaseHold, Action::Reverse, Action::ReturnRail];
+
+/// What changes who may do what.
+const GOVERNING: &[Action] = &[Action::ActivatePolicy, Action::ManageRoles, Action::ManageClients];
+
+/// What is an operator's alone: to decide, to govern, and to change what concerns the server.
+const OPERATING: &[Action] = &[
+    Action::Unfreeze,
+    Action::SetLimits,
+    Action::CloseAccount,
+    Action::Fund,
+    Action::ReleaseHold,
+    Action::RejectHold,
+    Action::Reverse,
+    Action::ReturnRail,
+    Action::ManageRoles,
+    Action::ManageClients,
+    Action::ActivatePolicy,
+    Action::IssueCode,
+    Action::Freeze,
+    Action::AddPerson,
+    Action::ReportRail,
+    Action::Order,
+    Action::ManageSets,
+    Action::Reconcile,
+];
 
 /// A statement about a set.
 pub enum Claim {
@@ -97,10 +137,19 @@ pub const INVARIANTS: &[Invariant] = &[
     Invariant {
         name: "own-favour",
         words: "nobody decides about their own money, standing or roles",
-        actions: Actions::These(DECIDING),
+        actions: Actions::These(FAVOURING),
         claim: Claim::Within(
             "permit (principal, action, resource)
              unless { resource has owner && resource.owner == principal };",
+        ),
+    },
+    Invariant {
+        name: "own-initiative",
+        words: "nobody decides about what they initiated",
+        actions: Actions::These(DECIDING),
+        claim: Claim::Within(
+            "permit (principal, action, resource)
+             unless { resource has initiator && resource.initiator == principal };",
         ),
     },
     Invariant {
@@ -127,6 +176,38 @@ pub const INVARIANTS: &[Invariant] = &[
                  (principal in Role::"analyst" || principal in Role::"auditor") &&
                  !(principal in Role::"holder" && resource has owner && resource.owner == principal)
                };"#,
+        ),
+    },
+    Invariant {
+        name: "no-role",
+        words: "who has no role here may do nothing",
+        actions: Actions::Every,
+        claim: Claim::Within(
+            r#"permit (principal, action, resource)
+               when {
+                 principal in Role::"holder" || principal in Role::"operator" || principal in Role::"analyst" ||
+                 principal in Role::"auditor" || principal in Role::"approver"
+               };"#,
+        ),
+    },
+    Invariant {
+        name: "no-office",
+        words: "who only holds accounts reads and touches nothing but what is their own",
+        actions: Actions::Every,
+        claim: Claim::Within(
+            r#"permit (principal, action, resource)
+               when {
+                 principal in Role::"operator" || principal in Role::"analyst" || principal in Role::"auditor" ||
+                 principal in Role::"approver" || (resource has owner && resource.owner == principal)
+               };"#,
+        ),
+    },
+    Invariant {
+        name: "operators",
+        words: "only operators decide, govern and run the server",
+        actions: Actions::These(OPERATING),
+        claim: Claim::Within(
+            r#"permit (principal, action, resource) when { principal in Role::"operator" };"#,
         ),
     },
     Invariant {
@@ -158,23 +239,39 @@ pub const INVARIANTS: &[Invariant] = &[
         },
     },
     Invariant {
+        name: "risky-payments",
+        words: "money that screening held for its risk reaches nobody without aal2 and a second person",
+        actions: Actions::These(CREDITING),
+        claim: Claim::Obliges { when: "context has risk && context.risk >= 800", approvals: 1 },
+    },
+    Invariant {
+        name: "approving",
+        words: "nobody approves without aal2",
+        actions: Actions::These(&[Action::Approve]),
+        claim: Claim::Obliges { when: "true", approvals: 0 },
+    },
+    Invariant {
         name: "governance",
         words: "who may do what is changed with aal2, and by two people unless there is only one",
-        actions: Actions::These(&[
-            Action::ActivatePolicy,
-            Action::ManageRoles,
-            Action::ManageClients,
-        ]),
+        actions: Actions::These(GOVERNING),
         claim: Claim::Obliges { when: "!(context has peers && context.peers == 0)", approvals: 1 },
     },
     Invariant {
         name: "governance-alone",
         words: "who may do what is changed with aal2 even by somebody who is alone",
-        actions: Actions::These(&[
-            Action::ActivatePolicy,
-            Action::ManageRoles,
-            Action::ManageClients,
-        ]),
+        actions: Actions::These(GOVERNING),
         claim: Claim::Obliges { when: "true", approvals: 0 },
+    },
+    Invariant {
+        name: "young-devices",
+        words: "while others could do it, who may do what is not changed from a device enrolled today that does not show what it is",
+        actions: Actions::These(GOVERNING),
+        claim: Claim::Within(
+            "permit (principal, action, resource)
+             unless {
+               context has device && !context.device.attested && context.device.age_s < 86400 &&
+               context has peers && context.peers > 0
+             };",
+        ),
     },
 ];

@@ -25,6 +25,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("bench-ledger", 7),
     ("bench-evidence", 7),
     ("tpw-prove", 6),
+    ("tpw-rego", 6),
     ("xtask", 6),
 ];
 

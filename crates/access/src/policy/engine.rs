@@ -7,8 +7,7 @@ use std::str::FromStr as _;
 use std::sync::Arc;
 
 use cedar_policy::{
-    ActionConstraint, Authorizer, Entity, EntityId, EntityTypeName, EntityUid, PolicyId, PolicySet,
-    Schema, ValidationMode, Validator,
+    Authorizer, Entity, EntityId, EntityTypeName, EntityUid, PolicyId, PolicySet, Schema,
 };
 use serde_json::Value;
 use tpw_core::{Hash32, PersonId};
@@ -17,6 +16,7 @@ use crate::approval::VOTES_MAX;
 use crate::assurance::Aal;
 
 use super::decision::{Decision, Effect, Obligations};
+use super::embedding::{self, Answer};
 use super::error::PolicyError;
 use super::files::PolicyFiles;
 use super::request::{Amount, Asked, DeviceFacts, Fact, Facts, Request, asked};
@@ -103,7 +103,8 @@ impl PolicyEngine {
     pub fn load(files: &PolicyFiles) -> Result<Self, PolicyError> {
         let schema = schema(files.schema())?;
         let (set, notes) = policies(files)?;
-        validate(&schema, &set)?;
+        embedding::validate(&schema, &set)
+            .map_err(|cause| PolicyError::Invalid(cause.to_string()))?;
         let words = Words::new()?;
         let actions = actions(&schema)?;
         let slices = Action::ALL.iter().map(|action| {
@@ -162,15 +163,11 @@ impl PolicyEngine {
     }
 
     fn answer(&self, slice: &Slice, asked: &Asked) -> Decision {
-        let response =
-            self.authorizer.is_authorized(&asked.request, &slice.policies, &asked.entities);
-        let errors: Vec<String> =
-            response.diagnostics().errors().map(ToString::to_string).collect();
-        let notes = || response.diagnostics().reason().filter_map(|id| slice.notes.get(id));
+        let Answer { allowed, reasons: ids, errors } =
+            embedding::answer(&self.authorizer, &asked.request, &slice.policies, &asked.entities);
+        let notes = || ids.iter().filter_map(|id| slice.notes.get(id));
         let mut reasons: Vec<Arc<str>> = notes().map(|note| Arc::clone(&note.id)).collect();
         reasons.sort_unstable();
-        // Cedar leaves out what it cannot evaluate, which may have been what forbids: then nothing is allowed.
-        let allowed = response.decision() == cedar_policy::Decision::Allow && errors.is_empty();
         let (effect, obligations) = if allowed {
             let all = notes().map(|note| note.obligations);
             (Effect::Allow, all.fold(Obligations::default(), Obligations::and))
@@ -269,14 +266,6 @@ fn obligations(id: &str, policy: &cedar_policy::Policy) -> Result<Obligations, P
     Ok(found)
 }
 
-/// A warning is a policy that never applies, or letters that look like others: a mistake, or worse.
-fn validate(schema: &Schema, set: &PolicySet) -> Result<(), PolicyError> {
-    let result = Validator::new(schema.clone()).validate(set, ValidationMode::Strict);
-    let errors = result.validation_errors().map(ToString::to_string);
-    let mut all = errors.chain(result.validation_warnings().map(ToString::to_string));
-    all.next().map_or(Ok(()), |first| Err(PolicyError::Invalid(first)))
-}
-
 /// Every action and group of the schema, with all the groups above it.
 fn actions(schema: &Schema) -> Result<HashMap<EntityUid, Entity>, PolicyError> {
     let all = schema.action_entities().map_err(|error| PolicyError::Schema(error.to_string()))?;
@@ -306,7 +295,6 @@ fn slice(
     };
     fits(words, schema, action, entity, &kind).map_err(bad)?;
     let groups: HashSet<EntityUid> = entity.clone().into_inner().2;
-    let concerns = |wanted: &EntityUid| *wanted == uid || groups.contains(wanted);
     let mut slice = Slice {
         action: entity.clone(),
         kind,
@@ -315,11 +303,7 @@ fn slice(
         facts: BTreeSet::new(),
     };
     for policy in set.policies() {
-        let concerned = match policy.action_constraint() {
-            ActionConstraint::Any => true,
-            ActionConstraint::Eq(wanted) => wanted == uid,
-            ActionConstraint::In(wanted) => wanted.iter().any(concerns),
-        };
+        let concerned = embedding::concerns(policy, &uid, &groups);
         if let (true, Some(note)) = (concerned, notes.get(policy.id())) {
             slice.notes.insert(policy.id().clone(), note.clone());
             let form = policy.to_json().map_err(|error| bad(error.to_string()))?;

@@ -8,6 +8,7 @@
 
 pub mod cases;
 mod decision;
+pub mod embedding;
 mod engine;
 mod error;
 mod files;

@@ -5,6 +5,8 @@ mod certificate;
 #[cfg(test)]
 mod contact;
 #[cfg(test)]
+mod corpus;
+#[cfg(test)]
 mod dpop;
 #[cfg(test)]
 mod enrol;

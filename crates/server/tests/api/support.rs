@@ -343,6 +343,7 @@ impl Server {
             mutual: extras.mutual,
             passkey_anchors: extras.passkey_anchors,
             limits,
+            shadow: None,
         };
         let (stop, stopped) = oneshot::channel::<()>();
         let ended = async move {

@@ -266,6 +266,7 @@ async fn a_certificate_from_files_is_used_and_a_wrong_one_is_named() {
         public_url: None,
         mutual: None,
         limits: limits(),
+        shadow: None,
     };
     let (chain, key) = ("development-certificate.pem", "development-certificate.key");
     let start = async |options| {
@@ -327,6 +328,7 @@ impl Door {
             mutual: None,
             passkey_anchors: None,
             limits: Limits { certificate_time: Duration::from_millis(20), ..limits() },
+            shadow: None,
         };
         let never = core::future::pending();
         let bound = tpw_server::serve(server.engine.clone(), options, never).await.unwrap();

@@ -127,6 +127,10 @@ pub(crate) struct Serve {
     pub(crate) operator_alone: bool,
     #[arg(long)]
     pub(crate) builtin_policies: bool,
+    #[arg(long, value_name = "URL")]
+    pub(crate) shadow_policy: Option<String>,
+    #[arg(long, value_name = "FILE", requires = "shadow_policy")]
+    pub(crate) shadow_ca: Option<PathBuf>,
     #[arg(long, value_name = "chrony[:SOCKET]|declared:MS")]
     pub(crate) tsa_clock: Option<ErrorSource>,
     #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]

@@ -20,7 +20,7 @@ use tpw_engines::{Config, Engine, StoreConfig};
 use tpw_proof::timestamp::Disclosure;
 use tpw_server::outbound::Outbound;
 use tpw_server::{
-    Bound, Limits, MutualTls, Records, ServeOptions, Tls, Witnessing, WitnessingTimes,
+    Bound, Limits, MutualTls, Records, ServeOptions, Shadow, Tls, Witnessing, WitnessingTimes,
     development_certificate_path,
 };
 
@@ -46,6 +46,8 @@ pub(super) struct Start<'a> {
     pub(super) passkey_anchors: Option<PathBuf>,
     pub(super) limits: Limits,
     pub(super) policies: Policies,
+    /// A second policy engine that is asked about every decision.
+    pub(super) shadow: Option<Shadow>,
 }
 
 /// By which policies a server begins.
@@ -88,6 +90,7 @@ pub(super) async fn start(
         mutual: start.mutual,
         passkey_anchors: start.passkey_anchors,
         limits: start.limits,
+        shadow: start.shadow,
     };
     let watched = Arc::clone(&engine);
     let shutdown = async move {
@@ -160,6 +163,7 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
         passkey_anchors: args.passkey_anchors.clone(),
         limits: limits(args),
         policies: if args.builtin_policies { Policies::Builtin } else { Policies::InForce },
+        shadow: shadow(args)?,
     };
     let clock = clock(context, args)?;
     let running = start(what, clock, asked_to_stop()).await?;
@@ -202,6 +206,14 @@ fn money(text: &str) -> Result<Money, Failure> {
     let asset: Asset = asset.parse().map_err(|_odd| wrong())?;
     let amount = asset.parse_units(amount).map_err(|error| wrong().because(error))?;
     Ok(Money { amount, asset })
+}
+
+/// Begins to ask a second policy engine, if one was named.
+fn shadow(args: &Serve) -> Result<Option<Shadow>, Failure> {
+    let Some(url) = &args.shadow_policy else { return Ok(None) };
+    let ca = args.shadow_ca.as_ref().map(|path| read_named(path, 4 << 20)).transpose()?;
+    let unusable = |error| Failure::usage("shadow-policy").arg("url", url).because(error);
+    Shadow::start(url, ca.as_deref()).map(Some).map_err(unusable)
 }
 
 /// Begins to ask the witnesses, if some were named.

@@ -30,6 +30,8 @@ mod policy;
 #[cfg(test)]
 mod renewal;
 #[cfg(test)]
+mod shadow;
+#[cfg(test)]
 mod sharing;
 #[cfg(test)]
 mod story;

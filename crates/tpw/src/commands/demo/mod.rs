@@ -128,6 +128,7 @@ async fn open(
         passkey_anchors: None,
         limits: Limits::standard(),
         policies: Policies::InForce,
+        shadow: None,
     };
     let clock: Arc<dyn Clock> = context.clock.clone();
     serve::start(start, clock, async {

@@ -46,6 +46,7 @@ pub(super) async fn serve(context: &Context, args: &WitnessServe) -> Outcome {
         public_url: args.public_url.clone(),
         mutual: None,
         limits: Limits::standard(),
+        shadow: None,
     };
     let bound = serve_witness(Arc::clone(&witness), options, now, asked_to_stop()).await;
     let bound = bound.map_err(|error| failed(&error))?;

@@ -1,0 +1,44 @@
+# What nobody may do, whatever else is allowed.
+package tpw
+
+forbids contains "separation.initiator" if {
+  input.action == "approve"
+  not initiated_by_another
+}
+
+initiated_by_another if input.resource.initiator != input.principal.id
+
+forbids contains "separation.own-favour" if {
+  input.action in (decide_actions | {"approve", "manage_roles"})
+  own
+}
+
+# What was initiated by somebody is not decided by the same person either.
+forbids contains "separation.own-initiative" if {
+  input.action in decide_actions
+  input.resource.initiator == input.principal.id
+}
+
+# Who watches keeps their hands off what is others': what they hold themselves is theirs like anybody's.
+forbids contains "separation.watchers" if {
+  input.action in change_actions
+  watches
+  not holds_it
+}
+
+watches if acts_as("analyst")
+
+watches if acts_as("auditor")
+
+holds_it if {
+  acts_as("holder")
+  own
+}
+
+# A key that was taken over is used at once. What it could do most harm with waits a day, where the device cannot show what it is.
+forbids contains "separation.young-device" if {
+  input.action in govern_actions
+  input.context.device.attested == false
+  input.context.device.age_s < 86400
+  input.context.peers > 0
+}

@@ -1,0 +1,8 @@
+//! Goal and method: see the modules.
+
+#[cfg(test)]
+mod cedar;
+#[cfg(test)]
+mod opa;
+#[cfg(test)]
+mod served;
