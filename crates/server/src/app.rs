@@ -46,6 +46,8 @@ pub(crate) struct App {
     pub(crate) meter: HttpMeter,
     /// The policies in force. A request keeps those that it came under.
     policy: RwLock<Arc<PolicyEngine>>,
+    /// Whoever reads from the books what is in force does so alone: what was stored last is what decides.
+    pub(crate) policy_change: tokio::sync::Mutex<()>,
     /// Used proofs of enrolled devices: strangers cannot fill it.
     replays: Mutex<ReplayCache>,
     /// Used proofs of enrolments, which strangers send.
@@ -98,6 +100,7 @@ impl App {
             limits,
             meter,
             policy: RwLock::new(Arc::new(policy)),
+            policy_change: tokio::sync::Mutex::const_new(()),
             replays: Mutex::new(ReplayCache::new(ReplayCache::CAPACITY, now)),
             enrolment_replays: Mutex::new(ReplayCache::new(ReplayCache::CAPACITY, now)),
             throttle: Mutex::new(Throttle::new(THROTTLED_MAX)),
@@ -132,6 +135,11 @@ impl App {
 
     pub(crate) fn policy(&self) -> Arc<PolicyEngine> {
         Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Requests that come from now on are decided by these policies.
+    pub(crate) fn put_in_force(&self, policy: PolicyEngine) {
+        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
     }
 
     pub(crate) fn replays(&self) -> MutexGuard<'_, ReplayCache> {

@@ -16,6 +16,7 @@ mod passkey_ceremony;
 mod passkeys;
 mod payments;
 mod people;
+mod policies;
 mod reconcile;
 mod roles;
 mod tokens;
@@ -98,6 +99,10 @@ routes! {
     "/v1/payments/{id}/factor" => get(factor_evidence::read);
     "/v1/approvals" => get(approvals::list);
     "/v1/approvals/{id}" => get(approvals::read).post(approvals::act);
+    "/v1/policies" => get(policies::read);
+    "/v1/policies:activate" => post(policies::activate);
+    "/v1/policies:rollback" => post(policies::roll_back);
+    "/v1/policies/{version}" => get(policies::read_set);
     "/v1/holds" => get(ops::holds);
     "/v1/rail" => get(ops::rail);
     "/v1/alarms" => get(ops::alarms);

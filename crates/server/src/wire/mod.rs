@@ -15,6 +15,7 @@ mod orders;
 mod passkeys;
 mod payments;
 mod people;
+mod policies;
 mod problem;
 mod reconcile;
 mod text;
@@ -55,6 +56,7 @@ pub use people::{
     Device, Enrol, Enrolled, IssuedCode, NewPerson, PeopleAdded, PeopleBatch, Person, PersonAdded,
     PersonOutcome, Token,
 };
+pub use policies::{NewPolicies, Policies, PolicyActivation, PolicySet};
 pub use problem::{Problem, Retry};
 pub use reconcile::{
     LedgerLine, PartnerLine, ReconciledLines, ReconciledTotal, Reconciliation, ReconciliationList,

@@ -18,6 +18,10 @@ const SNAPSHOTS: &[(&str, &str)] = &[
     ("read_approval", "approval"),
     ("approve", "approved"),
     ("reject", "approval_rejected"),
+    ("read_policies", "policies"),
+    ("read_policy_set", "policy_set"),
+    ("activate_policies", "policies_activated"),
+    ("roll_policies_back", "policies_rolled_back"),
     ("enrol_device", "device_enrolled"),
     ("revoke_device", "device_revoked"),
     ("issue_token", "token"),
@@ -111,11 +115,12 @@ fn operations() -> BTreeMap<String, Vec<String>> {
 
 fn snapshot(name: &str) -> Option<Value> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api/snapshots");
-    let text = ["answers", "approvals", "factors", "ledger", "oauth", "passkeys", "refusals"]
-        .into_iter()
-        .find_map(|part| {
-            std::fs::read_to_string(folder.join(format!("api__{part}__{name}.snap"))).ok()
-        })?;
+    let text =
+        ["answers", "approvals", "factors", "ledger", "oauth", "passkeys", "policies", "refusals"]
+            .into_iter()
+            .find_map(|part| {
+                std::fs::read_to_string(folder.join(format!("api__{part}__{name}.snap"))).ok()
+            })?;
     let (_head, body) = text.strip_prefix("---\n")?.split_once("\n---\n")?;
     serde_json::from_str(body).ok()
 }
@@ -152,7 +157,8 @@ async fn the_router_takes_the_methods_that_are_described_and_no_others() {
             .replace("{id}", "x")
             .replace("{member}", "y")
             .replace("{code}", "z")
-            .replace("{method}", "m");
+            .replace("{method}", "m")
+            .replace("{version}", "v");
         let answer =
             server.send("PATCH", &asked.replace("{path}", "checkpoint"), &[], vec![]).await;
         assert_eq!(answer.status, 405, "{path}");
