@@ -162,7 +162,7 @@ pub(super) async fn of_operator(context: &Context, at: &Operator, command: &OpsF
         OpsFactor::Recovery => holder()?.new_recovery().await,
         OpsFactor::Passkey { security_key } => {
             let what = if *security_key { "register_security_key" } else { "register_passkey" };
-            holder()?.passkey_link(what).await
+            holder()?.passkey_link(what, None).await
         }
         OpsFactor::Remove { factor } => holder()?.remove(factor).await,
     }
@@ -172,7 +172,7 @@ pub(super) async fn of_operator(context: &Context, at: &Operator, command: &OpsF
 pub(super) async fn operator_login(context: &Context, at: &Operator, args: &OpsLogin) -> Outcome {
     let (holder, file) = (operator(context, at)?, args.secret_file.as_deref());
     let method = match args.proof_with {
-        LoginWith::Passkey => return holder.passkey_link("use").await,
+        LoginWith::Passkey => return holder.passkey_link("use", None).await,
         LoginWith::Password => {
             let typed = secret(context, file, "ask-password")?;
             let typed = Password::prepare(&typed).map_err(unusable)?;
