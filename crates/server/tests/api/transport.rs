@@ -264,6 +264,7 @@ async fn a_certificate_from_files_is_used_and_a_wrong_one_is_named() {
         },
         public_url: None,
         mutual: None,
+        passkey_anchors: None,
         limits: limits(),
     };
     let (chain, key) = ("development-certificate.pem", "development-certificate.key");
@@ -324,6 +325,7 @@ impl Door {
             tls: tpw_server::Tls::Files { certificate, key },
             public_url: None,
             mutual: None,
+            passkey_anchors: None,
             limits: Limits { certificate_time: Duration::from_millis(20), ..limits() },
         };
         let never = core::future::pending();
