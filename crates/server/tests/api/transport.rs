@@ -257,7 +257,6 @@ async fn a_certificate_from_files_is_used_and_a_wrong_one_is_named() {
     use tpw_server::{ServeOptions, Tls, serve};
     let server = Server::start().await;
     let options = |certificate: &str, key: &str| ServeOptions {
-        passkey_anchors: None,
         listen: "127.0.0.1:0".parse().unwrap(),
         tls: Tls::Files {
             certificate: server.dir.path().join(certificate),
@@ -265,6 +264,7 @@ async fn a_certificate_from_files_is_used_and_a_wrong_one_is_named() {
         },
         public_url: None,
         mutual: None,
+        passkey_anchors: None,
         limits: limits(),
         shadow: None,
     };
