@@ -178,11 +178,23 @@ pub fn permit(
     action: Action,
     owner: Option<PersonId>,
 ) -> Result<Decision, Forbidden> {
+    let decision = decide(engine, session, action, owner);
+    let role = session.role();
+    if decision.is_allowed() { Ok(decision) } else { Err(Forbidden { action, role }) }
+}
+
+/// What the policies say to that, allowed or not.
+#[must_use]
+pub fn decide(
+    engine: &PolicyEngine,
+    session: &Session,
+    action: Action,
+    owner: Option<PersonId>,
+) -> Decision {
     let role = session.role();
     // Whoever watches or agrees holds accounts too, and acts on them as any holder.
     let roles: &[Role] = if role == Role::Operator { &[role] } else { &[role, Role::Holder] };
-    let decision = engine.decide(&Request::new(session.person(), roles, action, owner));
-    if decision.is_allowed() { Ok(decision) } else { Err(Forbidden { action, role }) }
+    engine.decide(&Request::new(session.person(), roles, action, owner))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! and only then is there a [`Session`].
 
 use crate::app::{App, language_of};
+use crate::audit::{Audit, Question};
 use crate::problem::{Code, Problem};
 use crate::text::Language;
 use axum::extract::FromRequestParts;
@@ -11,8 +12,8 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use std::sync::Arc;
-use tpw_access::policy::Obligations;
-use tpw_access::role::permit;
+use tpw_access::policy::{Decision, Facts, Obligations};
+use tpw_access::role::decide;
 use tpw_access::{
     Aal, Action, DpopProof, DpopRequest, HttpUrl, PolicyEngine, ProvenKey, Role, Session,
     TokenError, token,
@@ -31,13 +32,23 @@ pub(crate) struct Caller {
     pub(crate) policy: Arc<PolicyEngine>,
     /// When the request came.
     pub(crate) at: Instant,
+    /// Takes down what is decided.
+    pub(crate) audit: Audit,
 }
 
 impl Caller {
     /// Refuses what the policies do not allow for things of `owner`, and what they allow only with more than is there.
     pub(crate) fn may(&self, action: Action, owner: Option<PersonId>) -> Result<(), Problem> {
-        let allowed = permit(&self.policy, &self.session, action, owner);
-        let decision = allowed.map_err(|_| self.forbidden(owner))?;
+        let decision = decide(&self.policy, &self.session, action, owner);
+        let outcome = self.ruled(&decision, owner);
+        let question = Question { action, owner, initiator: None, facts: &Facts::default() };
+        self.audit.note((&self.session, self.at), &question, &decision, outcome)
+    }
+
+    fn ruled(&self, decision: &Decision, owner: Option<PersonId>) -> Result<(), Problem> {
+        if !decision.is_allowed() {
+            return Err(self.forbidden(owner));
+        }
         self.see_to(decision.obligations(), 0)
     }
 
@@ -111,8 +122,8 @@ impl FromRequestParts<Arc<App>> for Caller {
             let changed = Problem::new(Code::BadToken).reason("role_changed");
             return Err(changed.precisely("role_changed"));
         }
-        let (language, at) = (language_of(parts), app.engine.now());
-        Ok(Self { session, language, policy: app.policy(), at })
+        let (language, at, audit) = (language_of(parts), app.engine.now(), Audit::of(parts)?);
+        Ok(Self { session, language, policy: app.policy(), at, audit })
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod app;
 mod approving;
+mod audit;
 mod body;
 mod ceremonies;
 mod edge;

@@ -18,6 +18,9 @@ const SNAPSHOTS: &[(&str, &str)] = &[
     ("read_approval", "approval"),
     ("approve", "approved"),
     ("reject", "approval_rejected"),
+    ("list_accesses", "accesses"),
+    ("list_decisions", "decisions"),
+    ("read_decision", "decision"),
     ("enrol_device", "device_enrolled"),
     ("revoke_device", "device_revoked"),
     ("issue_token", "token"),
@@ -110,11 +113,12 @@ fn operations() -> BTreeMap<String, Vec<String>> {
 
 fn snapshot(name: &str) -> Option<Value> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api/snapshots");
-    let text = ["answers", "approvals", "factors", "ledger", "oauth", "passkeys", "refusals"]
-        .into_iter()
-        .find_map(|part| {
-            std::fs::read_to_string(folder.join(format!("api__{part}__{name}.snap"))).ok()
-        })?;
+    let text =
+        ["answers", "approvals", "audit", "factors", "ledger", "oauth", "passkeys", "refusals"]
+            .into_iter()
+            .find_map(|part| {
+                std::fs::read_to_string(folder.join(format!("api__{part}__{name}.snap"))).ok()
+            })?;
     let (_head, body) = text.strip_prefix("---\n")?.split_once("\n---\n")?;
     serde_json::from_str(body).ok()
 }
@@ -193,6 +197,8 @@ const READS: &[&str] = &[
     "backdated",
     "changes",
     "crossings",
+    "decision",
+    "decisions",
     "holder_of",
     "members",
     "newest_by",
