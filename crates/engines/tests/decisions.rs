@@ -1,6 +1,7 @@
 //! Goal: what was decided about a request is in the books with what the request changed, or neither is; what changed nothing is there
 //! within a second, and nothing is lost when the process ends or the store fails meanwhile; and each decision is proved alone.
-//! Method: the running engine with real files; its folder copied while it runs, as a kill leaves it; proofs changed byte by byte.
+//! Method: the running engine with real files; its folder copied while it runs; a child process that is killed (SIGKILL) between two
+//! answers; somebody else who holds the books' lock.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,19 +9,23 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
+    clippy::print_stdout,
     reason = "a test fails by panicking, and waits for the writer"
 )]
 
 mod world;
 
+use std::collections::HashSet;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
+use std::process::{Command as Process, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tpw_core::{Asker, DecisionId, DecisionRecord, Ruling};
-use tpw_engines::books::{BooksReader as _, DecisionQuery};
+use tpw_engines::books::{BooksReader, DecisionQuery};
 use tpw_engines::sqlite::Reader;
 use tpw_engines::{Config, DecisionProof, Engine, PayError, Trail};
-use tpw_flow::{Command, Decided, Frozen};
+use tpw_flow::{Command, Decided, EventKind, Frozen};
 use tpw_proof::decisions::verify_decision;
 use world::*;
 
@@ -92,6 +97,68 @@ fn a_change_is_stored_with_its_decision() {
             assert_eq!((row.place(), row.decided.record), (0, noted));
         }
     });
+}
+
+const FOLDER: &str = "TPW_DECISIONS_FOLDER";
+
+/// Not a test by itself: what the parent starts and kills.
+#[test]
+#[ignore = "runs as the child of the test below"]
+fn child_that_changes_an_account() {
+    let Some(dir) = std::env::var_os(FOLDER) else { return };
+    let engine = open(Path::new(&dir)).unwrap();
+    runtime().block_on(async {
+        let seed = engine.now().unix_ms();
+        let ann = Holder::enrolled(&engine, &mut Dice::new(seed), 1_000).await;
+        for n in 0..u8::MAX {
+            let noted = record(&engine, n);
+            let frozen = if n % 2 == 0 { Frozen::Yes } else { Frozen::No };
+            let freeze = Command::Freeze { account: ann.account, frozen };
+            trail([noted.clone()]).scope(engine.command(freeze)).await.unwrap();
+            let mut out = std::io::stdout().lock();
+            writeln!(out, "ack {}", noted.id).unwrap();
+            out.flush().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_kill_loses_no_decision_about_a_change_and_leaves_no_change_without_one() {
+    let dir = scratch();
+    let (mut answered, mut dice) = (HashSet::new(), Dice::new(5));
+    for _ in 0..8 {
+        let mut child = Process::new(std::env::current_exe().unwrap())
+            .args(["--exact", "child_that_changes_an_account", "--ignored", "--nocapture"])
+            .env(FOLDER, dir.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut note = |line: std::io::Result<String>| {
+            let line = line.ok()?;
+            // libtest prints its own words on the same line as the first acknowledgement.
+            let at = line.find("ack ")?;
+            answered.insert(line[at + 4..].parse::<DecisionId>().unwrap());
+            Some(())
+        };
+        let wanted = dice.below(40);
+        let mut seen = 0;
+        while seen <= wanted {
+            seen += u64::from(note(lines.next().expect("the child failed")).is_some());
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        lines.for_each(|line| drop(note(line)));
+        let store = tpw_engines::sqlite::Store::open(&dir.path().join("books.db")).unwrap();
+        let reader = tpw_engines::books::Books::reader(&store).unwrap();
+        let rows = reader.decisions(&DecisionQuery::default(), 0, usize::MAX >> 1).unwrap();
+        let kept: HashSet<_> = rows.iter().map(|row| row.decided.record.id).collect();
+        assert!(answered.is_subset(&kept), "{} of {}", kept.len(), answered.len());
+        let events = reader.events(0, usize::MAX >> 1).unwrap();
+        let changes = events.iter().filter(|event| event.kind == EventKind::AccountChanged);
+        assert_eq!(changes.count(), kept.len());
+    }
+    assert!(answered.len() > 40, "{}", answered.len());
 }
 
 #[test]

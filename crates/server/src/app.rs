@@ -3,9 +3,12 @@
 use crate::ceremonies::Ceremonies;
 use crate::limits::{Limits, RateLimits};
 use crate::links::Links;
+use crate::mutual::Mutual;
 use crate::places::{Lane, Places};
 use crate::problem::Problem;
 use crate::seen::Seen;
+use crate::serve::Front;
+use crate::served::Served;
 use crate::telemetry::HttpMeter;
 use crate::text::Language;
 use axum::extract::FromRequestParts;
@@ -28,6 +31,10 @@ pub(crate) struct App {
     pub(crate) engine: Arc<Engine>,
     /// The addresses under which clients reach this server; the first is the one it calls itself.
     pub(crate) origins: Vec<HttpUrl>,
+    /// The port with certificates of clients.
+    pub(crate) mutual: Option<Mutual>,
+    /// The certificate that is shown.
+    pub(crate) served: Option<Arc<Served>>,
     pub(crate) token_key: PublicKey,
     pub(crate) limits: Limits,
     pub(crate) rates: RateLimits,
@@ -63,12 +70,13 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl App {
     pub(crate) fn new(
         engine: Arc<Engine>,
-        origins: Vec<HttpUrl>,
+        front: Front,
         limits: Limits,
         meter: HttpMeter,
         policy: PolicyEngine,
     ) -> Result<Self, CryptoError> {
         let now = engine.now();
+        let Front { origins, mutual, served } = front;
         let (signer, slot) = engine.token_signer();
         let token_key = signer.public_key(slot)?;
         let mut prefix = [0; 4];
@@ -77,6 +85,8 @@ impl App {
             relying_party: origins.iter().find_map(relying_party),
             links: Mutex::new(Links::new()),
             origins,
+            mutual,
+            served,
             token_key,
             rates: RateLimits::new(&limits),
             in_flight: Places::new(limits.requests, limits.requests_of_one),

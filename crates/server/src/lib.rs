@@ -13,6 +13,7 @@ mod identity;
 mod letters;
 mod limits;
 mod links;
+mod mutual;
 mod oauth;
 mod openapi;
 pub mod outbound;
@@ -22,6 +23,7 @@ mod problem;
 mod routes;
 mod seen;
 mod serve;
+mod served;
 mod telemetry;
 mod text;
 mod tls;
@@ -35,6 +37,7 @@ pub use error::ServerError;
 pub use fault::{QueryFault, ValueFault};
 pub use letters::send_code;
 pub use limits::{BatchLimits, Limits, Rate};
+pub use mutual::MutualTls;
 pub use openapi::{VERSION, openapi_json};
 pub use problem::{Code, Problem};
 pub use serve::{Bound, ServeOptions, serve};
@@ -51,13 +54,13 @@ use tpw_engines::Engine;
 
 fn build(
     engine: Arc<Engine>,
-    origins: Vec<HttpUrl>,
+    front: serve::Front,
     limits: Limits,
 ) -> Result<Arc<app::App>, ServerError> {
     let paths = routes::PATHS.iter().chain(pages::PATHS).chain(oauth::PATHS);
     let meter = telemetry::HttpMeter::new(paths.copied());
     let policy = PolicyEngine::load(&PolicyFiles::builtin())?;
-    Ok(Arc::new(app::App::new(engine, origins, limits, meter, policy)?))
+    Ok(Arc::new(app::App::new(engine, front, limits, meter, policy)?))
 }
 
 /// The router without TLS and without a listener, for clients that call it as
@@ -72,5 +75,6 @@ pub fn router(
 ) -> Result<axum::Router, ServerError> {
     let origin = HttpUrl::parse(&format!("https://{authority}"))
         .map_err(|_| ServerError::PublicUrl(authority.to_owned()))?;
-    Ok(serve::layered(build(engine, vec![origin], limits)?))
+    let front = serve::Front { origins: vec![origin], mutual: None, served: None };
+    Ok(serve::layered(build(engine, front, limits)?))
 }

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -28,7 +29,9 @@ use tpw_crypto::{Algorithm, SlotName, SoftwareSlots};
 use tpw_engines::clock::{Clock, ManualClock, SystemClock};
 use tpw_engines::entropy::OsEntropy;
 use tpw_engines::{Config, Engine};
-use tpw_server::{Bound, Limits, ServeOptions, Tls, development_certificate_path, serve};
+use tpw_server::{
+    Bound, Limits, MutualTls, ServeOptions, Tls, development_certificate_path, serve,
+};
 
 pub(crate) struct Server {
     pub(crate) engine: Arc<Engine>,
@@ -36,6 +39,8 @@ pub(crate) struct Server {
     pub(crate) addr: SocketAddr,
     pub(crate) url: String,
     pub(crate) dir: TempDir,
+    /// The port for clients with certificates.
+    pub(crate) mutual: Option<(SocketAddr, String)>,
     connector: TlsConnector,
     stop: Option<oneshot::Sender<()>>,
     bound: Option<Bound>,
@@ -290,6 +295,21 @@ impl Server {
 
     /// A server of an operator who has changed the usual settings.
     pub(crate) async fn start_as(limits: Limits, change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_on(limits, change, None).await
+    }
+
+    /// A server with a port for clients with certificates, which knows these authorities.
+    pub(crate) async fn start_mutual(authorities: Option<PathBuf>) -> Self {
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let mutual = MutualTls { listen, public_url: None, authorities };
+        Self::start_on(limits(), |_usual| {}, Some(mutual)).await
+    }
+
+    async fn start_on(
+        limits: Limits,
+        change: impl FnOnce(&mut Config),
+        mutual: Option<MutualTls>,
+    ) -> Self {
         let dir = TempDir::new().unwrap();
         // TLS clients read the system's clock, so ours begins there.
         let clock = Arc::new(ManualClock::new(SystemClock::new().now()));
@@ -300,6 +320,7 @@ impl Server {
             listen: "127.0.0.1:0".parse().unwrap(),
             tls: Tls::Development { dir: dir.path().to_owned() },
             public_url: None,
+            mutual,
             limits,
         };
         let (stop, stopped) = oneshot::channel::<()>();
@@ -310,8 +331,9 @@ impl Server {
         let pem = std::fs::read(development_certificate_path(dir.path())).unwrap();
         let connector = connector(&pem, &rustls::version::TLS13, &[b"http/1.1"]);
         let (addr, url) = (bound.addr(), bound.url().to_owned());
+        let mutual = bound.mutual().map(|(addr, url)| (addr, url.to_owned()));
         let (stop, bound) = (Some(stop), Some(bound));
-        Self { engine, clock, addr, url, dir, connector, stop, bound }
+        Self { engine, clock, addr, url, dir, mutual, connector, stop, bound }
     }
 
     /// Stops serving and waits for its end.
@@ -349,9 +371,6 @@ impl Server {
         headers: &[(&str, &str)],
         body: Vec<u8>,
     ) -> Answer {
-        let stream = TokioIo::new(self.connect().await);
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
-        let driver = tokio::spawn(connection);
         let mut request = Request::builder()
             .method(method.parse::<Method>().unwrap())
             .uri(path)
@@ -360,11 +379,7 @@ impl Server {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::new(Bytes::from(body))).unwrap();
-        let response = sender.send_request(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        driver.abort();
-        Answer { status: parts.status, headers: parts.headers, body }
+        answered(self.connect().await, request).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -563,6 +578,21 @@ impl Server {
         }
         state
     }
+}
+
+/// The answer to a request on a connection of its own.
+pub(crate) async fn answered(
+    stream: TlsStream<TcpStream>,
+    request: Request<Full<Bytes>>,
+) -> Answer {
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    let driver = tokio::spawn(connection);
+    let response = sender.send_request(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    driver.abort();
+    Answer { status: parts.status, headers: parts.headers, body }
 }
 
 pub(crate) fn connector(

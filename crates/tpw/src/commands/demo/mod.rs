@@ -124,6 +124,7 @@ async fn open(
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         public_url: None,
         identity: None,
+        mutual: None,
         limits: Limits::standard(),
     };
     let clock: Arc<dyn Clock> = context.clock.clone();

@@ -43,6 +43,7 @@ pub(super) async fn serve(context: &Context, args: &WitnessServe) -> Outcome {
         listen: args.listen,
         tls,
         public_url: args.public_url.clone(),
+        mutual: None,
         limits: Limits::standard(),
     };
     let bound = serve_witness(Arc::clone(&witness), options, now, asked_to_stop()).await;
