@@ -148,7 +148,7 @@ fn a_kill_loses_no_decision_about_a_change_and_leaves_no_change_without_one() {
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        lines.for_each(|line| drop(note(line)));
+        let _rest = lines.filter_map(note).count();
         let store = tpw_engines::sqlite::Store::open(&dir.path().join("books.db")).unwrap();
         let reader = tpw_engines::books::Books::reader(&store).unwrap();
         let rows = reader.decisions(&DecisionQuery::default(), 0, usize::MAX >> 1).unwrap();

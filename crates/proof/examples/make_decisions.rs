@@ -13,7 +13,6 @@
 )]
 
 #[path = "../tests/support/mod.rs"]
-#[allow(dead_code, reason = "the tests use all of it")]
 mod support;
 
 use std::path::Path;
