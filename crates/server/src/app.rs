@@ -17,7 +17,7 @@ use axum::http::request::Parts;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use tpw_access::factor::webauthn::RelyingParty;
+use tpw_access::factor::webauthn::{RelyingParty, TrustAnchors};
 use tpw_access::{HttpUrl, PolicyEngine, ReplayCache, Throttle};
 use tpw_crypto::{CryptoError, Entropy, PublicKey};
 use tpw_engines::Engine;
@@ -57,6 +57,8 @@ pub(crate) struct App {
     pub(crate) oauth: crate::oauth::Memory,
     /// The first origin whose host may be a relying party, which an address is not.
     relying_party: Option<(String, RelyingParty)>,
+    /// Makers of passkeys that are believed what their keys are.
+    passkey_anchors: TrustAnchors,
     links: Mutex<Links>,
     request_prefix: u32,
     request_count: AtomicU64,
@@ -83,6 +85,7 @@ impl App {
         OsEntropy.fill(&mut prefix)?;
         Ok(Self {
             relying_party: origins.iter().find_map(relying_party),
+            passkey_anchors: TrustAnchors::none(),
             links: Mutex::new(Links::new()),
             origins,
             mutual,
@@ -105,6 +108,11 @@ impl App {
             request_count: AtomicU64::new(0),
             engine,
         })
+    }
+
+    /// With makers of passkeys that are believed.
+    pub(crate) fn with_anchors(self, passkey_anchors: TrustAnchors) -> Self {
+        Self { passkey_anchors, ..self }
     }
 
     /// What this server calls itself: the issuer of its tokens.
@@ -136,6 +144,10 @@ impl App {
 
     pub(crate) fn links(&self) -> MutexGuard<'_, Links> {
         held(&self.links)
+    }
+
+    pub(crate) const fn passkey_anchors(&self) -> &TrustAnchors {
+        &self.passkey_anchors
     }
 
     /// The origin of the page for passkeys, and on whose behalf keys sign there.

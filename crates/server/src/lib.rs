@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod anchors;
 mod app;
 mod approving;
 mod audit;
@@ -48,6 +49,7 @@ pub use witness::{serve_witness, witness_router};
 pub use witnessing::{Witnessing, WitnessingTimes};
 
 use std::sync::Arc;
+use tpw_access::factor::webauthn::TrustAnchors;
 use tpw_access::policy::PolicyFiles;
 use tpw_access::{HttpUrl, PolicyEngine};
 use tpw_engines::Engine;
@@ -56,11 +58,12 @@ fn build(
     engine: Arc<Engine>,
     front: serve::Front,
     limits: Limits,
+    anchors: TrustAnchors,
 ) -> Result<Arc<app::App>, ServerError> {
     let paths = routes::PATHS.iter().chain(pages::PATHS).chain(oauth::PATHS);
     let meter = telemetry::HttpMeter::new(paths.copied());
     let policy = PolicyEngine::load(&PolicyFiles::builtin())?;
-    Ok(Arc::new(app::App::new(engine, front, limits, meter, policy)?))
+    Ok(Arc::new(app::App::new(engine, front, limits, meter, policy)?.with_anchors(anchors)))
 }
 
 /// The router without TLS and without a listener, for clients that call it as
@@ -76,5 +79,5 @@ pub fn router(
     let origin = HttpUrl::parse(&format!("https://{authority}"))
         .map_err(|_| ServerError::PublicUrl(authority.to_owned()))?;
     let front = serve::Front { origins: vec![origin], mutual: None, served: None };
-    Ok(serve::layered(build(engine, front, limits)?))
+    Ok(serve::layered(build(engine, front, limits, TrustAnchors::none())?))
 }

@@ -6,7 +6,7 @@ use crate::mutual::{Mutual, MutualTls, Presented};
 use crate::places::Places;
 use crate::served::Served;
 use crate::tls::{self, Asks, Tls};
-use crate::{ServerError, build, edge, routes};
+use crate::{ServerError, anchors, build, edge, routes};
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -36,6 +37,8 @@ pub struct ServeOptions {
     pub public_url: Option<String>,
     /// A second port, for clients with certificates.
     pub mutual: Option<MutualTls>,
+    /// A folder with root certificates of makers of passkeys. Without one no passkey is asked what it is.
+    pub passkey_anchors: Option<PathBuf>,
     /// The bounds.
     pub limits: Limits,
 }
@@ -88,7 +91,9 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Bound, ServerError> {
     let now = engine.now();
-    let router = |front| Ok(layered(build(engine, front, options.limits)?));
+    let anchors = options.passkey_anchors.as_deref().map(anchors::read).transpose()?;
+    let anchors = anchors.unwrap_or_default();
+    let router = |front| Ok(layered(build(engine, front, options.limits, anchors)?));
     bind(&options, now, router, shutdown).await
 }
 
@@ -133,7 +138,7 @@ pub(crate) async fn bind(
     router: impl FnOnce(Front) -> Result<Router, ServerError>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Bound, ServerError> {
-    let ServeOptions { listen, tls, public_url, mutual, limits } = options;
+    let ServeOptions { listen, tls, public_url, mutual, limits, .. } = options;
     let mut ports = vec![(Port::open(*listen, public_url.as_deref()).await?, Asks::Nobody)];
     if let Some(MutualTls { listen, public_url, .. }) = mutual {
         ports.push((Port::open(*listen, public_url.as_deref()).await?, Asks::Clients));
