@@ -17,6 +17,7 @@ pub mod roles;
 pub mod throttle;
 pub mod token;
 pub mod url;
+mod written;
 
 pub use assurance::{Aal, Assurance, Level};
 pub use code::{CodeGrant, EnrolmentCode, ParseCodeError};
