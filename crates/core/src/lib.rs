@@ -12,6 +12,7 @@ mod ids;
 mod instant;
 mod intent;
 mod money;
+mod prompt;
 mod receipt;
 mod record;
 pub mod words;
@@ -26,6 +27,7 @@ pub use ids::{
 pub use instant::{Instant, ParseInstantError, Span};
 pub use intent::{Intent, Name, Purpose, StepUpProof, TextError, TreeHead};
 pub use money::{Amount, Asset, Money, ParseAmountError, ParseAssetError};
+pub use prompt::{PromptAnswer, PromptReply, PromptSubject, Unlocked};
 pub use receipt::Receipt;
 pub use record::{
     Approval, DeviceKey, FactorMethod, Posting, Record, RecordKind, read_decision, read_posting,

@@ -21,6 +21,8 @@ mod password;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]
+mod push;
+#[cfg(test)]
 mod recovery;
 #[cfg(test)]
 mod token;

@@ -6,6 +6,7 @@
 mod accounts;
 mod approvals;
 mod changes;
+mod contacts;
 mod evidence;
 mod factors;
 mod guards;
@@ -16,6 +17,7 @@ mod passkeys;
 mod payments;
 mod people;
 mod problem;
+mod prompts;
 mod reconcile;
 mod text;
 
@@ -25,6 +27,7 @@ pub use accounts::{
 };
 pub use approvals::{ApprovalList, ApprovalRequest, ApprovalVote, CastVote, PersonRoles, SetRoles};
 pub use changes::{Change, ChangeList};
+pub use contacts::{Contact, ContactList, NewContact};
 pub use evidence::{Checkpoint, Health, TreeHead};
 pub use factors::{
     Challenge, ChallengeAnswer, Challenged, Factor, FactorList, NewChallenge, PasswordMessage,
@@ -56,6 +59,7 @@ pub use people::{
     PersonOutcome, Token,
 };
 pub use problem::{Problem, Retry};
+pub use prompts::{AnswerPrompt, Prompt, PromptAnswered, PromptList, PromptedPayment};
 pub use reconcile::{
     LedgerLine, PartnerLine, ReconciledLines, ReconciledTotal, Reconciliation, ReconciliationList,
     ReconciliationProof,

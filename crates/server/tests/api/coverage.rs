@@ -28,6 +28,12 @@ const SNAPSHOTS: &[(&str, &str)] = &[
     ("confirm_totp", "totp_confirmed"),
     ("add_recovery_codes", "recovery_codes"),
     ("remove_factor", "factor_removed"),
+    ("list_contacts", "contacts"),
+    ("add_contact", "contact_added"),
+    ("confirm_contact", "contact_confirmed"),
+    ("remove_contact", "contact_removed"),
+    ("list_prompts", "prompts"),
+    ("answer_prompt", "prompt_answered"),
     ("begin_challenge", "challenge"),
     ("answer_challenge", "challenge_answered"),
     ("list_passkeys", "passkeys"),
@@ -110,11 +116,20 @@ fn operations() -> BTreeMap<String, Vec<String>> {
 
 fn snapshot(name: &str) -> Option<Value> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api/snapshots");
-    let text = ["answers", "approvals", "factors", "ledger", "oauth", "passkeys", "refusals"]
-        .into_iter()
-        .find_map(|part| {
-            std::fs::read_to_string(folder.join(format!("api__{part}__{name}.snap"))).ok()
-        })?;
+    let parts = [
+        "answers",
+        "approvals",
+        "contacts",
+        "factors",
+        "ledger",
+        "oauth",
+        "passkeys",
+        "prompts",
+        "refusals",
+    ];
+    let text = parts.into_iter().find_map(|part| {
+        std::fs::read_to_string(folder.join(format!("api__{part}__{name}.snap"))).ok()
+    })?;
     let (_head, body) = text.strip_prefix("---\n")?.split_once("\n---\n")?;
     serde_json::from_str(body).ok()
 }

@@ -8,6 +8,8 @@ mod answers;
 #[cfg(test)]
 mod approvals;
 #[cfg(test)]
+mod contacts;
+#[cfg(test)]
 mod coverage;
 #[cfg(test)]
 mod factors;
@@ -24,9 +26,13 @@ mod passkeys;
 #[cfg(test)]
 mod problems;
 #[cfg(test)]
+mod prompts;
+#[cfg(test)]
 mod records;
 #[cfg(test)]
 mod refusals;
+#[cfg(test)]
+mod sms;
 #[cfg(test)]
 mod stamps;
 #[cfg(test)]

@@ -38,11 +38,67 @@ pub(crate) enum FactorCommand {
         #[arg(long)]
         security_key: bool,
     },
+    #[command(subcommand)]
+    Contact(ContactCommand),
+    #[command(subcommand)]
+    Push(PushCommand),
     Remove {
         #[command(flatten)]
         device: Device,
         #[arg(value_name = "FACTOR")]
         factor: String,
+    },
+}
+
+/// Addresses to which codes are sent.
+#[derive(Subcommand)]
+pub(crate) enum ContactCommand {
+    List {
+        #[command(flatten)]
+        device: Device,
+    },
+    Add {
+        #[command(flatten)]
+        device: Device,
+        #[arg(id = "contact_address", value_name = "ADDRESS")]
+        address: String,
+        #[arg(long, value_name = "FILE")]
+        secret_file: Option<PathBuf>,
+    },
+    Confirm {
+        #[command(flatten)]
+        device: Device,
+        #[arg(id = "contact_id", value_name = "CONTACT")]
+        contact: String,
+        #[arg(long, value_name = "FILE")]
+        secret_file: Option<PathBuf>,
+    },
+    Remove {
+        #[command(flatten)]
+        device: Device,
+        #[arg(id = "contact_id", value_name = "CONTACT")]
+        contact: String,
+    },
+}
+
+/// What another device of the same person asks.
+#[derive(Subcommand)]
+pub(crate) enum PushCommand {
+    List {
+        #[command(flatten)]
+        device: Device,
+    },
+    Answer {
+        #[command(flatten)]
+        device: Device,
+        #[arg(long, value_name = "FILE")]
+        secret_file: Option<PathBuf>,
+    },
+    Deny {
+        #[command(flatten)]
+        device: Device,
+        #[arg(long)]
+        not_me: bool,
     },
 }
 
@@ -64,5 +120,8 @@ pub(crate) enum LoginWith {
     Password,
     Totp,
     Recovery,
+    Mail,
+    Sms,
+    Push,
     Passkey,
 }

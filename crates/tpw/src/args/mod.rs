@@ -258,6 +258,8 @@ pub(crate) struct PayBatch {
     pub(crate) device: Device,
     #[arg(long, value_name = "FILE")]
     pub(crate) batch: PathBuf,
+    #[arg(long)]
+    pub(crate) yes_new_payee: bool,
 }
 
 #[derive(Args)]

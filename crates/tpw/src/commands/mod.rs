@@ -2,6 +2,7 @@
 
 mod anchor;
 mod approve;
+mod contact;
 mod demo;
 mod doctor;
 mod evidence;
@@ -14,6 +15,8 @@ mod outbox;
 mod pay;
 mod payees;
 mod policy;
+mod proving;
+mod push;
 mod receipt;
 mod serve;
 mod sharing;
