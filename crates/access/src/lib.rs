@@ -32,3 +32,4 @@ pub use roles::{GivenRoles, Roles};
 pub use throttle::{Throttle, Throttled};
 pub use token::{Grant, Issued, Session, TokenError, UnboundSession};
 pub use url::{HttpUrl, UrlError};
+pub use written::written_in_groups;

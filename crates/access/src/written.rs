@@ -73,3 +73,13 @@ pub(crate) fn read(text: &str) -> Result<Zeroizing<String>, Unreadable> {
     }
     Ok(digits)
 }
+
+/// Forty bits as a person reads them off a message: eight digits in two groups.
+#[must_use]
+pub fn written_in_groups(bits: &[u8; 5]) -> String {
+    let [a, b, c, d, e] = bits.map(u64::from);
+    let whole = (a << 32) | (b << 24) | (c << 16) | (d << 8) | e;
+    let value = |place: u32| usize::try_from((whole >> (35 - 5 * place)) & 31).unwrap_or(0);
+    let digits: String = (0..8).filter_map(|place| digit(value(place))).collect();
+    grouped(&digits, 4).to_string()
+}

@@ -11,6 +11,7 @@ mod hash;
 mod ids;
 mod instant;
 mod intent;
+mod letter;
 mod money;
 mod prompt;
 mod receipt;
@@ -26,6 +27,7 @@ pub use ids::{
 };
 pub use instant::{Instant, ParseInstantError, Span};
 pub use intent::{Intent, Name, Purpose, StepUpProof, TextError, TreeHead};
+pub use letter::Letter;
 pub use money::{Amount, Asset, Money, ParseAmountError, ParseAssetError};
 pub use prompt::{PromptAnswer, PromptReply, PromptSubject, Unlocked};
 pub use receipt::Receipt;

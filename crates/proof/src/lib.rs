@@ -11,6 +11,7 @@ pub mod cosignature;
 mod error;
 pub mod evidence;
 pub mod leaf;
+pub mod letter;
 pub mod logged;
 pub mod note;
 pub mod ots;

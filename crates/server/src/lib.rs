@@ -33,7 +33,6 @@ mod witnessing;
 
 pub use error::ServerError;
 pub use fault::{QueryFault, ValueFault};
-pub use letters::send_code;
 pub use limits::{BatchLimits, Limits, Rate};
 pub use openapi::{VERSION, openapi_json};
 pub use problem::{Code, Problem};

@@ -68,6 +68,7 @@ pub const VERSION: &str = "2026-11-22";
     wire::NewAccountSet,
     wire::NewChallenge,
     wire::NewClient,
+    wire::MessageList,
     wire::NewContact,
     wire::NewDelegation,
     wire::NewPasskeyLink,
@@ -118,6 +119,7 @@ pub const VERSION: &str = "2026-11-22";
     wire::RecoveryCodes,
     wire::Refusal,
     wire::Retry,
+    wire::SentMessage,
     wire::SetRoles,
     wire::StartPasskey,
     wire::Statement,
@@ -211,6 +213,7 @@ operations! {
     Post "/v1/factors/contacts" "factors" "add_contact" Holder (Some("NewContact")) => 201 Json("Contact"), [] "Add an address and send a first code there. The same address once more sends another code.";
     Post "/v1/factors/contacts/{id}:confirm" "factors" "confirm_contact" Holder (Some("TypedCode")) => 200 Json("Contact"), [] "Confirm an address with its first code.";
     Delete "/v1/factors/contacts/{id}" "factors" "remove_contact" Holder (None) => 200 Json("Contact"), [] "Remove an address.";
+    Get "/v1/messages" "factors" "list_messages" Holder (None) => 200 Json("MessageList"), [] "List the newest messages that were sent to you, with what the operator signed of each. An SMS ends with its reference; one that is not here is not the operator's.";
     Get "/v1/prompts" "factors" "list_prompts" Holder (None) => 200 Json("PromptList"), [] "List what another of your devices asks and this one can answer.";
     Post "/v1/prompts:answer" "factors" "answer_prompt" Holder (Some("AnswerPrompt")) => 200 Json("PromptAnswered"), [] "Answer what another of your devices asks, with a statement that this one signed. An approval repeats the number that the other device shows.";
     Post "/v1/tokens" "devices" "issue_token" Device (None) => 200 Json("Token"), [] "Get an access token for an enrolled device.";

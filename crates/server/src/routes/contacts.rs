@@ -3,13 +3,14 @@
 //! What counts the codes outlives the address: who takes one away and adds it again waits as long as before.
 
 use super::factors::may_change;
+use super::messages::{self, Kept};
 use super::{Reply, json, off_thread};
 use crate::app::App;
 use crate::body;
 use crate::ceremonies::{ChallengeId, Purpose};
 use crate::gate::Caller;
 use crate::identity::{self, not_now, refused, stored};
-use crate::letters::send_code;
+use crate::letters::{Seal, Sealed, sealed};
 use crate::problem::{Code, Problem};
 use crate::wire::{Contact as WireContact, ContactList, NewContact, Text, TypedCode};
 use axum::body::Body;
@@ -23,9 +24,10 @@ use tpw_access::factor::code::{
 };
 use tpw_access::factor::{DigitCode, FactorError, Method, Why};
 use tpw_access::record::{RecordKey, RecordKind, RecordWrite};
-use tpw_core::{Hash32, PersonId};
+use tpw_core::{Hash32, Letter, PersonId};
 use tpw_engines::Engine;
 use tpw_engines::entropy::OsEntropy;
+use tpw_engines::outbox::OutboxError;
 
 /// How often a change is tried again that another request came before.
 const TRIES: u8 = 8;
@@ -294,13 +296,21 @@ async fn dispatched(
     channel: Channel,
     dispatch: Dispatch,
 ) -> Result<(), Problem> {
-    let off = || not_now("channel_off");
-    let outbox = app.engine.outbox().ok_or_else(off)?;
-    let sent = send_code(outbox.as_ref(), caller.language, dispatch, app.engine.now()).await;
-    sent.map_err(|error| {
+    let outbox = app.engine.outbox().ok_or_else(|| not_now("channel_off"))?;
+    let hint = dispatch.address.hint();
+    let reference = messages::reference()?;
+    let sign = |letter: &Letter| app.engine.sign_letter(letter);
+    let (operator, at) = (app.engine.audience(), app.engine.now());
+    let seal = Seal { operator, reference, at, sign: &sign };
+    let failed = |error: OutboxError| {
         tracing::warn!(%error, channel = channel.code(), "a code was not sent");
         not_now("not_sent")
-    })
+    };
+    let Sealed { message, statement } = sealed(caller.language, dispatch, &seal).map_err(failed)?;
+    // Kept before it goes out: what a person gets is in their list.
+    let kept = Kept { reference, at, channel, hint, statement };
+    messages::keep(app, caller.session.person(), &kept).await?;
+    outbox.send(&message).await.map_err(failed)
 }
 
 async fn read(

@@ -10,6 +10,7 @@ mod evidence;
 mod factors;
 mod guards;
 mod health;
+mod messages;
 mod ops;
 mod orders;
 mod passkeys;
@@ -70,6 +71,7 @@ routes! {
     "/v1/factors/{method}" => delete(factors::remove);
     "/v1/factors/contacts" => get(contacts::list).post(contacts::add);
     "/v1/factors/contacts/{id}" => post(contacts::confirm).delete(contacts::remove);
+    "/v1/messages" => get(messages::list);
     "/v1/prompts" => get(prompts::list);
     "/v1/prompts:answer" => post(prompts::answer);
     "/v1/challenges" => post(challenges::begin);

@@ -1,6 +1,6 @@
 //! Addresses to which codes are sent.
 
-use super::Text;
+use super::{Base64Url, Text};
 use serde::{Deserialize, Serialize};
 use tpw_core::Instant;
 use utoipa::ToSchema;
@@ -47,4 +47,29 @@ impl core::fmt::Debug for NewContact {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("NewContact(hidden)")
     }
+}
+
+/// A message that was sent to the caller.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct SentMessage {
+    /// By which an SMS is found here: it stands at the end of its text.
+    #[schema(example = "7ZK4-0QXM")]
+    pub reference: String,
+    /// `mail` or `sms`.
+    pub channel: String,
+    /// Enough of the address to be recognised by its owner.
+    pub sent_to: String,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Text<Instant>,
+    /// What the operator signed of it: `spec/letter.md`.
+    #[schema(value_type = String)]
+    pub statement: Base64Url,
+}
+
+/// The newest messages that were sent to the caller, the newest first. What claims to be from the operator and is not here is not.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct MessageList {
+    /// The messages.
+    pub messages: Vec<SentMessage>,
 }

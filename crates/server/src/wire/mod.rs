@@ -27,7 +27,7 @@ pub use accounts::{
 };
 pub use approvals::{ApprovalList, ApprovalRequest, ApprovalVote, CastVote, PersonRoles, SetRoles};
 pub use changes::{Change, ChangeList};
-pub use contacts::{Contact, ContactList, NewContact};
+pub use contacts::{Contact, ContactList, MessageList, NewContact, SentMessage};
 pub use evidence::{Checkpoint, Health, TreeHead};
 pub use factors::{
     Challenge, ChallengeAnswer, Challenged, Factor, FactorList, NewChallenge, PasswordMessage,

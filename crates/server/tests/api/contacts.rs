@@ -4,6 +4,8 @@
 //! itself.
 
 use crate::support::{Actor, Answer, Server, limits};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -323,4 +325,39 @@ async fn nobody_uses_anothers_address_and_odd_ones_are_refused() {
         let refused = set.post(path, &json!({ "code": "12345678" })).await;
         assert_eq!(refused.problem(), "not_found", "{path}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_are_signed_and_a_forged_one_is_refused() {
+    let set = Set::new().await;
+    set.confirmed(MAIL).await;
+    set.confirmed(PHONE).await;
+    let trust = tpw_proof::Trust::from_json(&set.server.engine.trust_json()).unwrap();
+    let [mail, sms] = set.messages().try_into().unwrap();
+    let verified = tpw_proof::letter::verify(&mail, &trust).unwrap();
+    let address: tpw_access::factor::code::Address = MAIL.parse().unwrap();
+    assert_eq!(verified.value().recipient.as_bytes(), &address.record_id());
+    for forged in [mail.replace("your code", "our code"), mail.replace("10 minutes", "10 days")] {
+        assert_ne!(forged, mail);
+        assert!(tpw_proof::letter::verify(&forged, &trust).is_err());
+    }
+    // An SMS names what is in the list.
+    let list = set.server.call(&set.ann, "GET", "/v1/messages", None).await;
+    let mut shown = list.shown();
+    for (place, message) in shown["body"]["messages"].as_array_mut().unwrap().iter_mut().enumerate()
+    {
+        message["reference"] = format!("[reference {place}]").into();
+    }
+    assert_json_snapshot!("messages", shown);
+    let newest = list.json()["messages"][0].clone();
+    assert!(sms.contains(newest["reference"].as_str().unwrap()), "{sms}");
+    let statement = URL_SAFE_NO_PAD.decode(newest["statement"].as_str().unwrap()).unwrap();
+    let unverified = tpw_proof::Unverified::<tpw_core::Letter>::parse(&statement).unwrap();
+    let letter = unverified.verify(&trust.cose_keys[0]).unwrap().into_value();
+    let text = sms.split_once("\n\n").unwrap().1;
+    assert_eq!(letter.text, tpw_proof::letter::text_hash(text));
+    // Nobody else's.
+    let bob = set.server.person(&set.operator, "Bob", "0").await;
+    let empty = set.server.call(&bob, "GET", "/v1/messages", None).await;
+    assert_eq!(empty.json()["messages"], json!([]));
 }

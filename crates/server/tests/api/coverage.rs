@@ -32,6 +32,7 @@ const SNAPSHOTS: &[(&str, &str)] = &[
     ("add_contact", "contact_added"),
     ("confirm_contact", "contact_confirmed"),
     ("remove_contact", "contact_removed"),
+    ("list_messages", "messages"),
     ("list_prompts", "prompts"),
     ("answer_prompt", "prompt_answered"),
     ("begin_challenge", "challenge"),

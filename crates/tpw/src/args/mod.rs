@@ -5,6 +5,7 @@ mod exports;
 mod factors;
 mod log;
 mod mail;
+mod message;
 mod policy;
 mod receipt;
 mod sharing;
@@ -15,6 +16,7 @@ pub(crate) use exports::*;
 pub(crate) use factors::*;
 pub(crate) use log::*;
 pub(crate) use mail::*;
+pub(crate) use message::*;
 pub(crate) use policy::*;
 pub(crate) use receipt::*;
 pub(crate) use sharing::*;
@@ -52,6 +54,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Factor(FactorCommand),
     Login(Login),
+    #[command(subcommand)]
+    Message(MessageCommand),
     Grant(Box<GrantArgs>),
     #[command(subcommand)]
     Delegate(Delegate),

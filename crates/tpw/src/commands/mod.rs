@@ -9,6 +9,7 @@ mod evidence;
 mod factors;
 mod input;
 mod log;
+mod message;
 mod ops;
 mod ots;
 mod outbox;
@@ -105,6 +106,7 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
         Command::Pay(args) => Box::pin(pay::batch(context, &args)).await,
         Command::Factor(command) => Box::pin(factors::run(context, &command)).await,
         Command::Login(args) => Box::pin(factors::login(context, &args)).await,
+        Command::Message(command) => Box::pin(message::run(context, &command)).await,
         Command::Grant(args) => Box::pin(sharing::grant(context, &args)).await,
         Command::Delegate(command) => Box::pin(sharing::delegate(context, &command)).await,
         Command::Verify(args) => verify::run(context, &args),

@@ -147,6 +147,33 @@ impl Set {
     }
 }
 
+impl Set {
+    /// The mails that were sent are known as the operator's, and an altered one is not.
+    fn messages_can_be_checked(&self) {
+        let out = self.root.path().join("receipts");
+        self.alice.wallet(&["receipts", "--out", out.to_str().unwrap()]).ends(0);
+        let trust = out.join("trust.json");
+        let verify = |file: &str, more: &[&str]| {
+            let words = ["message", "verify", file, "--trust", trust.to_str().unwrap()];
+            tpw(&[&words[..], more].concat())
+        };
+        let mails = std::fs::read_dir(self.root.path().join("mails")).unwrap();
+        for mail in mails.map(|file| file.unwrap().path()) {
+            let path = mail.to_str().unwrap();
+            assert!(verify(path, &[]).ends(0).stdout.contains("tpw.example"));
+            verify(path, &["--to", "ann@mail.example", "--json"]).ends(0).json();
+            verify(path, &["--to", "bob@mail.example"]).ends(4);
+            let forged = self.root.path().join("forged");
+            let text = std::fs::read_to_string(&mail).unwrap();
+            std::fs::write(&forged, text.replace("minutes", "days")).unwrap();
+            verify(forged.to_str().unwrap(), &[]).ends(4);
+        }
+        let listed = self.run(&["message", "list", "--json"]).ends(0).json();
+        assert_eq!(listed["messages"].as_array().unwrap().len(), 2);
+        assert_eq!(self.run(&["message", "list"]).ends(0).stdout.lines().count(), 2);
+    }
+}
+
 #[test]
 fn at_a_terminal_the_factor_is_asked_for_and_the_command_goes_on() {
     let set = Set::new();
@@ -249,4 +276,5 @@ fn a_code_by_mail_lets_a_payment_go_on() {
     assert!(wait_for("the end", || child.try_wait().unwrap()).success());
     assert_eq!(set.bob.available(), "150000");
     set.run(&["factor", "contact", "remove", &id]).ends(0);
+    set.messages_can_be_checked();
 }
