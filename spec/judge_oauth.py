@@ -198,6 +198,7 @@ def credentials(checks, world, program, account):
     checks.that("another key", program.get(path, text, other).status_code == 401)
     bearer = program.http.get(program.issuer + path, headers={"Authorization": f"Bearer {text}"})
     checks.that("as a bearer token", bearer.status_code == 401)
+    narrowed(checks, program, text, path, account)
     about = program.ask("introspection_endpoint", token=text).json()
     checks.that("introspected", about["active"] is True and about["scope"] == "balance:read", about)
     world.run("delegate", "remove", given["id"], *world.device)
@@ -206,6 +207,29 @@ def credentials(checks, world, program, account):
     about = program.ask("introspection_endpoint", token=text).json()
     checks.that("ended", about == {"active": False}, about)
     checks.that("as ended", program.get(path, text).status_code == 401)
+
+
+def narrowed(checks, program, token, path, account):
+    """A part of a token, for another key, by a statement that the server never saw."""
+    other = jwk.ECKey.generate_key("P-256")
+    public = {name: value for name, value in program.dpop.as_dict(private=False).items() if name not in ("kid", "use")}
+    header = {"typ": "tpw-narrowing+jwt", "alg": "ES256", "jwk": public}
+    claims = {"ath": b64(hashlib.sha256(token.encode()).digest()), "scope": "balance:read", "account": account,
+              "cnf": {"jkt": other.thumbprint()}, "exp": int(time.time()) + 60}
+
+    def read(key, **change):
+        statement = jwt.encode(header, {**claims, **change}, program.dpop, algorithms=["ES256"])
+        headers = {"Token-Narrowing": statement}
+        return program.http.get(program.issuer + path, auth=Dpop(key, token), headers=headers).status_code
+
+    checks.that("narrowed", read(other) == 200)
+    checks.that("narrowed, by the first key", read(program.dpop) == 401)
+    for name, change in (
+        ("more scopes", {"scope": SCOPES}), ("over", {"exp": int(time.time()) - 1}),
+        ("of another token", {"ath": b64(hashlib.sha256(b"x").digest())}),
+        ("with a restriction that is not known", {"ip": "192.0.2.1"}),
+    ):
+        checks.that(f"narrowed, {name}", read(other, **change) == 401)
 
 
 def pushed(program, verifier, **change):

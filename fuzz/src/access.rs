@@ -10,7 +10,7 @@ use tpw_crypto::{FixedEntropy, Signer};
 
 use crate::world::{at, slot, world};
 
-const ISSUER: &str = "https://pay.example";
+pub(crate) const ISSUER: &str = "https://pay.example";
 
 fn url() -> HttpUrl {
     HttpUrl::parse("https://pay.example/v1/accounts").unwrap()
@@ -20,7 +20,7 @@ fn request(url: &HttpUrl) -> DpopRequest<'_> {
     DpopRequest { method: "GET", url, access_token: Some("token"), now: at(0) }
 }
 
-fn base64url(bytes: &[u8]) -> String {
+pub(crate) fn base64url(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut out = String::new();
     for chunk in bytes.chunks(3) {
@@ -35,7 +35,7 @@ fn base64url(bytes: &[u8]) -> String {
 }
 
 /// A compact JWS over any claims, with a good signature: so that the reader of claims is reached.
-fn signed(header: &str, claims: &[u8], name: &str) -> String {
+pub(crate) fn signed(header: &str, claims: &[u8], name: &str) -> String {
     let input = format!("{header}.{}", base64url(claims));
     let signature = world().slots.sign(&slot(name), input.as_bytes()).unwrap();
     format!("{input}.{}", base64url(&signature))

@@ -27,6 +27,10 @@ pub(crate) struct Guards {
     pub(crate) frozen: BTreeSet<FreezeReason>,
     pub(crate) closed: bool,
     pub(crate) watch: Option<Watch>,
+    /// The most that one transfer or hold may debit.
+    debit_max: Option<i128>,
+    /// The most that the account may come to have, with what is promised to it.
+    balance_max: Option<i128>,
     paces: Vec<Pace>,
     /// When how much was promised, by transfers and holds.
     debits: Vec<(Instant, i128)>,
@@ -93,6 +97,19 @@ impl Model {
         self.accounts.get(id).is_none_or(|account| account.guards.allows(amount, now))
     }
 
+    /// Whether one transfer or hold may debit so much.
+    pub(crate) fn may_give(&self, id: &AccountId, amount: i128) -> bool {
+        let max = self.accounts.get(id).and_then(|account| account.guards.debit_max);
+        max.is_none_or(|max| amount <= max)
+    }
+
+    /// Whether so much more may be promised to an account.
+    pub(crate) fn may_take(&self, id: &AccountId, amount: i128) -> bool {
+        let Some(account) = self.accounts.get(id) else { return true };
+        let most = account.posted.saturating_add(self.promised_to(id)).saturating_add(amount);
+        account.guards.balance_max.is_none_or(|max| most <= max)
+    }
+
     /// Counts what a transfer or a hold debits.
     pub(crate) fn promise(&mut self, id: &AccountId, amount: i128, now: Instant) {
         if let Some(account) = self.accounts.get_mut(id) {
@@ -152,7 +169,12 @@ impl Model {
             }
             Adjustment::Join(membership) => self.belong(membership, true),
             Adjustment::Leave(membership) => self.belong(membership, false),
-            Adjustment::SetLimits { .. } => Err("not modelled"),
+            Adjustment::SetLimits { account, limits } => {
+                let guards = &mut self.usable(account)?.guards;
+                guards.debit_max = limits.debit_max_per_transfer().map(minor);
+                guards.balance_max = limits.balance_max().map(minor);
+                Ok("done".to_owned())
+            }
         }
     }
 
@@ -252,7 +274,7 @@ pub(crate) fn command(
     chance: &mut Chance,
 ) -> Option<Command> {
     let account = *chance.pick(accounts)?;
-    Some(Command::Adjust(match chance.below(24) {
+    Some(Command::Adjust(match chance.below(26) {
         0 | 1 => {
             let fresh = (account, *chance.pick(FreezeReason::ALL)?);
             let again = frozen(model, chance).filter(|_| chance.one_in(3));
@@ -280,6 +302,7 @@ pub(crate) fn command(
             Adjustment::Close { account: needed.filter(|_| chance.one_in(3)).unwrap_or(account) }
         }
         22 => Adjustment::Close { account: empty(model, chance).unwrap_or(account) },
+        23 | 24 => Adjustment::SetLimits { account, limits: limits(model, account, chance) },
         _ => return opening(model, accounts, now, chance),
     }))
 }
@@ -313,6 +336,17 @@ fn velocities(chance: &mut Chance) -> Vec<Velocity> {
         Some(Velocity { window, amount_max, count_max })
     };
     (0..count).filter_map(|_| one(chance)).collect()
+}
+
+/// Limits near what the account has and what is usually paid, and half the time none.
+fn limits(model: &Model, account: AccountId, chance: &mut Chance) -> Limits {
+    let posted = model.accounts.get(&account).map_or(0, |account| account.posted.max(0));
+    let near = posted.saturating_add(i128::from(chance.below(600_000)));
+    let balance_max = u128::try_from(near).ok().map(Amount::from_minor);
+    let debit_max = Amount::from_minor(u128::from(chance.below(300_000)));
+    Limits::NONE
+        .with_debit_max_per_transfer(Some(debit_max).filter(|_| chance.one_in(2)))
+        .with_balance_max(balance_max.filter(|_| chance.one_in(2)))
 }
 
 /// Thresholds near what the account has now, so that they are crossed.

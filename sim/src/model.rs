@@ -299,9 +299,18 @@ impl Model {
             () if payee.guards.closed => Err("payee_frozen"),
             () if self.is_frozen(from) => Err("payer_frozen"),
             () if self.is_frozen(to) => Err("payee_frozen"),
+            () if !self.may_give(from, amount) => Err("account_limit"),
             () if payer.posted.saturating_sub(payer.held) < amount => Err("insufficient_funds"),
+            () if !self.may_take(to, amount) => Err("account_limit"),
             () => Ok(()),
         }
+    }
+
+    /// What waits to be credited to an account.
+    pub(crate) fn promised_to(&self, id: &AccountId) -> i128 {
+        let waiting = self.payments.values().filter(|paid| paid.standing.waits());
+        let paid = waiting.filter(|paid| paid.payee == *id).map(|paid| paid.amount);
+        paid.chain(self.orders.held_for(id)).fold(0, i128::saturating_add)
     }
 
     pub(crate) fn post(&mut self, from: &AccountId, to: &AccountId, amount: i128) {
@@ -484,7 +493,8 @@ impl Model {
         let funded = self.accounts.get(&to).ok_or("unknown_account")?;
         let from = self.issuance(funded.asset).ok_or("unknown_asset")?;
         let allowed = self.allows(&from, minor(amount), now);
-        if self.is_barred(&to) || self.is_barred(&from) || from == to || !allowed {
+        let within = self.may_give(&from, minor(amount)) && self.may_take(&to, minor(amount));
+        if self.is_barred(&to) || self.is_barred(&from) || from == to || !allowed || !within {
             return Err("ledger_refused");
         }
         self.fundings.insert(id, (to, amount));

@@ -41,6 +41,14 @@ pub(crate) struct Book {
     done: BTreeMap<u64, (AccountId, AccountId, i128)>,
 }
 
+impl Book {
+    /// What open holds would credit to an account.
+    pub(crate) fn held_for(&self, id: &AccountId) -> impl Iterator<Item = i128> {
+        let id = *id;
+        self.holds.values().filter(move |hold| hold.credit == id).map(|hold| hold.amount)
+    }
+}
+
 /// The outcomes of a command in one word each.
 pub(crate) fn text(outcomes: &[OrderOutcome]) -> String {
     let word = |outcome: &OrderOutcome| match outcome {
@@ -438,10 +446,12 @@ impl Model {
         let fits = asset(debit) == Some(money.asset) && asset(credit) == Some(money.asset);
         let late = effective.is_some_and(|effective| effective > now);
         let paced = !self.allows(debit, minor(money.amount), now);
-        if debit == credit || !fits || late || paced || self.is_barred(credit) {
+        let amount = minor(money.amount);
+        let within = self.may_give(debit, amount) && self.may_take(credit, amount);
+        if debit == credit || !fits || late || paced || !within || self.is_barred(credit) {
             return Err(Refused);
         }
-        self.may_debit(debit, minor(money.amount))
+        self.may_debit(debit, amount)
     }
 
     fn may_debit(&self, id: &AccountId, amount: i128) -> Result<(), Refused> {

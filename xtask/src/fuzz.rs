@@ -7,6 +7,8 @@ use crate::shell::{self, Failure, Workplace};
 
 const MANIFEST: &str = "fuzz/Cargo.toml";
 const SECONDS: u32 = 60;
+/// The one program of all targets under libFuzzer.
+const PROGRAM: &str = "reader";
 
 /// `cargo xtask fuzz [SECONDS] [--only NAME]`.
 pub(crate) fn command(place: &Workplace, words: &[&str]) -> Result<(), Failure> {
@@ -49,7 +51,9 @@ pub(crate) fn run(place: &Workplace, seconds: u32, only: Option<&str>) -> Result
     cargo_fuzz(place, &tool)
         .words(&["build", "--fuzz-dir", "fuzz", "--target-dir"])
         .word(folder(place))
+        .word(PROGRAM)
         .pass()?;
+    let program = folder(place).join(host(place)?).join("release").join(PROGRAM);
     for name in &names {
         let (corpus, artifacts) =
             (place.target().join("fuzz-corpus").join(name), place.target().join("fuzz-found"));
@@ -57,7 +61,8 @@ pub(crate) fn run(place: &Workplace, seconds: u32, only: Option<&str>) -> Result
         shell::folder(&artifacts)?;
         println!("fuzzing {name} for {seconds} s");
         let finished = place
-            .call(folder(place).join(host(place)?).join("release").join(name))
+            .call(&program)
+            .env("TPW_FUZZ_TARGET", name)
             .word(format!("-max_total_time={seconds}"))
             .words(&[
                 "-max_len=8192",
@@ -106,36 +111,17 @@ fn host(place: &Workplace) -> Result<String, Failure> {
     line.map(str::to_owned).ok_or_else(|| Failure::new("`rustc -vV` names no host"))
 }
 
-/// The names of the targets, from the manifest.
+/// The names of the targets, as the program tells them.
 fn names(place: &Workplace, only: Option<&str>) -> Result<Vec<String>, Failure> {
-    let manifest = shell::read(&place.root().join(MANIFEST))?;
-    let all = targets(&manifest);
+    let list = smoke(place).word("list").read()?;
+    let all: Vec<&str> = list.split_whitespace().collect();
     let chosen: Vec<String> =
-        all.iter().filter(|n| only.is_none_or(|o| o == *n)).cloned().collect();
+        all.iter().filter(|n| only.is_none_or(|o| o == **n)).map(|&n| n.to_owned()).collect();
     match (chosen.is_empty(), only) {
         (false, _) => Ok(chosen),
         (true, Some(name)) => {
             Err(Failure::new(format!("no fuzz target `{name}`; there are {}", all.join(", "))))
         }
-        (true, None) => Err(Failure::new(format!("`{MANIFEST}` lists no targets"))),
-    }
-}
-
-/// The programs of the manifest that need libFuzzer.
-fn targets(manifest: &str) -> Vec<String> {
-    let programs = manifest.split("[[bin]]").skip(1).filter(|part| part.contains("libfuzzer"));
-    let names = programs.filter_map(|part| part.split("name = \"").nth(1)?.split('"').next());
-    names.map(str::to_owned).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn targets_are_the_programs_that_need_libfuzzer() {
-        let manifest = "[package]\nname = \"x\"\n[[bin]]\nname = \"smoke\"\n[[bin]]\nname = \"receipt\"\n\
-                        required-features = [\"libfuzzer\"]\n";
-        assert_eq!(targets(manifest), ["receipt"]);
+        (true, None) => Err(Failure::new(format!("`{MANIFEST}` has no targets"))),
     }
 }

@@ -10,6 +10,9 @@ use crate::setup::{self, Tools};
 use crate::shell::{self, Call, Failure, Workplace};
 use crate::{demo, exports, fuzz, java, tidy};
 
+/// A client of the authorization server. It is a workspace of its own, whose libraries' wishes do not reach the product's build.
+const CLIENT: &str = "tools/client/Cargo.toml";
+
 /// Who waits for the answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Where {
@@ -130,7 +133,8 @@ pub(crate) fn test(place: &Workplace, at: Where) -> Result<(), Failure> {
     report.step("evidence records", || evidence_records(place, &tools));
     report.step("time-stamps", || timestamps(place, &tools));
     report.step("clients of others", || clients_of_others(place, &tools));
-    report.step("verify page", || verify_page(place, &tools));
+    report.step("verify page", || page(place, &tools, "web/verify/test_page.py"));
+    report.step("passkey page", || page(place, &tools, "web/passkeys/test_page.py"));
     report.step("exports", || exported(place));
     report.step("licences and sources", || {
         let call = place.call(&tools.deny).words(&["--log-level", "error", "check"]);
@@ -160,7 +164,11 @@ pub(crate) fn test(place: &Workplace, at: Where) -> Result<(), Failure> {
 fn format(place: &Workplace) -> Result<(), Failure> {
     let judged = place.cargo(["fmt", "--all", "--check"]).pass();
     let fuzz = place.cargo(["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]).pass();
-    judged.and(fuzz).map_err(|failure| Failure::new(format!("{failure}; run `cargo fmt --all`")))
+    let client = place.cargo(["fmt", "--manifest-path", CLIENT, "--check"]).pass();
+    judged
+        .and(fuzz)
+        .and(client)
+        .map_err(|failure| Failure::new(format!("{failure}; run `cargo fmt --all`")))
 }
 
 /// Some tests call `python3`: they get the one with the second verifier's packages.
@@ -240,17 +248,28 @@ fn timestamps(place: &Workplace, tools: &Tools) -> Result<Outcome, Failure> {
     told(script, place.call(&tools.judges).word(script).words(&page))
 }
 
-/// The authorization server, to a client library that others wrote.
+/// The authorization server, to client libraries that others wrote: one in Python, which signs, and one in Rust, with certificates.
 fn clients_of_others(place: &Workplace, tools: &Tools) -> Result<Outcome, Failure> {
     let script = "spec/judge_oauth.py";
     let call = place.call(&tools.clients).word(script).word("--tpw");
-    told(script, call.word(place.program("tpw")))
+    let signing = told(script, call.word(place.program("tpw")));
+    let target = place.target().join("client");
+    let build = place.cargo(["build", "--quiet", "--locked", "--manifest-path", CLIENT]);
+    build.word("--target-dir").word(&target).pass()?;
+    let program = target.join("debug").join("oauth-client");
+    let call = place.call(program).word("--tpw").word(place.program("tpw"));
+    let mut sum = Tally::default();
+    for outcome in [signing, told(CLIENT, call)] {
+        if let Outcome::Counted(tally) = outcome? {
+            sum.add(tally);
+        }
+    }
+    Ok(Outcome::Counted(sum))
 }
 
-/// The page in a real browser, from a folder and from a server.
-fn verify_page(place: &Workplace, tools: &Tools) -> Result<Outcome, Failure> {
+/// A page in a real browser, with a real server behind it.
+fn page(place: &Workplace, tools: &Tools, script: &str) -> Result<Outcome, Failure> {
     let chromium = setup::chromium(place)?;
-    let script = "web/verify/test_page.py";
     let call = place.call(&tools.python).word(script).word("--tpw").word(place.program("tpw"));
     told(script, call.words(&["--chromium", chromium]))
 }

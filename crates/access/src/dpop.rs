@@ -217,6 +217,11 @@ fn header_key(header: &Members) -> Result<PublicKey, DpopError> {
     if jose::text(header, "typ") != Some(TYP) {
         return Err(DpopError::WrongType);
     }
+    signing_key(header)
+}
+
+/// The public key in a header, which signs with the header's algorithm.
+pub(crate) fn signing_key(header: &Members) -> Result<PublicKey, DpopError> {
     let algorithm =
         jose::text(header, "alg").and_then(jose::algorithm).ok_or(DpopError::WrongAlgorithm)?;
     let jwk = header.get("jwk").and_then(Value::as_object).ok_or(DpopError::BadKey)?;
@@ -243,6 +248,6 @@ pub(crate) fn token_hash(token: &str) -> Hash32 {
     Hash32::new(sha256(token.as_bytes()))
 }
 
-fn token_hash_text(token: &str) -> String {
+pub(crate) fn token_hash_text(token: &str) -> String {
     jose::encode(token_hash(token).as_bytes())
 }

@@ -3,6 +3,8 @@
 
 pub mod approval;
 pub mod assurance;
+pub mod certificate;
+mod claims;
 pub mod code;
 pub mod dpop;
 pub mod enrol;
@@ -20,6 +22,8 @@ pub mod url;
 mod written;
 
 pub use assurance::{Aal, Assurance, Level};
+pub use certificate::{CertificateError, CertificateName, ClientCertificate};
+pub use claims::Binding;
 pub use code::{CodeGrant, EnrolmentCode, ParseCodeError};
 pub use dpop::{DpopError, DpopProof, DpopRequest, ProvenKey};
 pub use enrol::{EnrolError, Enrolment};

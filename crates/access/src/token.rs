@@ -1,24 +1,18 @@
 //! Short-lived access tokens (after RFC 9068), each bound to one device key (RFC 7800 `cnf`, RFC 9449 §6).
 
-use tpw_core::{DeviceId, Hash32, Instant, PersonId, Span};
-use tpw_crypto::{Algorithm, CryptoError, Entropy, PublicKey, Signer, SlotName};
+use tpw_core::{DeviceId, Hash32, Instant, PersonId};
+use tpw_crypto::{CryptoError, Entropy, PublicKey, Signer, SlotName};
 
 use serde_json::Value;
 
 use crate::assurance::{Aal, Level};
-use crate::dpop::{ProvenKey, token_hash};
+use crate::claims::{self, Binding, Kind, Live, NewToken};
+use crate::dpop::ProvenKey;
 use crate::factor::Method;
-use crate::jose::{self, JoseError, Members, Unverified};
+use crate::jose::{self, JoseError, Members};
 use crate::role::Role;
 
-/// How long a token lives.
-pub const LIFE: Span = Span::from_secs(300);
-
-/// How far in the future a token's birth may lie: servers of one name have nearly one time.
-const SKEW: Span = Span::from_secs(5);
-
-/// A token is signed with Ed25519 and nothing else; the header must say so in this one way.
-const HEADER: &str = r#"{"typ":"at+jwt","alg":"EdDSA"}"#;
+pub use crate::claims::LIFE;
 
 /// Why a token is refused or was not issued.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -171,37 +165,19 @@ pub fn issue(
     now: Instant,
     entropy: &mut dyn Entropy,
 ) -> Result<Issued, TokenError> {
-    let key = signer.public_key(slot).map_err(TokenError::Signing)?;
-    if key.algorithm() != Algorithm::Ed25519 {
-        return Err(TokenError::Signing(CryptoError::BadKey));
-    }
-    let mut jti = [0; 16];
-    entropy.fill(&mut jti).map_err(TokenError::Signing)?;
-    let born = now.unix_ms() / 1000;
-    let ends = born.saturating_add(LIFE.as_ms() / 1000);
-    let mut cnf = Members::new();
-    cnf.insert("jkt".to_owned(), jose::encode(grant.jkt.as_bytes()).into());
-    let mut claims = Members::new();
-    let mut put = |name: &str, value: Value| claims.insert(name.to_owned(), value);
-    put("iss", issuer.into());
-    // The server that issues is the server that is used.
-    put("aud", issuer.into());
+    let mut own = Members::new();
+    let mut put = |name: &str, value: Value| own.insert(name.to_owned(), value);
     put("sub", grant.person.to_string().into());
     put("device", grant.device.to_string().into());
     put("role", grant.role.code().into());
-    put("cnf", Value::Object(cnf));
     put("acr", grant.level.aal.code().into());
     let methods = grant.level.methods.iter().map(|method| method.code().into());
     put("amr", Value::Array(methods.collect()));
     if let Some(at) = grant.level.auth_time {
         put("auth_time", (at.unix_ms() / 1000).into());
     }
-    put("iat", born.into());
-    put("exp", ends.into());
-    put("jti", jose::encode(&jti).into());
-    let token = jose::sign(signer, slot, HEADER, &Value::Object(claims).to_string())
-        .map_err(TokenError::Signing)?;
-    Ok(Issued { token, expires: Instant::from_unix_ms(ends.saturating_mul(1000)).unwrap_or(now) })
+    let (kind, binding) = (Kind::Session, Binding::Key(grant.jkt));
+    claims::issue((signer, slot), NewToken { kind, issuer, binding, life: LIFE, own }, now, entropy)
 }
 
 /// Checks a token of the server `issuer`, whose tokens `server_key` signs.
@@ -214,54 +190,20 @@ pub fn check(
     issuer: &str,
     now: Instant,
 ) -> Result<UnboundSession, TokenError> {
-    let jws = Unverified::parse(token)?;
-    if jose::text(jws.header(), "typ") != Some("at+jwt") {
-        return Err(TokenError::WrongType);
-    }
-    let alg_fits = jose::text(jws.header(), "alg") == Some("EdDSA");
-    if !alg_fits || server_key.algorithm() != Algorithm::Ed25519 {
-        return Err(TokenError::WrongAlgorithm);
-    }
-    let claims = jws.verify(server_key).map_err(|_| TokenError::BadSignature)?;
-    for name in ["iss", "aud"] {
-        if jose::text(&claims, name).ok_or(TokenError::BadClaim(name))? != issuer {
-            return Err(TokenError::WrongServer);
-        }
-    }
-    let born = jose::seconds(&claims, "iat").ok_or(TokenError::BadClaim("iat"))?;
-    let expires = jose::seconds(&claims, "exp").ok_or(TokenError::BadClaim("exp"))?;
-    // A longer life than we ever give did not come from `issue`.
-    if expires > born.plus(LIFE) {
-        return Err(TokenError::BadClaim("exp"));
-    }
-    if now >= expires {
-        return Err(TokenError::Expired);
-    }
-    if born > now.plus(SKEW) {
-        return Err(TokenError::Future);
-    }
-    let session = Session { grant: read_grant(&claims)?, expires };
-    Ok(UnboundSession { session, token_hash: token_hash(token) })
+    let keys = core::slice::from_ref(server_key);
+    let live = claims::check(token, Kind::Session, keys, issuer, now)?;
+    let session = Session { grant: read_grant(&live)?, expires: live.expires };
+    Ok(UnboundSession { session, token_hash: live.hash })
 }
 
-fn read_grant(claims: &Members) -> Result<Grant, TokenError> {
-    // A client's token (`crate::oauth::token`) is no device's session, whoever signed it.
-    if claims.contains_key("client_id") {
-        return Err(TokenError::BadClaim("client_id"));
-    }
+fn read_grant(Live { claims, binding, .. }: &Live) -> Result<Grant, TokenError> {
     let text = |name| jose::text(claims, name).ok_or(TokenError::BadClaim(name));
-    let jkt = claims
-        .get("cnf")
-        .and_then(Value::as_object)
-        .and_then(|cnf| jose::text(cnf, "jkt"))
-        .and_then(|jkt| jose::decode(jkt).ok())
-        .and_then(|jkt| Hash32::from_slice(&jkt))
-        .ok_or(TokenError::BadClaim("cnf"))?;
     Ok(Grant {
         person: text("sub")?.parse().map_err(|_| TokenError::BadClaim("sub"))?,
         device: text("device")?.parse().map_err(|_| TokenError::BadClaim("device"))?,
         role: Role::from_code(text("role")?).ok_or(TokenError::BadClaim("role"))?,
-        jkt,
+        // A device signs each request; a certificate is nothing that a session is bound to.
+        jkt: binding.key().ok_or(TokenError::BadClaim("cnf"))?,
         level: read_level(claims)?,
     })
 }

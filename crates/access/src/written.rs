@@ -79,7 +79,9 @@ pub(crate) fn read(text: &str) -> Result<Zeroizing<String>, Unreadable> {
 pub fn written_in_groups(bits: &[u8; 5]) -> String {
     let [a, b, c, d, e] = bits.map(u64::from);
     let whole = (a << 32) | (b << 24) | (c << 16) | (d << 8) | e;
-    let value = |place: u32| usize::try_from((whole >> (35 - 5 * place)) & 31).unwrap_or(0);
-    let digits: String = (0..8).filter_map(|place| digit(value(place))).collect();
+    let value = |shift: u32| whole.checked_shr(shift).map_or(0, |bits| bits & 31);
+    let shifts = [35, 30, 25, 20, 15, 10, 5, 0];
+    let values = shifts.into_iter().map(|shift| usize::try_from(value(shift)).unwrap_or(0));
+    let digits: String = values.filter_map(digit).collect();
     grouped(&digits, 4).to_string()
 }

@@ -172,8 +172,11 @@ pub trait Books: Send {
     fn tidy(&mut self) -> Result<(), StoreError>;
 
     /// What is left to be checked of a large store that was opened, to be done beside the work; `None` when all was checked.
-    fn rest_of_check(&self) -> Option<RestOfCheck> {
-        None
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be opened once more.
+    fn rest_of_check(&self) -> Result<Option<RestOfCheck>, StoreError> {
+        Ok(None)
     }
 
     /// How readers of these books are opened, from any thread.
@@ -219,8 +222,13 @@ impl core::fmt::Display for Extent {
     }
 }
 
-/// Reads a large store as a whole and says what is damaged.
-pub type RestOfCheck = Box<dyn FnOnce() -> Result<(), StoreError> + Send>;
+/// What is left to be checked of a large store.
+pub struct RestOfCheck {
+    /// Reads the store as a whole and says what is damaged.
+    pub check: Box<dyn FnOnce() -> Result<(), StoreError> + Send>,
+    /// Makes a check that is reading fail soon. Called again until the check has ended.
+    pub interrupt: Box<dyn Fn() + Send + Sync>,
+}
 
 /// Opens readers.
 pub type Opener = Arc<dyn Fn() -> Result<Box<dyn BooksReader>, StoreError> + Send + Sync>;

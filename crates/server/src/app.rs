@@ -3,9 +3,12 @@
 use crate::ceremonies::Ceremonies;
 use crate::limits::{Limits, RateLimits};
 use crate::links::Links;
+use crate::mutual::Mutual;
 use crate::places::{Lane, Places};
 use crate::problem::Problem;
 use crate::seen::Seen;
+use crate::serve::Front;
+use crate::served::Served;
 use crate::telemetry::HttpMeter;
 use crate::text::Language;
 use axum::extract::FromRequestParts;
@@ -14,7 +17,7 @@ use axum::http::request::Parts;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use tpw_access::factor::webauthn::RelyingParty;
+use tpw_access::factor::webauthn::{RelyingParty, TrustAnchors};
 use tpw_access::{HttpUrl, PolicyEngine, ReplayCache, Throttle};
 use tpw_crypto::{CryptoError, Entropy, PublicKey};
 use tpw_engines::Engine;
@@ -28,6 +31,10 @@ pub(crate) struct App {
     pub(crate) engine: Arc<Engine>,
     /// The addresses under which clients reach this server; the first is the one it calls itself.
     pub(crate) origins: Vec<HttpUrl>,
+    /// The port with certificates of clients.
+    pub(crate) mutual: Option<Mutual>,
+    /// The certificate that is shown.
+    pub(crate) served: Option<Arc<Served>>,
     pub(crate) token_key: PublicKey,
     pub(crate) limits: Limits,
     pub(crate) rates: RateLimits,
@@ -50,6 +57,8 @@ pub(crate) struct App {
     pub(crate) oauth: crate::oauth::Memory,
     /// The first origin whose host may be a relying party, which an address is not.
     relying_party: Option<(String, RelyingParty)>,
+    /// Makers of passkeys that are believed what their keys are.
+    passkey_anchors: TrustAnchors,
     links: Mutex<Links>,
     request_prefix: u32,
     request_count: AtomicU64,
@@ -63,20 +72,24 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl App {
     pub(crate) fn new(
         engine: Arc<Engine>,
-        origins: Vec<HttpUrl>,
+        front: Front,
         limits: Limits,
         meter: HttpMeter,
         policy: PolicyEngine,
     ) -> Result<Self, CryptoError> {
         let now = engine.now();
+        let Front { origins, mutual, served } = front;
         let (signer, slot) = engine.token_signer();
         let token_key = signer.public_key(slot)?;
         let mut prefix = [0; 4];
         OsEntropy.fill(&mut prefix)?;
         Ok(Self {
             relying_party: origins.iter().find_map(relying_party),
+            passkey_anchors: TrustAnchors::none(),
             links: Mutex::new(Links::new()),
             origins,
+            mutual,
+            served,
             token_key,
             rates: RateLimits::new(&limits),
             in_flight: Places::new(limits.requests, limits.requests_of_one),
@@ -95,6 +108,11 @@ impl App {
             request_count: AtomicU64::new(0),
             engine,
         })
+    }
+
+    /// With makers of passkeys that are believed.
+    pub(crate) fn with_anchors(self, passkey_anchors: TrustAnchors) -> Self {
+        Self { passkey_anchors, ..self }
     }
 
     /// What this server calls itself: the issuer of its tokens.
@@ -126,6 +144,10 @@ impl App {
 
     pub(crate) fn links(&self) -> MutexGuard<'_, Links> {
         held(&self.links)
+    }
+
+    pub(crate) const fn passkey_anchors(&self) -> &TrustAnchors {
+        &self.passkey_anchors
     }
 
     /// The origin of the page for passkeys, and on whose behalf keys sign there.

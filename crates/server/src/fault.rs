@@ -40,6 +40,8 @@ pub enum ValueFault {
     Jwks,
     /// It has private keys in it.
     PrivateKey,
+    /// They are no certificates of a client that hold now, or it is no name that a certificate can be for.
+    Certificates,
     /// They are no ways to a token, or do not go together.
     Grants,
     /// They are no scopes, or not among those that were asked for.
@@ -70,6 +72,7 @@ impl ValueFault {
             Self::RedirectUris => "redirect_uris",
             Self::Jwks => "jwks",
             Self::PrivateKey => "private_key",
+            Self::Certificates => "certificates",
             Self::Grants => "grants",
             Self::Scopes => "scopes",
             Self::Accounts(_) => "accounts",

@@ -23,6 +23,8 @@ use tpw_flow::Device;
 /// RFC 9449 §4.
 static DPOP: HeaderName = HeaderName::from_static("dpop");
 
+static TOKEN_NARROWING: HeaderName = HeaderName::from_static("token-narrowing");
+
 /// A request from a known device.
 pub(crate) struct Caller {
     pub(crate) session: Session,
@@ -96,7 +98,7 @@ impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let token = bearer(&parts.headers)?;
+        let token = bound_token(&parts.headers)?;
         let unbound = token::check(token, &app.token_key, app.issuer(), app.engine.now())?;
         let proof = verify(app, parts, Some(token))?;
         let device = known_device(app, proof.jkt())?;
@@ -145,16 +147,45 @@ impl FromRequestParts<Arc<App>> for EnrolmentProof {
     }
 }
 
-/// The token of `Authorization: DPoP …` (RFC 9449 §7.1), which comes once.
-pub(crate) fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
+/// How a token is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    /// With a proof (RFC 9449 §7.1).
+    Dpop,
+    /// Through a connection with the certificate that the token is bound to (RFC 8705 §3); alone it is worth nothing.
+    Bearer,
+}
+
+/// The token of `Authorization`, which comes once.
+pub(crate) fn token_of(headers: &HeaderMap) -> Result<(Scheme, &str), Problem> {
     let missing = || Problem::new(Code::Unauthenticated);
     let field = only(headers, &AUTHORIZATION).ok_or_else(missing)?;
     let (scheme, token) = field.split_once(' ').ok_or_else(missing)?;
+    let scheme = match scheme {
+        name if name.eq_ignore_ascii_case("DPoP") => Scheme::Dpop,
+        name if name.eq_ignore_ascii_case("Bearer") => Scheme::Bearer,
+        _ => return Err(missing()),
+    };
     let token = token.trim();
-    if !scheme.eq_ignore_ascii_case("DPoP") || token.is_empty() {
-        return Err(missing());
+    if token.is_empty() { Err(missing()) } else { Ok((scheme, token)) }
+}
+
+/// The token that comes with a proof.
+fn bound_token(headers: &HeaderMap) -> Result<&str, Problem> {
+    match token_of(headers)? {
+        (Scheme::Dpop, token) => Ok(token),
+        (Scheme::Bearer, _) => Err(Problem::new(Code::Unauthenticated)),
     }
-    Ok(token)
+}
+
+/// The statements by which a token was narrowed (`tpw_access::oauth::narrowing`), in one field if there are any.
+pub(crate) fn narrowing(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    if !headers.contains_key(&TOKEN_NARROWING) {
+        return Ok(None);
+    }
+    let field = only(headers, &TOKEN_NARROWING);
+    // Two of them, or other bytes than text: some restriction would not be seen.
+    field.map(Some).ok_or_else(|| TokenError::BadClaim("narrowing").into())
 }
 
 /// The value of a field that comes exactly once.

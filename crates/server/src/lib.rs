@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod anchors;
 mod app;
 mod approving;
 mod body;
@@ -12,6 +13,7 @@ mod identity;
 mod letters;
 mod limits;
 mod links;
+mod mutual;
 mod oauth;
 mod openapi;
 pub mod outbound;
@@ -21,6 +23,7 @@ mod problem;
 mod routes;
 mod seen;
 mod serve;
+mod served;
 mod sms;
 mod telemetry;
 mod text;
@@ -34,6 +37,7 @@ mod witnessing;
 pub use error::ServerError;
 pub use fault::{QueryFault, ValueFault};
 pub use limits::{BatchLimits, Limits, Rate};
+pub use mutual::MutualTls;
 pub use openapi::{VERSION, openapi_json};
 pub use problem::{Code, Problem};
 pub use serve::{Bound, ServeOptions, serve};
@@ -45,19 +49,21 @@ pub use witness::{serve_witness, witness_router};
 pub use witnessing::{Witnessing, WitnessingTimes};
 
 use std::sync::Arc;
+use tpw_access::factor::webauthn::TrustAnchors;
 use tpw_access::policy::PolicyFiles;
 use tpw_access::{HttpUrl, PolicyEngine};
 use tpw_engines::Engine;
 
 fn build(
     engine: Arc<Engine>,
-    origins: Vec<HttpUrl>,
+    front: serve::Front,
     limits: Limits,
+    anchors: TrustAnchors,
 ) -> Result<Arc<app::App>, ServerError> {
     let paths = routes::PATHS.iter().chain(pages::PATHS).chain(oauth::PATHS);
     let meter = telemetry::HttpMeter::new(paths.copied());
     let policy = PolicyEngine::load(&PolicyFiles::builtin())?;
-    Ok(Arc::new(app::App::new(engine, origins, limits, meter, policy)?))
+    Ok(Arc::new(app::App::new(engine, front, limits, meter, policy)?.with_anchors(anchors)))
 }
 
 /// The router without TLS and without a listener, for clients that call it as
@@ -72,5 +78,6 @@ pub fn router(
 ) -> Result<axum::Router, ServerError> {
     let origin = HttpUrl::parse(&format!("https://{authority}"))
         .map_err(|_| ServerError::PublicUrl(authority.to_owned()))?;
-    Ok(serve::layered(build(engine, vec![origin], limits)?))
+    let front = serve::Front { origins: vec![origin], mutual: None, served: None };
+    Ok(serve::layered(build(engine, front, limits, TrustAnchors::none())?))
 }

@@ -79,6 +79,8 @@ pub struct Limits {
     pub handshake_time: Duration,
     /// How long open requests may take to end when the server stops.
     pub drain_time: Duration,
+    /// How long until a certificate that was replaced on disk is seen.
+    pub certificate_time: Duration,
     /// Requests at once.
     pub requests: usize,
     /// Of these, requests from one network: an IPv4 address or an IPv6 /64.
@@ -118,6 +120,7 @@ impl Limits {
             idle_time: Duration::from_secs(60),
             handshake_time: Duration::from_secs(5),
             drain_time: Duration::from_secs(10),
+            certificate_time: Duration::from_secs(30),
             requests: 8_192,
             // A quarter: many people may share the address of one gateway, and four such gateways leave nobody out.
             requests_of_one: 2_048,

@@ -2,9 +2,11 @@
 
 use crate::app::{App, Peer};
 use crate::limits::Limits;
+use crate::mutual::{Mutual, MutualTls, Presented};
 use crate::places::Places;
-use crate::tls::{self, Tls};
-use crate::{ServerError, build, edge, routes};
+use crate::served::Served;
+use crate::tls::{self, Asks, Tls};
+use crate::{ServerError, anchors, build, edge, routes};
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
@@ -12,6 +14,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -32,6 +35,10 @@ pub struct ServeOptions {
     /// The address under which clients reach it (`https://pay.example`). Without one it is this machine alone:
     /// `https://127.0.0.1:PORT`, `https://localhost:PORT` and `https://[::1]:PORT`.
     pub public_url: Option<String>,
+    /// A second port, for clients with certificates.
+    pub mutual: Option<MutualTls>,
+    /// A folder with root certificates of makers of passkeys. Without one no passkey is asked what it is.
+    pub passkey_anchors: Option<PathBuf>,
     /// The bounds.
     pub limits: Limits,
 }
@@ -41,7 +48,8 @@ pub struct ServeOptions {
 pub struct Bound {
     addr: SocketAddr,
     url: String,
-    task: JoinHandle<()>,
+    mutual: Option<(SocketAddr, String)>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 impl Bound {
@@ -57,10 +65,18 @@ impl Bound {
         &self.url
     }
 
+    /// Where it listens for clients with certificates, and the address that these use.
+    #[must_use]
+    pub fn mutual(&self) -> Option<(SocketAddr, &str)> {
+        self.mutual.as_ref().map(|(addr, url)| (*addr, url.as_str()))
+    }
+
     /// Waits until it has stopped and the open requests have ended.
     pub async fn stopped(self) {
-        if let Err(error) = self.task.await {
-            tracing::error!(%error, "the server ended in a panic");
+        for task in self.tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "the server ended in a panic");
+            }
         }
     }
 }
@@ -75,36 +91,92 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Bound, ServerError> {
     let now = engine.now();
-    let router = |origins| Ok(layered(build(engine, origins, options.limits)?));
+    let anchors = options.passkey_anchors.as_deref().map(anchors::read).transpose()?;
+    let anchors = anchors.unwrap_or_default();
+    let router = |front| Ok(layered(build(engine, front, options.limits, anchors)?));
     bind(&options, now, router, shutdown).await
 }
 
-/// Binds the port and serves the router that is made for the addresses of this server.
+/// What a server is to whoever connects.
+pub(crate) struct Front {
+    /// The addresses under which clients reach it; the first is the one that it calls itself.
+    pub(crate) origins: Vec<HttpUrl>,
+    /// The port with certificates of clients.
+    pub(crate) mutual: Option<Mutual>,
+    /// Its own certificate.
+    pub(crate) served: Option<Arc<Served>>,
+}
+
+/// A port that is bound, and the addresses that lead to it.
+struct Port {
+    listener: TcpListener,
+    addr: SocketAddr,
+    origins: Vec<HttpUrl>,
+}
+
+impl Port {
+    async fn open(listen: SocketAddr, public_url: Option<&str>) -> Result<Self, ServerError> {
+        let failed = |cause| ServerError::Bind { address: listen, cause };
+        let listener = TcpListener::bind(listen).await.map_err(failed)?;
+        let addr = listener.local_addr().map_err(failed)?;
+        let origins = match public_url {
+            Some(url) => vec![public_origin(url)?],
+            None => local_origins(addr),
+        };
+        Ok(Self { listener, addr, origins })
+    }
+
+    fn url(&self) -> String {
+        self.origins.first().map_or_else(String::new, |origin| origin.origin().to_owned())
+    }
+}
+
+/// Binds the ports and serves the router that is made for the addresses of this server.
 pub(crate) async fn bind(
     options: &ServeOptions,
     now: Instant,
-    router: impl FnOnce(Vec<HttpUrl>) -> Result<Router, ServerError>,
+    router: impl FnOnce(Front) -> Result<Router, ServerError>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Bound, ServerError> {
-    let ServeOptions { listen, tls, public_url, limits } = options;
-    let failed = |cause| ServerError::Bind { address: *listen, cause };
-    let listener = TcpListener::bind(listen).await.map_err(failed)?;
-    let addr = listener.local_addr().map_err(failed)?;
-    let origins = match public_url {
-        Some(url) => vec![public_origin(url)?],
-        None => local_origins(addr),
-    };
-    let names = tls::names(addr, &origins);
-    let config = tls::config(tls, &names, now)?;
+    let ServeOptions { listen, tls, public_url, mutual, limits, .. } = options;
+    let mut ports = vec![(Port::open(*listen, public_url.as_deref()).await?, Asks::Nobody)];
+    if let Some(MutualTls { listen, public_url, .. }) = mutual {
+        ports.push((Port::open(*listen, public_url.as_deref()).await?, Asks::Clients));
+    }
+    let origins: Vec<HttpUrl> = ports.iter().flat_map(|(port, _)| port.origins.clone()).collect();
+    let addresses: Vec<SocketAddr> = ports.iter().map(|(port, _)| port.addr).collect();
+    let served = Served::load(tls, &tls::names(&addresses, &origins), now)?;
     if let Tls::Development { dir } = tls {
         let path = tls::development_certificate_path(dir);
         tracing::warn!(certificate = %path.display(), "{}: for tests only", tls::DEVELOPMENT_NAME);
     }
-    let url = origins.first().map_or_else(String::new, |origin| origin.origin().to_owned());
-    let (acceptor, limits) = (TlsAcceptor::from(config), *limits);
-    let listening = Listening { listener, acceptor, router: router(origins)?, limits };
-    tracing::info!(%addr, url, "listening");
-    Ok(Bound { addr, url, task: tokio::spawn(listening.run(shutdown)) })
+    let second = ports.get(1).map(|(port, _)| (port.addr, port.url()));
+    let first = ports.get(1).and_then(|(port, _)| port.origins.first().cloned());
+    let authorities = mutual.as_ref().and_then(|mutual| mutual.authorities.as_deref());
+    let mutual = first.map(|origin| Mutual::load(origin, authorities)).transpose()?;
+    let router = router(Front { origins, mutual, served: Some(Arc::clone(&served)) })?;
+    let places = Places::new(limits.connections, limits.connections_of_one);
+    let (stop, stopping) = watch::channel(());
+    let (mut tasks, mut bound) = (Vec::new(), Vec::new());
+    for (port, asks) in ports {
+        bound.push((port.addr, port.url()));
+        tracing::info!(addr = %port.addr, url = port.url(), "listening");
+        let listening = Listening {
+            acceptor: TlsAcceptor::from(tls::config(Arc::clone(&served), asks)?),
+            listener: port.listener,
+            router: router.clone(),
+            places: Arc::clone(&places),
+            limits: *limits,
+        };
+        tasks.push(tokio::spawn(listening.run(ended(stopping.clone()))));
+    }
+    tasks.push(tokio::spawn(served.renew(now, limits.certificate_time, stopping)));
+    tokio::spawn(async move {
+        shutdown.await;
+        stop.send_replace(());
+    });
+    let (addr, url) = bound.into_iter().next().unwrap_or((*listen, String::new()));
+    Ok(Bound { addr, url, mutual: second, tasks })
 }
 
 /// All routes with all that holds for every one of them.
@@ -137,14 +209,15 @@ struct Listening {
     listener: TcpListener,
     acceptor: TlsAcceptor,
     router: Router,
+    /// Of all ports together.
+    places: Arc<Places>,
     limits: Limits,
 }
 
 impl Listening {
     async fn run(self, shutdown: impl Future<Output = ()> + Send) {
-        let Self { listener, acceptor, router, limits } = self;
+        let Self { listener, acceptor, router, places, limits } = self;
         let (stop, stopping) = watch::channel(());
-        let places = Places::new(limits.connections, limits.connections_of_one);
         let mut shutdown = core::pin::pin!(shutdown);
         loop {
             // No room: connections wait in the system's queue, which is bounded too.
@@ -205,13 +278,18 @@ impl Connection {
         let _best_effort = stream.set_nodelay(true);
         let handshake = tokio::time::timeout(limits.handshake_time, acceptor.accept(stream));
         let Ok(Ok(stream)) = handshake.await else { return };
-        let second = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let session = stream.get_ref().1;
+        let second = session.alpn_protocol() == Some(b"h2");
+        let presented = session.peer_certificates().and_then(Presented::of);
         let used = Used::now();
         let requests = used.clone();
         let service = hyper::service::service_fn(move |request: Request<Incoming>| {
             requests.again();
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(peer);
+            if let Some(presented) = presented.clone() {
+                request.extensions_mut().insert(presented);
+            }
             let router = router.clone();
             async move {
                 use tower::Service as _;

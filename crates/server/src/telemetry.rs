@@ -1,5 +1,6 @@
 //! What operators see: records and metrics. Never bodies, tokens, codes, proofs, names or addresses of people.
 
+use crate::served::Renewals;
 use axum::http::{Method, StatusCode};
 use core::fmt::Write as _;
 use core::time::Duration;
@@ -95,7 +96,11 @@ pub(crate) fn record(
 }
 
 /// The Prometheus text form (version 0.0.4) of all counters. All labels come from closed sets.
-pub(crate) fn prometheus(engine: &Metrics, http: &HttpMeter) -> String {
+pub(crate) fn prometheus(
+    engine: &Metrics,
+    http: &HttpMeter,
+    certificate: Option<&Renewals>,
+) -> String {
     let mut out = String::with_capacity(8 * 1024);
     for (name, kind, help, value) in [
         ("tpw_batches_total", "counter", "Commits of the writer.", engine.batches),
@@ -122,8 +127,23 @@ pub(crate) fn prometheus(engine: &Metrics, http: &HttpMeter) -> String {
     for (code, count) in &engine.rejections {
         put(&mut out, "tpw_rejections_total", &format!("{{code=\"{code}\"}}"), *count);
     }
+    if let Some(certificate) = certificate {
+        renewals(&mut out, certificate);
+    }
     requests(&mut out, http);
     out
+}
+
+fn renewals(out: &mut String, certificate: &Renewals) {
+    if let Some(ends_s) = certificate.ends_s {
+        let name = "tpw_tls_certificate_ends_seconds";
+        head(out, name, "gauge", "When the server's certificate ends, in seconds since 1970.");
+        put(out, name, "", ends_s);
+    }
+    let name = "tpw_tls_certificate_renewals_total";
+    head(out, name, "counter", "New certificates found on disk, by what came of them.");
+    put(out, name, "{outcome=\"used\"}", certificate.renewed);
+    put(out, name, "{outcome=\"refused\"}", certificate.refused);
 }
 
 fn requests(out: &mut String, http: &HttpMeter) {
@@ -182,7 +202,7 @@ mod tests {
         meter.count(route, StatusCode::CREATED, Duration::from_micros(900));
         meter.count(route, StatusCode::CREATED, Duration::from_millis(5));
         meter.count(Some("/nowhere"), StatusCode::NOT_FOUND, Duration::from_secs(60));
-        let text = prometheus(&Metrics::default(), &meter);
+        let text = prometheus(&Metrics::default(), &meter, None);
         for line in [
             "tpw_http_requests_total{route=\"/v1/payments\",status=\"2xx\"} 2",
             "tpw_http_requests_total{route=\"other\",status=\"4xx\"} 1",

@@ -1,8 +1,10 @@
 //! TLS 1.3 and nothing older, X25519 with ML-KEM-768 first.
 
 use crate::ServerError;
+use crate::mutual::AnyClient;
+use crate::served::Served;
 use rustls::ServerConfig;
-use rustls::crypto::aws_lc_rs as provider;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::net::SocketAddr;
@@ -45,47 +47,74 @@ pub fn development_certificate_path(dir: &Path) -> PathBuf {
     dir.join(CERTIFICATE_FILE)
 }
 
-/// The settings of the TLS end of the server.
-pub(crate) fn config(
-    tls: &Tls,
-    names: &[String],
-    now: Instant,
-) -> Result<Arc<ServerConfig>, ServerError> {
-    let (chain, key) = match tls {
-        Tls::Files { certificate, key } => read_files(certificate, key)?,
-        Tls::Development { dir } => development(dir, names, now)?,
-    };
-    let mut crypto = provider::default_provider();
+/// Whether a port asks clients for a certificate.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asks {
+    Nobody,
+    Clients,
+}
+
+/// The cryptography of every connection.
+pub(crate) fn provider() -> CryptoProvider {
+    let mut crypto = aws_lc_rs::default_provider();
     crypto.kx_groups = vec![
-        provider::kx_group::X25519MLKEM768,
-        provider::kx_group::X25519,
-        provider::kx_group::SECP256R1,
+        aws_lc_rs::kx_group::X25519MLKEM768,
+        aws_lc_rs::kx_group::X25519,
+        aws_lc_rs::kx_group::SECP256R1,
     ];
-    let config = ServerConfig::builder_with_provider(Arc::new(crypto))
+    crypto
+}
+
+/// The settings of the TLS end of a port.
+pub(crate) fn config(served: Arc<Served>, asks: Asks) -> Result<Arc<ServerConfig>, ServerError> {
+    let builder = ServerConfig::builder_with_provider(Arc::new(provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key));
-    let mut config = config.map_err(ServerError::Tls)?;
+        .map_err(ServerError::Tls)?;
+    let builder = match asks {
+        Asks::Nobody => builder.with_no_client_auth(),
+        Asks::Clients => builder.with_client_cert_verifier(AnyClient::new()),
+    };
+    let mut config = builder.with_cert_resolver(served);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
 
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-fn read_files(certificate: &Path, key: &Path) -> Result<Identity, ServerError> {
-    let read = |path: &Path| {
-        files::read(path, PEM_MAX)?.ok_or_else(|| ServerError::NoSuchFile(path.to_owned()))
-    };
+/// Where certificate and key are; a development certificate is made if need be.
+pub(crate) fn files_of(
+    tls: &Tls,
+    names: &[String],
+    now: Instant,
+) -> Result<(PathBuf, PathBuf), ServerError> {
+    match tls {
+        Tls::Files { certificate, key } => Ok((certificate.clone(), key.clone())),
+        Tls::Development { dir } => development(dir, names, now),
+    }
+}
+
+/// A PEM file.
+pub(crate) fn read_pem(path: &Path) -> Result<Vec<u8>, ServerError> {
+    files::read(path, PEM_MAX)?.ok_or_else(|| ServerError::NoSuchFile(path.to_owned()))
+}
+
+/// A chain and its key.
+pub(crate) fn read_files(certificate: &Path, key: &Path) -> Result<Identity, ServerError> {
     let bad = |path: &Path| ServerError::BadPem(path.to_owned());
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(certificate)?).collect();
+    let chain: Result<Vec<_>, _> =
+        CertificateDer::pem_slice_iter(&read_pem(certificate)?).collect();
     let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(|| bad(certificate))?;
-    let key_bytes = tpw_crypto::Zeroizing::new(read(key)?);
+    let key_bytes = tpw_crypto::Zeroizing::new(read_pem(key)?);
     let key = PrivateKeyDer::from_pem_slice(&key_bytes).map_err(|_| bad(key))?;
     Ok((chain, key))
 }
 
-/// Reads the self-made certificate, or makes one when there is none, when it does not name this host, or when it
-/// is about to end.
-fn development(dir: &Path, names: &[String], now: Instant) -> Result<Identity, ServerError> {
+/// The self-made certificate, made anew when there is none, when it does not name this host, or when it is about to end.
+fn development(
+    dir: &Path,
+    names: &[String],
+    now: Instant,
+) -> Result<(PathBuf, PathBuf), ServerError> {
     let (certificate, key) = (dir.join(CERTIFICATE_FILE), dir.join(KEY_FILE));
     let note = dir.join("development-certificate.txt");
     let wanted = names.join("\n");
@@ -96,16 +125,16 @@ fn development(dir: &Path, names: &[String], now: Instant) -> Result<Identity, S
         (kept_names == wanted).then_some(until)
     });
     if fresh_until.is_some_and(|until| now.plus(RENEW) < until)
-        && let Ok(identity) = read_files(&certificate, &key)
+        && read_files(&certificate, &key).is_ok()
     {
-        return Ok(identity);
+        return Ok((certificate, key));
     }
     let (pem, key_pem) = make_development(names, now)?;
     files::write_atomic(&key, key_pem.as_bytes(), Durability::Synced, Access::Private)?;
     files::write_atomic(&certificate, pem.as_bytes(), Durability::Synced, Access::Ordinary)?;
     let text = format!("{}\n{wanted}", now.plus(LIFE));
     files::write_atomic(&note, text.as_bytes(), Durability::Synced, Access::Ordinary)?;
-    read_files(&certificate, &key)
+    Ok((certificate, key))
 }
 
 fn make_development(
@@ -134,9 +163,9 @@ fn make_development(
 }
 
 /// The names that a self-made certificate carries: this machine's own, and the host of the public address.
-pub(crate) fn names(listen: SocketAddr, public: &[tpw_access::HttpUrl]) -> Vec<String> {
+pub(crate) fn names(listen: &[SocketAddr], public: &[tpw_access::HttpUrl]) -> Vec<String> {
     let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
-    let address = listen.ip().to_string();
+    let named = listen.iter().map(SocketAddr::ip).filter(|ip| !ip.is_unspecified());
     let hosts = public.iter().filter_map(|url| {
         let host = url.origin().strip_prefix("https://")?;
         let host = match host.strip_prefix('[') {
@@ -145,7 +174,7 @@ pub(crate) fn names(listen: SocketAddr, public: &[tpw_access::HttpUrl]) -> Vec<S
         };
         host.map(str::to_owned)
     });
-    for name in hosts.chain((!listen.ip().is_unspecified()).then_some(address)) {
+    for name in hosts.chain(named.map(|ip| ip.to_string())) {
         if !names.contains(&name) {
             names.push(name);
         }

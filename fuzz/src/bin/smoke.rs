@@ -19,6 +19,10 @@ fn main() -> ExitCode {
                 seconds.parse().map_err(|_| format!("`{seconds}` is not a number of seconds"))?;
             run(target, Duration::from_secs(seconds))
         }),
+        ["list"] => {
+            TARGETS.iter().for_each(|target| println!("{}", target.name));
+            Ok(())
+        }
         ["seeds", folder] => write_seeds(Path::new(folder)),
         ["case", name, file] => known(name).and_then(|target| {
             let input =
@@ -26,7 +30,7 @@ fn main() -> ExitCode {
             (target.run)(&input);
             Ok(())
         }),
-        _ => Err("usage: smoke run NAME SECONDS | seeds FOLDER | case NAME FILE".to_owned()),
+        _ => Err("usage: smoke list | run NAME SECONDS | seeds FOLDER | case NAME FILE".to_owned()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

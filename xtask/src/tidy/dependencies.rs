@@ -42,8 +42,9 @@ pub(super) fn listed(tree: &Tree) -> Vec<Finding> {
         found.extend(stale(tree, &sections.remove(pins.section).unwrap_or_default(), &pins));
     }
     found.extend(npm(tree, &sections.remove("npm").unwrap_or_default()));
-    // The fuzz targets are a workspace of their own; their section has prose only.
-    let strangers = sections.into_keys().filter(|name| *name != "fuzz").map(|name| {
+    // The fuzz targets and the client are workspaces of their own; their sections have prose only.
+    let apart = ["fuzz", "oauth-client"];
+    let strangers = sections.into_keys().filter(|name| !apart.contains(name)).map(|name| {
         Finding::of(PAGE, format!("section `{name}` names no package of the workspace"))
     });
     found.extend(strangers);

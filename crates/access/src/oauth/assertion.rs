@@ -1,10 +1,11 @@
-//! How a client proves who it is: `private_key_jwt` (RFC 7523 §2.2, OpenID Connect Core §9).
+//! How a client proves who it is: `private_key_jwt` (RFC 7523 §2.2, OpenID Connect Core §9), or the certificate of its connection (RFC 8705).
 
 use serde_json::Value;
 use tpw_core::{Hash32, Instant, Span};
 use tpw_crypto::{PublicKey, sha256_parts};
 
-use super::client::{Client, ClientId};
+use super::client::{Client, ClientAuth, ClientId};
+use crate::certificate::{CertificateError, ClientCertificate};
 use crate::jose::{self, JoseError, Members, Unverified};
 use crate::replay::{ReplayCache, ReplayError};
 
@@ -66,11 +67,42 @@ pub struct Assertion {
 #[derive(Debug)]
 pub struct Authenticated(Client);
 
+/// Whether an authority that the operator named issued a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Issuer {
+    /// Its chain was followed to one.
+    Trusted,
+    /// Nobody is known to have.
+    Unknown,
+}
+
 impl Authenticated {
     /// The client.
     #[must_use]
     pub const fn client(&self) -> &Client {
         &self.0
+    }
+
+    /// Knows a client by the certificate of the connection that its request came through (RFC 8705 §2).
+    ///
+    /// # Errors
+    /// [`CertificateError`] names the first check that failed.
+    pub fn by_certificate(
+        client: Client,
+        certificate: &ClientCertificate,
+        issuer: Issuer,
+        now: Instant,
+    ) -> Result<Self, CertificateError> {
+        let registered = match (&client.auth, issuer) {
+            (ClientAuth::Certificates(all), _) => all.contains(&certificate.thumbprint()),
+            (ClientAuth::Name(name), Issuer::Trusted) => certificate.is_for(name),
+            (ClientAuth::Name(_), Issuer::Unknown) | (ClientAuth::Keys(_), _) => false,
+        };
+        if !registered {
+            return Err(CertificateError::NotRegistered);
+        }
+        certificate.holds(now)?;
+        if client.removed.is_some() { Err(CertificateError::Removed) } else { Ok(Self(client)) }
     }
 }
 
@@ -143,8 +175,8 @@ fn verified(assertion: &str, client: &Client) -> Result<Members, AssertionError>
     let kid = jose::text(jws.header(), "kid");
     let named = |key: &&super::client::ClientKey| kid.is_some() && key.kid.as_deref() == kid;
     // A `kid` that the client's set does not have says nothing: sets without one are common.
-    let by_name = client.keys.iter().any(|key| named(&key));
-    let fitting = client.keys.iter().filter(|key| !by_name || named(key));
+    let by_name = client.keys().iter().any(|key| named(&key));
+    let fitting = client.keys().iter().filter(|key| !by_name || named(key));
     let keys = fitting.map(|key| &key.key).filter(|key| key.algorithm() == algorithm);
     for key in keys {
         if let Some(claims) = signed_by(assertion, key)? {

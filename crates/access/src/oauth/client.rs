@@ -9,6 +9,7 @@ use tpw_core::{Hash32, Instant, Name};
 use tpw_crypto::{Algorithm, PublicKey};
 
 use super::scope::Scopes;
+use crate::certificate::CertificateName;
 use crate::jose::{self, Members};
 use crate::record::{RecordKey, RecordKind};
 use crate::url::HttpUrl;
@@ -23,7 +24,11 @@ pub const ENDED_MAX: usize = 64;
 const URI_LEN_MAX: usize = 512;
 const ID_LEN_MAX: usize = 48;
 const KID_LEN_MAX: usize = 64;
-const FORMAT: u64 = 1;
+/// With keys, and with certificates.
+const FORMATS: [u64; 2] = [1, 2];
+const CERTIFICATES: u64 = 1;
+const DNS: u64 = 2;
+const URI: u64 = 3;
 const WHAT: &str = "client";
 
 /// Why a client is not entered.
@@ -53,6 +58,11 @@ pub enum ClientError {
     /// Private members in a JWKS.
     #[error("the jwks contains private key material: treat that key as stolen")]
     PrivateKey,
+    /// Not certificates of a client, or no name that a certificate can be for.
+    #[error(
+        "a client has 1 to {KEYS_MAX} certificates, each once, or one host or address that its certificate is for"
+    )]
+    Certificates,
     /// No way to get a token.
     #[error("a client has at least one grant; `refresh_token` goes with `authorization_code`")]
     Grants,
@@ -132,6 +142,76 @@ impl fmt::Debug for ClientKey {
     }
 }
 
+/// How a client proves who it is: in one way.
+#[derive(Debug, Clone)]
+pub enum ClientAuth {
+    /// By signatures of these keys (RFC 7523).
+    Keys(Vec<ClientKey>),
+    /// By connections of these certificates, of which the SHA-256 is kept, whoever issued them (RFC 8705 §2.2).
+    Certificates(Vec<Hash32>),
+    /// By connections of a certificate for this name, from an authority that the operator named (RFC 8705 §2.1).
+    Name(CertificateName),
+}
+
+impl ClientAuth {
+    /// As metadata calls it (RFC 7591 §2 `token_endpoint_auth_method`).
+    #[must_use]
+    pub const fn method(&self) -> &'static str {
+        match self {
+            Self::Keys(_) => "private_key_jwt",
+            Self::Certificates(_) => "self_signed_tls_client_auth",
+            Self::Name(_) => "tls_client_auth",
+        }
+    }
+
+    fn checked(&self) -> Result<(), ClientError> {
+        let few = |count: usize| (1..=KEYS_MAX).contains(&count);
+        match self {
+            Self::Keys(keys) if few(keys.len()) => Ok(()),
+            Self::Keys(_) => Err(ClientError::Keys),
+            Self::Certificates(all) => {
+                let twice = |(place, one)| all.iter().take(place).any(|other| other == one);
+                let unique = !all.iter().enumerate().any(twice);
+                if few(all.len()) && unique { Ok(()) } else { Err(ClientError::Certificates) }
+            }
+            Self::Name(name) if name.is_exact() => Ok(()),
+            Self::Name(_) => Err(ClientError::Certificates),
+        }
+    }
+
+    const fn format(&self) -> u64 {
+        match self {
+            Self::Keys(_) => FORMATS[0],
+            Self::Certificates(_) | Self::Name(_) => FORMATS[1],
+        }
+    }
+
+    fn write(&self, w: &mut Writer) {
+        let count = |len: usize| u64::try_from(len).unwrap_or(u64::MAX);
+        match self {
+            Self::Keys(keys) => {
+                w.array(count(keys.len()));
+                for ClientKey { kid, key } in keys {
+                    w.array(3).text(kid.as_deref().unwrap_or_default());
+                    w.text(key.algorithm().name()).bytes(key.as_bytes());
+                }
+            }
+            Self::Certificates(all) => {
+                w.array(count(all.len()).saturating_add(1)).uint(CERTIFICATES);
+                for certificate in all {
+                    w.bytes(certificate.as_bytes());
+                }
+            }
+            Self::Name(CertificateName::Dns(name)) => {
+                w.array(2).uint(DNS).text(name);
+            }
+            Self::Name(CertificateName::Uri(uri)) => {
+                w.array(2).uint(URI).text(uri);
+            }
+        }
+    }
+}
+
 /// A client.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -145,8 +225,8 @@ pub struct Client {
     pub scopes: Scopes,
     /// How.
     pub grants: Vec<GrantType>,
-    /// The keys by which it proves itself.
-    pub keys: Vec<ClientKey>,
+    /// How it proves itself.
+    pub auth: ClientAuth,
     /// When it was entered.
     pub added: Instant,
     /// When it was removed. The record stays, so that nobody else gets the id.
@@ -168,9 +248,7 @@ impl Client {
         if self.scopes.is_empty() {
             return Err(ClientError::Scopes);
         }
-        if !(1..=KEYS_MAX).contains(&self.keys.len()) {
-            return Err(ClientError::Keys);
-        }
+        self.auth.checked()?;
         let (uris, mut sorted) = (self.redirect_uris.len(), self.redirect_uris.clone());
         sorted.sort_unstable();
         sorted.dedup();
@@ -181,6 +259,15 @@ impl Client {
             return Err(ClientError::RedirectUri);
         }
         Ok(self)
+    }
+
+    /// The keys that sign for it, if it proves itself so.
+    #[must_use]
+    pub fn keys(&self) -> &[ClientKey] {
+        match &self.auth {
+            ClientAuth::Keys(keys) => keys,
+            ClientAuth::Certificates(_) | ClientAuth::Name(_) => &[],
+        }
     }
 
     /// Whether it may get tokens in this way.
@@ -206,7 +293,7 @@ impl Client {
     pub fn to_bytes(&self) -> Vec<u8> {
         let count = |len: usize| u64::try_from(len).unwrap_or(u64::MAX);
         let mut w = Writer::new();
-        w.array(10).uint(FORMAT).text(self.id.as_str()).text(self.name.as_str());
+        w.array(10).uint(self.auth.format()).text(self.id.as_str()).text(self.name.as_str());
         w.array(count(self.redirect_uris.len()));
         for uri in &self.redirect_uris {
             w.text(uri);
@@ -216,11 +303,7 @@ impl Client {
         for grant in &self.grants {
             w.uint(grant.number().into());
         }
-        w.array(count(self.keys.len()));
-        for ClientKey { kid, key } in &self.keys {
-            w.array(3).text(kid.as_deref().unwrap_or_default());
-            w.text(key.algorithm().name()).bytes(key.as_bytes());
-        }
+        self.auth.write(&mut w);
         w.uint(self.added.unix_ms());
         // No client was removed in 1970.
         w.uint(self.removed.map_or(0, Instant::unix_ms));
@@ -241,7 +324,11 @@ impl Client {
 }
 
 fn read(r: &mut Reader<'_>) -> Result<Client, CodecError> {
-    if r.array("client", 10)? != 10 || r.uint()? != FORMAT {
+    if r.array("client", 10)? != 10 {
+        return Err(r.bad("format"));
+    }
+    let format = r.uint()?;
+    if !FORMATS.contains(&format) {
         return Err(r.bad("format"));
     }
     let id = r.text("id", ID_LEN_MAX)?.parse().map_err(|_| r.bad("id"))?;
@@ -257,10 +344,7 @@ fn read(r: &mut Reader<'_>) -> Result<Client, CodecError> {
         let number = u8::try_from(r.uint()?).ok();
         grants.push(number.and_then(GrantType::from_number).ok_or_else(|| r.bad("grants"))?);
     }
-    let mut keys = Vec::new();
-    for _ in 0..r.array("keys", KEYS_MAX as u64)? {
-        keys.push(read_key(r)?);
-    }
+    let auth = if format == FORMATS[0] { read_keys(r)? } else { read_certificates(r)? };
     let added = read_time(r, "added")?;
     let removed = Some(read_time(r, "removed")?).filter(|at| at.unix_ms() != 0);
     let mut ended = Vec::new();
@@ -270,7 +354,29 @@ fn read(r: &mut Reader<'_>) -> Result<Client, CodecError> {
         }
         ended.push((r.hash("ended")?, read_time(r, "ended")?));
     }
-    Ok(Client { id, name, redirect_uris, scopes, grants, keys, added, removed, ended })
+    Ok(Client { id, name, redirect_uris, scopes, grants, auth, added, removed, ended })
+}
+
+fn read_keys(r: &mut Reader<'_>) -> Result<ClientAuth, CodecError> {
+    let mut keys = Vec::new();
+    for _ in 0..r.array("keys", KEYS_MAX as u64)? {
+        keys.push(read_key(r)?);
+    }
+    Ok(ClientAuth::Keys(keys))
+}
+
+fn read_certificates(r: &mut Reader<'_>) -> Result<ClientAuth, CodecError> {
+    const ALL_MAX: u64 = KEYS_MAX as u64 + 1;
+    let name = |name| Ok(ClientAuth::Name(name));
+    match (r.array("certificates", ALL_MAX)?, r.uint()?) {
+        (count @ 2.., CERTIFICATES) => {
+            let all = (1..count).map(|_| r.hash("certificate"));
+            Ok(ClientAuth::Certificates(all.collect::<Result<_, _>>()?))
+        }
+        (2, DNS) => name(CertificateName::Dns(r.text("name", URI_LEN_MAX)?.to_owned())),
+        (2, URI) => name(CertificateName::Uri(r.text("name", URI_LEN_MAX)?.to_owned())),
+        _ => Err(r.bad("certificates")),
+    }
 }
 
 fn read_key(r: &mut Reader<'_>) -> Result<ClientKey, CodecError> {

@@ -174,8 +174,9 @@ pub enum Stage {
     Active {
         /// Of the code's secret: if it is shown again, two have it.
         code: Hash32,
-        /// The thumbprint of the key that tokens are bound to.
-        jkt: Hash32,
+        /// The thumbprint of the key that tokens are bound to; none if they are bound to certificates. Of these a client has one
+        /// after the other, and proves itself by them each time (RFC 8705 §7.1).
+        jkt: Option<Hash32>,
         /// Of the newest refresh token's secret, if the client gets any.
         refresh: Option<Hash32>,
     },
@@ -295,7 +296,7 @@ impl Family {
         let fits = code.is(hash)
             && by.redirect_uri == Some(demand.redirect_uri.as_str())
             && by.verifier.is_some_and(|verifier| proves(verifier, &demand.challenge))
-            && demand.dpop_jkt.is_none_or(|jkt| jkt == by.jkt);
+            && demand.dpop_jkt.is_none_or(|jkt| by.jkt == Some(jkt));
         if !fits {
             return Err(refused().into());
         }
@@ -385,7 +386,8 @@ impl Family {
                 w.bytes(hash.as_bytes()).uint(until.unix_ms());
             }
             Stage::Active { code, jkt, refresh } => {
-                w.array(4).uint(3).bytes(code.as_bytes()).bytes(jkt.as_bytes());
+                w.array(4).uint(3).bytes(code.as_bytes());
+                write_hash(&mut w, jkt.as_ref());
                 write_hash(&mut w, refresh.as_ref());
             }
         }
@@ -406,8 +408,8 @@ impl Family {
 pub struct Redeemer<'a> {
     /// The client, which has proved itself.
     pub client: &'a ClientId,
-    /// The thumbprint of the key of the request's proof.
-    pub jkt: Hash32,
+    /// The thumbprint of the key of the request's proof; none if a certificate is in its place.
+    pub jkt: Option<Hash32>,
     /// Whether the client gets refresh tokens.
     pub refreshes: bool,
     /// With a code: where its answer went.
@@ -460,7 +462,7 @@ fn read(r: &mut Reader<'_>) -> Result<Family, CodecError> {
         },
         (4, 3) => Stage::Active {
             code: r.hash("code")?,
-            jkt: r.hash("jkt")?,
+            jkt: read_hash(r, "jkt")?,
             refresh: read_hash(r, "refresh")?,
         },
         _ => return Err(r.bad("stage")),

@@ -1,32 +1,35 @@
 //! An authorization server (OAuth 2.1, after FAPI 2.0): what it decides, without doing it.
 //!
-//! Clients are confidential and prove themselves by a signature (RFC 7523 `private_key_jwt`). A request for authorization is pushed
-//! (RFC 9126), its code is bound to PKCE (RFC 7636, `S256` alone), and each token to the key of whoever asked for it (RFC 9449).
+//! Clients are confidential and prove themselves by a signature (RFC 7523 `private_key_jwt`) or by the certificate of their connection
+//! (RFC 8705). A request for authorization is pushed (RFC 9126), its code is bound to PKCE (RFC 7636, `S256` alone), and each token to
+//! the key of whoever asked for it (RFC 9449), or to the certificate.
 //!
 //! What a client may read is never in its token alone: a person's [`Delegation`] says it, and is looked up with each request. So one
 //! that is taken back ends with the next request.
 //!
 //! INVARIANT: [`Authenticated`] exists only for a client that proved itself in this very request; a [`ClientSession`] only for a
-//! live token of this server with the proof of the token's own key.
+//! live token of this server with the proof of the token's own key, or through a connection of its own certificate.
 
 pub mod assertion;
 pub mod client;
 pub mod delegation;
 pub mod form;
 pub mod grant;
+pub mod narrowing;
 pub mod request;
 pub mod scope;
 pub mod token;
 pub mod user_code;
 
-pub use assertion::{Assertion, Authenticated};
-pub use client::{Client, ClientError, ClientId, GrantType};
+pub use assertion::{Assertion, Authenticated, Issuer};
+pub use client::{Client, ClientAuth, ClientError, ClientId, GrantType};
 pub use delegation::{Delegation, DelegationError, DelegationId, Delegations, Grantee};
 pub use form::Form;
 pub use grant::{Authorized, Ended, Family, GrantId, Presented, Redeemer, Secret, Stage};
+pub use narrowing::Narrowing;
 pub use request::{AuthRequest, answer_url};
 pub use scope::{Scope, Scopes};
-pub use token::{ClientGrant, ClientSession, Granted, UnboundClient};
+pub use token::{Binding, ClientGrant, ClientSession, Granted, UnboundClient};
 pub use user_code::UserCode;
 
 /// The codes of RFC 6749 §4.1.2.1 and §5.2, and of the documents that add to them.

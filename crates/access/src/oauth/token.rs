@@ -1,25 +1,24 @@
-//! Access tokens of clients (RFC 9068), each bound to the key that its request was signed with (RFC 9449 §6).
+//! Access tokens of clients (RFC 9068), each bound to the key that its request was signed with (RFC 9449 §6), or to the certificate of
+//! the connection that it was asked for on (RFC 8705 §3).
 //!
 //! They are another thing than a device's session ([`crate::token`]): other claims, and a key of their own.
 
 use core::fmt;
 
-use serde_json::Value;
 use tpw_core::{AccountId, Hash32, Instant, PersonId, Span};
-use tpw_crypto::{Algorithm, CryptoError, Entropy, PublicKey, Signer, SlotName};
+use tpw_crypto::{Entropy, PublicKey, Signer, SlotName};
 
 use super::client::ClientId;
 use super::grant::GrantId;
+use super::narrowing::Narrowing;
 use super::scope::Scopes;
+use crate::certificate::ClientCertificate;
+use crate::claims::{self, Kind, Live, NewToken};
 use crate::dpop::{ProvenKey, token_hash};
 use crate::jose::{self, Members, Unverified};
 use crate::token::{Issued, TokenError};
 
-/// How long a token lives at most.
-pub const LIFE: Span = Span::from_secs(300);
-
-/// As for sessions: servers of one name have nearly one time.
-const SKEW: Span = Span::from_secs(5);
+pub use crate::claims::{Binding, LIFE};
 
 /// The person who approved, and by which approval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +40,8 @@ pub struct ClientGrant {
     pub person: Option<Granted>,
     /// The only account it is for, if it was made for one (RFC 8693).
     pub account: Option<AccountId>,
-    /// The thumbprint of the key that it is bound to.
-    pub jkt: Hash32,
+    /// What it is bound to.
+    pub binding: Binding,
 }
 
 /// A token that this server issued and that is alive, but not known to come from its own client.
@@ -61,9 +60,10 @@ impl fmt::Debug for UnboundClient {
     }
 }
 
-/// A client that sends a request: the token is valid and the request is signed by the token's own key.
+/// A client that sends a request: the token is valid, and the request is signed by the token's own key or came through a connection of
+/// the token's own certificate.
 ///
-/// INVARIANT: the only way to one is [`UnboundClient::bound_to`].
+/// INVARIANT: the only ways to one are [`UnboundClient::bound_to`] and [`UnboundClient::bound_to_certificate`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientSession {
     grant: ClientGrant,
@@ -109,12 +109,36 @@ impl UnboundClient {
         self.id
     }
 
+    /// The same token, of which only this is left.
+    pub(super) fn narrowed_to(self, left: &Narrowing) -> Self {
+        let Narrowing { scopes, account, jkt, expires } = *left;
+        let grant = ClientGrant { scopes, account, binding: Binding::Key(jkt), ..self.grant };
+        Self { grant, expires, ..self }
+    }
+
     /// The session, once the request's own proof is by the token's key and for this very token.
     ///
     /// # Errors
     /// [`TokenError::NotBound`] when it is not.
     pub fn bound_to(self, key: &ProvenKey) -> Result<ClientSession, TokenError> {
-        if key.jkt() == self.grant.jkt && key.token_hash() == Some(self.token_hash) {
+        let bound = self.grant.binding == Binding::Key(key.jkt());
+        if bound && key.token_hash() == Some(self.token_hash) {
+            return Ok(ClientSession { grant: self.grant, id: self.id });
+        }
+        Err(TokenError::NotBound)
+    }
+
+    /// The session, once the request came through a connection of the token's certificate, which still holds (RFC 8705 §3).
+    ///
+    /// # Errors
+    /// [`TokenError::NotBound`] when it did not.
+    pub fn bound_to_certificate(
+        self,
+        certificate: &ClientCertificate,
+        now: Instant,
+    ) -> Result<ClientSession, TokenError> {
+        let bound = self.grant.binding == Binding::Certificate(certificate.thumbprint());
+        if bound && certificate.holds(now).is_ok() {
             return Ok(ClientSession { grant: self.grant, id: self.id });
         }
         Err(TokenError::NotBound)
@@ -126,57 +150,38 @@ impl UnboundClient {
 /// # Errors
 /// [`TokenError::Signing`] when the signer or the entropy source fails, or the key is not Ed25519.
 pub fn issue(
-    (signer, slot): (&dyn Signer, &SlotName),
+    signer: (&dyn Signer, &SlotName),
     issuer: &str,
     grant: &ClientGrant,
     life: Span,
     now: Instant,
     entropy: &mut dyn Entropy,
 ) -> Result<Issued, TokenError> {
-    let key = signer.public_key(slot).map_err(TokenError::Signing)?;
-    if key.algorithm() != Algorithm::Ed25519 {
-        return Err(TokenError::Signing(CryptoError::BadKey));
-    }
-    let mut jti = [0; 16];
-    entropy.fill(&mut jti).map_err(TokenError::Signing)?;
-    let born = now.unix_ms() / 1000;
-    let ends = born.saturating_add(life.as_ms().min(LIFE.as_ms()) / 1000);
-    let mut cnf = Members::new();
-    cnf.insert("jkt".to_owned(), jose::encode(grant.jkt.as_bytes()).into());
-    let mut claims = Members::new();
-    let mut put = |name: &str, value: Value| claims.insert(name.to_owned(), value);
-    put("iss", issuer.into());
-    // The server that issues is the server that is used.
-    put("aud", issuer.into());
-    put("client_id", grant.client.as_str().into());
-    put("scope", grant.scopes.to_string().into());
+    let mut own = Members::new();
+    let mut put = |name: &str, value: String| own.insert(name.to_owned(), value.into());
+    put("client_id", grant.client.to_string());
+    put("scope", grant.scopes.to_string());
     match &grant.person {
         Some(granted) => {
-            put("sub", granted.person.to_string().into());
-            put("grant", granted.grant.to_string().into());
+            put("sub", granted.person.to_string());
+            put("grant", granted.grant.to_string());
         }
         // RFC 9068 §2.2: without a person, the client is the subject.
         None => {
-            put("sub", grant.client.as_str().into());
+            put("sub", grant.client.to_string());
         }
     }
     if let Some(account) = &grant.account {
-        put("account", account.to_string().into());
+        put("account", account.to_string());
     }
-    put("cnf", Value::Object(cnf));
-    put("iat", born.into());
-    put("exp", ends.into());
-    put("jti", jose::encode(&jti).into());
-    let header = format!(r#"{{"typ":"at+jwt","alg":"EdDSA","kid":"{}"}}"#, kid(&key));
-    let token = jose::sign(signer, slot, &header, &Value::Object(claims).to_string())
-        .map_err(TokenError::Signing)?;
-    Ok(Issued { token, expires: Instant::from_unix_ms(ends.saturating_mul(1000)).unwrap_or(now) })
+    let new = NewToken { kind: Kind::Client, issuer, binding: grant.binding, life, own };
+    claims::issue(signer, new, now, entropy)
 }
 
 /// The name of a key in headers and in the published set: its thumbprint (RFC 7638).
 #[must_use]
 pub fn kid(key: &PublicKey) -> String {
-    jose::encode(&key.jwk_thumbprint())
+    claims::kid(key)
 }
 
 /// Whether a token calls itself a client's: it names its key, and a device's session never does. That chooses who judges it and
@@ -196,47 +201,14 @@ pub fn check(
     issuer: &str,
     now: Instant,
 ) -> Result<UnboundClient, TokenError> {
-    let jws = Unverified::parse(token)?;
-    if jose::text(jws.header(), "typ") != Some("at+jwt") {
-        return Err(TokenError::WrongType);
-    }
-    if jose::text(jws.header(), "alg") != Some("EdDSA") {
-        return Err(TokenError::WrongAlgorithm);
-    }
-    let named = jose::text(jws.header(), "kid").ok_or(TokenError::BadSignature)?;
-    let key = keys.iter().find(|key| kid(key) == named).ok_or(TokenError::BadSignature)?;
-    if key.algorithm() != Algorithm::Ed25519 {
-        return Err(TokenError::WrongAlgorithm);
-    }
-    let claims = jws.verify(key).map_err(|_| TokenError::BadSignature)?;
-    for name in ["iss", "aud"] {
-        if jose::text(&claims, name).ok_or(TokenError::BadClaim(name))? != issuer {
-            return Err(TokenError::WrongServer);
-        }
-    }
-    // A device's session is none of ours, whoever signed it.
-    for name in ["device", "role"] {
-        if claims.contains_key(name) {
-            return Err(TokenError::BadClaim(name));
-        }
-    }
-    let born = jose::seconds(&claims, "iat").ok_or(TokenError::BadClaim("iat"))?;
-    let expires = jose::seconds(&claims, "exp").ok_or(TokenError::BadClaim("exp"))?;
-    if expires > born.plus(LIFE) {
-        return Err(TokenError::BadClaim("exp"));
-    }
-    if now >= expires {
-        return Err(TokenError::Expired);
-    }
-    if born > now.plus(SKEW) {
-        return Err(TokenError::Future);
-    }
-    let jti = jose::text(&claims, "jti").ok_or(TokenError::BadClaim("jti"))?;
-    let id = token_hash(jti);
-    Ok(UnboundClient { grant: read(&claims)?, born, expires, id, token_hash: token_hash(token) })
+    let live = claims::check(token, Kind::Client, keys, issuer, now)?;
+    let jti = jose::text(&live.claims, "jti").ok_or(TokenError::BadClaim("jti"))?;
+    let (id, grant) = (token_hash(jti), read(&live)?);
+    let Live { born, expires, hash, .. } = live;
+    Ok(UnboundClient { grant, born, expires, id, token_hash: hash })
 }
 
-fn read(claims: &Members) -> Result<ClientGrant, TokenError> {
+fn read(Live { claims, binding, .. }: &Live) -> Result<ClientGrant, TokenError> {
     let text = |name| jose::text(claims, name).ok_or(TokenError::BadClaim(name));
     let client: ClientId =
         text("client_id")?.parse().map_err(|_| TokenError::BadClaim("client_id"))?;
@@ -257,12 +229,5 @@ fn read(claims: &Members) -> Result<ClientGrant, TokenError> {
         None => None,
         Some(_) => Some(text("account")?.parse().map_err(|_| TokenError::BadClaim("account"))?),
     };
-    let jkt = claims
-        .get("cnf")
-        .and_then(Value::as_object)
-        .and_then(|cnf| jose::text(cnf, "jkt"))
-        .and_then(|jkt| jose::decode(jkt).ok())
-        .and_then(|jkt| Hash32::from_slice(&jkt))
-        .ok_or(TokenError::BadClaim("cnf"))?;
-    Ok(ClientGrant { client, scopes, person, account, jkt })
+    Ok(ClientGrant { client, scopes, person, account, binding: *binding })
 }

@@ -1,6 +1,8 @@
 //! Goal and method: see each module. One binary, because all of them forge with the same keys.
 
 #[cfg(test)]
+mod certificate;
+#[cfg(test)]
 mod contact;
 #[cfg(test)]
 mod dpop;
@@ -10,6 +12,8 @@ mod enrol;
 mod failures;
 #[cfg(test)]
 mod forge;
+#[cfg(test)]
+mod narrowing;
 #[cfg(test)]
 mod oauth;
 #[cfg(test)]

@@ -48,7 +48,7 @@ fn with_code() -> (Family, Presented) {
 fn by(client: &Client) -> Redeemer<'_> {
     Redeemer {
         client: &client.id,
-        jkt: JKT,
+        jkt: Some(JKT),
         refreshes: true,
         redirect_uri: Some(URI),
         verifier: Some(VERIFIER),
@@ -79,7 +79,7 @@ fn the_verifier_of_rfc_7636_appendix_b_redeems_its_challenge() {
     let (family, code) = with_code();
     let client = client(&keys(), "ec");
     let done = redeemed(&family, &code, &by(&client), at(NOW + 59)).unwrap();
-    assert!(matches!(done.family.stage, Stage::Active { jkt: JKT, .. }));
+    assert!(matches!(done.family.stage, Stage::Active { jkt: Some(JKT), .. }));
     assert!(done.refresh.unwrap().starts_with("tpwr_"));
     let without = Redeemer { refreshes: false, ..by(&client) };
     assert!(redeemed(&family, &code, &without, at(NOW)).unwrap().refresh.is_none());
@@ -94,7 +94,8 @@ fn a_code_is_for_its_client_address_verifier_key_and_minute() {
     let long = "a".repeat(129);
     for wrong in [
         by(&other),
-        Redeemer { jkt: Hash32::ZERO, ..by(&right) },
+        Redeemer { jkt: Some(Hash32::ZERO), ..by(&right) },
+        Redeemer { jkt: None, ..by(&right) },
         Redeemer { redirect_uri: None, ..by(&right) },
         Redeemer { redirect_uri: Some("https://books.example/cb/"), ..by(&right) },
         Redeemer { verifier: None, ..by(&right) },
@@ -153,9 +154,12 @@ fn a_refresh_token_that_is_used_twice_ends_its_family() {
     let token = Presented::parse(&first.refresh.unwrap(), Secret::Refresh).unwrap();
     let other = Client { id: "other.example".parse().unwrap(), ..client.clone() };
     let right = by(&client);
-    for (wrong, now) in
-        [(by(&other), NOW), (Redeemer { jkt: Hash32::ZERO, ..right }, NOW), (right, NOW + 86_400)]
-    {
+    for (wrong, now) in [
+        (by(&other), NOW),
+        (Redeemer { jkt: Some(Hash32::ZERO), ..right }, NOW),
+        (Redeemer { jkt: None, ..right }, NOW),
+        (right, NOW + 86_400),
+    ] {
         let outcome = rotate(&first.family, &token, &wrong, now);
         assert_eq!(refused(outcome), ErrorCode::InvalidGrant);
     }
@@ -166,6 +170,25 @@ fn a_refresh_token_that_is_used_twice_ends_its_family() {
     assert!(rotate(&second.family, &newest, &right, NOW + 3).is_ok());
     // A code is no refresh token, nor the other way round.
     assert_eq!(refused(rotate(&second.family, &code, &right, NOW)), ErrorCode::InvalidGrant);
+}
+
+/// RFC 8705 §7.1: whoever renews a certificate keeps what was approved, because the client proves itself each time.
+#[test]
+fn a_family_of_certificates_is_its_clients_and_no_keys() {
+    let client = client(&keys(), "ec");
+    let request = asked(&pushed()).unwrap();
+    let (scopes, delegation) = (request.scopes, DelegationId::new([6; 16]));
+    let family = Family::approved(&request, scopes, delegation, at(NOW + 86_400), at(NOW));
+    let given = family.give_code((person(), GRANT), at(NOW), &mut FixedEntropy::new(1)).unwrap();
+    let code = Presented::parse(&given.1, Secret::Code).unwrap();
+    let certified = Redeemer { jkt: None, ..by(&client) };
+    let first = redeemed(&given.0, &code, &certified, at(NOW)).unwrap();
+    assert!(matches!(first.family.stage, Stage::Active { jkt: None, .. }));
+    let stored = Family::from_bytes(&first.family.to_bytes()).unwrap();
+    let token = Presented::parse(&first.refresh.unwrap(), Secret::Refresh).unwrap();
+    let keyed = stored.rotate(&token, &by(&client), at(NOW), &mut FixedEntropy::new(4));
+    assert_eq!(refused(keyed), ErrorCode::InvalidGrant);
+    assert!(stored.rotate(&token, &certified, at(NOW), &mut FixedEntropy::new(4)).is_ok());
 }
 
 #[test]

@@ -6,11 +6,12 @@ use tpw_access::oauth::assertion::{self, AssertionError};
 use tpw_access::oauth::client::read_jwks;
 use tpw_access::oauth::token::{LIFE, check, is_of_a_client, issue};
 use tpw_access::oauth::{
-    Assertion, Client, ClientError, ClientGrant, ClientId, Form, GrantId, GrantType, Granted,
-    Scope, Scopes,
+    Assertion, Binding, Client, ClientAuth, ClientError, ClientGrant, ClientId, Form, GrantId,
+    GrantType, Granted, Scope, Scopes,
 };
 use tpw_access::{
-    DpopRequest, Grant, ReplayCache, ReplayError, Role, TokenError, dpop, token as sessions,
+    CertificateName, DpopRequest, Grant, ReplayCache, ReplayError, Role, TokenError, dpop,
+    token as sessions,
 };
 use tpw_core::{DeviceId, Hash32, Name, PersonId, Span};
 use tpw_crypto::{FixedEntropy, PublicKey, Signer as _, SoftwareSlots};
@@ -27,7 +28,7 @@ pub(crate) fn client(keys: &SoftwareSlots, name: &str) -> Client {
         redirect_uris: vec!["https://books.example/cb".to_owned()],
         scopes: Scopes::parse("balance:read statements:read").unwrap(),
         grants: GrantType::ALL.to_vec(),
-        keys: read_jwks(format!(r#"{{"keys":[{jwk}]}}"#).as_bytes()).unwrap(),
+        auth: ClientAuth::Keys(read_jwks(format!(r#"{{"keys":[{jwk}]}}"#).as_bytes()).unwrap()),
         added: at(NOW),
         removed: None,
         ended: Vec::new(),
@@ -48,6 +49,20 @@ fn a_stored_client_comes_back() {
     assert_eq!(format!("{read:?}"), format!("{entered:?}"));
     for end in 0..bytes.len() {
         assert!(Client::from_bytes(&bytes[..end]).is_err(), "{end}");
+    }
+    for auth in [
+        ClientAuth::Certificates(vec![Hash32::new([7; 32])]),
+        ClientAuth::Certificates((0..8).map(|byte| Hash32::new([byte; 32])).collect()),
+        ClientAuth::Name(CertificateName::Dns("books.example".to_owned())),
+        ClientAuth::Name(CertificateName::Uri("https://books.example/".to_owned())),
+    ] {
+        let entered = Client { auth, ..entered.clone() }.checked().unwrap();
+        let bytes = entered.to_bytes();
+        let read = Client::from_bytes(&bytes).unwrap();
+        assert_eq!(format!("{read:?}"), format!("{entered:?}"));
+        for end in 0..bytes.len() {
+            assert!(Client::from_bytes(&bytes[..end]).is_err(), "{end}");
+        }
     }
     // What is over is forgotten before there is no room.
     let mut full = entered;
@@ -107,7 +122,26 @@ fn a_registration_says_enough_and_no_more() {
     assert_eq!(refused(&|c| c.grants.clear()), ClientError::Grants);
     assert_eq!(refused(&|c| c.grants = vec![GrantType::RefreshToken]), ClientError::Grants);
     assert_eq!(refused(&|c| c.scopes = Scopes::NONE), ClientError::Scopes);
-    assert_eq!(refused(&|c| c.keys.clear()), ClientError::Keys);
+    assert_eq!(refused(&|c| c.auth = ClientAuth::Keys(Vec::new())), ClientError::Keys);
+    let hash = Hash32::new([7; 32]);
+    let (host, uri) = (
+        |name: &str| ClientAuth::Name(CertificateName::Dns(name.to_owned())),
+        |uri: &str| ClientAuth::Name(CertificateName::Uri(uri.to_owned())),
+    );
+    for auth in [
+        ClientAuth::Certificates(Vec::new()),
+        ClientAuth::Certificates(vec![hash, hash]),
+        ClientAuth::Certificates((0..9).map(|byte| Hash32::new([byte; 32])).collect()),
+        host(""),
+        host("*.books.example"),
+        host("Books.example"),
+        host("books.example/"),
+        uri(""),
+        uri("books.example"),
+        uri("https://books.example/ x"),
+    ] {
+        assert_eq!(refused(&|c| c.auth = auth.clone()), ClientError::Certificates, "{auth:?}");
+    }
     assert_eq!(refused(&|c| c.redirect_uris.clear()), ClientError::RedirectUris);
     assert_eq!(
         refused(&|c| c.redirect_uris.extend(c.redirect_uris.clone())),
@@ -251,7 +285,7 @@ fn client_grant(keys: &SoftwareSlots) -> ClientGrant {
         scopes: Scopes::NONE.with(Scope::BalanceRead),
         person: Some(Granted { person: PersonId::new(NOW, [1; 10]), grant: GrantId::new([5; 16]) }),
         account: None,
-        jkt: jkt(keys, "ec"),
+        binding: Binding::Key(jkt(keys, "ec")),
     }
 }
 
@@ -348,6 +382,20 @@ fn a_device_token_is_never_a_clients_nor_a_clients_a_devices() {
     let header = format!(r#"{{"typ":"at+jwt","alg":"EdDSA","kid":"{kid}"}}"#);
     let as_client = check(&jws(&keys, "ed", &header, &both), &server_keys(&keys), ISSUER, at(NOW));
     assert_eq!(as_client.map(drop).unwrap_err(), TokenError::BadClaim("device"));
+    // Nor does a token that is bound to a certificate, or to two things, make a session of a device.
+    for cnf in [
+        format!(r#"{{"x5t#S256":"{}"}}"#, b64([1; 32])),
+        format!(r#"{{"jkt":"{}","x5t#S256":"{}"}}"#, b64([1; 32]), b64([1; 32])),
+        "{}".to_owned(),
+    ] {
+        let claims = format!(
+            r#"{{"iss":"{ISSUER}","aud":"{ISSUER}","sub":"{}","device":"{}","role":"operator","acr":"aal1","amr":[],"cnf":{cnf},"iat":{NOW},"exp":1800000300,"jti":"a"}}"#,
+            device.person, device.device,
+        );
+        let token = jws(&keys, "ed", r#"{"typ":"at+jwt","alg":"EdDSA"}"#, &claims);
+        let judged = sessions::check(&token, &ed, ISSUER, at(NOW));
+        assert_eq!(judged.map(drop).unwrap_err(), TokenError::BadClaim("cnf"), "{cnf}");
+    }
     for header in [header.as_str(), r#"{"typ":"at+jwt","alg":"EdDSA"}"#] {
         let as_device = sessions::check(&jws(&keys, "ed", header, &both), &ed, ISSUER, at(NOW));
         assert_eq!(as_device.map(drop).unwrap_err(), TokenError::BadClaim("client_id"));

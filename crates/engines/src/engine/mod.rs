@@ -1,6 +1,7 @@
 //! One operator, running: data folder, writer, log, clock, behind one facade.
 
 mod accounts;
+mod checking;
 mod client_keys;
 mod committer;
 mod config;
@@ -33,6 +34,7 @@ pub use timing::Timings;
 use crate::clock::Clock;
 use crate::log_store::{LogView, Sequencer, Witnessed};
 use crate::outbox::Outbox;
+use checking::Checking;
 use directory::Directory;
 use inbox::Inbox;
 use keys::Keys;
@@ -72,6 +74,7 @@ pub struct Engine {
 
 /// What has to be stopped, in this order.
 struct Running {
+    checking: Option<Checking>,
     writer: JoinHandle<()>,
     committer: JoinHandle<()>,
     sequencer: Sequencer,
@@ -220,7 +223,11 @@ impl Engine {
     /// Stops: what is queued is done and answered, then writer and log end and the files are closed.
     pub fn close(&self) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Running { writer, committer, sequencer }) = running else { return };
+        let Some(running) = running else { return };
+        let Running { checking, writer, committer, sequencer } = running;
+        if let Some(checking) = checking {
+            checking.stop();
+        }
         self.inbox.stop();
         if writer.join().is_err() {
             tracing::error!("the writer ended in a panic");

@@ -1,5 +1,6 @@
 //! Starting: from an empty folder, after a clean stop, or after a crash. It is always the same way.
 
+use super::checking::Checking;
 use super::committer::{Committer, RailFiles, State, Tail};
 use super::directory::Directory;
 use super::inbox::Inbox;
@@ -9,7 +10,7 @@ use super::pay::Receipts;
 use super::records::Secrets;
 use super::writer::{Building, Rebuild, Writer};
 use super::{Config, Engine, EngineError, Readers, Running, StoreConfig, rail, rotation};
-use crate::books::{Books, BooksReader, RestOfCheck, Restored, StoreError};
+use crate::books::{Books, BooksReader, Restored, StoreError};
 use crate::clock::Clock;
 use crate::entropy::OsEntropy;
 use crate::files::{self, FolderLock};
@@ -76,15 +77,14 @@ impl Engine {
         let meter = Arc::new(Meter::default());
         let rail_dir = open_rail(dir, &*source)?;
         let readers = Readers::new(books.opener());
-        let rest_of_check = books.rest_of_check();
+        let rest_of_check = books.rest_of_check()?;
         let leaves = sequencer.sender();
         let shared = (Arc::clone(&clock), Arc::clone(&directory), Arc::clone(&meter));
         let beginning = Beginning { books, desk, rebuild, shared, leaves, handed, rail_dir };
         let (taken_over, deposed) = watch::channel(false);
         let (inbox, writer, committer) = beginning.start(config.queue, taken_over)?;
-        if let Some(rest) = rest_of_check {
-            let _check = check_beside(rest, Arc::clone(&meter))?;
-        }
+        let checking =
+            rest_of_check.map(|rest| Checking::start(rest, Arc::clone(&meter))).transpose()?;
         Ok(Arc::new(Self {
             dir: dir.to_owned(),
             receipts: Receipts::new(
@@ -103,7 +103,7 @@ impl Engine {
             directory,
             meter,
             log_healthy: sequencer.sender(),
-            running: Mutex::new(Some(Running { writer, committer, sequencer })),
+            running: Mutex::new(Some(Running { checking, writer, committer, sequencer })),
             readers,
             epoch,
             stamps: std::sync::atomic::AtomicU64::new(0),
@@ -196,22 +196,6 @@ fn open_rail(dir: &Path, source: &dyn BooksReader) -> Result<PathBuf, EngineErro
     Ok(rail_dir)
 }
 
-/// Reads a large store as a whole while commands are taken. Damage makes the engine unhealthy for good.
-fn check_beside(rest: RestOfCheck, meter: Arc<Meter>) -> Result<Thread, EngineError> {
-    meter.set_checking(true);
-    let check = move || {
-        match rest() {
-            Ok(()) => tracing::info!("the books are whole"),
-            Err(error) => {
-                tracing::error!(%error, "the books are damaged");
-                meter.set_damage(error.to_string());
-            }
-        }
-        meter.set_checking(false);
-    };
-    thread("books-check", check)
-}
-
 /// What writer and committer begin with.
 struct Beginning {
     books: Box<dyn Books>,
@@ -299,7 +283,10 @@ impl Drop for Ends {
 
 type Thread = std::thread::JoinHandle<()>;
 
-fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<Thread, EngineError> {
+pub(super) fn thread(
+    name: &str,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<Thread, EngineError> {
     std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(EngineError::Thread)
 }
 
@@ -602,8 +589,8 @@ mod tests {
 
         let books = Store::open_at(Place { checked_at_start_max: 0, ..place }).unwrap();
         let meter = Arc::new(Meter::default());
-        let check = check_beside(books.rest_of_check().unwrap(), Arc::clone(&meter)).unwrap();
-        check.join().unwrap();
+        let rest = books.rest_of_check().unwrap().unwrap();
+        Checking::start(rest, Arc::clone(&meter)).unwrap().wait();
         let found = meter.writer_fault().unwrap();
         assert!(found.contains("books.db") && found.contains("damaged"), "{found}");
         meter.set_writer_fault(Some("a full disk".to_owned()));

@@ -107,7 +107,7 @@ fn corrupt(path: &Path, what: &str) -> StoreError {
     StoreError::Corrupt { path: path.display().to_string(), what: what.to_owned() }
 }
 
-fn error(path: &Path) -> impl Fn(rusqlite::Error) -> StoreError + '_ {
+pub(crate) fn error(path: &Path) -> impl Fn(rusqlite::Error) -> StoreError + '_ {
     move |source| {
         use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
         match source.sqlite_error_code() {

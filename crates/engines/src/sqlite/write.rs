@@ -32,12 +32,15 @@ impl Books for Store {
             .map_err(error(&self.path))
     }
 
-    fn rest_of_check(&self) -> Option<RestOfCheck> {
+    fn rest_of_check(&self) -> Result<Option<RestOfCheck>, StoreError> {
         if super::size(&self.path) <= self.place.checked_at_start_max {
-            return None;
+            return Ok(None);
         }
-        let place = self.place.clone();
-        Some(Box::new(move || super::check(&super::open_for_reading(&place)?, &place.path)))
+        let connection = super::open_for_reading(&self.place)?;
+        let handle = connection.get_interrupt_handle();
+        let path = self.path.clone();
+        let check = Box::new(move || super::check(&connection, &path));
+        Ok(Some(RestOfCheck { check, interrupt: Box::new(move || handle.interrupt()) }))
     }
 
     fn opener(&self) -> Opener {

@@ -12,13 +12,13 @@ use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use std::sync::Arc;
-use tpw_access::RecordKind;
 use tpw_access::oauth::client::read_jwks;
 use tpw_access::oauth::token::kid;
-use tpw_access::oauth::{Client, ClientError, ClientId, GrantType, Scopes};
-use tpw_core::{Instant, Name};
+use tpw_access::oauth::{Client, ClientAuth, ClientError, ClientId, GrantType, Scopes};
+use tpw_access::{CertificateName, ClientCertificate, RecordKind};
+use tpw_core::{Hash32, Instant, Name};
 
 /// The most clients of one page.
 const PAGE_MAX: usize = 100;
@@ -35,6 +35,7 @@ fn fault(error: ClientError) -> Problem {
         ClientError::RedirectUris => ("/redirect_uris", ValueFault::RedirectUris),
         ClientError::Keys => ("/jwks", ValueFault::Jwks),
         ClientError::PrivateKey => ("/jwks", ValueFault::PrivateKey),
+        ClientError::Certificates => ("/certificates", ValueFault::Certificates),
         ClientError::Grants => ("/grants", ValueFault::Grants),
         ClientError::Scopes => ("/scopes", ValueFault::Scopes),
     };
@@ -52,6 +53,34 @@ pub(super) fn scope_names(scopes: Scopes) -> Vec<String> {
     scopes.iter().map(|scope| scope.code().to_owned()).collect()
 }
 
+/// The one way in which a new client proves itself.
+fn auth(new: &NewClient, now: Instant) -> Result<ClientAuth, Problem> {
+    let host = new.tls_client_auth_san_dns.as_ref();
+    let address = new.tls_client_auth_san_uri.as_ref();
+    match (&new.jwks, new.certificates.as_slice(), host, address) {
+        (Some(jwks), [], None, None) => {
+            Ok(ClientAuth::Keys(read_jwks(jwks.to_string().as_bytes()).map_err(fault)?))
+        }
+        (None, [_, ..], None, None) => {
+            let read = new.certificates.iter().map(|text| thumbprint(text, now));
+            Ok(ClientAuth::Certificates(read.collect::<Result<_, _>>()?))
+        }
+        (None, [], Some(host), None) => {
+            Ok(ClientAuth::Name(CertificateName::Dns(host.to_lowercase())))
+        }
+        (None, [], None, Some(uri)) => Ok(ClientAuth::Name(CertificateName::Uri(uri.clone()))),
+        _ => Err(fault(ClientError::Keys)),
+    }
+}
+
+/// Of a certificate by which the client could prove itself now.
+fn thumbprint(text: &str, now: Instant) -> Result<Hash32, Problem> {
+    let der = STANDARD.decode(text).ok();
+    let certificate = der.and_then(|der| ClientCertificate::read(&der).ok());
+    let certificate = certificate.filter(|certificate| certificate.holds(now).is_ok());
+    Ok(certificate.ok_or_else(|| fault(ClientError::Certificates))?.thumbprint())
+}
+
 fn entered(new: &NewClient, now: Instant) -> Result<Client, Problem> {
     let name = Name::new(&new.name).map_err(|_| Problem::bad_value("/name", ValueFault::Name))?;
     let mut grants = Vec::new();
@@ -65,7 +94,7 @@ fn entered(new: &NewClient, now: Instant) -> Result<Client, Problem> {
         redirect_uris: new.redirect_uris.clone(),
         scopes: scopes(&new.scopes)?,
         grants,
-        keys: read_jwks(new.jwks.to_string().as_bytes()).map_err(fault)?,
+        auth: auth(new, now)?,
         added: now,
         removed: None,
         ended: Vec::new(),
@@ -74,14 +103,27 @@ fn entered(new: &NewClient, now: Instant) -> Result<Client, Problem> {
 }
 
 fn shown(client: &Client) -> ApiClient {
-    let thumbprint = |key: &tpw_crypto::PublicKey| URL_SAFE_NO_PAD.encode(key.jwk_thumbprint());
+    let (mut certificates, mut host, mut address) = (Vec::new(), None, None);
+    match &client.auth {
+        ClientAuth::Keys(_) => {}
+        ClientAuth::Certificates(all) => {
+            let thumbprints = all.iter().map(|one| URL_SAFE_NO_PAD.encode(one.as_bytes()));
+            certificates.extend(thumbprints);
+        }
+        ClientAuth::Name(CertificateName::Dns(name)) => host = Some(name.clone()),
+        ClientAuth::Name(CertificateName::Uri(uri)) => address = Some(uri.clone()),
+    }
     ApiClient {
         id: client.id.to_string(),
         name: client.name.as_str().to_owned(),
         redirect_uris: client.redirect_uris.clone(),
         scopes: scope_names(client.scopes),
         grants: client.grants.iter().map(|grant| grant.code().to_owned()).collect(),
-        keys: client.keys.iter().map(|key| thumbprint(&key.key)).collect(),
+        token_endpoint_auth_method: client.auth.method().to_owned(),
+        keys: client.keys().iter().map(|key| kid(&key.key)).collect(),
+        certificates,
+        tls_client_auth_san_dns: host,
+        tls_client_auth_san_uri: address,
         added: Text(client.added),
         removed: client.removed.map(Text),
     }

@@ -42,7 +42,7 @@ fn drawn() -> Result<Zeroizing<String>, Problem> {
 pub(super) async fn push(State(app): State<Arc<App>>, request: Request<Body>) -> Answer {
     let (parts, body) = request.into_parts();
     let form = form(&app, &parts.headers, body).await?;
-    let authenticated = authenticate(&app, &form).await?;
+    let authenticated = authenticate(&app, &parts, &form).await?;
     let client = authenticated.client();
     let key = if parts.headers.contains_key("dpop") { Some(proven(&app, &parts)?) } else { None };
     let request = AuthRequest::read(&form, client, key)?;

@@ -4,15 +4,17 @@
 
 use super::books;
 use crate::app::{App, language_of};
-use crate::gate::{self, Caller};
+use crate::gate::{self, Caller, Scheme};
+use crate::mutual::Presented;
 use crate::problem::{Code, Problem};
 use crate::routes::off_thread;
 use crate::text::Language;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use std::sync::Arc;
+use tpw_access::oauth::narrowing::narrowed;
 use tpw_access::oauth::token as tokens;
-use tpw_access::oauth::{ClientSession, Delegation, Grantee, Scope};
+use tpw_access::oauth::{Binding, ClientSession, Delegation, Grantee, Scope, UnboundClient};
 use tpw_access::{Action, TokenError};
 use tpw_core::{AccountId, PersonId};
 
@@ -47,20 +49,17 @@ impl FromRequestParts<Arc<App>> for Reader {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        if !tokens::is_of_a_client(gate::bearer(&parts.headers)?) {
+        let (scheme, text) = gate::token_of(&parts.headers)?;
+        if !tokens::is_of_a_client(text) {
             return Ok(Self::Device(Caller::from_request_parts(parts, app).await?));
         }
-        let (text, now) = (gate::bearer(&parts.headers)?, app.engine.now());
+        let now = app.engine.now();
         let keys = app.engine.client_token_keys().public(now);
         let unbound = tokens::check(text, &keys, app.issuer(), now)?;
-        let proof = gate::verify(app, parts, Some(text))?;
-        // Before the client's quota and the memory of proofs are touched: a stranger with a copied token uses up neither.
-        if proof.jkt() != unbound.said().jkt {
-            return Err(TokenError::NotBound.into());
-        }
-        app.rates.client(proof.jkt())?;
-        let key = proof.admit(&mut app.oauth.proofs(), now)?;
-        let session = unbound.bound_to(&key)?;
+        let session = match scheme {
+            Scheme::Dpop => by_proof(app, parts, text, unbound)?,
+            Scheme::Bearer => by_certificate(app, parts, unbound)?,
+        };
         let (said, id) = (session.grant().clone(), session.id());
         let read = off_thread(app, move |engine| books::standing(engine, &said, id, now));
         // Ended early, which its holder is told as of any token that is over.
@@ -68,6 +67,48 @@ impl FromRequestParts<Arc<App>> for Reader {
         let (delegation, language) = (standing.delegation, language_of(parts));
         Ok(Self::Client(Box::new(AskingClient { session, delegation, language })))
     }
+}
+
+/// The session of a token that is bound to a key.
+fn by_proof(
+    app: &App,
+    parts: &Parts,
+    text: &str,
+    unbound: UnboundClient,
+) -> Result<ClientSession, Problem> {
+    let proof = gate::verify(app, parts, Some(text))?;
+    // Whoever narrows a token, as often as they like, shares one quota with all who got a part of it.
+    let quota = unbound.said().binding.thumbprint();
+    let unbound = match gate::narrowing(&parts.headers)? {
+        None => unbound,
+        Some(links) => narrowed(text, links, unbound, app.engine.now())?,
+    };
+    // Before the client's quota and the memory of proofs are touched: a stranger with a copied token uses up neither.
+    if unbound.said().binding != Binding::Key(proof.jkt()) {
+        return Err(TokenError::NotBound.into());
+    }
+    app.rates.client(quota)?;
+    let key = proof.admit(&mut app.oauth.proofs(), app.engine.now())?;
+    Ok(unbound.bound_to(&key)?)
+}
+
+/// The session of a token that is bound to a certificate. One that is bound to a key is not shown without a proof (RFC 9449 §7.1).
+fn by_certificate(
+    app: &App,
+    parts: &Parts,
+    unbound: UnboundClient,
+) -> Result<ClientSession, Problem> {
+    let thumbprint = unbound.said().binding.thumbprint();
+    if unbound.said().binding.key().is_some() {
+        return Err(Problem::new(Code::Unauthenticated));
+    }
+    if gate::narrowing(&parts.headers)?.is_some() {
+        return Err(TokenError::NotBound.into());
+    }
+    let presented = Presented::in_request(parts).ok_or(TokenError::NotBound)?;
+    let session = unbound.bound_to_certificate(presented.certificate(), app.engine.now())?;
+    app.rates.client(thumbprint)?;
+    Ok(session)
 }
 
 impl Reader {

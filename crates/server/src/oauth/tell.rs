@@ -10,8 +10,6 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderValue, Request, Response, StatusCode};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tpw_access::oauth::client::ENDED_MAX;
@@ -52,14 +50,27 @@ pub(super) async fn metadata(State(app): State<Arc<App>>) -> Response<Body> {
         "dpop_signing_alg_values_supported": algorithms,
         "ui_locales_supported": ["en", "zh-CN"],
     });
+    let mut methods = vec!["private_key_jwt"];
+    let Some(members) = value.as_object_mut() else { return kept(&value) };
+    if let Some(mutual) = &app.mutual {
+        methods.push("self_signed_tls_client_auth");
+        methods.extend(mutual.has_authorities().then_some("tls_client_auth"));
+        // RFC 8705 §3.3, §5.
+        let at = |path: &str| format!("{}/oauth/{path}", mutual.origin.origin());
+        let aliases = json!({
+            "token_endpoint": at("token"),
+            "pushed_authorization_request_endpoint": at("par"),
+            "introspection_endpoint": at("introspect"),
+            "revocation_endpoint": at("revoke"),
+        });
+        members.insert("mtls_endpoint_aliases".to_owned(), aliases);
+        members.insert("tls_client_certificate_bound_access_tokens".to_owned(), true.into());
+    }
     for endpoint in ["token", "introspection", "revocation"] {
-        let members = value.as_object_mut().into_iter();
-        for members in members {
-            let method = format!("{endpoint}_endpoint_auth_methods_supported");
-            members.insert(method, json!(["private_key_jwt"]));
-            let signing = format!("{endpoint}_endpoint_auth_signing_alg_values_supported");
-            members.insert(signing, json!(algorithms));
-        }
+        let method = format!("{endpoint}_endpoint_auth_methods_supported");
+        members.insert(method, json!(methods));
+        let signing = format!("{endpoint}_endpoint_auth_signing_alg_values_supported");
+        members.insert(signing, json!(algorithms));
     }
     kept(&value)
 }
@@ -107,7 +118,7 @@ async fn shown(app: &Arc<App>, client: &Client, form: &Form) -> Result<Option<Sh
 pub(super) async fn introspect(State(app): State<Arc<App>>, request: Request<Body>) -> Answer {
     let (parts, body) = request.into_parts();
     let form = form(&app, &parts.headers, body).await?;
-    let authenticated = authenticate(&app, &form).await?;
+    let authenticated = authenticate(&app, &parts, &form).await?;
     let now = app.engine.now();
     let inactive = || told(StatusCode::OK, &json!({ "active": false }));
     match shown(&app, authenticated.client(), &form).await? {
@@ -137,13 +148,14 @@ pub(super) async fn introspect(State(app): State<Arc<App>>, request: Request<Bod
 }
 
 fn of_access(app: &App, token: &UnboundClient) -> Value {
-    let ClientGrant { client, scopes, person, account, jkt } = token.said();
+    let ClientGrant { client, scopes, person, account, binding } = token.said();
+    let (member, thumbprint) = binding.member();
     let subject = person.map_or_else(|| client.to_string(), |granted| granted.person.to_string());
     let mut value = json!({
         "active": true, "client_id": client.as_str(), "sub": subject, "scope": scopes.to_string(),
-        "iss": app.issuer(), "aud": app.issuer(), "token_type": "DPoP",
+        "iss": app.issuer(), "aud": app.issuer(), "token_type": binding.token_type(),
         "iat": token.born().unix_ms() / 1000, "exp": token.expires().unix_ms() / 1000,
-        "cnf": { "jkt": URL_SAFE_NO_PAD.encode(jkt.as_bytes()) },
+        "cnf": { member: thumbprint },
     });
     if let (Some(account), Some(members)) = (account, value.as_object_mut()) {
         members.insert("account".to_owned(), account.to_string().into());
@@ -155,7 +167,7 @@ fn of_access(app: &App, token: &UnboundClient) -> Value {
 pub(super) async fn revoke(State(app): State<Arc<App>>, request: Request<Body>) -> Answer {
     let (parts, body) = request.into_parts();
     let form = form(&app, &parts.headers, body).await?;
-    let authenticated = authenticate(&app, &form).await?;
+    let authenticated = authenticate(&app, &parts, &form).await?;
     let client = authenticated.client();
     match shown(&app, client, &form).await? {
         Some(Shown::Refresh(token, _)) => {

@@ -2,7 +2,7 @@
 
 use super::books::{self, Change, Stored};
 use super::speak::{Answer, Refused, form, told};
-use super::{authenticate, proven};
+use super::{authenticate, bound};
 use crate::app::App;
 use crate::problem::Problem;
 use crate::routes::off_thread;
@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use tpw_access::oauth::token::{self as tokens, LIFE};
 use tpw_access::oauth::{
-    Authorized, Client, ClientGrant, DelegationId, Ended, ErrorCode, Family, Form, GrantType,
-    Granted, OAuthError, Presented, Redeemer, Scopes, Secret,
+    Authorized, Binding, Client, ClientGrant, DelegationId, Ended, ErrorCode, Family, Form,
+    GrantType, Granted, OAuthError, Presented, Redeemer, Scopes, Secret,
 };
-use tpw_core::{AccountId, Hash32, Span};
+use tpw_core::{AccountId, Span};
 use tpw_crypto::Zeroizing;
 use tpw_engines::entropy::OsEntropy;
 
@@ -26,7 +26,7 @@ const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 pub(super) async fn token(State(app): State<Arc<App>>, request: Request<Body>) -> Answer {
     let (parts, body) = request.into_parts();
     let form = form(&app, &parts.headers, body).await?;
-    let authenticated = authenticate(&app, &form).await?;
+    let authenticated = authenticate(&app, &parts, &form).await?;
     let client = authenticated.client();
     let says = "`grant_type` is missing";
     let grant = form.get("grant_type").ok_or(OAuthError::new(ErrorCode::InvalidRequest, says))?;
@@ -37,12 +37,12 @@ pub(super) async fn token(State(app): State<Arc<App>>, request: Request<Body>) -
         let says = "this client was not registered for this `grant_type`";
         return Err(OAuthError::new(ErrorCode::UnauthorizedClient, says).into());
     }
-    let jkt = proven(&app, &parts)?;
+    let binding = bound(&app, &parts)?;
     match grant {
-        GrantType::ClientCredentials => credentials(&app, client, &form, jkt),
-        GrantType::AuthorizationCode => family(&app, client, &form, jkt, Secret::Code).await,
-        GrantType::RefreshToken => family(&app, client, &form, jkt, Secret::Refresh).await,
-        GrantType::TokenExchange => exchange(&app, client, &form, jkt).await,
+        GrantType::ClientCredentials => credentials(&app, client, &form, binding),
+        GrantType::AuthorizationCode => family(&app, client, &form, binding, Secret::Code).await,
+        GrantType::RefreshToken => family(&app, client, &form, binding, Secret::Refresh).await,
+        GrantType::TokenExchange => exchange(&app, client, &form, binding).await,
     }
 }
 
@@ -78,7 +78,7 @@ fn issued(app: &App, grant: &ClientGrant, life: Span, beside: Beside) -> Answer 
     let made = made.map_err(|error| Problem::internal(&error))?;
     let mut answer = json!({
         "access_token": made.token,
-        "token_type": "DPoP",
+        "token_type": grant.binding.token_type(),
         "expires_in": made.expires.since(now).as_ms() / 1000,
         "scope": grant.scopes.to_string(),
     });
@@ -100,9 +100,10 @@ fn issued(app: &App, grant: &ClientGrant, life: Span, beside: Beside) -> Answer 
 }
 
 /// RFC 6749 §4.4: for all that people delegated to this client.
-fn credentials(app: &App, client: &Client, form: &Form, jkt: Hash32) -> Answer {
+fn credentials(app: &App, client: &Client, form: &Form, binding: Binding) -> Answer {
     let scopes = asked(form, client.scopes)?;
-    let grant = ClientGrant { client: client.id.clone(), scopes, person: None, account: None, jkt };
+    let grant =
+        ClientGrant { client: client.id.clone(), scopes, person: None, account: None, binding };
     issued(app, &grant, LIFE, ALONE)
 }
 
@@ -111,7 +112,7 @@ async fn family(
     app: &Arc<App>,
     client: &Client,
     form: &Form,
-    jkt: Hash32,
+    binding: Binding,
     secret: Secret,
 ) -> Answer {
     let (parameter, says) = match secret {
@@ -130,7 +131,7 @@ async fn family(
     let key = shown.grant.record(shown.person).ok_or_else(unknown)?;
     let by = Redeemer {
         client: &client.id,
-        jkt,
+        jkt: binding.key(),
         refreshes: client.may(GrantType::RefreshToken),
         redirect_uri: form.get("redirect_uri"),
         verifier: form.get("code_verifier"),
@@ -179,7 +180,7 @@ async fn family(
         Secret::Refresh => asked(form, family.scopes)?,
     };
     let person = Some(Granted { person, grant: shown.grant });
-    let grant = ClientGrant { client: client.id.clone(), scopes, person, account: None, jkt };
+    let grant = ClientGrant { client: client.id.clone(), scopes, person, account: None, binding };
     let life = family.ends.since(now);
     issued(app, &grant, life, Beside { refresh, accounts: delegation.accounts, ..ALONE })
 }
@@ -190,7 +191,7 @@ enum Outcome {
 }
 
 /// RFC 8693: a token that is good for less than the one that is shown: one account, no more scopes, no longer.
-async fn exchange(app: &Arc<App>, client: &Client, form: &Form, jkt: Hash32) -> Answer {
+async fn exchange(app: &Arc<App>, client: &Client, form: &Form, binding: Binding) -> Answer {
     let bad = |says| invalid(ErrorCode::InvalidRequest, says);
     if form.get("subject_token_type") != Some(ACCESS_TOKEN) {
         return Err(bad("`subject_token_type` can only be an access token"));
@@ -226,7 +227,7 @@ async fn exchange(app: &Arc<App>, client: &Client, form: &Form, jkt: Hash32) -> 
     };
     let scopes = asked(form, said.scopes)?;
     let account = Some(account);
-    let grant = ClientGrant { scopes, account, jkt, ..said.clone() };
+    let grant = ClientGrant { scopes, account, binding, ..said.clone() };
     let life = Span::from_ms(left.as_ms().min(wanted.as_ms()));
     issued(app, &grant, life, Beside { exchanged: true, ..ALONE })
 }

@@ -51,7 +51,8 @@ pub(super) async fn ready(State(app): State<Arc<App>>, RawQuery(query): RawQuery
 
 /// `GET /metrics`
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response<Body> {
-    let text = telemetry::prometheus(&app.engine.metrics(), &app.meter);
+    let renewals = app.served.as_ref().map(|served| served.renewals());
+    let text = telemetry::prometheus(&app.engine.metrics(), &app.meter, renewals.as_ref());
     typed(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
 }
 

@@ -20,9 +20,20 @@ pub struct NewClient {
     pub scopes: Vec<String>,
     /// How: `authorization_code`, `client_credentials`, `refresh_token`, `urn:ietf:params:oauth:grant-type:token-exchange`.
     pub grants: Vec<String>,
-    /// Its public keys, a JWK Set (RFC 7517 §5) with Ed25519 or P-256.
-    #[schema(value_type = Object)]
-    pub jwks: serde_json::Value,
+    /// Its public keys, a JWK Set (RFC 7517 §5) with Ed25519 or P-256, if it proves itself by `private_key_jwt`. Exactly one of this
+    /// and the three members below is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub jwks: Option<serde_json::Value>,
+    /// Its certificates in DER and base64, as in `x5c` (RFC 7517 §4.7), if it proves itself by `self_signed_tls_client_auth`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<String>,
+    /// The host that its certificate is for, if it proves itself by `tls_client_auth` (RFC 8705 §2.1.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_dns: Option<String>,
+    /// The address that its certificate is for, if it proves itself by `tls_client_auth`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_uri: Option<String>,
 }
 
 /// A client.
@@ -38,8 +49,19 @@ pub struct ApiClient {
     pub scopes: Vec<String>,
     /// How.
     pub grants: Vec<String>,
+    /// How it proves itself: `private_key_jwt`, `self_signed_tls_client_auth` or `tls_client_auth`.
+    pub token_endpoint_auth_method: String,
     /// The thumbprints of its keys (RFC 7638).
     pub keys: Vec<String>,
+    /// The thumbprints of its certificates (RFC 8705 §3.1).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<String>,
+    /// The host that its certificate is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_dns: Option<String>,
+    /// The address that its certificate is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_uri: Option<String>,
     /// When it was entered.
     #[schema(value_type = String, format = DateTime)]
     pub added: Text<Instant>,

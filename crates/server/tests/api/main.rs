@@ -4,6 +4,8 @@
 //! with the state, which they must not change.
 
 #[cfg(test)]
+mod abuse;
+#[cfg(test)]
 mod answers;
 #[cfg(test)]
 mod approvals;
@@ -15,6 +17,8 @@ mod coverage;
 mod factors;
 #[cfg(test)]
 mod ledger;
+#[cfg(test)]
+mod mutual;
 #[cfg(test)]
 mod oauth;
 #[cfg(test)]

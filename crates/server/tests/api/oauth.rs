@@ -4,13 +4,15 @@
 
 use crate::oauth_scene::{
     ACCESS_TOKEN, Browser, CALLBACK, EXCHANGE, Program, Scene, code_on, drawn, encoded, path_of,
-    sent_to, text, value,
+    sent_to, slot, text, value,
 };
 use crate::support::{Answer, Server, limits};
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 use std::cell::RefCell;
-use tpw_core::Span;
+use tpw_access::oauth::{Narrowing, Scopes, narrowing};
+use tpw_core::{Hash32, Span};
+use tpw_crypto::Signer;
 use tpw_engines::clock::Clock as _;
 use tpw_server::Rate;
 
@@ -704,6 +706,87 @@ async fn an_exchanged_token_is_good_for_less() {
     server.clock.advance(Span::from_secs(60));
     assert_eq!(server.clock.now(), later);
     assert_eq!(get(scene.balance_path(), "other").await.problem(), "bad_token");
+}
+
+/// The holder of a token gives a part of it to another key, without a word to the server.
+#[tokio::test]
+async fn a_token_that_its_holder_narrowed_is_good_for_less() {
+    let scene = Scene::set().await;
+    let (server, books) = (&scene.server, &scene.books);
+    scene.delegated(&["balance:read", "statements:read"]).await;
+    let to_bob = json!({
+        "client": books.id, "accounts": [scene.bob.account().to_string()],
+        "scopes": ["balance:read"], "until": scene.until(3600),
+    });
+    assert_eq!(server.call(&scene.bob, "POST", "/v1/delegations", Some(&to_bob)).await.status, 201);
+    let token = books.own_token(server).await;
+    let jkt =
+        |name: &str| Hash32::new(books.slots.public_key(&slot(name)).unwrap().jwk_thumbprint());
+    let now = server.clock.now();
+    let left = Narrowing {
+        scopes: Scopes::parse("balance:read").unwrap(),
+        account: Some(scene.ann.account()),
+        jkt: jkt("other"),
+        expires: now.plus(Span::from_secs(60)),
+    };
+    let signed = |by: &str, before: &str, left: &Narrowing| {
+        let slot = slot(by);
+        let by: (&dyn Signer, _) = (&books.slots, &slot);
+        narrowing::make(by, before, left).unwrap()
+    };
+    let get = |path: String, key: &'static str, links: Vec<String>| {
+        let token = token.clone();
+        async move {
+            let proof = books.proof(server, key, "GET", &path, Some(&token));
+            let authorization = format!("DPoP {token}");
+            let mut headers = vec![("authorization", authorization.as_str()), ("dpop", &proof)];
+            headers.extend(links.iter().map(|link| ("token-narrowing", link.as_str())));
+            server.send("GET", &path, &headers, Vec::new()).await
+        }
+    };
+    let (anns, bobs) = (scene.balance_path(), path_of(scene.bob.account()));
+    let link = signed("dpop", &token, &left);
+    let one = || vec![link.clone()];
+    assert_eq!(get(anns.clone(), "other", one()).await.status, 200);
+    assert_eq!(get(bobs.clone(), "other", one()).await.problem(), "unknown_account");
+    let statement = format!("{anns}/statement");
+    assert_eq!(get(statement.clone(), "other", one()).await.problem(), "insufficient_scope");
+    assert_eq!(get(anns.clone(), "dpop", one()).await.problem(), "bad_token", "given away");
+    assert_eq!(get(anns.clone(), "other", vec![]).await.problem(), "bad_token");
+    // Whoever has the part cannot make more of it, nor leave a statement out.
+    let more = Narrowing { scopes: Scopes::parse("balance:read statements:read").unwrap(), ..left };
+    let others = Narrowing { account: Some(scene.bob.account()), ..left };
+    let later = Narrowing { expires: now.plus(Span::from_secs(300)), ..left };
+    for (name, links) in [
+        ("more scopes", format!("{link} {}", signed("other", &link, &more))),
+        ("another account", format!("{link} {}", signed("other", &link, &others))),
+        ("signed by the new key", signed("other", &token, &left)),
+        ("of another token", signed("dpop", "x", &left)),
+        ("in another order", format!("{} {link}", signed("other", &link, &left))),
+        ("twice the same", format!("{link} {link}")),
+        ("nothing", String::new()),
+        ("no statement", "x".to_owned()),
+        ("a proof", books.proof(server, "dpop", "GET", &anns, Some(&token))),
+    ] {
+        assert_eq!(get(anns.clone(), "other", vec![links]).await.problem(), "bad_token", "{name}");
+    }
+    let second = signed("dpop", &token, &more);
+    let both = get(anns.clone(), "other", vec![link.clone(), second]).await;
+    assert_eq!(both.problem(), "bad_token", "in two fields");
+    // A longer time than what is left is no longer time.
+    let links = format!("{link} {}", signed("other", &link, &later));
+    assert_eq!(get(anns.clone(), "other", vec![links.clone()]).await.status, 200);
+    server.clock.advance(Span::from_secs(60));
+    assert_eq!(get(anns.clone(), "other", one()).await.problem(), "bad_token");
+    assert_eq!(get(anns.clone(), "other", vec![links]).await.problem(), "bad_token");
+    assert_eq!(get(anns.clone(), "dpop", vec![]).await.status, 200, "the whole is as it was");
+    // With the whole ends every part.
+    let fresh = Narrowing { expires: server.clock.now().plus(Span::from_secs(60)), ..left };
+    let link = signed("dpop", &token, &fresh);
+    assert_eq!(get(anns.clone(), "other", vec![link.clone()]).await.status, 200);
+    let ended = books.ask(server, "/oauth/revoke", None, &[("token", &token)]).await;
+    assert_eq!(ended.status, 200);
+    assert_eq!(get(anns, "other", vec![link]).await.problem(), "bad_token");
 }
 
 #[tokio::test]

@@ -240,7 +240,10 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) async fn set() -> Self {
-        let server = Server::start().await;
+        Self::on(Server::start().await).await
+    }
+
+    pub(crate) async fn on(server: Server) -> Self {
         let operator = server.operator();
         let ann = server.person(&operator, "Ann", "100000").await;
         let bob = server.person(&operator, "Bob", "100000").await;

@@ -316,6 +316,7 @@ fn precise() -> Vec<Problem> {
         V::RedirectUris,
         V::Jwks,
         V::PrivateKey,
+        V::Certificates,
         V::Grants,
         V::Scopes,
         V::Accounts(16),

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -28,7 +29,9 @@ use tpw_crypto::{Algorithm, SlotName, SoftwareSlots};
 use tpw_engines::clock::{Clock, ManualClock, SystemClock};
 use tpw_engines::entropy::OsEntropy;
 use tpw_engines::{Config, Engine};
-use tpw_server::{Bound, Limits, ServeOptions, Tls, development_certificate_path, serve};
+use tpw_server::{
+    Bound, Limits, MutualTls, ServeOptions, Tls, development_certificate_path, serve,
+};
 
 pub(crate) struct Server {
     pub(crate) engine: Arc<Engine>,
@@ -36,6 +39,8 @@ pub(crate) struct Server {
     pub(crate) addr: SocketAddr,
     pub(crate) url: String,
     pub(crate) dir: TempDir,
+    /// The port for clients with certificates.
+    pub(crate) mutual: Option<(SocketAddr, String)>,
     connector: TlsConnector,
     stop: Option<oneshot::Sender<()>>,
     bound: Option<Bound>,
@@ -272,6 +277,13 @@ pub(crate) fn limits() -> Limits {
     Limits::standard()
 }
 
+/// What few servers have.
+#[derive(Default)]
+struct Extras {
+    mutual: Option<MutualTls>,
+    passkey_anchors: Option<PathBuf>,
+}
+
 impl Server {
     pub(crate) async fn start() -> Self {
         Self::start_with(limits()).await
@@ -283,9 +295,30 @@ impl Server {
 
     /// A server of an operator who has changed the usual settings.
     pub(crate) async fn start_as(limits: Limits, change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_on(limits, change, Extras::default()).await
+    }
+
+    /// A server with a port for clients with certificates, which knows these authorities.
+    pub(crate) async fn start_mutual(authorities: Option<PathBuf>) -> Self {
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let mutual = MutualTls { listen, public_url: None, authorities };
+        let extras = Extras { mutual: Some(mutual), ..Extras::default() };
+        Self::start_on(limits(), |_usual| {}, extras).await
+    }
+
+    /// A server that believes the makers of passkeys whose roots are in a folder.
+    pub(crate) async fn start_knowing(
+        limits: Limits,
+        change: impl FnOnce(&mut Config),
+        passkey_anchors: Option<PathBuf>,
+    ) -> Self {
+        Self::start_on(limits, change, Extras { passkey_anchors, ..Extras::default() }).await
+    }
+
+    async fn start_on(limits: Limits, change: impl FnOnce(&mut Config), extras: Extras) -> Self {
         // TLS clients read the system's clock, so ours begins there.
         let clock = Arc::new(ManualClock::new(SystemClock::new().now()));
-        Self::open(TempDir::new().unwrap(), clock, limits, change).await
+        Self::open(TempDir::new().unwrap(), clock, limits, change, extras).await
     }
 
     /// The same server once more, after it was stopped; at another address.
@@ -294,7 +327,7 @@ impl Server {
         let (engine, dir) = self.stop().await;
         engine.close();
         drop(engine);
-        Self::open(dir, clock, limits(), change).await
+        Self::open(dir, clock, limits(), change, Extras::default()).await
     }
 
     async fn open(
@@ -302,6 +335,7 @@ impl Server {
         clock: Arc<ManualClock>,
         limits: Limits,
         change: impl FnOnce(&mut Config),
+        extras: Extras,
     ) -> Self {
         let mut config = Config::new(Name::new("tpw.test").unwrap());
         change(&mut config);
@@ -310,6 +344,8 @@ impl Server {
             listen: "127.0.0.1:0".parse().unwrap(),
             tls: Tls::Development { dir: dir.path().to_owned() },
             public_url: None,
+            mutual: extras.mutual,
+            passkey_anchors: extras.passkey_anchors,
             limits,
         };
         let (stop, stopped) = oneshot::channel::<()>();
@@ -320,8 +356,9 @@ impl Server {
         let pem = std::fs::read(development_certificate_path(dir.path())).unwrap();
         let connector = connector(&pem, &rustls::version::TLS13, &[b"http/1.1"]);
         let (addr, url) = (bound.addr(), bound.url().to_owned());
+        let mutual = bound.mutual().map(|(addr, url)| (addr, url.to_owned()));
         let (stop, bound) = (Some(stop), Some(bound));
-        Self { engine, clock, addr, url, dir, connector, stop, bound }
+        Self { engine, clock, addr, url, dir, mutual, connector, stop, bound }
     }
 
     /// Stops serving and waits for its end.
@@ -359,9 +396,6 @@ impl Server {
         headers: &[(&str, &str)],
         body: Vec<u8>,
     ) -> Answer {
-        let stream = TokioIo::new(self.connect().await);
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
-        let driver = tokio::spawn(connection);
         let mut request = Request::builder()
             .method(method.parse::<Method>().unwrap())
             .uri(path)
@@ -370,11 +404,7 @@ impl Server {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::new(Bytes::from(body))).unwrap();
-        let response = sender.send_request(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        driver.abort();
-        Answer { status: parts.status, headers: parts.headers, body }
+        answered(self.connect().await, request).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -584,6 +614,21 @@ impl Server {
         }
         state
     }
+}
+
+/// The answer to a request on a connection of its own.
+pub(crate) async fn answered(
+    stream: TlsStream<TcpStream>,
+    request: Request<Full<Bytes>>,
+) -> Answer {
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    let driver = tokio::spawn(connection);
+    let response = sender.send_request(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    driver.abort();
+    Answer { status: parts.status, headers: parts.headers, body }
 }
 
 pub(crate) fn connector(

@@ -4,6 +4,8 @@ use crate::support::{Server, connect, connector, limits};
 use core::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tpw_core::Span;
+use tpw_engines::clock::Clock as _;
 use tpw_server::{Limits, development_certificate_path};
 
 fn pem(server: &Server) -> Vec<u8> {
@@ -207,12 +209,14 @@ async fn a_certificate_from_files_is_used_and_a_wrong_one_is_named() {
     use tpw_server::{ServeOptions, Tls, serve};
     let server = Server::start().await;
     let options = |certificate: &str, key: &str| ServeOptions {
+        passkey_anchors: None,
         listen: "127.0.0.1:0".parse().unwrap(),
         tls: Tls::Files {
             certificate: server.dir.path().join(certificate),
             key: server.dir.path().join(key),
         },
         public_url: None,
+        mutual: None,
         limits: limits(),
     };
     let (chain, key) = ("development-certificate.pem", "development-certificate.key");
@@ -240,4 +244,179 @@ async fn a_certificate_from_files_is_used_and_a_wrong_one_is_named() {
     }
     let taken = ServeOptions { listen: server.addr, ..options(chain, key) };
     assert!(start(taken).await.unwrap_err().contains("cannot listen on"));
+}
+
+/// A self-made certificate for `localhost` until then.
+fn pair(server: &Server, ends: tpw_core::Instant) -> (rcgen::Certificate, rcgen::KeyPair) {
+    let at = |at: tpw_core::Instant| {
+        let seconds = i64::try_from(at.unix_ms() / 1000).unwrap();
+        time::OffsetDateTime::from_unix_timestamp(seconds).unwrap()
+    };
+    let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.not_before = at(server.clock.now().minus(Span::from_secs(7200)));
+    params.not_after = at(ends);
+    let key = rcgen::KeyPair::generate().unwrap();
+    (params.self_signed(&key).unwrap(), key)
+}
+
+/// Goal: who renews a certificate does not stop the server, and who breaks it does not either.
+#[tokio::test]
+async fn a_certificate_is_renewed_without_a_restart_and_a_broken_one_changes_nothing() {
+    use tpw_server::{ServeOptions, Tls, serve};
+    let server = Server::start().await;
+    let (now, dir) = (server.clock.now(), tempfile::TempDir::new().unwrap());
+    let (certificate, key) = (dir.path().join("server.pem"), dir.path().join("server.key"));
+    let tomorrow = now.plus(Span::from_secs(86_400));
+    let [first, second, third] = [(); 3].map(|()| pair(&server, tomorrow));
+    let expired = pair(&server, now.minus(Span::from_secs(3600)));
+    let write = |certificate_pem: &str, key_pem: &str| {
+        std::fs::write(&certificate, certificate_pem).unwrap();
+        std::fs::write(&key, key_pem).unwrap();
+    };
+    write(&first.0.pem(), &first.1.serialize_pem());
+    let options = ServeOptions {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        tls: Tls::Files { certificate: certificate.clone(), key: key.clone() },
+        public_url: None,
+        mutual: None,
+        passkey_anchors: None,
+        limits: Limits { certificate_time: Duration::from_millis(20), ..limits() },
+    };
+    let bound = serve(server.engine.clone(), options, core::future::pending()).await.unwrap();
+    // Whoever trusts one certificate alone connects exactly while it is shown.
+    let shown = async |pair: &(rcgen::Certificate, rcgen::KeyPair)| {
+        let trusting = connector(pair.0.pem().as_bytes(), &rustls::version::TLS13, &[b"http/1.1"]);
+        connect(&trusting, bound.addr()).await.ok()
+    };
+    let counted = async |by: &(rcgen::Certificate, rcgen::KeyPair), outcome: &str| {
+        let mut stream = shown(by).await.unwrap();
+        let ask = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        stream.write_all(ask.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let text = String::from_utf8(answer).unwrap();
+        let name = format!("tpw_tls_certificate_renewals_total{{outcome=\"{outcome}\"}} ");
+        let line = text.lines().find_map(|line| line.strip_prefix(&name)).unwrap();
+        line.parse::<u64>().unwrap()
+    };
+    let mut open = shown(&first).await.unwrap();
+    assert!(shown(&second).await.is_none());
+    write(&second.0.pem(), &second.1.serialize_pem());
+    let mut renewed = None;
+    for _ in 0..500 {
+        renewed = shown(&second).await;
+        if renewed.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(renewed.is_some(), "the new certificate is shown");
+    assert!(shown(&first).await.is_none());
+    open.write_all(LIVEZ.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    open.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 200"), "open connections go on");
+    let used = counted(&second, "used").await;
+    assert!(used >= 1);
+    for (name, certificate_pem, key_pem) in [
+        ("no certificate", "x".to_owned(), third.1.serialize_pem()),
+        ("another one's key", third.0.pem(), first.1.serialize_pem()),
+        ("expired", expired.0.pem(), expired.1.serialize_pem()),
+    ] {
+        let before = counted(&second, "refused").await;
+        write(&certificate_pem, &key_pem);
+        let mut refused = before;
+        for _ in 0..500 {
+            refused = counted(&second, "refused").await;
+            if refused > before {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(refused > before, "{name}: it is counted, and the one before is shown");
+    }
+    write(&third.0.pem(), &third.1.serialize_pem());
+    let mut mended = None;
+    for _ in 0..500 {
+        mended = shown(&third).await;
+        if mended.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(mended.is_some(), "and a good one after that");
+}
+
+/// Requests that two readers could take for different ones, or that lead where no route is.
+#[tokio::test]
+async fn odd_requests_are_refused_at_the_door() {
+    let server = Server::start().await;
+    let many = "X-Many: 1\r\n".repeat(101);
+    let nested = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
+    let deep = format!(
+        "POST /v1/challenges HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{nested}",
+        nested.len()
+    );
+    for (name, request, statuses) in [
+        ("two lengths", "POST /v1/tokens HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab".to_owned(), &[400][..]),
+        ("a length and chunks", "POST /v1/payments HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\n\r\n".to_owned(), &[400, 415]),
+        ("an unknown coding", "POST /v1/payments HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\nConnection: close\r\n\r\n".to_owned(), &[400]),
+        ("a chunk of a huge size", "POST /v1/payments HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nIdempotency-Key: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\nffffffffffffffffff\r\n".to_owned(), &[400, 422]),
+        ("a space before the colon", "GET /livez HTTP/1.1\r\nHost : localhost\r\n\r\n".to_owned(), &[400]),
+        ("a folded field", "GET /livez HTTP/1.1\r\nHost: localhost\r\nX-A: 1\r\n 2\r\n\r\n".to_owned(), &[400]),
+        ("a bare line feed in a field", "GET /livez HTTP/1.1\r\nHost: local\nhost: x\0\r\n\r\n".to_owned(), &[400]),
+        ("too many fields", format!("GET /livez HTTP/1.1\r\nHost: localhost\r\n{many}\r\n"), &[431]),
+        ("an odd method", "G\0T /livez HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(), &[400]),
+        ("an unknown version", "GET /livez HTTP/3.0\r\nHost: localhost\r\n\r\n".to_owned(), &[400, 505]),
+        ("TRACE", "TRACE /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".to_owned(), &[405]),
+        ("CONNECT", "CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example:443\r\nConnection: close\r\n\r\n".to_owned(), &[400, 404, 405]),
+        ("OPTIONS of all", "OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".to_owned(), &[400, 404]),
+        ("a path of another server", "GET http://evil.example/v1/nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".to_owned(), &[404]),
+        ("a NUL in a path", "GET /v1/log/%00 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".to_owned(), &[404]),
+        ("a backslash", "GET /v1/log/..\\..\\operator.key HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".to_owned(), &[400, 404]),
+        ("a path twice encoded", "GET /v1/log/%252e%252e/operator.key HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".to_owned(), &[404]),
+        ("a matrix parameter", "GET /livez;x=1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".to_owned(), &[404]),
+        ("a second slash", "GET //livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".to_owned(), &[404]),
+        ("deep JSON", deep, &[400, 401, 413]),
+    ] {
+        let mut stream = server.connect().await;
+        let _cut_off = stream.write_all(request.as_bytes()).await;
+        let mut answer = Vec::new();
+        // Who is cut off in the middle of a request has had the answer before.
+        let _cut_off = stream.read_to_end(&mut answer).await;
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let status = answer.split(' ').nth(1).and_then(|word| word.parse::<u16>().ok());
+        let status = status.unwrap_or_else(|| panic!("{name}: {answer}"));
+        assert!(statuses.contains(&status), "{name}: {answer}");
+        assert!(!answer.contains("operator"), "{name}");
+    }
+    assert_eq!(server.get("/livez").await.status, 200);
+}
+
+/// What browsers are told to do, on every answer: also on refusals and on pages.
+#[tokio::test]
+async fn every_answer_keeps_browsers_on_tls_and_lets_no_other_site_read_it() {
+    let server = Server::start().await;
+    let cross = [("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")];
+    for (method, path) in [
+        ("GET", "/livez"),
+        ("GET", "/nowhere"),
+        ("PUT", "/v1/payments"),
+        ("OPTIONS", "/v1/payments"),
+        ("GET", "/verify"),
+        ("GET", "/oauth/authorize"),
+        ("POST", "/oauth/token"),
+        ("GET", "/.well-known/oauth-authorization-server"),
+    ] {
+        let answer = server.send(method, path, &cross, Vec::new()).await;
+        assert_eq!(answer.header("strict-transport-security"), Some("max-age=63072000"), "{path}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
+        let allowed: Vec<_> = answer
+            .headers
+            .keys()
+            .filter(|name| name.as_str().starts_with("access-control-"))
+            .collect();
+        assert!(allowed.is_empty(), "{method} {path}: {allowed:?}");
+    }
 }

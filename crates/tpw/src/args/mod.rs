@@ -99,8 +99,16 @@ pub(crate) struct Serve {
     pub(crate) cert: Option<PathBuf>,
     #[arg(long, value_name = "FILE", requires = "cert")]
     pub(crate) key: Option<PathBuf>,
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) mtls_listen: Option<SocketAddr>,
+    #[arg(long, value_name = "URL", requires = "mtls_listen")]
+    pub(crate) mtls_url: Option<String>,
+    #[arg(long, value_name = "FILE", requires = "mtls_listen")]
+    pub(crate) client_ca: Option<PathBuf>,
     #[arg(long, value_name = "NAME", default_value = "tpw.example")]
     pub(crate) audience: String,
+    #[arg(long, value_name = "DIR")]
+    pub(crate) passkey_anchors: Option<PathBuf>,
     #[arg(long, value_name = "FILE")]
     pub(crate) rules: Option<PathBuf>,
     #[arg(long, value_name = "PER_SECOND", value_parser = clap::value_parser!(u32).range(1..))]

@@ -49,6 +49,20 @@ pub(crate) enum Delegate {
     },
 }
 
+/// How a client proves who it is: in one way.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct ClientAuthArgs {
+    #[arg(long, value_name = "FILE")]
+    pub(crate) jwks: Option<PathBuf>,
+    #[arg(long = "certificate", value_name = "FILE")]
+    pub(crate) certificates: Vec<PathBuf>,
+    #[arg(long, value_name = "HOST")]
+    pub(crate) san_dns: Option<String>,
+    #[arg(long, value_name = "URI")]
+    pub(crate) san_uri: Option<String>,
+}
+
 #[derive(Subcommand)]
 pub(crate) enum ClientOps {
     Add {
@@ -56,8 +70,8 @@ pub(crate) enum ClientOps {
         client: String,
         #[arg(value_name = "NAME")]
         name: String,
-        #[arg(long, value_name = "FILE")]
-        jwks: PathBuf,
+        #[command(flatten)]
+        auth: ClientAuthArgs,
         #[arg(long = "scope", value_name = "SCOPE", required = true)]
         scopes: Vec<String>,
         #[arg(long = "grant", value_name = "GRANT", required = true)]

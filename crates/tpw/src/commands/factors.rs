@@ -90,7 +90,7 @@ pub(super) async fn run(context: &Context, command: &FactorCommand) -> Outcome {
         FactorCommand::Recovery { device } => open(context, device)?.new_recovery().await,
         FactorCommand::Passkey { device, security_key } => {
             let what = if *security_key { "register_security_key" } else { "register_passkey" };
-            open(context, device)?.passkey_link(what).await
+            open(context, device)?.passkey_link(what, None).await
         }
         FactorCommand::Contact(command) => contact::run(context, command).await,
         FactorCommand::Push(command) => push::run(context, command).await,
@@ -105,7 +105,7 @@ pub(super) async fn login(context: &Context, args: &Login) -> Outcome {
     }
     let holder = open(context, &args.device)?;
     if args.proof_with == LoginWith::Passkey && !proving::at_terminal(context) {
-        return holder.passkey_link("use").await;
+        return holder.passkey_link("use", None).await;
     }
     let prover = Prover { secret, client: &holder.client, keys: &holder.keys };
     let done = prover.prove(way(args.proof_with), proving::Purpose::Session).await?;
@@ -119,6 +119,9 @@ async fn login_for_payment(
     secret: Secret<'_>,
     id: PaymentId,
 ) -> Outcome {
+    if args.proof_with == LoginWith::Passkey && !proving::at_terminal(context) {
+        return open(context, &args.device)?.passkey_link("use", Some(id)).await;
+    }
     let desk = Desk::open(context, &args.device)?;
     let client = desk.client(context)?;
     let mut teller = desk.teller(context, &client, desk.folder.journal()?);
@@ -244,8 +247,11 @@ impl Holder<'_> {
         self.show(&made, &made.codes.join("\n"))
     }
 
-    async fn passkey_link(&self, errand: &str) -> Outcome {
-        let body = json!({ "for": errand });
+    async fn passkey_link(&self, errand: &str, payment: Option<PaymentId>) -> Outcome {
+        let body = match payment {
+            None => json!({ "for": errand }),
+            Some(id) => json!({ "for": errand, "payment": id.to_string() }),
+        };
         let link: PasskeyLink = self.post("/v1/factors/passkeys:link", &body).await?.json()?;
         self.say.tell("factor-passkey-link", &[]);
         self.show(&link, &link.url)

@@ -24,7 +24,7 @@ use tpw_crypto::Zeroizing;
 use tpw_engines::entropy::OsEntropy;
 use tpw_server::wire::{
     Base64Url, Challenge, Challenged, FactorList, NewChallenge, PasskeyLink, PasskeyList, Payment,
-    Problem, Text,
+    PaymentStatus, Problem, Text,
 };
 
 /// How often somebody may try anew at one question.
@@ -132,10 +132,10 @@ impl Prover<'_> {
         let mut ways: Vec<Way> = Way::LISTED.into_iter().filter(has).collect();
         if matches!(purpose, Purpose::Session) {
             ways.retain(|way| way.raises());
-            let path = "/v1/factors/passkeys";
-            let keys: PasskeyList = self.client.get(self.keys, path).await?.json()?;
-            ways.extend((!keys.passkeys.is_empty()).then_some(Way::Passkey));
         }
+        let path = "/v1/factors/passkeys";
+        let keys: PasskeyList = self.client.get(self.keys, path).await?.json()?;
+        ways.extend((!keys.passkeys.is_empty()).then_some(Way::Passkey));
         Ok(ways)
     }
 
@@ -151,7 +151,7 @@ impl Prover<'_> {
             }
             Way::Mail | Way::Sms => self.by_message(way, purpose).await?,
             Way::Push => self.by_push(purpose).await?,
-            Way::Passkey => self.by_passkey().await?,
+            Way::Passkey => self.by_passkey(purpose).await?,
             Way::Passphrase => return Err(Failure::usage("no-input")),
         };
         self.client.forget_token();
@@ -245,22 +245,44 @@ impl Prover<'_> {
     }
 
     /// By a passkey in a browser, which is waited for.
-    async fn by_passkey(&self) -> Result<Challenged, Failure> {
+    async fn by_passkey(&self, purpose: Purpose) -> Result<Challenged, Failure> {
         let before: FactorList = self.client.get(self.keys, "/v1/factors").await?.json()?;
-        let link = self.post("/v1/factors/passkeys:link", &json!({ "for": "use" })).await?;
+        let wanted = match purpose {
+            Purpose::Session => json!({ "for": "use" }),
+            Purpose::Payment { id, .. } => json!({ "for": "use", "payment": id.to_string() }),
+        };
+        let link = self.post("/v1/factors/passkeys:link", &wanted).await?;
         let link: PasskeyLink = link.json()?;
         self.say().tell("factor-passkey-link", &[]);
         self.say().word(&link.url);
         for _ in 0..LOOKS {
             tokio::time::sleep(LOOK_PAUSE).await;
-            // What a session is worth is looked at when its token is made.
-            self.client.forget_token();
-            let list: FactorList = self.client.get(self.keys, "/v1/factors").await?.json()?;
-            if list.auth_time.is_some() && list.auth_time != before.auth_time {
-                return Ok(Challenged { acr: list.acr, token: None, payment: None });
+            if let Some(done) = self.done_elsewhere(purpose, &before).await? {
+                return Ok(done);
             }
         }
         Err(Failure::new(Exit::Later, "push-unanswered"))
+    }
+
+    /// What a browser has done meanwhile: the payment has gone on, or the session is worth more.
+    async fn done_elsewhere(
+        &self,
+        purpose: Purpose,
+        before: &FactorList,
+    ) -> Result<Option<Challenged>, Failure> {
+        if let Purpose::Payment { id, .. } = purpose {
+            let path = format!("/v1/payments/{id}");
+            let payment: Payment = self.client.get(self.keys, &path).await?.json()?;
+            let goes_on = payment.status != PaymentStatus::StepUp;
+            let acr = before.acr.clone();
+            let done = Challenged { acr, token: None, payment: Some(payment) };
+            return Ok(goes_on.then_some(done));
+        }
+        // What a session is worth is looked at when its token is made.
+        self.client.forget_token();
+        let list: FactorList = self.client.get(self.keys, "/v1/factors").await?.json()?;
+        let is_new = list.auth_time.is_some() && list.auth_time != before.auth_time;
+        Ok(is_new.then_some(Challenged { acr: list.acr, token: None, payment: None }))
     }
 
     /// Asks which way, and proves; again when it did not work. `None` when the person has no way, or wants none.

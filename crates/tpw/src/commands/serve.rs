@@ -20,7 +20,7 @@ use tpw_engines::{Config, Engine, StoreConfig};
 use tpw_proof::timestamp::Disclosure;
 use tpw_server::outbound::Outbound;
 use tpw_server::{
-    Bound, Limits, Records, ServeOptions, Tls, Witnessing, WitnessingTimes,
+    Bound, Limits, MutualTls, Records, ServeOptions, Tls, Witnessing, WitnessingTimes,
     development_certificate_path,
 };
 
@@ -40,6 +40,10 @@ pub(super) struct Start<'a> {
     pub(super) public_url: Option<String>,
     /// Certificate chain and key; without them a self-made certificate.
     pub(super) identity: Option<(PathBuf, PathBuf)>,
+    /// The port for clients with certificates.
+    pub(super) mutual: Option<MutualTls>,
+    /// A folder with root certificates of makers of passkeys.
+    pub(super) passkey_anchors: Option<PathBuf>,
     pub(super) limits: Limits,
 }
 
@@ -67,6 +71,8 @@ pub(super) async fn start(
         listen: start.listen,
         tls,
         public_url: start.public_url,
+        mutual: start.mutual,
+        passkey_anchors: start.passkey_anchors,
         limits: start.limits,
     };
     let watched = Arc::clone(&engine);
@@ -135,6 +141,8 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
         listen: args.listen,
         public_url: args.public_url.clone(),
         identity: args.cert.clone().zip(args.key.clone()),
+        mutual: mutual(args)?,
+        passkey_anchors: args.passkey_anchors.clone(),
         limits: limits(args),
     };
     let clock = clock(context, args)?;
@@ -154,6 +162,16 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
     }
     context.say.tell("serve-stopped", &[]);
     Ok(Exit::Done)
+}
+
+/// The port for clients with certificates. Under a public address it has one too: nobody guesses where a name leads.
+fn mutual(args: &Serve) -> Result<Option<MutualTls>, Failure> {
+    let Some(listen) = args.mtls_listen else { return Ok(None) };
+    if args.public_url.is_some() && args.mtls_url.is_none() {
+        return Err(Failure::usage("mtls-url"));
+    }
+    let (public_url, authorities) = (args.mtls_url.clone(), args.client_ca.clone());
+    Ok(Some(MutualTls { listen, public_url, authorities }))
 }
 
 /// An amount with its asset before it: `USD/2:1000.00`.
@@ -199,11 +217,15 @@ fn tell(say: &Say, data: &Path, running: &Running) {
     if say.is_json() {
         say.json(&json!({
             "url": url, "listen": running.bound.addr().to_string(), "data": data,
+            "mtls_url": running.bound.mutual().map(|(_, url)| url),
             "development_certificate": certificate,
         }));
         return;
     }
     say.data(&say.with("serve-address", &[("url", url)]));
+    if let Some((_, url)) = running.bound.mutual() {
+        say.data(&say.with("serve-mtls", &[("url", url)]));
+    }
     match &certificate {
         Some(path) => say.word(&say.with("serve-development", &[("path", path)])),
         None => say.tell("serve-certificate", &[]),

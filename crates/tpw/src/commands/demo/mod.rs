@@ -124,6 +124,8 @@ async fn open(
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         public_url: None,
         identity: None,
+        mutual: None,
+        passkey_anchors: None,
         limits: Limits::standard(),
     };
     let clock: Arc<dyn Clock> = context.clock.clone();

@@ -4,32 +4,54 @@ use super::{Counter, Outcome, body};
 use crate::args::ClientOps;
 use crate::device::files::read_named;
 use crate::exit::Failure;
-use serde_json::json;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
 use tpw_access::oauth::ClientId;
 use tpw_server::wire::{ApiClient, ClientList, ClientTokenKeys, NewClient};
 
-/// A client's keys, as a file.
-const JWKS_LEN_MAX: u64 = 64 * 1024;
+/// A client's keys or a certificate, as a file.
+const FILE_LEN_MAX: u64 = 64 * 1024;
 
 fn client_id(text: &str) -> Result<ClientId, Failure> {
     text.parse().map_err(|error| Failure::usage("id").arg("text", text).because(format!("{error}")))
 }
 
+fn jwks(path: &Path) -> Result<Value, Failure> {
+    let bytes = read_named(path, FILE_LEN_MAX)?;
+    let wrong = |error| Failure::usage("jwks").arg("path", path.display()).because(error);
+    serde_json::from_slice(&bytes).map_err(wrong)
+}
+
+/// Of each file the first certificate: what follows it in a chain is others'.
+fn certificates(paths: &[PathBuf]) -> Result<Vec<String>, Failure> {
+    let read = |path: &PathBuf| {
+        let pem = read_named(path, FILE_LEN_MAX)?;
+        let der = CertificateDer::from_pem_slice(&pem).map_err(|error| {
+            Failure::usage("certificate").arg("path", path.display()).because(error)
+        })?;
+        Ok(STANDARD.encode(&der))
+    };
+    paths.iter().map(read).collect()
+}
+
 impl Counter<'_> {
     pub(super) async fn clients(&self, command: &ClientOps) -> Outcome {
         match command {
-            ClientOps::Add { client, name, jwks, scopes, grants, redirects } => {
-                let bytes = read_named(jwks, JWKS_LEN_MAX)?;
-                let jwks = serde_json::from_slice(&bytes).map_err(|error| {
-                    Failure::usage("jwks").arg("path", jwks.display()).because(error)
-                })?;
+            ClientOps::Add { client, name, auth, scopes, grants, redirects } => {
                 let new = NewClient {
                     id: client_id(client)?.to_string(),
                     name: name.clone(),
                     redirect_uris: redirects.clone(),
                     scopes: scopes.clone(),
                     grants: grants.clone(),
-                    jwks,
+                    jwks: auth.jwks.as_deref().map(jwks).transpose()?,
+                    certificates: certificates(&auth.certificates)?,
+                    tls_client_auth_san_dns: auth.san_dns.clone(),
+                    tls_client_auth_san_uri: auth.san_uri.clone(),
                 };
                 // The operator chose the id: the same once more changes nothing.
                 let added: ApiClient = self.post_once("/v1/clients", &body(&new)?, client).await?;

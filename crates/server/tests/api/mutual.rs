@@ -1,0 +1,510 @@
+//! Goal: a client is known by the certificate of its connection, and its tokens are worth nothing without it (RFC 8705). Method:
+//! certificates that we make here, right ones and those with one thing wrong, through real connections.
+
+use crate::oauth_scene::{Browser, drawn};
+use crate::oauth_scene::{
+    CALLBACK, EXCHANGE, Program, Scene, encoded, path_of, sent_to, text, value,
+};
+use crate::support::{Answer, Server, answered, encode};
+use axum::body::Bytes;
+use axum::http::Request;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http_body_util::Full;
+use insta::assert_json_snapshot;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose, SanType,
+};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tpw_core::Span;
+use tpw_crypto::sha256;
+use tpw_engines::clock::Clock as _;
+use tpw_server::development_certificate_path;
+
+const DAY: i64 = 86_400;
+
+/// A certificate with its key, as a client has it.
+struct Identity {
+    der: CertificateDer<'static>,
+    key: KeyPair,
+}
+
+impl Identity {
+    fn thumbprint(&self) -> String {
+        encode(&sha256(&self.der))
+    }
+
+    fn x5c(&self) -> String {
+        STANDARD.encode(&self.der)
+    }
+}
+
+/// From a day ago until tomorrow.
+fn params(server: &Server) -> CertificateParams {
+    let now = i64::try_from(server.clock.now().unix_ms() / 1000).unwrap();
+    let at = |seconds| time::OffsetDateTime::from_unix_timestamp(seconds).unwrap();
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name.push(DnType::CommonName, "books");
+    (params.not_before, params.not_after) = (at(now - DAY), at(now + DAY));
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params
+}
+
+fn self_made(params: &CertificateParams) -> Identity {
+    let key = KeyPair::generate().unwrap();
+    Identity { der: params.self_signed(&key).unwrap().der().clone(), key }
+}
+
+fn authority() -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name.push(DnType::CommonName, "authority");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+fn issued(params: &CertificateParams, by: &CertifiedIssuer<'_, KeyPair>) -> Identity {
+    let key = KeyPair::generate().unwrap();
+    Identity { der: params.signed_by(&key, by).unwrap().der().clone(), key }
+}
+
+fn but(
+    right: &CertificateParams,
+    change: impl FnOnce(&mut CertificateParams),
+) -> CertificateParams {
+    let mut params = right.clone();
+    change(&mut params);
+    params
+}
+
+fn named(server: &Server, host: &str) -> CertificateParams {
+    let mut params = params(server);
+    params.subject_alt_names = vec![SanType::DnsName(host.try_into().unwrap())];
+    params
+}
+
+async fn connection(server: &Server, identity: Option<&Identity>) -> TlsStream<TcpStream> {
+    let pem = std::fs::read(development_certificate_path(server.dir.path())).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(&pem).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_root_certificates(roots);
+    let config = match identity {
+        None => config.with_no_client_auth(),
+        Some(Identity { der, key }) => {
+            let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+            config.with_client_auth_cert(vec![der.clone()], key).unwrap()
+        }
+    };
+    let (addr, _) = server.mutual.as_ref().unwrap();
+    let stream = TcpStream::connect(addr).await.unwrap();
+    let connector = TlsConnector::from(Arc::new(config));
+    connector.connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap()
+}
+
+async fn send(
+    server: &Server,
+    identity: Option<&Identity>,
+    request: axum::http::request::Builder,
+    body: String,
+) -> Answer {
+    let (addr, _) = server.mutual.as_ref().unwrap();
+    let request = request.header("host", addr.to_string());
+    let request = request.body(Full::new(Bytes::from(body))).unwrap();
+    answered(connection(server, identity).await, request).await
+}
+
+/// A form to one of the endpoints, with no proof but the connection's certificate.
+async fn ask(
+    server: &Server,
+    identity: Option<&Identity>,
+    path: &str,
+    form: &[(&str, &str)],
+) -> Answer {
+    let request = Request::post(path).header("content-type", "application/x-www-form-urlencoded");
+    send(server, identity, request, encoded(form)).await
+}
+
+const ID: (&str, &str) = ("client_id", "certified.example");
+const OWN: [(&str, &str); 2] = [ID, ("grant_type", "client_credentials")];
+
+async fn token(server: &Server, identity: Option<&Identity>) -> Answer {
+    ask(server, identity, "/oauth/token", &OWN).await
+}
+
+async fn read(server: &Server, identity: Option<&Identity>, path: &str, token: &str) -> Answer {
+    let request = Request::get(path).header("authorization", format!("Bearer {token}"));
+    send(server, identity, request, String::new()).await
+}
+
+fn error(answer: &Answer) -> (u16, String) {
+    (answer.status.as_u16(), text(&answer.json(), "error").to_owned())
+}
+
+fn invalid_client() -> (u16, String) {
+    (401, "invalid_client".to_owned())
+}
+
+fn registration(auth: &str, value: Value) -> Value {
+    let mut body = Program::new("certified.example").registration();
+    body.as_object_mut().unwrap().remove("jwks");
+    body[auth] = value;
+    body
+}
+
+async fn entered(scene: &Scene, body: &Value) -> Answer {
+    scene.server.call(&scene.operator, "POST", "/v1/clients", Some(body)).await
+}
+
+/// Ann lets the client read for an hour.
+async fn delegated(scene: &Scene) {
+    let body = json!({
+        "client": ID.1, "accounts": [scene.ann.account().to_string()],
+        "scopes": ["balance:read"], "until": scene.until(3600),
+    });
+    let answer = scene.server.call(&scene.ann, "POST", "/v1/delegations", Some(&body)).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+}
+
+/// A scene with a client that proves itself by a certificate of its own.
+async fn certified() -> (Scene, Identity) {
+    let scene = Scene::on(Server::start_mutual(None).await).await;
+    let identity = self_made(&params(&scene.server));
+    let added = entered(&scene, &registration("certificates", json!([identity.x5c()]))).await;
+    assert_eq!(added.status, 201, "{added:?}");
+    delegated(&scene).await;
+    (scene, identity)
+}
+
+#[tokio::test]
+async fn a_client_is_known_by_its_own_certificate() {
+    let (scene, identity) = certified().await;
+    let server = &scene.server;
+    let answer = token(server, Some(&identity)).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let json = answer.json();
+    assert_eq!(text(&json, "token_type"), "Bearer");
+    let token = text(&json, "access_token");
+    let path = scene.balance_path();
+    let balance = read(server, Some(&identity), &path, token).await;
+    assert_eq!((balance.status.as_u16(), text(&balance.json(), "available")), (200, "100000"));
+    let other = read(server, Some(&identity), &path_of(scene.bob.account()), token).await;
+    assert_eq!(other.problem(), "unknown_account", "the delegation says what may be read");
+    let about = ask(server, Some(&identity), "/oauth/introspect", &[ID, ("token", token)]).await;
+    assert_eq!(about.json()["cnf"], json!({ "x5t#S256": identity.thumbprint() }));
+    assert_eq!(text(&about.json(), "token_type"), "Bearer");
+    let gone = ask(server, Some(&identity), "/oauth/revoke", &[ID, ("token", token)]).await;
+    assert_eq!(gone.status, 200);
+    assert_eq!(read(server, Some(&identity), &path, token).await.problem(), "bad_token");
+}
+
+#[tokio::test]
+async fn a_token_is_worth_nothing_without_its_certificate() {
+    let (scene, identity) = certified().await;
+    let server = &scene.server;
+    let answer = token(server, Some(&identity)).await.json();
+    let (token, path) = (text(&answer, "access_token"), scene.balance_path());
+    let other = self_made(&params(server));
+    for (name, presented) in [("another", Some(&other)), ("none", None)] {
+        let answer = read(server, presented, &path, token).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.problem().as_str()),
+            (401, "bad_token"),
+            "{name}"
+        );
+        assert_eq!(answer.json()["reason"], "not_bound", "{name}");
+    }
+    // The ordinary port asks for no certificate, so that there is none.
+    let authorization = format!("Bearer {token}");
+    let answer = server.send("GET", &path, &[("authorization", &authorization)], Vec::new()).await;
+    assert_eq!(answer.json()["reason"], "not_bound");
+    // Nor is it what somebody in front of us says in a header.
+    for name in ["x-ssl-client-cert", "x-client-cert", "client-cert", "x-forwarded-client-cert"] {
+        let pem = format!(":{}:", identity.x5c());
+        let headers = [("authorization", authorization.as_str()), (name, pem.as_str())];
+        let answer = server.send("GET", &path, &headers, Vec::new()).await;
+        assert_eq!(answer.json()["reason"], "not_bound", "{name}");
+    }
+    // A proof in its place is none: the token does not name a key.
+    let proof = scene.books.proof(server, "dpop", "GET", &path, Some(token));
+    let authorization = format!("DPoP {token}");
+    let headers = [("authorization", authorization.as_str()), ("dpop", &proof)];
+    assert_eq!(server.send("GET", &path, &headers, Vec::new()).await.json()["reason"], "not_bound");
+    // And a token of a key is not shown without its proof, whatever the connection.
+    let keyed = scene.books.own_token(server).await;
+    let answer = read(server, Some(&identity), &path, &keyed).await;
+    assert_eq!(answer.problem(), "unauthenticated");
+    let session = server.token(&scene.ann).await;
+    let answer = read(server, Some(&identity), &path, &session).await;
+    assert_eq!(answer.problem(), "unauthenticated", "nor a device's session");
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_registered_proves_nothing() {
+    let (scene, identity) = certified().await;
+    let server = &scene.server;
+    let other = self_made(&params(server));
+    // The same names and times, another key.
+    let wrong = token(server, Some(&other)).await;
+    assert_eq!(error(&wrong), invalid_client());
+    assert_eq!(error(&token(server, None).await), invalid_client());
+    let form = [("grant_type", "client_credentials")];
+    let nameless = ask(server, Some(&identity), "/oauth/token", &form).await;
+    assert_eq!(error(&nameless), invalid_client(), "the certificate does not name its client");
+    // What is registered for one client is nothing for another, nor for one that signs.
+    for id in ["books.example", "nobody.example", "x"] {
+        let form = [("client_id", id), ("grant_type", "client_credentials")];
+        let answer = ask(server, Some(&identity), "/oauth/token", &form).await;
+        assert_eq!(error(&answer), invalid_client(), "{id}");
+        assert_eq!(answer.body, wrong.body, "the answer does not tell who is registered");
+    }
+    // A client of certificates has no keys.
+    let program = Program::new(ID.1);
+    assert_eq!(error(&program.token(server, &OWN[1..]).await), invalid_client());
+    for path in ["/oauth/par", "/oauth/introspect", "/oauth/revoke"] {
+        let answer = ask(server, Some(&other), path, &[ID, ("token", "x")]).await;
+        assert_eq!(error(&answer), invalid_client(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_holds_in_its_time_and_for_its_use() {
+    let scene = Scene::on(Server::start_mutual(None).await).await;
+    let server = &scene.server;
+    let right = params(server);
+    let server_only =
+        but(&right, |p| p.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth]);
+    let agrees_only = but(&right, |p| p.key_usages = vec![KeyUsagePurpose::KeyAgreement]);
+    let over = but(&right, |p| p.not_after = p.not_before);
+    let early = but(&right, |p| p.not_before = p.not_after);
+    for (name, params) in
+        [("server", server_only), ("agrees", agrees_only), ("over", over), ("early", early)]
+    {
+        let identity = self_made(&params);
+        let body = registration("certificates", json!([identity.x5c()]));
+        assert_eq!(entered(&scene, &body).await.problem(), "bad_value", "{name}");
+    }
+    // One that is registered ends too, and with it what it was given.
+    let identity = self_made(&right);
+    let body = registration("certificates", json!([identity.x5c()]));
+    assert_eq!(entered(&scene, &body).await.status, 201);
+    server.clock.advance(Span::from_secs(86_400 - 60));
+    *scene.ann.token.borrow_mut() = None;
+    delegated(&scene).await;
+    let answer = token(server, Some(&identity)).await.json();
+    let (token_text, path) = (text(&answer, "access_token"), scene.balance_path());
+    assert_eq!(read(server, Some(&identity), &path, token_text).await.status, 200);
+    server.clock.advance(Span::from_secs(62));
+    let late = read(server, Some(&identity), &path, token_text).await;
+    assert_eq!(late.json()["reason"], "not_bound", "{late:?}");
+    assert_eq!(error(&token(server, Some(&identity)).await), invalid_client());
+}
+
+#[tokio::test]
+async fn a_client_is_known_by_the_name_in_its_certificate() {
+    let ca = authority();
+    let dir = tempfile::TempDir::new().unwrap();
+    let file = dir.path().join("authorities.pem");
+    std::fs::write(&file, ca.as_ref().pem()).unwrap();
+    let scene = Scene::on(Server::start_mutual(Some(file)).await).await;
+    let server = &scene.server;
+    let body = registration("tls_client_auth_san_dns", "api.books.example".into());
+    let added = entered(&scene, &body).await;
+    assert_eq!(text(&added.json(), "token_endpoint_auth_method"), "tls_client_auth");
+    delegated(&scene).await;
+    let host = |host: &str| named(server, host);
+    let right = issued(&host("API.books.example"), &ca);
+    let answer = token(server, Some(&right)).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let bound = text(&answer.json(), "access_token").to_owned();
+    let path = scene.balance_path();
+    assert_eq!(read(server, Some(&right), &path, &bound).await.status, 200);
+    // A renewed certificate is the same client, but does not carry the old one's tokens.
+    let renewed = issued(&host("api.books.example"), &ca);
+    assert_eq!(token(server, Some(&renewed)).await.status, 200);
+    assert_eq!(read(server, Some(&renewed), &path, &bound).await.problem(), "bad_token");
+    let server_only = but(&host("api.books.example"), |p| {
+        p.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    });
+    let over = but(&host("api.books.example"), |p| p.not_after = p.not_before);
+    let mut common = params(server);
+    common.distinguished_name.push(DnType::CommonName, "api.books.example");
+    for (name, identity) in [
+        ("another authority's", issued(&host("api.books.example"), &authority())),
+        ("nobody's", self_made(&host("api.books.example"))),
+        ("another host's", issued(&host("books.example"), &ca)),
+        ("a pattern", issued(&host("*.books.example"), &ca)),
+        ("a longer host's", issued(&host("api.books.example.evil.example"), &ca)),
+        ("only a common name", issued(&common, &ca)),
+        ("a server's", issued(&server_only, &ca)),
+        ("an old one", issued(&over, &ca)),
+    ] {
+        assert_eq!(error(&token(server, Some(&identity)).await), invalid_client(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_code_flow_with_a_certificate_and_its_renewal() {
+    let scene = Scene::on(Server::start_mutual(None).await).await;
+    let server = &scene.server;
+    let (old, new) = (self_made(&params(server)), self_made(&params(server)));
+    let body = registration("certificates", json!([old.x5c(), new.x5c()]));
+    assert_eq!(entered(&scene, &body).await.status, 201);
+    let verifier = drawn();
+    let challenge = encode(&sha256(verifier.as_bytes()));
+    let form = [
+        ID,
+        ("response_type", "code"),
+        ("redirect_uri", CALLBACK),
+        ("scope", "balance:read"),
+        ("code_challenge", challenge.as_str()),
+        ("code_challenge_method", "S256"),
+    ];
+    let pushed = ask(server, Some(&old), "/oauth/par", &form).await;
+    assert_eq!(pushed.status, 201, "{pushed:?}");
+    let uri = text(&pushed.json(), "request_uri").to_owned();
+    let path = format!("/oauth/authorize?{}", encoded(&[ID, ("request_uri", &uri)]));
+    let browser = Browser::default();
+    let shown = browser.code(server, &path).await;
+    let mut approval = scene.approval();
+    approval["client"] = ID.1.into();
+    let approve = format!("/v1/grants/{shown}:approve");
+    let approved = server.call(&scene.ann, "POST", &approve, Some(&approval)).await;
+    assert_eq!(approved.status, 200, "{approved:?}");
+    let (_, pairs) = sent_to(&browser.visit(server, &path).await);
+    let form = [
+        ID,
+        ("grant_type", "authorization_code"),
+        ("code", value(&pairs, "code").unwrap()),
+        ("redirect_uri", CALLBACK),
+        ("code_verifier", &verifier),
+    ];
+    let first = ask(server, Some(&old), "/oauth/token", &form).await.json();
+    let path = scene.balance_path();
+    let access = text(&first, "access_token");
+    assert_eq!(read(server, Some(&old), &path, access).await.status, 200);
+    assert_eq!(read(server, Some(&new), &path, access).await.problem(), "bad_token");
+    // What was approved outlives a certificate: the client proves itself by the next one.
+    let form =
+        [ID, ("grant_type", "refresh_token"), ("refresh_token", text(&first, "refresh_token"))];
+    let second = ask(server, Some(&new), "/oauth/token", &form).await;
+    assert_eq!(second.status, 200, "{second:?}");
+    let access = text(&second.json(), "access_token").to_owned();
+    assert_eq!(read(server, Some(&new), &path, &access).await.status, 200);
+    let again = ask(server, Some(&new), "/oauth/token", &form).await;
+    assert_eq!(error(&again), (400, "invalid_grant".to_owned()), "used twice");
+    assert_eq!(read(server, Some(&new), &path, &access).await.problem(), "bad_token");
+}
+
+#[tokio::test]
+async fn an_exchanged_token_is_bound_to_the_certificate_that_asked_for_it() {
+    let (scene, identity) = certified().await;
+    let server = &scene.server;
+    let whole = token(server, Some(&identity)).await.json();
+    let resource = format!("{}{}", server.url, scene.balance_path());
+    let form = [
+        ID,
+        ("grant_type", EXCHANGE),
+        ("subject_token", text(&whole, "access_token")),
+        ("subject_token_type", crate::oauth_scene::ACCESS_TOKEN),
+        ("resource", resource.as_str()),
+    ];
+    let part = ask(server, Some(&identity), "/oauth/token", &form).await.json();
+    let part = text(&part, "access_token");
+    assert_eq!(read(server, Some(&identity), &scene.balance_path(), part).await.status, 200);
+    let bobs = read(server, Some(&identity), &path_of(scene.bob.account()), part).await;
+    assert_eq!(bobs.problem(), "unknown_account");
+    assert_eq!(read(server, None, &scene.balance_path(), part).await.json()["reason"], "not_bound");
+}
+
+#[tokio::test]
+async fn who_signs_may_bind_its_tokens_to_a_certificate_too() {
+    let (scene, _) = certified().await;
+    let (server, books) = (&scene.server, &scene.books);
+    scene.delegated(&["balance:read"]).await;
+    // Any certificate: who the client is, its assertion says.
+    let any = self_made(&params(server));
+    let assertion = books.assertion(server);
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+        ("client_assertion", assertion.as_str()),
+    ];
+    let answer = ask(server, Some(&any), "/oauth/token", &form).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let token = text(&answer.json(), "access_token").to_owned();
+    assert_eq!(read(server, Some(&any), &scene.balance_path(), &token).await.status, 200);
+    assert_eq!(read(server, None, &scene.balance_path(), &token).await.problem(), "bad_token");
+    let over = but(&params(server), |p| p.not_after = p.not_before);
+    let assertion = books.assertion(server);
+    let form = [form[0], form[1], ("client_assertion", assertion.as_str())];
+    let answer = ask(server, Some(&self_made(&over)), "/oauth/token", &form).await;
+    assert_eq!(error(&answer), invalid_client());
+}
+
+#[tokio::test]
+async fn a_client_has_one_way_to_prove_itself() {
+    let scene = Scene::on(Server::start_mutual(None).await).await;
+    let identity = self_made(&params(&scene.server));
+    let right = registration("certificates", json!([identity.x5c()]));
+    for (member, bad) in [
+        ("jwks", Program::new("x.example").registration()["jwks"].clone()),
+        ("tls_client_auth_san_dns", json!("books.example")),
+        ("tls_client_auth_san_uri", json!("https://books.example/")),
+        ("certificates", json!([])),
+        ("certificates", json!([identity.x5c(), identity.x5c()])),
+        ("certificates", json!(["AAAA"])),
+        ("certificates", json!([identity.x5c().replace('A', "-")])),
+    ] {
+        let mut body = right.clone();
+        body[member] = bad.clone();
+        assert_eq!(entered(&scene, &body).await.problem(), "bad_value", "{member} {bad}");
+    }
+    for name in ["*.example", "books.example/x", ""] {
+        let body = registration("tls_client_auth_san_dns", name.into());
+        assert_eq!(entered(&scene, &body).await.problem(), "bad_value", "{name}");
+    }
+    let added = entered(&scene, &right).await;
+    assert_eq!(added.json()["certificates"], json!([identity.thumbprint()]));
+    let mut shown = added.shown();
+    shown["body"]["certificates"] = json!(["[thumbprint]"]);
+    assert_json_snapshot!("client_with_certificate", shown);
+    assert_eq!(entered(&scene, &right).await.status, 200, "the same once more");
+}
+
+#[tokio::test]
+async fn the_server_says_where_certificates_are_taken() {
+    let ca = authority();
+    let dir = tempfile::TempDir::new().unwrap();
+    let file = dir.path().join("authorities.pem");
+    std::fs::write(&file, ca.as_ref().pem()).unwrap();
+    let server = Server::start_mutual(Some(file)).await;
+    let metadata = server.get("/.well-known/oauth-authorization-server").await.json();
+    let (_, url) = server.mutual.as_ref().unwrap();
+    let aliases = &metadata["mtls_endpoint_aliases"];
+    for (endpoint, path) in [
+        ("token_endpoint", "token"),
+        ("pushed_authorization_request_endpoint", "par"),
+        ("introspection_endpoint", "introspect"),
+        ("revocation_endpoint", "revoke"),
+    ] {
+        assert_eq!(text(aliases, endpoint), format!("{url}/oauth/{path}"));
+    }
+    assert_eq!(metadata["tls_client_certificate_bound_access_tokens"], true);
+    let methods = json!(["private_key_jwt", "self_signed_tls_client_auth", "tls_client_auth"]);
+    assert_eq!(metadata["token_endpoint_auth_methods_supported"], methods);
+    let plain = Server::start().await;
+    let metadata = plain.get("/.well-known/oauth-authorization-server").await.json();
+    assert!(metadata.get("mtls_endpoint_aliases").is_none());
+    assert_eq!(metadata["token_endpoint_auth_methods_supported"], json!(["private_key_jwt"]));
+}

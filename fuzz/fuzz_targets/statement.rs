@@ -1,6 +1,0 @@
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    let target = tpw_fuzz::target("statement").expect("a target of this name");
-    (target.run)(data);
-});
