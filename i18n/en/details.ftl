@@ -228,3 +228,10 @@ detail-approval_refused-full = The request has as many votes as are kept. Ask fo
 detail-roles_refused-own_roles = Nobody changes their own roles. Ask another operator.
 detail-roles_refused-last_operator = This person is the last operator. Make another person one first.
 detail-bad_token-role_changed = The roles of this person have changed since the token was given. Get another token.
+
+detail-factor_not_now-too_many_addresses = There are as many addresses as are kept. Remove one first.
+detail-factor_not_now-no_address = There is no confirmed address for this. Read your addresses and confirm one.
+detail-factor_not_now-channel_off = This server sends no messages by this channel. Use another factor.
+detail-factor_not_now-not_sent = The message could not be sent. Ask again after half a minute, or use another factor.
+detail-factor_not_now-no_other_device = There is no other device of yours that could be asked. Enrol one, or use another factor.
+detail-factor_not_now-waiting = Nobody has answered at the other device yet. Ask again in two seconds.

@@ -24,3 +24,6 @@ message-code-payment =
 
         It is good for { $minutes } minutes, once, and for this payment alone. If you do not want to pay this, tell the code to nobody: without it nothing is paid.
     .short = { $code } pays { $amount } { $currency } to { $payee }, for { $minutes } minutes. If that is not what you want, tell it to nobody.
+message-signed =
+    .short = Ref. { $reference }
+    .mail = This message is signed by { $operator }. Whether it is so, tpw message verify says.

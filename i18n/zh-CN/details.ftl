@@ -227,3 +227,10 @@ detail-approval_refused-full = 该请求的表态数已达上限。请重新申�
 detail-roles_refused-own_roles = 任何人不得变更自己的角色。请由另一位运营方人员操作。
 detail-roles_refused-last_operator = 此人是最后一位运营方人员。请先任命另一位。
 detail-bad_token-role_changed = 自令牌签发以来，此人的角色已变更。请重新获取令牌。
+
+detail-factor_not_now-too_many_addresses = 地址数量已达上限。请先移除一个。
+detail-factor_not_now-no_address = 没有可用于此的已确认地址。请查看您的地址并确认一个。
+detail-factor_not_now-channel_off = 此服务器不通过该渠道发送消息。请使用其他认证方式。
+detail-factor_not_now-not_sent = 消息未能发送。请半分钟后重试，或使用其他认证方式。
+detail-factor_not_now-no_other_device = 没有可以询问的其他设备。请登记一台，或使用其他认证方式。
+detail-factor_not_now-waiting = 另一台设备上尚无人答复。请两秒后再次查询。

@@ -24,3 +24,6 @@ message-code-payment =
 
         { $minutes } 分钟内有效，只能使用一次，且仅用于这笔付款。如果您不想付这笔款，请勿告诉任何人：没有验证码就不会付款。
     .short = 验证码 { $code }：向 { $payee } 付款 { $amount } { $currency }，{ $minutes } 分钟内有效。若非您所愿，请勿告诉任何人。
+message-signed =
+    .short = 编号 { $reference }
+    .mail = 本消息由 { $operator } 签名，可用 tpw message verify 核验。

@@ -2,9 +2,10 @@
 //!
 //! Every request is signed by the key of an enrolled device: something the person has. Level 2 wants a second factor of another
 //! kind beside it: a password, or a passkey whose authenticator verified its user. A code of an app or of a printed list is one more
-//! thing that the person *has*: it counts as a further factor for a payment, and does not raise the level. Mail proves nothing here
-//! (§3.1.3), and what a wallet's own passphrase protects nobody but the wallet can see. Level 3 wants a key that provably never leaves
-//! its hardware: a passkey that is synchronised between devices never gives it.
+//! thing that the person *has*: it counts as a further factor for a payment, and does not raise the level. An answer at another
+//! device raises it if that device was unlocked by its passphrase for this very answer (§3.1.3.4). Mail proves nothing here
+//! (§3.1.3), and what a wallet's own passphrase otherwise protects nobody but the wallet can see. Level 3 wants a key that provably
+//! never leaves its hardware: a passkey that is synchronised between devices never gives it.
 
 use tpw_core::codec::{Reader, Writer, decode_exact};
 use tpw_core::{CodecError, Instant, Span};
@@ -58,7 +59,7 @@ impl Proof {
     fn reaches(&self) -> Aal {
         match (self.method, self.strength) {
             (Method::Passkey, Strength::Hardware) => Aal::Three,
-            (Method::Passkey, Strength::Multi) | (Method::Password, _) => Aal::Two,
+            (Method::Passkey | Method::Push, Strength::Multi) | (Method::Password, _) => Aal::Two,
             _ => Aal::One,
         }
     }
@@ -196,7 +197,9 @@ mod tests {
                 let level = proved(*method, *strength).level(None, at(1));
                 let wanted = match (method, strength) {
                     (Method::Passkey, Strength::Hardware) => Aal::Three,
-                    (Method::Passkey, Strength::Multi) | (Method::Password, _) => Aal::Two,
+                    (Method::Passkey | Method::Push, Strength::Multi) | (Method::Password, _) => {
+                        Aal::Two
+                    }
                     _ => Aal::One,
                 };
                 assert_eq!(level.aal, wanted, "{method} {strength}");

@@ -7,14 +7,10 @@ use tpw_core::{Hash32, Instant, PersonId, Span};
 use tpw_crypto::{CryptoError, Entropy, Zeroizing, sha256_parts};
 
 use crate::role::Role;
+use crate::written::{self, Unreadable};
 
-/// Crockford's base 32: no I, L, O, U.
-const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const LEN: usize = 20;
 const GROUP: usize = 5;
-
-/// The longest text that is read, in characters: a code with room for odd spacing.
-const TEXT_MAX: usize = 64;
 
 /// Why a text is no enrolment code. It does not repeat the text: that is a secret, or close to one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -39,23 +35,13 @@ impl EnrolmentCode {
     /// # Errors
     /// [`CryptoError::Entropy`] when the source fails.
     pub fn new(entropy: &mut dyn Entropy) -> Result<Self, CryptoError> {
-        let mut random = Zeroizing::new([0_u8; LEN]);
-        entropy.fill(random.as_mut_slice())?;
-        let digit = |byte: &u8| DIGITS.get(usize::from(byte & 31)).copied().map(char::from);
-        Ok(Self(Zeroizing::new(random.iter().filter_map(digit).collect())))
+        written::draw(LEN, entropy).map(Self)
     }
 
     /// The code for the person, in groups of five. The only way out of this type.
     #[must_use]
     pub fn reveal(&self) -> Zeroizing<String> {
-        let mut text = Zeroizing::new(String::with_capacity(LEN.saturating_add(LEN / GROUP)));
-        for (place, digit) in self.0.chars().enumerate() {
-            if place > 0 && place.is_multiple_of(GROUP) {
-                text.push('-');
-            }
-            text.push(digit);
-        }
-        text
+        written::grouped(&self.0, GROUP)
     }
 
     /// What is stored in place of the code: SHA-256 of `tpw/enrol/v1`, a zero byte and the 20 digits in upper case. No
@@ -76,21 +62,10 @@ impl FromStr for EnrolmentCode {
 
     /// Reads what a person typed: any case, spaces and hyphens anywhere, O for 0, I and L for 1.
     fn from_str(text: &str) -> Result<Self, ParseCodeError> {
-        if text.len() > TEXT_MAX {
-            return Err(ParseCodeError::Length);
-        }
-        let mut digits = Zeroizing::new(String::with_capacity(TEXT_MAX));
-        for typed in text.chars().filter(|c| *c != '-' && !c.is_whitespace()) {
-            let digit = match typed.to_ascii_uppercase() {
-                'O' => '0',
-                'I' | 'L' => '1',
-                other => other,
-            };
-            if !u8::try_from(digit).is_ok_and(|byte| DIGITS.contains(&byte)) {
-                return Err(ParseCodeError::Character);
-            }
-            digits.push(digit);
-        }
+        let digits = written::read(text).map_err(|why| match why {
+            Unreadable::Length => ParseCodeError::Length,
+            Unreadable::Character => ParseCodeError::Character,
+        })?;
         if digits.len() == LEN { Ok(Self(digits)) } else { Err(ParseCodeError::Length) }
     }
 }

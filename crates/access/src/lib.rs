@@ -19,6 +19,7 @@ pub mod roles;
 pub mod throttle;
 pub mod token;
 pub mod url;
+mod written;
 
 pub use assurance::{Aal, Assurance, Level};
 pub use certificate::{CertificateError, CertificateName, ClientCertificate};
@@ -35,3 +36,4 @@ pub use roles::{GivenRoles, Roles};
 pub use throttle::{Throttle, Throttled};
 pub use token::{Grant, Issued, Session, TokenError, UnboundSession};
 pub use url::{HttpUrl, UrlError};
+pub use written::written_in_groups;

@@ -12,7 +12,9 @@ mod hash;
 mod ids;
 mod instant;
 mod intent;
+mod letter;
 mod money;
+mod prompt;
 mod receipt;
 mod record;
 pub mod words;
@@ -28,7 +30,9 @@ pub use ids::{
 };
 pub use instant::{Instant, ParseInstantError, Span};
 pub use intent::{Intent, Name, Purpose, StepUpProof, TextError, TreeHead};
+pub use letter::Letter;
 pub use money::{Amount, Asset, Money, ParseAmountError, ParseAssetError};
+pub use prompt::{PromptAnswer, PromptReply, PromptSubject, Unlocked};
 pub use receipt::Receipt;
 pub use record::{
     Approval, DeviceKey, FactorMethod, Posting, Record, RecordKind, read_decision, read_posting,

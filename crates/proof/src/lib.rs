@@ -12,6 +12,7 @@ pub mod decisions;
 mod error;
 pub mod evidence;
 pub mod leaf;
+pub mod letter;
 pub mod logged;
 pub mod note;
 pub mod ots;

@@ -7,7 +7,7 @@ use crate::cose::{self, Cbor, NO_HEADERS, Sign1};
 use crate::error::ProofError;
 use core::marker::PhantomData;
 use minicbor::Decoder;
-use tpw_core::{CodecError, DeviceKey, Hash32, Intent, StepUpProof, Vote};
+use tpw_core::{CodecError, DeviceKey, Hash32, Intent, Letter, PromptAnswer, StepUpProof, Vote};
 use tpw_crypto::{PublicKey, Signer, SlotName, sha256};
 
 /// The largest statement that is read, in bytes.
@@ -55,6 +55,30 @@ impl Signed for StepUpProof {
 }
 
 impl Signed for Vote {
+    const CONTENT_TYPE: &'static str = Self::CONTENT_TYPE;
+
+    fn to_payload(&self) -> Vec<u8> {
+        self.to_bytes()
+    }
+
+    fn from_payload(bytes: &[u8]) -> Result<Self, CodecError> {
+        Self::from_bytes(bytes)
+    }
+}
+
+impl Signed for Letter {
+    const CONTENT_TYPE: &'static str = Self::CONTENT_TYPE;
+
+    fn to_payload(&self) -> Vec<u8> {
+        self.to_bytes()
+    }
+
+    fn from_payload(bytes: &[u8]) -> Result<Self, CodecError> {
+        Self::from_bytes(bytes)
+    }
+}
+
+impl Signed for PromptAnswer {
     const CONTENT_TYPE: &'static str = Self::CONTENT_TYPE;
 
     fn to_payload(&self) -> Vec<u8> {

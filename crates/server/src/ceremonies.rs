@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 use tpw_access::factor::{Method, opaque};
-use tpw_core::{DeviceId, Hash32, Instant, PaymentId, PersonId, Span};
+use tpw_access::record::RecordKey;
+use tpw_core::{
+    AccountId, DeviceId, Hash32, Instant, Money, PaymentId, PersonId, PromptSubject, Span,
+};
 
 /// How long a challenge waits.
 pub(crate) const LIFE: Span = Span::from_secs(300);
@@ -16,7 +19,7 @@ pub(crate) type ChallengeId = [u8; 16];
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Session,
-    Payment { id: PaymentId, intent_hash: Hash32 },
+    Payment { id: PaymentId, intent_hash: Hash32, money: Money, payee: AccountId },
 }
 
 impl Purpose {
@@ -24,7 +27,17 @@ impl Purpose {
     pub(crate) fn text(self) -> String {
         match self {
             Self::Session => "session".to_owned(),
-            Self::Payment { id, intent_hash } => format!("{id}/{intent_hash}"),
+            Self::Payment { id, intent_hash, .. } => format!("{id}/{intent_hash}"),
+        }
+    }
+
+    /// As it is asked at another device.
+    pub(crate) const fn subject(self) -> PromptSubject {
+        match self {
+            Self::Session => PromptSubject::Session,
+            Self::Payment { id, intent_hash, money, payee } => {
+                PromptSubject::Payment { payment: id, intent_hash, money, payee }
+            }
         }
     }
 }
@@ -32,6 +45,8 @@ impl Purpose {
 /// What a method has to remember until the answer.
 pub(crate) enum State {
     Password(Box<opaque::Pending>),
+    /// The record of the address that a code was sent to.
+    Code(RecordKey),
     Nothing,
 }
 
@@ -42,6 +57,20 @@ pub(crate) struct Ceremony {
     pub(crate) purpose: Purpose,
     pub(crate) state: State,
     pub(crate) expires: Instant,
+}
+
+impl Ceremony {
+    /// The same to be answered once more, where the factor's own record counts the tries: a code that was sent, and a prompt that is asked
+    /// for until somebody has answered it.
+    pub(crate) fn again(&self) -> Option<Self> {
+        let state = match (self.method, &self.state) {
+            (Method::Mail | Method::Sms, State::Code(key)) => State::Code(key.clone()),
+            (Method::Push, State::Nothing) => State::Nothing,
+            _ => return None,
+        };
+        let Self { person, device, method, purpose, expires, .. } = *self;
+        Some(Self { person, device, method, purpose, state, expires })
+    }
 }
 
 /// There are too many already.

@@ -9,7 +9,7 @@ use tpw_access::factor::failures::{AtCap, Failures, Locked};
 use tpw_access::factor::opaque::ServerSecret;
 use tpw_access::factor::{FactorError, Method};
 use tpw_access::record::{RecordKey, RecordKind, RecordWrite};
-use tpw_core::{CodecError, DeviceId, PersonId};
+use tpw_core::{CodecError, DeviceId, PersonId, Span};
 use tpw_engines::PayError;
 use tpw_engines::entropy::OsEntropy;
 use tpw_flow::Rejection;
@@ -119,7 +119,16 @@ pub(crate) async fn charge(
 
 fn locked(why: Locked) -> Problem {
     let Locked::For { retry_after } = why else { return Problem::new(Code::FactorRefused) };
+    throttled(retry_after)
+}
+
+fn throttled(retry_after: Span) -> Problem {
     Problem::new(Code::Throttled).retry_after_s(retry_after.as_ms().div_ceil(1000).max(1))
+}
+
+/// That a factor cannot be used at this time, and why.
+pub(crate) fn not_now(why: &'static str) -> Problem {
+    Problem::new(Code::FactorNotNow).reason(why).precisely(why)
 }
 
 /// What the outside is told of a factor that did not convince. Why, only the records know.
@@ -131,6 +140,7 @@ pub(crate) fn refused(method: Method, error: &FactorError) -> Problem {
         }
         FactorError::Form(_) => Problem::new(Code::FactorForm),
         FactorError::NotNow(_) => Problem::new(Code::FactorNotNow),
+        FactorError::TooOften { retry_after } => throttled(*retry_after),
         other => Problem::internal(other),
     }
 }

@@ -1,24 +1,62 @@
-//! Messages that take codes to people, in their language.
+//! Messages that take codes to people, in their language, each signed so that its reader can tell it from one of somebody else's.
 
 use crate::text::{self, Language};
 use tpw_access::factor::code::{Channel, Dispatch};
-use tpw_core::Instant;
+use tpw_access::written_in_groups;
+use tpw_core::{Hash32, Instant, Letter, Name};
 use tpw_crypto::Zeroizing;
-use tpw_engines::outbox::{Message, Outbox, OutboxError};
+use tpw_engines::outbox::{Message, OutboxError};
+use tpw_proof::{ProofError, letter};
 
-/// Sends a code. Its record is written before: a message that is lost costs its reader another try, not the other way round.
-///
-/// # Errors
-/// [`OutboxError`] as the sender says it: for the operator, not for who waits.
-pub async fn send_code(
-    outbox: &dyn Outbox,
+/// With what a message is signed.
+pub(crate) struct Seal<'s> {
+    pub(crate) operator: &'s Name,
+    /// By which it is found among a person's messages.
+    pub(crate) reference: [u8; 5],
+    pub(crate) at: Instant,
+    pub(crate) sign: &'s (dyn Fn(&Letter) -> Result<Vec<u8>, ProofError> + Sync),
+}
+
+/// A message to be sent, and the statement about it to be kept.
+pub(crate) struct Sealed {
+    pub(crate) message: Message,
+    pub(crate) statement: Vec<u8>,
+}
+
+/// Writes a message and signs it: a mail has the statement with it, an SMS the reference under which it is found.
+pub(crate) fn sealed(
     language: Language,
     dispatch: Dispatch,
-    now: Instant,
-) -> Result<(), OutboxError> {
-    let message = written(language, dispatch, now)
-        .ok_or_else(|| OutboxError::Setup("there are no words for this message".to_owned()))?;
-    outbox.send(&message).await
+    seal: &Seal<'_>,
+) -> Result<Sealed, OutboxError> {
+    let no_words = || OutboxError::Setup("there are no words for this message".to_owned());
+    let channel = dispatch.address.channel();
+    let recipient = Hash32::new(dispatch.address.record_id());
+    let mut message = written(language, dispatch, seal.at).ok_or_else(no_words)?;
+    let args = [
+        ("reference", written_in_groups(&seal.reference)),
+        ("operator", seal.operator.as_str().to_owned()),
+    ];
+    let part = |name| text::say(language, "message-signed", Some(name), &args);
+    let added = match channel {
+        Channel::Mail => format!("\n\n{}", part("mail").ok_or_else(no_words)?),
+        Channel::Sms => format!(" {}", part("short").ok_or_else(no_words)?),
+    };
+    message.text.push_str(&added);
+    let letter = Letter {
+        reference: seal.reference,
+        recipient,
+        text: letter::text_hash(&message.text),
+        created: seal.at,
+        operator: seal.operator.clone(),
+    };
+    let signed = (seal.sign)(&letter);
+    let statement = signed.map_err(|error| OutboxError::Later(error.to_string()))?;
+    if channel == Channel::Mail {
+        let line = letter::line(&statement);
+        message.text.push_str(&format!("\n\n{line}\n"));
+    }
+    Ok(Sealed { message, statement })
 }
 
 /// A mail has a subject and a body, an SMS the short text alone. `None` for want of words, which the tests exclude.
@@ -42,7 +80,6 @@ mod tests {
     use tpw_access::factor::code::{Contact, Purpose};
     use tpw_core::{Amount, Hash32, Money, PaymentId, Span};
     use tpw_crypto::FixedEntropy;
-    use tpw_engines::outbox::FolderOutbox;
 
     fn payment() -> Purpose<'static> {
         let money = Money { amount: Amount::from_minor(123_456), asset: "USD/2".parse().unwrap() };
@@ -78,18 +115,26 @@ mod tests {
         }
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_code_comes_to_its_address() {
-        let folder = tempfile::tempdir().unwrap();
-        let outbox = FolderOutbox::new(folder.path()).unwrap();
-        let now = Instant::MIN.plus(Span::from_secs(1));
-        let contact = Contact::new("a@mail.example".parse().unwrap(), now);
-        let entropy = &mut FixedEntropy::new(1);
-        let (_sent, dispatch) = contact.send(Purpose::Address, now, entropy).unwrap();
-        let code = dispatch.reveal();
-        send_code(&outbox, Language::Chinese, dispatch, now).await.unwrap();
-        let file = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap();
-        let text = std::fs::read_to_string(file.path()).unwrap();
-        assert!(text.starts_with("To: a@mail.example") && text.contains(code.as_str()), "{text}");
+    #[test]
+    fn a_mail_has_its_signature_with_it_and_an_sms_its_reference() {
+        let (operator, now) =
+            (Name::new("tpw.test").unwrap(), Instant::MIN.plus(Span::from_secs(1)));
+        let sign = |letter: &Letter| Ok(letter.to_bytes());
+        let seal = Seal { operator: &operator, reference: [255; 5], at: now, sign: &sign };
+        for language in Language::ALL {
+            for address in ["a@mail.example", "+8613800138000"] {
+                let contact = Contact::new(address.parse().unwrap(), now);
+                let entropy = &mut FixedEntropy::new(1);
+                let (_sent, dispatch) = contact.send(Purpose::Address, now, entropy).unwrap();
+                let Sealed { message, statement } = sealed(language, dispatch, &seal).unwrap();
+                let letter = Letter::from_bytes(&statement).unwrap();
+                let text = message.text.as_str();
+                let signed = text.split_once(letter::MARK).map_or(text, |(signed, _)| signed);
+                assert_eq!(letter.text, letter::text_hash(signed));
+                assert_eq!(text.contains("ZZZZ-ZZZZ"), address.starts_with('+'), "{text}");
+                // One SMS in the alphabet of Chinese has 70 characters, and three are few enough.
+                assert!(address.contains('@') || text.chars().count() <= 201, "{text}");
+            }
+        }
     }
 }

@@ -25,6 +25,7 @@ pub const VERSION: &str = "2026-11-22";
     wire::AccountSet,
     wire::Alarm,
     wire::AlarmList,
+    wire::AnswerPrompt,
     wire::ApiClient,
     wire::Approval,
     wire::ApproveGrant,
@@ -44,6 +45,8 @@ pub const VERSION: &str = "2026-11-22";
     wire::ClientTokenKeys,
     wire::Compensation,
     wire::Condition,
+    wire::Contact,
+    wire::ContactList,
     wire::Crossing,
     wire::CrossingList,
     wire::Decision,
@@ -67,6 +70,8 @@ pub const VERSION: &str = "2026-11-22";
     wire::NewAccountSet,
     wire::NewChallenge,
     wire::NewClient,
+    wire::MessageList,
+    wire::NewContact,
     wire::NewDelegation,
     wire::NewPasskeyLink,
     wire::NewPerson,
@@ -109,6 +114,10 @@ pub const VERSION: &str = "2026-11-22";
     wire::Posting,
     wire::Problem,
     wire::ProvedPolicyDecision,
+    wire::Prompt,
+    wire::PromptAnswered,
+    wire::PromptedPayment,
+    wire::PromptList,
     wire::RailInstruction,
     wire::RailList,
     wire::RailState,
@@ -121,6 +130,7 @@ pub const VERSION: &str = "2026-11-22";
     wire::RecoveryCodes,
     wire::Refusal,
     wire::Retry,
+    wire::SentMessage,
     wire::SetRoles,
     wire::StartPasskey,
     wire::Statement,
@@ -213,6 +223,13 @@ operations! {
     Delete "/v1/factors/{method}" "factors" "remove_factor" Holder (None) => 200 Json("FactorList"), [] "Take a factor away.";
     Post "/v1/challenges" "factors" "begin_challenge" Holder (Some("NewChallenge")) => 201 Json("Challenge"), [] "Ask for a challenge: to prove with a factor who you are, for the session or for a payment that waits for its payer.";
     Post "/v1/challenges/{id}:answer" "factors" "answer_challenge" Holder (Some("ChallengeAnswer")) => 200 Json("Challenged"), [] "Answer a challenge, once. For the session the answer is a token of a higher level; a payment goes on.";
+    Get "/v1/factors/contacts" "factors" "list_contacts" Holder (None) => 200 Json("ContactList"), [] "List the addresses to which codes are sent.";
+    Post "/v1/factors/contacts" "factors" "add_contact" Holder (Some("NewContact")) => 201 Json("Contact"), [] "Add an address and send a first code there. The same address once more sends another code.";
+    Post "/v1/factors/contacts/{id}:confirm" "factors" "confirm_contact" Holder (Some("TypedCode")) => 200 Json("Contact"), [] "Confirm an address with its first code.";
+    Delete "/v1/factors/contacts/{id}" "factors" "remove_contact" Holder (None) => 200 Json("Contact"), [] "Remove an address.";
+    Get "/v1/messages" "factors" "list_messages" Holder (None) => 200 Json("MessageList"), [] "List the newest messages that were sent to you, with what the operator signed of each. An SMS ends with its reference; one that is not here is not the operator's.";
+    Get "/v1/prompts" "factors" "list_prompts" Holder (None) => 200 Json("PromptList"), [] "List what another of your devices asks and this one can answer.";
+    Post "/v1/prompts:answer" "factors" "answer_prompt" Holder (Some("AnswerPrompt")) => 200 Json("PromptAnswered"), [] "Answer what another of your devices asks, with a statement that this one signed. An approval repeats the number that the other device shows.";
     Post "/v1/tokens" "devices" "issue_token" Device (None) => 200 Json("Token"), [] "Get an access token for an enrolled device.";
     Get "/v1/factors/passkeys" "factors" "list_passkeys" Holder (None) => 200 Json("PasskeyList"), [] "List one's passkeys and security keys.";
     Post "/v1/factors/passkeys:link" "factors" "link_passkey" Holder (Some("NewPasskeyLink")) => 201 Json("PasskeyLink"), [] "Get a one-time link with which a browser registers a passkey, or uses one for this session or for one payment that waits.";

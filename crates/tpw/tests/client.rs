@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
-use tpw::client::{Answer, Client, ClientError};
+use tpw::client::{Answer, Client, ClientError, StepUp, SteppingUp};
 use tpw::device::files::DeviceFolder;
 use tpw::device::keys::Keys;
 use tpw_core::{DeviceId, Hash32, Name, PersonId, TreeHead};
@@ -242,6 +242,44 @@ async fn an_answer_that_is_too_long_is_told_as_such_and_not_asked_for_again() {
         let (asked, outcome) = ask(way, &[Act::Endless; 5]).await;
         assert_eq!(asked, 1);
         assert!(matches!(outcome, Err(ClientError::AnswerTooLong)), "{outcome:?}");
+    }
+}
+
+/// A person who can be asked, and how often they were.
+struct Person {
+    proves: bool,
+    asked: std::sync::atomic::AtomicUsize,
+}
+
+impl StepUp for Person {
+    fn prove<'a>(&'a self, client: &'a Client, keys: &'a Keys) -> SteppingUp<'a> {
+        Box::pin(async move {
+            self.asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            // What the proof itself wants is wanted of nobody.
+            let own = client.get(keys, "/own").await;
+            assert!(matches!(own, Err(ClientError::Problem(_))));
+            Ok(self.proves)
+        })
+    }
+}
+
+#[tokio::test]
+async fn what_wants_a_better_proof_is_sent_once_more_after_it() {
+    let wanted = Act::Problem(401, "insufficient_user_authentication");
+    for (proves, acts, requests) in [
+        (true, vec![wanted, wanted, Act::Done], 3),
+        // Asked once, however often it is wanted.
+        (true, vec![wanted, wanted, wanted, Act::Done], 3),
+        (false, vec![wanted, wanted, Act::Done], 2),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let (server, keys) = (Server::start(&acts).await, keys(folder.path()));
+        let person = Arc::new(Person { proves, asked: 0.into() });
+        let client = server.client().asking(Arc::clone(&person) as Arc<dyn StepUp>);
+        let done = client.post(&keys, "/x", &json!({})).await;
+        assert_eq!(done.is_ok(), acts.len() == 3 && proves);
+        assert_eq!(server.asked(), requests);
+        assert_eq!(person.asked.load(std::sync::atomic::Ordering::Relaxed), 1);
     }
 }
 

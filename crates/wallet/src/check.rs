@@ -95,7 +95,8 @@ pub fn check(
     let Known { journal, .. } = known;
     let known = known_payees(known);
     if !known.contains(&order.payee) {
-        warnings.extend(known.iter().find_map(|known| alike(*known, order.payee)));
+        let known: Vec<_> = known.iter().map(|known| (*known, known.to_string())).collect();
+        warnings.extend(one_alike(&known, order.payee));
         warnings.push(Warning::PayeeNew);
     }
     let total = order.money.amount.plus(order.fee_limit);
@@ -117,11 +118,30 @@ fn known_payees(known: Known<'_>) -> BTreeSet<AccountId> {
     paid.map(|entry| entry.intent().payee).chain(own).chain(named).collect()
 }
 
-fn alike(known: AccountId, payee: AccountId) -> Option<Warning> {
-    let (one, other) = (known.to_string(), payee.to_string());
+/// The payees of many orders that could be taken for one that is known, each once, in the order in which they come.
+#[must_use]
+pub fn doubtful_payees<'o>(
+    orders: impl IntoIterator<Item = &'o Order>,
+    known: Known<'_>,
+) -> Vec<(AccountId, Warning)> {
+    let mut judged = known_payees(known);
+    let known: Vec<_> = judged.iter().map(|known| (*known, known.to_string())).collect();
+    let payees = orders.into_iter().map(|order| order.payee);
+    let news = payees.filter(|payee| judged.insert(*payee));
+    news.filter_map(|payee| Some((payee, one_alike(&known, payee)?))).collect()
+}
+
+/// The first of the known payees, each with its text, that an unknown one could be taken for.
+fn one_alike(known: &[(AccountId, String)], payee: AccountId) -> Option<Warning> {
+    let payee = payee.to_string();
+    known.iter().find_map(|(known, text)| alike((*known, text), &payee))
+}
+
+fn alike((known, one): (AccountId, &str), other: &str) -> Option<Warning> {
     let (one, other) = (one.as_bytes(), other.as_bytes());
-    let differing = one.iter().zip(other).filter(|(a, b)| a != b).count();
-    if differing <= TYPOS_MAX {
+    let differing = one.iter().zip(other).filter(|(a, b)| a != b);
+    // Most differ at once: a file may have as many payees as lines.
+    if differing.take(TYPOS_MAX.saturating_add(1)).count() <= TYPOS_MAX {
         return Some(Warning::PayeeLooksLike { known });
     }
     // Ids begin with their time, which neighbours share: the beginning that people read is short.

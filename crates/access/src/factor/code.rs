@@ -14,6 +14,7 @@ use tpw_core::codec::{Reader, Writer, decode_exact};
 use tpw_core::{CodecError, Hash32, Instant, Money, PaymentId, Span};
 use tpw_crypto::{CryptoError, Entropy, Zeroizing, ct_eq, sha256_parts};
 
+use super::allowance::Pace;
 use super::{DigitCode, Evidence, FactorError, Method, Why};
 
 /// How long a code is good.
@@ -29,7 +30,16 @@ pub const PAUSE: Span = Span::from_secs(30);
 pub const PER_DAY: u64 = 20;
 
 /// See [`PER_DAY`].
-pub const DAY: Span = Span::from_secs(24 * 3600);
+pub use super::allowance::DAY;
+
+/// The most codes to one address, whoever asks for them and however often it is taken away and added again.
+pub const ADDRESS_PACE: Pace = Pace { per_day: PER_DAY, pause: PAUSE };
+
+/// The most codes that one person asks for, to whatever addresses.
+pub const PERSON_PACE: Pace = Pace { per_day: 30, pause: Span::from_secs(5) };
+
+/// The most addresses that a person has.
+pub const CONTACTS_MAX: usize = 4;
 
 /// The longest address, in bytes (RFC 5321 §4.5.3.1.3, without the angle brackets).
 const ADDRESS_LEN_MAX: usize = 254;

@@ -18,10 +18,12 @@ use tpw_core::codec::Reader;
 use tpw_core::{CodecError, Instant, Span};
 use tpw_crypto::{CryptoError, Zeroizing};
 
+pub mod allowance;
 pub mod code;
 pub mod failures;
 pub mod opaque;
 pub mod password;
+pub mod push;
 pub mod recovery;
 pub mod totp;
 pub mod webauthn;
@@ -89,6 +91,8 @@ pub enum Why {
     OtherPurpose,
     /// The factor was never confirmed by a first proof.
     NotConfirmed,
+    /// It came from the device that asked for it.
+    SameDevice,
 }
 
 /// Why a factor gave no proof.
@@ -204,7 +208,14 @@ mod tests {
     #[test]
     fn a_refusal_reads_the_same_for_every_reason() {
         let text = |why| FactorError::Refused(why).to_string();
-        for why in [Why::Reused, Why::Expired, Why::UsedUp, Why::OtherPurpose, Why::NotConfirmed] {
+        for why in [
+            Why::Reused,
+            Why::Expired,
+            Why::UsedUp,
+            Why::OtherPurpose,
+            Why::NotConfirmed,
+            Why::SameDevice,
+        ] {
             assert_eq!(text(why), text(Why::Wrong));
         }
     }

@@ -11,20 +11,16 @@ use tpw_core::{CodecError, Instant};
 use tpw_crypto::{CryptoError, Entropy, Zeroizing, ct_eq, sha256_parts};
 
 use super::{Evidence, FactorError, Method, Why};
+use crate::written;
 
 /// How many codes a sheet has.
 pub const CODES: usize = 10;
 
-/// Crockford's base 32: no I, L, O, U.
-const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 /// Random digits of a code: 75 bits.
 const RANDOM: usize = 15;
 /// With the check digit.
 const LEN: usize = RANDOM + 1;
 const GROUP: usize = 4;
-
-/// The longest text that is read, in bytes: a code with room for odd spacing.
-const TEXT_MAX: usize = 64;
 
 /// A recovery code: 15 random digits of Crockford's base 32, and a check digit that catches each single slip of a key. Shown once.
 #[derive(Clone)]
@@ -32,10 +28,7 @@ pub struct RecoveryCode(Zeroizing<String>);
 
 impl RecoveryCode {
     fn new(entropy: &mut dyn Entropy) -> Result<Self, CryptoError> {
-        let mut random = Zeroizing::new([0_u8; RANDOM]);
-        entropy.fill(random.as_mut_slice())?;
-        let mut digits = Zeroizing::new(String::with_capacity(LEN));
-        digits.extend(random.iter().filter_map(|byte| digit(usize::from(byte & 31))));
+        let mut digits = written::draw(RANDOM, entropy)?;
         let check = check_digit(&digits);
         digits.extend(check);
         Ok(Self(digits))
@@ -44,14 +37,7 @@ impl RecoveryCode {
     /// The code for the person, in groups of four.
     #[must_use]
     pub fn reveal(&self) -> Zeroizing<String> {
-        let mut text = Zeroizing::new(String::with_capacity(LEN.saturating_add(LEN / GROUP)));
-        for (place, digit) in self.0.chars().enumerate() {
-            if place > 0 && place.is_multiple_of(GROUP) {
-                text.push('-');
-            }
-            text.push(digit);
-        }
-        text
+        written::grouped(&self.0, GROUP)
     }
 
     fn hash(&self, salt: &[u8; 16]) -> [u8; 32] {
@@ -59,19 +45,15 @@ impl RecoveryCode {
     }
 }
 
-fn digit(value: usize) -> Option<char> {
-    DIGITS.get(value).copied().map(char::from)
-}
-
 /// Luhn's check digit over 32 signs: from the right, every second value is doubled and the digits (base 32) of the product added.
 fn check_digit(digits: &str) -> Option<char> {
     let mut sum = 0_usize;
     for (place, sign) in digits.bytes().rev().enumerate() {
-        let value = DIGITS.iter().position(|known| *known == sign)?;
+        let value = written::value(sign)?;
         let value = if place.is_multiple_of(2) { value.saturating_mul(2) } else { value };
         sum = sum.saturating_add(value / 32).saturating_add(value % 32);
     }
-    digit(32_usize.saturating_sub(sum % 32) % 32)
+    written::digit(32_usize.saturating_sub(sum % 32) % 32)
 }
 
 impl FromStr for RecoveryCode {
@@ -82,21 +64,7 @@ impl FromStr for RecoveryCode {
         const FORM: FactorError = FactorError::Form(
             "a recovery code has 16 characters, such as in `XXXX-XXXX-XXXX-XXXX`",
         );
-        if text.len() > TEXT_MAX {
-            return Err(FORM);
-        }
-        let mut digits = Zeroizing::new(String::with_capacity(TEXT_MAX));
-        for typed in text.chars().filter(|c| *c != '-' && !c.is_whitespace()) {
-            let sign = match typed.to_ascii_uppercase() {
-                'O' => '0',
-                'I' | 'L' => '1',
-                other => other,
-            };
-            if !u8::try_from(sign).is_ok_and(|byte| DIGITS.contains(&byte)) {
-                return Err(FORM);
-            }
-            digits.push(sign);
-        }
+        let digits = written::read(text).map_err(|_odd| FORM)?;
         let (random, check) = digits.split_at_checked(RANDOM).ok_or(FORM)?;
         if digits.len() != LEN {
             return Err(FORM);

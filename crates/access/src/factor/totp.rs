@@ -145,6 +145,17 @@ pub const fn step_at(now: Instant) -> u64 {
     now.unix_ms() / (STEP_SECS * 1000)
 }
 
+/// Judges a code of somebody who has no generator: as long as for anybody else, and never right.
+#[must_use]
+pub fn refuse(code: &DigitCode, now: Instant) -> FactorError {
+    let nobody =
+        TotpRecord { sealed: Vec::new(), params: Params::PHONE, enrolled: now, last_step: 1 };
+    let decoy = TotpSecret(Zeroizing::new(vec![0; *SECRET_LEN.start()]));
+    // What comes of it is thrown away: the digits may by chance be those of the decoy.
+    let _whatever = nobody.prove(&decoy, code, now);
+    FactorError::Refused(Why::Wrong)
+}
+
 /// The record of a generator.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TotpRecord {

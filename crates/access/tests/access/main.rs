@@ -27,6 +27,8 @@ mod password;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]
+mod push;
+#[cfg(test)]
 mod recovery;
 #[cfg(test)]
 mod token;

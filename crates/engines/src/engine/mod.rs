@@ -47,9 +47,9 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::JoinHandle;
 use tpw_access::{GivenRoles, Role, Roles};
-use tpw_core::{Instant, Money, Name, PersonId};
+use tpw_core::{Instant, Letter, Money, Name, PersonId};
 use tpw_crypto::{Signer, SlotName};
-use tpw_proof::Trust;
+use tpw_proof::{ProofError, Trust};
 
 /// The running operator. Cheap to share; stopped by [`Engine::close`] or by dropping it.
 pub struct Engine {
@@ -213,6 +213,14 @@ impl Engine {
     #[must_use]
     pub fn token_signer(&self) -> (&dyn Signer, &SlotName) {
         (self.keys.signer.as_ref(), &self.keys.slots.token)
+    }
+
+    /// Signs what goes to a person, with a key that the trust file has for statements of the operator's.
+    ///
+    /// # Errors
+    /// [`ProofError`] when signing fails.
+    pub fn sign_letter(&self, letter: &Letter) -> Result<Vec<u8>, ProofError> {
+        tpw_proof::sign(letter, self.keys.signer.as_ref(), &self.keys.slots.log)
     }
 
     /// What witnesses have cosigned, if some are asked.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tpw_access::factor::code::Channel;
 use tpw_core::Instant;
 use tpw_crypto::{Entropy as _, Zeroizing};
 
@@ -33,6 +34,10 @@ impl FolderOutbox {
 }
 
 impl Outbox for FolderOutbox {
+    fn takes(&self, _any: Channel) -> bool {
+        true
+    }
+
     fn send<'a>(&'a self, message: &'a Message) -> Sending<'a> {
         let text = Zeroizing::new(format!(
             "To: {}\nDate: {}\nSubject: {}\n\n{}\n",

@@ -5,6 +5,7 @@
 
 use core::fmt;
 use core::pin::Pin;
+use std::sync::Arc;
 
 use tpw_access::factor::code::{Address, Channel};
 use tpw_core::Instant;
@@ -57,6 +58,42 @@ pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), OutboxError>> + Se
 
 /// Something that sends messages.
 pub trait Outbox: Send + Sync + fmt::Debug {
+    /// Whether it sends by this channel.
+    fn takes(&self, channel: Channel) -> bool;
+
     /// Hands a message on. Within a bounded time it is handed on or not; [`OutboxError::Later`] may be both.
     fn send<'a>(&'a self, message: &'a Message) -> Sending<'a>;
+}
+
+/// A sender for each channel.
+#[derive(Debug)]
+pub struct ByChannel {
+    /// For mail.
+    pub mail: Option<Arc<dyn Outbox>>,
+    /// For SMS.
+    pub sms: Option<Arc<dyn Outbox>>,
+}
+
+impl ByChannel {
+    fn of(&self, channel: Channel) -> Option<&Arc<dyn Outbox>> {
+        let sender = match channel {
+            Channel::Mail => &self.mail,
+            Channel::Sms => &self.sms,
+        };
+        sender.as_ref().filter(|sender| sender.takes(channel))
+    }
+}
+
+impl Outbox for ByChannel {
+    fn takes(&self, channel: Channel) -> bool {
+        self.of(channel).is_some()
+    }
+
+    fn send<'a>(&'a self, message: &'a Message) -> Sending<'a> {
+        let channel = message.to.channel();
+        match self.of(channel) {
+            Some(sender) => sender.send(message),
+            None => Box::pin(async move { Err(OutboxError::Channel(channel)) }),
+        }
+    }
 }

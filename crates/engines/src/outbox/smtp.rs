@@ -207,6 +207,10 @@ impl fmt::Debug for SmtpOutbox {
 }
 
 impl Outbox for SmtpOutbox {
+    fn takes(&self, channel: Channel) -> bool {
+        channel == Channel::Mail
+    }
+
     fn send<'a>(&'a self, message: &'a Message) -> Sending<'a> {
         Box::pin(self.hand_in(message))
     }

@@ -141,6 +141,27 @@ impl Outbound {
         self.ask(Some(media_type), url, Bytes::from(body), most).await
     }
 
+    /// Posts JSON with fields that sign it.
+    ///
+    /// # Errors
+    /// As [`Outbound::get`].
+    pub async fn post_signed(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        json: &str,
+        most: usize,
+    ) -> Result<OutboundAnswer, OutboundError> {
+        let odd = || OutboundError::Address(url.chars().take(200).collect());
+        let mut request = Request::post(url).header(header::CONTENT_TYPE, "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let body = Full::new(Bytes::copy_from_slice(json.as_bytes()));
+        let request = request.body(body).map_err(|_odd| odd())?;
+        self.in_time(request, most).await
+    }
+
     /// Posts what has a media type, and gets what has none.
     async fn ask(
         &self,
@@ -159,6 +180,14 @@ impl Outbound {
             request = request.header(header::CONTENT_TYPE, media_type);
         }
         let request = request.body(Full::new(body)).map_err(|_odd| odd())?;
+        self.in_time(request, most).await
+    }
+
+    async fn in_time(
+        &self,
+        request: Request<Full<Bytes>>,
+        most: usize,
+    ) -> Result<OutboundAnswer, OutboundError> {
         tokio::time::timeout(self.time_max, self.exchange(request, most))
             .await
             .map_err(|_elapsed| OutboundError::Timeout)?

@@ -1,7 +1,8 @@
 //! Challenges: a person at an enrolled device proves with a further factor who they are, for the session or for one payment.
 
+use super::contacts::{self, Unproved};
 use super::devices::issue;
-use super::{Reply, json, payments};
+use super::{Reply, json, payments, prompts};
 use crate::app::{App, AskedAt};
 use crate::body;
 use crate::ceremonies::{Ceremony, ChallengeId, LIFE, Purpose, State};
@@ -25,7 +26,7 @@ use tpw_access::factor::totp::{self, TotpRecord, TotpSecret};
 use tpw_access::factor::{DigitCode, FactorError, Method, Why};
 use tpw_access::record::{RecordKey, RecordKind, RecordWrite};
 use tpw_core::codec::Writer;
-use tpw_core::{FactorMethod, Hash32, PaymentId, PersonId};
+use tpw_core::{FactorMethod, Hash32, Instant, PaymentId, PersonId};
 use tpw_crypto::{Entropy, sha256};
 use tpw_engines::entropy::OsEntropy;
 use tpw_flow::{Command, Status};
@@ -48,12 +49,25 @@ pub(super) async fn begin(
     let mut id: ChallengeId = [0; 16];
     OsEntropy.fill(&mut id).map_err(|error| Problem::internal(&error))?;
     let person = caller.session.person();
-    let (data, state) = match method {
+    let (mut data, mut sent_to, mut number) = (None, None, None);
+    let state = match method {
         Method::Password => {
             let ke1 = new.data.ok_or_else(|| Problem::new(Code::FactorForm))?.0;
-            begin_password(&app, person, &ke1, (&server, &id, purpose)).await?
+            let begun = begin_password(&app, person, &ke1, (&server, &id, purpose)).await?;
+            data = begun.0;
+            begun.1
         }
-        _ => (None, State::Nothing),
+        Method::Mail | Method::Sms => {
+            let by = (method, new.contact.as_deref());
+            let sent = contacts::begin(&app, &caller, by, (&id, purpose)).await?;
+            sent_to = Some(sent.sent_to);
+            State::Code(sent.key)
+        }
+        Method::Push => {
+            number = Some(prompts::ask(&app, &caller, &id, purpose).await?.to_string());
+            State::Nothing
+        }
+        _ => State::Nothing,
     };
     let (now, device) = (app.engine.now(), caller.session.device());
     let expires = now.plus(LIFE);
@@ -64,6 +78,8 @@ pub(super) async fn begin(
         method: new.method,
         expires: Text(expires),
         data: data.map(Base64Url),
+        sent_to,
+        number,
     };
     Ok(json(StatusCode::CREATED, &challenge))
 }
@@ -74,6 +90,8 @@ const fn takes(method: Method) -> Option<FactorMethod> {
         Method::Password => Some(FactorMethod::Password),
         Method::Totp => Some(FactorMethod::Totp),
         Method::Recovery => Some(FactorMethod::Recovery),
+        Method::Mail | Method::Sms => Some(FactorMethod::Code),
+        Method::Push => Some(FactorMethod::Push),
         _ => None,
     }
 }
@@ -88,7 +106,9 @@ pub(super) async fn of_payment(
     caller.may_know(Action::StepUp, payer, Code::UnknownPayment)?;
     match payment.status() {
         Some(Status::StepUp) => {
-            Ok(Purpose::Payment { id, intent_hash: payment.intake().intent_hash() })
+            let (intake, intent) = (payment.intake(), payment.intake().intent());
+            let (intent_hash, money, payee) = (intake.intent_hash(), intent.money, intent.payee);
+            Ok(Purpose::Payment { id, intent_hash, money, payee })
         }
         other => Err(Problem::new(Code::WrongStatus).reason(other.map_or("", Status::code))),
     }
@@ -107,7 +127,8 @@ async fn begin_password(
     identity::charge(app, person, Method::Password).await?;
     let secret = identity::opaque_secret(app).await?;
     let value = identity::read(app, &identity::single(RecordKind::Password, person)).await?;
-    let record = stored(value.as_ref(), PasswordRecord::from_bytes)?;
+    let record = PasswordRecord::read_stored(value.as_deref());
+    let record = record.map_err(|error| Problem::internal(&error))?;
     let purpose = purpose.text();
     let context = opaque::Context { server, challenge: id, purpose: &purpose };
     let begun = opaque::begin(&secret, &person, record.as_ref(), ke1, context, &mut OsEntropy);
@@ -132,26 +153,43 @@ pub(super) async fn answer(
     let now = app.engine.now();
     let ceremony = app.ceremonies().take(&id, caller.session.device(), now);
     let ceremony = ceremony.ok_or_else(|| Problem::new(Code::NotFound))?;
-    let Ceremony { person, method, purpose, state, .. } = ceremony;
-    if method != Method::Password {
-        identity::charge(&app, person, method).await?;
+    let again = ceremony.again();
+    let answered = answered(&app, &caller, (id, ceremony), given).await;
+    if let (Err(_), Some(again)) = (&answered, again) {
+        // Full of others' challenges: whoever waits asks for a new one.
+        let _full = app.ceremonies().begin(id, again, now);
     }
-    let used = judge(&app, person, (method, state), given).await;
-    let mut writes = used.map_err(|error| error.into_problem(method))?;
-    writes.extend(identity::forgive(&app, person, method).await?);
-    let evidence = Evidence { id, method, at: now };
+    answered
+}
+
+async fn answered(
+    app: &Arc<App>,
+    caller: &Caller,
+    (id, ceremony): (ChallengeId, Ceremony),
+    given: ChallengeAnswer,
+) -> Reply {
+    let (person, method, purpose) = (ceremony.person, ceremony.method, ceremony.purpose);
+    // A password's was charged when its challenge went out; a number's when it was typed at the other device.
+    if !matches!(method, Method::Password | Method::Push) {
+        identity::charge(app, person, method).await?;
+    }
+    let used = judge(app, caller, (&id, ceremony), given).await;
+    let Used { mut writes, strength, statement } =
+        used.map_err(|error| error.into_problem(method))?;
+    writes.extend(identity::forgive(app, person, method).await?);
+    let evidence = Evidence { id, method, at: app.engine.now(), statement };
     match purpose {
         Purpose::Session => {
-            demand_written(&app, writes).await?;
-            for_session(&app, &caller, evidence).await
+            demand_written(app, writes).await?;
+            for_session(app, caller, Proof { method, strength, at: evidence.at }).await
         }
-        Purpose::Payment { id: payment, intent_hash } => {
+        Purpose::Payment { id: payment, intent_hash, .. } => {
             let kept = evidence.to_bytes(intent_hash);
             let key = RecordKey::single(RecordKind::Assurance, *payment.as_bytes());
-            let before = identity::read(&app, &key).await?;
+            let before = identity::read(app, &key).await?;
             writes.push(RecordWrite { key, before, after: Some(kept.clone()) });
-            demand_written(&app, writes).await?;
-            for_payment(&app, &caller, (payment, method), Hash32::new(sha256(&kept))).await
+            demand_written(app, writes).await?;
+            for_payment(app, caller, (payment, method), Hash32::new(sha256(&kept))).await
         }
     }
 }
@@ -165,57 +203,46 @@ async fn demand_written(app: &App, writes: Vec<RecordWrite>) -> Result<(), Probl
     }
 }
 
-/// Why an answer led to nothing.
-enum Unproved {
-    Factor(FactorError),
-    Problem(Problem),
+/// An answer that convinced.
+struct Used {
+    /// What is to be written so that it is used up.
+    writes: Vec<RecordWrite>,
+    strength: Strength,
+    /// What another device signed, to be kept with the evidence.
+    statement: Option<Vec<u8>>,
 }
 
-impl From<FactorError> for Unproved {
-    fn from(error: FactorError) -> Self {
-        Self::Factor(error)
+impl Used {
+    const fn by(writes: Vec<RecordWrite>) -> Self {
+        Self { writes, strength: Strength::Single, statement: None }
     }
 }
 
-impl From<Problem> for Unproved {
-    fn from(problem: Problem) -> Self {
-        Self::Problem(problem)
-    }
-}
-
-impl Unproved {
-    fn into_problem(self, method: Method) -> Problem {
-        match self {
-            Self::Factor(error) => refused(method, &error),
-            Self::Problem(problem) => problem,
-        }
-    }
-}
-
-/// Judges an answer. Gives what is to be written so that it is used up.
+/// Judges an answer.
 async fn judge(
     app: &Arc<App>,
-    person: PersonId,
-    (method, state): (Method, State),
+    caller: &Caller,
+    (id, ceremony): (&ChallengeId, Ceremony),
     given: ChallengeAnswer,
-) -> Result<Vec<RecordWrite>, Unproved> {
+) -> Result<Used, Unproved> {
     let now = app.engine.now();
+    let Ceremony { person, method, purpose, state, .. } = ceremony;
     let code = given.code.unwrap_or_default();
     match (method, state) {
         (Method::Password, State::Password(pending)) => {
             let ke3 = given.data.map(|data| data.0).unwrap_or_default();
             pending.finish(&ke3, now)?;
-            Ok(Vec::new())
+            Ok(Used::by(Vec::new()))
         }
         (Method::Totp, _) => {
             let key = identity::single(RecordKind::Totp, person);
             let before = identity::read(app, &key).await?;
             let code: DigitCode = code.parse()?;
             let record = stored(before.as_ref(), TotpRecord::from_bytes)?;
-            let record = record.ok_or(FactorError::Refused(Why::Wrong))?;
+            let record = record.ok_or_else(|| totp::refuse(&code, now))?;
             let secret = totp_secret(app, person, &record)?;
             let (after, _) = record.prove(&secret, &code, now)?;
-            Ok(vec![RecordWrite { key, before, after: Some(after.to_bytes()) }])
+            Ok(Used::by(vec![RecordWrite { key, before, after: Some(after.to_bytes()) }]))
         }
         (Method::Recovery, _) => {
             let key = identity::single(RecordKind::Recovery, person);
@@ -224,7 +251,15 @@ async fn judge(
             let sheet = stored(before.as_ref(), RecoverySheet::from_bytes)?;
             let sheet = sheet.ok_or(FactorError::Refused(Why::Wrong))?;
             let (after, _) = sheet.prove(&code, now)?;
-            Ok(vec![RecordWrite { key, before, after: Some(after.to_bytes()) }])
+            Ok(Used::by(vec![RecordWrite { key, before, after: Some(after.to_bytes()) }]))
+        }
+        (_, State::Code(key)) => {
+            Ok(Used::by(vec![contacts::finish(app, &key, &code, (id, purpose)).await?]))
+        }
+        (Method::Push, _) => {
+            let (write, agreed) = prompts::collect(app, caller, id).await?;
+            let strength = agreed.strength();
+            Ok(Used { writes: vec![write], strength, statement: Some(agreed.statement) })
         }
         _ => Err(FactorError::NotNow("this method is not answered here").into()),
     }
@@ -242,26 +277,28 @@ pub(super) fn totp_secret(
 }
 
 /// What is kept of an answer.
-#[derive(Clone, Copy)]
 struct Evidence {
     id: ChallengeId,
     method: Method,
-    at: tpw_core::Instant,
+    at: Instant,
+    statement: Option<Vec<u8>>,
 }
 
 impl Evidence {
-    /// Format, challenge, method, time, the hash of what it was given for.
-    fn to_bytes(self, intent_hash: Hash32) -> Vec<u8> {
+    /// Format, challenge, method, time, the hash of what it was given for, and what another device signed, where one did.
+    fn to_bytes(&self, intent_hash: Hash32) -> Vec<u8> {
         let mut w = Writer::with_room(96);
-        w.array(5).uint(1).bytes(&self.id).uint(self.method.number().into());
+        let (items, format) = if self.statement.is_some() { (6, 2) } else { (5, 1) };
+        w.array(items).uint(format).bytes(&self.id).uint(self.method.number().into());
         w.uint(self.at.unix_ms()).bytes(intent_hash.as_bytes());
+        if let Some(statement) = &self.statement {
+            w.bytes(statement);
+        }
         w.finish()
     }
 }
 
-async fn for_session(app: &Arc<App>, caller: &Caller, evidence: Evidence) -> Reply {
-    let Evidence { method, at, .. } = evidence;
-    let proof = Proof { method, strength: Strength::Single, at };
+async fn for_session(app: &Arc<App>, caller: &Caller, proof: Proof) -> Reply {
     let level = identity::proved(app, caller.session.device(), proof).await?;
     let device = app.engine.device(&caller.session.device());
     let device = device.ok_or_else(|| Problem::new(Code::UnknownDevice))?;

@@ -4,8 +4,9 @@
 //! be able to make it theirs (SP 800-63B-4 §4.1.2).
 
 use super::challenges::totp_secret;
+use super::contacts::{contacts_of, is_available};
 use super::passkeys::passkeys_of;
-use super::{Reply, json, off_thread};
+use super::{Reply, json, off_thread, prompts};
 use crate::app::App;
 use crate::body;
 use crate::gate::Caller;
@@ -19,6 +20,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use std::sync::Arc;
 use tpw_access::Aal;
+use tpw_access::factor::code::{Channel, Contact};
 use tpw_access::factor::opaque::{self, PasswordRecord};
 use tpw_access::factor::recovery::RecoverySheet;
 use tpw_access::factor::totp::{self, Params, TotpRecord, TotpSecret};
@@ -69,6 +71,19 @@ async fn listed(app: &Arc<App>, caller: &Caller) -> Reply {
     factors.extend(totp.map(|it| factor(Method::Totp, it.enrolled(), it.is_confirmed(), None)));
     let recovery = recovery.map(|it| factor(Method::Recovery, it.issued(), true, Some(it.left())));
     factors.extend(recovery);
+    let contacts = contacts_of(app, caller.session.person()).await?;
+    for channel in Channel::ALL {
+        let of_channel = |(_, contact): &&(_, Contact)| contact.address().channel() == *channel;
+        // The one that was confirmed last, if any was.
+        let contact = contacts.iter().rfind(of_channel).map(|(_, contact)| contact);
+        let contact = contact.filter(|_known| is_available(app, *channel));
+        factors.extend(
+            contact.map(|it| factor(channel.method(), it.added(), it.verified().is_some(), None)),
+        );
+    }
+    let others = prompts::others(app, caller.session.person(), caller.session.device());
+    let newest = others.last().map(|device| device.enrolled);
+    factors.extend(newest.map(|since| factor(Method::Push, since, true, Some(others.len()))));
     let level = caller.session.level();
     let acr = level.aal.code().to_owned();
     Ok(json(StatusCode::OK, &FactorList { factors, acr, auth_time: level.auth_time.map(Text) }))

@@ -156,7 +156,7 @@ async fn begin(
             let (options, state) = AssertionState::start(rp, rule, challenge, &present);
             Ok(begun((options, Waiting::Assertion(state))))
         }
-        Errand::Assert(Purpose::Payment { id, intent_hash }) => {
+        Errand::Assert(Purpose::Payment { id, intent_hash, .. }) => {
             let (payment, _payer) = payments::with_payer(app, id).await?;
             if payment.status() != Some(Status::StepUp) {
                 let status = payment.status().map_or("", Status::code);

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewChallenge {
-    /// `password`, `totp` or `recovery`.
+    /// `password`, `totp`, `recovery`, `mail`, `sms` or `push`.
     pub method: String,
     /// The waiting payment that is to go on; the caller's session when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -19,10 +19,13 @@ pub struct NewChallenge {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub data: Option<Base64Url>,
+    /// The id of the address that a code is sent to; the one that was confirmed last when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<String>,
 }
 
 /// A challenge, to be answered once.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct Challenge {
     /// Its id: `POST /v1/challenges/{id}:answer`.
     pub id: String,
@@ -35,6 +38,12 @@ pub struct Challenge {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub data: Option<Base64Url>,
+    /// For `mail` and `sms`: enough of the address that a code was sent to to be recognised by its owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_to: Option<String>,
+    /// For `push`: the number to be typed at another device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<String>,
 }
 
 /// The answer to a challenge.
@@ -45,7 +54,7 @@ pub struct ChallengeAnswer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub data: Option<Base64Url>,
-    /// The code for `totp` and `recovery`.
+    /// The code for `totp`, `recovery`, `mail` and `sms`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
 }
@@ -66,14 +75,14 @@ pub struct Challenged {
 /// A factor of the caller.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Factor {
-    /// `password`, `totp` or `recovery`.
+    /// `password`, `totp`, `recovery`, `mail`, `sms` or `push`.
     pub method: String,
     /// Since when.
     #[schema(value_type = String, format = DateTime)]
     pub since: Text<Instant>,
     /// Whether it can be used: a generator of codes has to be confirmed by a first code.
     pub confirmed: bool,
-    /// How many recovery codes are left.
+    /// How many recovery codes are left, or how many other devices can be asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left: Option<usize>,
 }
@@ -132,4 +141,4 @@ macro_rules! hidden {
         }
     )*};
 }
-hidden! { ChallengeAnswer TotpEnrolment TypedCode RecoveryCodes }
+hidden! { Challenge ChallengeAnswer TotpEnrolment TypedCode RecoveryCodes }

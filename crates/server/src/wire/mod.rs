@@ -6,6 +6,7 @@
 mod accounts;
 mod approvals;
 mod changes;
+mod contacts;
 mod decisions;
 mod evidence;
 mod factors;
@@ -18,6 +19,7 @@ mod payments;
 mod people;
 mod policies;
 mod problem;
+mod prompts;
 mod reconcile;
 mod text;
 
@@ -27,6 +29,7 @@ pub use accounts::{
 };
 pub use approvals::{ApprovalList, ApprovalRequest, ApprovalVote, CastVote, PersonRoles, SetRoles};
 pub use changes::{Change, ChangeList};
+pub use contacts::{Contact, ContactList, MessageList, NewContact, SentMessage};
 pub use decisions::{Access, AccessList, PolicyDecision, PolicyDecisionList, ProvedPolicyDecision};
 pub use evidence::{Checkpoint, Health, TreeHead};
 pub use factors::{
@@ -60,6 +63,7 @@ pub use people::{
 };
 pub use policies::{NewPolicies, Policies, PolicyActivation, PolicySet};
 pub use problem::{Problem, Retry};
+pub use prompts::{AnswerPrompt, Prompt, PromptAnswered, PromptList, PromptedPayment};
 pub use reconcile::{
     LedgerLine, PartnerLine, ReconciledLines, ReconciledTotal, Reconciliation, ReconciliationList,
     ReconciliationProof,

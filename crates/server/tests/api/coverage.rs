@@ -35,6 +35,13 @@ const SNAPSHOTS: &[(&str, &str)] = &[
     ("confirm_totp", "totp_confirmed"),
     ("add_recovery_codes", "recovery_codes"),
     ("remove_factor", "factor_removed"),
+    ("list_contacts", "contacts"),
+    ("add_contact", "contact_added"),
+    ("confirm_contact", "contact_confirmed"),
+    ("remove_contact", "contact_removed"),
+    ("list_messages", "messages"),
+    ("list_prompts", "prompts"),
+    ("answer_prompt", "prompt_answered"),
     ("begin_challenge", "challenge"),
     ("answer_challenge", "challenge_answered"),
     ("list_passkeys", "passkeys"),
@@ -118,19 +125,20 @@ fn operations() -> BTreeMap<String, Vec<String>> {
 
 fn snapshot(name: &str) -> Option<Value> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api/snapshots");
-    let text = [
+    let parts = [
         "answers",
         "approvals",
         "audit",
+        "contacts",
         "factors",
         "ledger",
         "oauth",
         "passkeys",
         "policies",
+        "prompts",
         "refusals",
-    ]
-    .into_iter()
-    .find_map(|part| {
+    ];
+    let text = parts.into_iter().find_map(|part| {
         std::fs::read_to_string(folder.join(format!("api__{part}__{name}.snap"))).ok()
     })?;
     let (_head, body) = text.strip_prefix("---\n")?.split_once("\n---\n")?;

@@ -12,6 +12,8 @@ mod approvals;
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod contacts;
+#[cfg(test)]
 mod coverage;
 #[cfg(test)]
 mod factors;
@@ -32,9 +34,13 @@ mod policies;
 #[cfg(test)]
 mod problems;
 #[cfg(test)]
+mod prompts;
+#[cfg(test)]
 mod records;
 #[cfg(test)]
 mod refusals;
+#[cfg(test)]
+mod sms;
 #[cfg(test)]
 mod stamps;
 #[cfg(test)]

@@ -340,6 +340,25 @@ impl Server {
     ) -> Self {
         // TLS clients read the system's clock, so ours begins there.
         let clock = Arc::new(ManualClock::new(SystemClock::new().now()));
+        Self::open(dir, clock, limits, change, extras).await
+    }
+
+    /// The same server once more, after it was stopped; at another address.
+    pub(crate) async fn restart(self, change: impl FnOnce(&mut Config)) -> Self {
+        let clock = Arc::clone(&self.clock);
+        let (engine, dir) = self.stop().await;
+        engine.close();
+        drop(engine);
+        Self::open(dir, clock, limits(), change, Extras::default()).await
+    }
+
+    async fn open(
+        dir: TempDir,
+        clock: Arc<ManualClock>,
+        limits: Limits,
+        change: impl FnOnce(&mut Config),
+        extras: Extras,
+    ) -> Self {
         let mut config = Config::new(Name::new("tpw.test").unwrap());
         change(&mut config);
         let engine = Engine::open(dir.path(), config, clock.clone()).unwrap();
@@ -589,6 +608,17 @@ impl Server {
         actor.device = Some(enrolled["device"].as_str().unwrap().parse().unwrap());
         actor.person = Some(enrolled["person"].as_str().unwrap().parse().unwrap());
         actor.account = Some(enrolled["accounts"][0]["id"].as_str().unwrap().parse().unwrap());
+        actor
+    }
+
+    /// One more device of somebody.
+    pub(crate) async fn another_device(&self, operator: &Actor, of: &Actor) -> Actor {
+        let path = format!("/v1/people/{}/codes", of.person.unwrap());
+        let issued = self.call(operator, "POST", &path, None).await.json();
+        let mut actor = Actor::new();
+        let enrolled = self.enrol_with(&actor, issued["code"].as_str().unwrap()).await.json();
+        actor.device = Some(enrolled["device"].as_str().unwrap().parse().unwrap());
+        (actor.person, actor.account) = (of.person, of.account);
         actor
     }
 

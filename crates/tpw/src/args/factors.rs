@@ -47,6 +47,10 @@ pub(crate) enum FactorCommand {
         out: PathBuf,
     },
     Judge(JudgeEvidence),
+    #[command(subcommand)]
+    Contact(ContactCommand),
+    #[command(subcommand)]
+    Push(PushCommand),
     Remove {
         #[command(flatten)]
         device: Device,
@@ -68,6 +72,58 @@ pub(crate) struct JudgeEvidence {
     pub(crate) origin: String,
 }
 
+/// Addresses to which codes are sent.
+#[derive(Subcommand)]
+pub(crate) enum ContactCommand {
+    List {
+        #[command(flatten)]
+        device: Device,
+    },
+    Add {
+        #[command(flatten)]
+        device: Device,
+        #[arg(id = "contact_address", value_name = "ADDRESS")]
+        address: String,
+        #[arg(long, value_name = "FILE")]
+        secret_file: Option<PathBuf>,
+    },
+    Confirm {
+        #[command(flatten)]
+        device: Device,
+        #[arg(id = "contact_id", value_name = "CONTACT")]
+        contact: String,
+        #[arg(long, value_name = "FILE")]
+        secret_file: Option<PathBuf>,
+    },
+    Remove {
+        #[command(flatten)]
+        device: Device,
+        #[arg(id = "contact_id", value_name = "CONTACT")]
+        contact: String,
+    },
+}
+
+/// What another device of the same person asks.
+#[derive(Subcommand)]
+pub(crate) enum PushCommand {
+    List {
+        #[command(flatten)]
+        device: Device,
+    },
+    Answer {
+        #[command(flatten)]
+        device: Device,
+        #[arg(long, value_name = "FILE")]
+        secret_file: Option<PathBuf>,
+    },
+    Deny {
+        #[command(flatten)]
+        device: Device,
+        #[arg(long)]
+        not_me: bool,
+    },
+}
+
 /// Proves who somebody is, for the session or for one payment.
 #[derive(Args)]
 pub(crate) struct Login {
@@ -86,5 +142,8 @@ pub(crate) enum LoginWith {
     Password,
     Totp,
     Recovery,
+    Mail,
+    Sms,
+    Push,
     Passkey,
 }

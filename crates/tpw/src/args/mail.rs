@@ -16,4 +16,12 @@ pub(crate) struct Mail {
     pub(crate) mail_ca: Option<PathBuf>,
     #[arg(long, value_name = "DIR")]
     pub(crate) mail_folder: Option<PathBuf>,
+    #[arg(long, value_name = "URL", requires = "sms_key")]
+    pub(crate) sms_url: Option<String>,
+    #[arg(long, value_name = "FILE", requires = "sms_url")]
+    pub(crate) sms_key: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", requires = "sms_url")]
+    pub(crate) sms_ca: Option<PathBuf>,
+    #[arg(long, conflicts_with = "sms_url")]
+    pub(crate) no_sms: bool,
 }

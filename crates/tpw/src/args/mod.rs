@@ -7,6 +7,7 @@ mod factors;
 mod governing;
 mod log;
 mod mail;
+mod message;
 mod policy;
 mod receipt;
 mod sharing;
@@ -19,6 +20,7 @@ pub(crate) use factors::*;
 pub(crate) use governing::*;
 pub(crate) use log::*;
 pub(crate) use mail::*;
+pub(crate) use message::*;
 pub(crate) use policy::*;
 pub(crate) use receipt::*;
 pub(crate) use sharing::*;
@@ -56,6 +58,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Factor(FactorCommand),
     Login(Login),
+    #[command(subcommand)]
+    Message(MessageCommand),
     Grant(Box<GrantArgs>),
     #[command(subcommand)]
     Delegate(Delegate),
@@ -280,6 +284,8 @@ pub(crate) struct PayBatch {
     pub(crate) device: Device,
     #[arg(long, value_name = "FILE")]
     pub(crate) batch: PathBuf,
+    #[arg(long)]
+    pub(crate) yes_new_payee: bool,
 }
 
 #[derive(Args)]

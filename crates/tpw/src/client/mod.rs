@@ -12,6 +12,8 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::fmt;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tpw_access::{DpopRequest, EnrolmentCode, HttpUrl};
@@ -145,6 +147,11 @@ impl Answer {
         matches!(self.problem().code.as_str(), "busy" | "rate_limited")
     }
 
+    /// RFC 9470 §3.
+    fn wants_better_proof(&self) -> bool {
+        self.status == 401 && self.problem().code == "insufficient_user_authentication"
+    }
+
     fn checked(self) -> Result<Self, ClientError> {
         if (200..300).contains(&self.status) {
             return Ok(self);
@@ -231,6 +238,15 @@ struct Token {
     ends: Instant,
 }
 
+/// What is to come of asking the person.
+pub type SteppingUp<'a> = Pin<Box<dyn Future<Output = Result<bool, Failure>> + Send + 'a>>;
+
+/// What a client does when a request wants the person recognised better, or again (RFC 9470).
+pub trait StepUp: Send + Sync {
+    /// Has the person prove who they are; says whether they did.
+    fn prove<'a>(&'a self, client: &'a Client, keys: &'a Keys) -> SteppingUp<'a>;
+}
+
 /// A client of one server, for one device.
 pub struct Client {
     pool: Pool<Connector, Full<Bytes>>,
@@ -238,6 +254,9 @@ pub struct Client {
     language: &'static str,
     clock: Arc<dyn Clock>,
     token: Mutex<Option<Token>>,
+    step_up: Option<Arc<dyn StepUp>>,
+    /// Whether the person is being asked: the requests of that ask nobody.
+    stepping_up: AtomicBool,
 }
 
 impl fmt::Debug for Client {
@@ -268,7 +287,19 @@ impl Client {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(30))
             .build(connector);
-        Ok(Self { pool, base, language, clock, token: Mutex::new(None) })
+        let (token, stepping_up) = (Mutex::new(None), AtomicBool::new(false));
+        Ok(Self { pool, base, language, clock, token, step_up: None, stepping_up })
+    }
+
+    /// The same, which has the person prove who they are where a request wants it, and sends the request once more.
+    #[must_use]
+    pub fn asking(self, step_up: Arc<dyn StepUp>) -> Self {
+        Self { step_up: Some(step_up), ..self }
+    }
+
+    /// Forgets the token: the next one says what the session is worth by then.
+    pub fn forget_token(&self) {
+        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// The server, as scheme, host and port.
@@ -422,8 +453,27 @@ impl Client {
         Ok(view.access_token)
     }
 
-    /// Sends until there is an answer that is worth having, or sending once more could do harm.
+    /// Sends, and once more after the person has proved who they are, if that is what was wanting.
     async fn send(&self, call: &Call<'_>) -> Result<Answer, ClientError> {
+        let answer = self.send_as_it_is(call).await?;
+        let (Proof::Token(keys), Some(step_up)) = (call.proof, &self.step_up) else {
+            return Ok(answer);
+        };
+        if !answer.wants_better_proof() || self.stepping_up.swap(true, Ordering::AcqRel) {
+            return Ok(answer);
+        }
+        let proved = step_up.prove(self, keys).await;
+        self.stepping_up.store(false, Ordering::Release);
+        if !proved.map_err(ClientError::Prove)? {
+            return Ok(answer);
+        }
+        self.forget_token();
+        // Refused with 401, it was not begun.
+        self.send_as_it_is(call).await
+    }
+
+    /// Sends until there is an answer that is worth having, or sending once more could do harm.
+    async fn send_as_it_is(&self, call: &Call<'_>) -> Result<Answer, ClientError> {
         let mut pause = PAUSE_FIRST;
         for attempt in 1..=ATTEMPTS {
             let token = self.token_for(call).await?;

@@ -1,38 +1,37 @@
 //! `tpw factor` and `tpw login`: with what a person proves who they are beside the device, and proving it.
 
-use super::{Context, Outcome, factor_evidence, input, wallet};
+use super::pay::Desk;
+use super::proving::{self, Prover, Secret, Way, unusable, value};
+use super::{Context, Outcome, contact, factor_evidence, input, push, wallet};
 use crate::args::{Device, FactorCommand, Login, LoginWith, Operator, OpsFactor, OpsLogin};
 use crate::client::Client;
 use crate::device::keys::Keys;
 use crate::exit::{Exit, Failure};
 use crate::say::Say;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
-use tpw_access::factor::opaque::{Context as Bound, LoggingIn, Registering};
+use tpw_access::factor::opaque::Registering;
 use tpw_access::factor::password::{self, Beside, Password, StolenList};
 use tpw_core::PaymentId;
-use tpw_crypto::Zeroizing;
 use tpw_engines::entropy::OsEntropy;
 use tpw_server::wire::{
-    Base64Url, Challenge, Challenged, FactorList, NewChallenge, Passkey, PasskeyLink, PasskeyList,
-    PasswordMessage, Payment, RecoveryCodes, Text, TotpEnrolment,
+    Base64Url, Challenged, FactorList, Passkey, PasskeyLink, PasskeyList, PasswordMessage,
+    RecoveryCodes, TotpEnrolment,
 };
 
 /// The person at their device.
-struct Holder<'a> {
+pub(super) struct Holder<'a> {
     say: &'a Say,
-    keys: Keys,
-    client: Client,
+    pub(super) keys: Keys,
+    pub(super) client: Client,
     /// Names that a password may not consist of.
     names: Vec<String>,
 }
 
-fn open<'a>(context: &'a Context, device: &Device) -> Result<Holder<'a>, Failure> {
+pub(super) fn open<'a>(context: &'a Context, device: &Device) -> Result<Holder<'a>, Failure> {
     let folder = input::folder(device)?;
     let profile = folder.profile()?;
     let keys = input::keys(context, &folder, device)?;
@@ -66,25 +65,9 @@ impl StolenList for Stolen {
     }
 }
 
-fn value(value: &impl Serialize) -> Result<Value, Failure> {
-    serde_json::to_value(value).map_err(|error| Failure::failed("server-answer").because(error))
-}
-
-fn unusable(error: impl core::fmt::Display) -> Failure {
-    Failure::failed("password-refused").because(error.to_string())
-}
-
-/// A secret from its file, or typed unseen.
-fn secret(context: &Context, file: Option<&Path>, key: &str) -> Result<Zeroizing<String>, Failure> {
-    match file {
-        Some(path) => input::secret_file(context, path),
-        None => input::typed(context, key),
-    }
-}
-
 /// A new password, typed twice where it is typed.
 fn new_password(context: &Context, file: Option<&Path>) -> Result<Password, Failure> {
-    let first = secret(context, file, "ask-password-new")?;
+    let first = Secret { context, file }.ask("ask-password-new")?;
     if file.is_none() && *input::typed(context, "ask-password-repeat")? != *first {
         return Err(Failure::failed("passphrases-differ"));
     }
@@ -100,7 +83,8 @@ pub(super) async fn run(context: &Context, command: &FactorCommand) -> Outcome {
         }
         FactorCommand::Totp { device } => open(context, device)?.new_totp().await,
         FactorCommand::Confirm { device, secret_file } => {
-            let code = secret(context, secret_file.as_deref(), "ask-factor-code")?;
+            let file = secret_file.as_deref();
+            let code = Secret { context, file }.ask("ask-factor-code")?;
             open(context, device)?.confirm_totp(&code).await
         }
         FactorCommand::Recovery { device } => open(context, device)?.new_recovery().await,
@@ -112,30 +96,86 @@ pub(super) async fn run(context: &Context, command: &FactorCommand) -> Outcome {
             factor_evidence::fetch(context, device, payment, out).await
         }
         FactorCommand::Judge(args) => factor_evidence::judge(context, args),
+        FactorCommand::Contact(command) => contact::run(context, command).await,
+        FactorCommand::Push(command) => push::run(context, command).await,
         FactorCommand::Remove { device, factor } => open(context, device)?.remove(factor).await,
     }
 }
 
 pub(super) async fn login(context: &Context, args: &Login) -> Outcome {
-    let payment = args.payment.as_deref().map(|text| {
-        let parsed = text.parse::<PaymentId>();
-        parsed.map_err(|error| Failure::usage("id").arg("text", text).because(error))
-    });
-    let payment = payment.transpose()?;
+    let secret = Secret { context, file: args.secret_file.as_deref() };
+    if let Some(text) = &args.payment {
+        return login_for_payment(context, args, secret, input::id(text)?).await;
+    }
     let holder = open(context, &args.device)?;
-    let file = args.secret_file.as_deref();
-    let method = match args.proof_with {
-        LoginWith::Passkey => return holder.passkey_link("use", payment).await,
-        LoginWith::Password => {
-            let typed = secret(context, file, "ask-password")?;
-            let typed = Password::prepare(&typed).map_err(unusable)?;
-            return holder.prove_password(&typed, payment).await;
-        }
-        LoginWith::Totp => "totp",
-        LoginWith::Recovery => "recovery",
+    if args.proof_with == LoginWith::Passkey && !proving::at_terminal(context) {
+        return holder.passkey_link("use", None).await;
+    }
+    let prover = Prover { secret, client: &holder.client, keys: &holder.keys };
+    let done = prover.prove(way(args.proof_with), proving::Purpose::Session).await?;
+    tell_proved(&context.say, done)
+}
+
+/// Lets a payment go on that waits for its payer, and records in the journal what came of it.
+async fn login_for_payment(
+    context: &Context,
+    args: &Login,
+    secret: Secret<'_>,
+    id: PaymentId,
+) -> Outcome {
+    if args.proof_with == LoginWith::Passkey && !proving::at_terminal(context) {
+        return open(context, &args.device)?.passkey_link("use", Some(id)).await;
+    }
+    let desk = Desk::open(context, &args.device)?;
+    let client = desk.client(context)?;
+    let mut teller = desk.teller(context, &client, desk.folder.journal()?);
+    let intent_hash = teller.journal.journal().entry(id)?.intent_hash();
+    let prover = Prover { secret, client: &client, keys: &desk.keys };
+    let purpose = proving::Purpose::Payment { id, intent_hash };
+    let done = prover.prove(way(args.proof_with), purpose).await?;
+    if let Some(payment) = done.payment.clone() {
+        let outcome = teller.resting(id, payment)?;
+        desk.observe(&outcome)?;
+    }
+    tell_proved(&context.say, done)
+}
+
+const fn way(with: LoginWith) -> Way {
+    match with {
+        LoginWith::Password => Way::Password,
+        LoginWith::Totp => Way::Totp,
+        LoginWith::Recovery => Way::Recovery,
+        LoginWith::Mail => Way::Mail,
+        LoginWith::Sms => Way::Sms,
+        LoginWith::Push => Way::Push,
+        LoginWith::Passkey => Way::Passkey,
+    }
+}
+
+fn tell_proved(say: &Say, mut done: Challenged) -> Outcome {
+    // What raises a session is no output.
+    done.token = None;
+    let Some(payment) = &done.payment else {
+        return tell(say, &done, "login-done", &[("acr", &done.acr)]);
     };
-    let code = secret(context, file, "ask-factor-code")?;
-    holder.prove_code(method, &code, payment).await
+    let (id, status) = (payment.id.0.to_string(), value(&payment.status)?);
+    let args = [("payment", id.as_str()), ("status", status.as_str().unwrap_or(""))];
+    tell(say, &done, "login-payment", &args)
+}
+
+/// The answer as JSON, or a sentence.
+pub(super) fn tell(
+    say: &Say,
+    answer: &impl Serialize,
+    key: &str,
+    args: &[(&str, &str)],
+) -> Outcome {
+    if say.is_json() {
+        say.json(&value(answer)?);
+    } else {
+        say.tell(key, args);
+    }
+    Ok(Exit::Done)
 }
 
 /// The operator at their key: the same ceremonies, which the operator's key signs.
@@ -156,7 +196,8 @@ pub(super) async fn of_operator(context: &Context, at: &Operator, command: &OpsF
         }
         OpsFactor::Totp => holder()?.new_totp().await,
         OpsFactor::Confirm { secret_file } => {
-            let code = secret(context, secret_file.as_deref(), "ask-factor-code")?;
+            let file = secret_file.as_deref();
+            let code = Secret { context, file }.ask("ask-factor-code")?;
             holder()?.confirm_totp(&code).await
         }
         OpsFactor::Recovery => holder()?.new_recovery().await,
@@ -171,18 +212,13 @@ pub(super) async fn of_operator(context: &Context, at: &Operator, command: &OpsF
 /// `tpw ops login`.
 pub(super) async fn operator_login(context: &Context, at: &Operator, args: &OpsLogin) -> Outcome {
     let (holder, file) = (operator(context, at)?, args.secret_file.as_deref());
-    let method = match args.proof_with {
-        LoginWith::Passkey => return holder.passkey_link("use", None).await,
-        LoginWith::Password => {
-            let typed = secret(context, file, "ask-password")?;
-            let typed = Password::prepare(&typed).map_err(unusable)?;
-            return holder.prove_password(&typed, None).await;
-        }
-        LoginWith::Totp => "totp",
-        LoginWith::Recovery => "recovery",
-    };
-    let code = secret(context, file, "ask-factor-code")?;
-    holder.prove_code(method, &code, None).await
+    if args.proof_with == LoginWith::Passkey && !proving::at_terminal(context) {
+        return holder.passkey_link("use", None).await;
+    }
+    let secret = Secret { context, file };
+    let prover = Prover { secret, client: &holder.client, keys: &holder.keys };
+    let done = prover.prove(way(args.proof_with), proving::Purpose::Session).await?;
+    tell_proved(&context.say, done)
 }
 
 impl Holder<'_> {
@@ -275,76 +311,14 @@ impl Holder<'_> {
             let left: FactorList = self.client.delete(&self.keys, &path).await?.json()?;
             return self.tell(&left, "factor-removed", key);
         }
-        let id = factor.parse::<tpw_core::Hash32>();
-        let id = id.map_err(|error| Failure::usage("id").arg("text", factor).because(error))?;
+        let id: tpw_core::Hash32 = input::id(factor)?;
         let path = format!("/v1/factors/passkeys/{id}");
         let gone: Passkey = self.client.delete(&self.keys, &path).await?.json()?;
         self.tell(&gone, "factor-removed", key)
     }
 
-    async fn challenge(
-        &self,
-        method: &str,
-        payment: Option<PaymentId>,
-        data: Option<Vec<u8>>,
-    ) -> Result<Challenge, Failure> {
-        let new = NewChallenge {
-            method: method.to_owned(),
-            payment: payment.map(Text),
-            data: data.map(Base64Url),
-        };
-        Ok(self.post("/v1/challenges", &value(&new)?).await?.json()?)
-    }
-
-    async fn prove_password(&self, typed: &Password, payment: Option<PaymentId>) -> Outcome {
-        let begun = LoggingIn::start(typed, &mut OsEntropy).map_err(unusable)?;
-        let purpose = match payment {
-            None => "session".to_owned(),
-            Some(id) => {
-                let path = format!("/v1/payments/{id}");
-                let waits: Payment = self.client.get(&self.keys, &path).await?.json()?;
-                format!("{id}/{}", waits.intent_hash.0)
-            }
-        };
-        let challenge = self.challenge("password", payment, Some(begun.ke1().to_vec())).await?;
-        let wrong = |error: String| Failure::failed("password-wrong").because(error);
-        let id = URL_SAFE_NO_PAD.decode(&challenge.id).map_err(|error| wrong(error.to_string()))?;
-        let ke2 = challenge.data.map(|data| data.0).unwrap_or_default();
-        let bound = Bound { server: self.client.origin(), challenge: &id, purpose: &purpose };
-        let done = begun.finish(typed, &ke2, bound, &mut OsEntropy);
-        let done = done.map_err(|error| wrong(error.to_string()))?;
-        let answer = json!({ "data": value(&Base64Url(done.ke3))? });
-        self.answer(&challenge.id, &answer).await
-    }
-
-    async fn prove_code(&self, method: &str, code: &str, payment: Option<PaymentId>) -> Outcome {
-        let challenge = self.challenge(method, payment, None).await?;
-        self.answer(&challenge.id, &json!({ "code": code })).await
-    }
-
-    async fn answer(&self, challenge: &str, answer: &Value) -> Outcome {
-        let path = format!("/v1/challenges/{challenge}:answer");
-        let mut done: Challenged = self.post(&path, answer).await?.json()?;
-        // What raises a session is no output.
-        done.token = None;
-        match &done.payment {
-            None => self.tell(&done, "login-done", &[("acr", &done.acr)]),
-            Some(payment) => {
-                let status = value(&payment.status)?;
-                let id = payment.id.0.to_string();
-                let args = [("payment", id.as_str()), ("status", status.as_str().unwrap_or(""))];
-                self.tell(&done, "login-payment", &args)
-            }
-        }
-    }
-
     fn tell(&self, answer: &impl Serialize, key: &str, args: &[(&str, &str)]) -> Outcome {
-        if self.say.is_json() {
-            self.say.json(&value(answer)?);
-        } else {
-            self.say.tell(key, args);
-        }
-        Ok(Exit::Done)
+        tell(self.say, answer, key, args)
     }
 
     fn show(&self, answer: &impl Serialize, text: &str) -> Outcome {

@@ -8,6 +8,7 @@ use crate::device::keys::Keys;
 use crate::exit::Failure;
 use std::io::{self, BufRead as _, IsTerminal as _};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use tpw_crypto::Zeroizing;
 use tpw_wallet::vault::{Passphrase, Vault};
 
@@ -119,6 +120,12 @@ pub(super) fn keys(
         return Ok(Keys::Agent(agent));
     }
     Ok(Keys::Vault(Box::new(vault(context, folder, device, Asking::Open)?)))
+}
+
+/// An id that the person typed.
+pub(super) fn id<T: FromStr<Err: ToString>>(text: &str) -> Result<T, Failure> {
+    text.parse()
+        .map_err(|error: T::Err| Failure::usage("id").arg("text", text).because(error.to_string()))
 }
 
 /// How many characters of a payee's id are typed to confirm it.

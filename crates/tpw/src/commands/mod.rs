@@ -3,6 +3,7 @@
 mod anchor;
 mod approve;
 mod audit;
+mod contact;
 mod demo;
 mod doctor;
 mod evidence;
@@ -10,12 +11,15 @@ mod factor_evidence;
 mod factors;
 mod input;
 mod log;
+mod message;
 mod ops;
 mod ots;
 mod outbox;
 mod pay;
 mod payees;
 mod policy;
+mod proving;
+mod push;
 mod receipt;
 mod serve;
 mod sharing;
@@ -104,6 +108,7 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
         Command::Pay(args) => Box::pin(pay::batch(context, &args)).await,
         Command::Factor(command) => Box::pin(factors::run(context, &command)).await,
         Command::Login(args) => Box::pin(factors::login(context, &args)).await,
+        Command::Message(command) => Box::pin(message::run(context, &command)).await,
         Command::Grant(args) => Box::pin(sharing::grant(context, &args)).await,
         Command::Delegate(command) => Box::pin(sharing::delegate(context, &command)).await,
         Command::Verify(args) => verify::run(context, &args),

@@ -153,11 +153,7 @@ pub(super) fn door(context: &Context, operator: &Operator) -> Result<(Client, Ke
     Ok((client, Keys::operator(&key)?))
 }
 
-/// An id that the person typed.
-pub(super) fn id<T: std::str::FromStr<Err: ToString>>(text: &str) -> Result<T, Failure> {
-    text.parse()
-        .map_err(|error: T::Err| Failure::usage("id").arg("text", text).because(error.to_string()))
-}
+pub(super) use super::input::id;
 
 fn freeze(reason: &str) -> Result<Value, Failure> {
     body(&wire::Freeze { reason: Some(reason.to_owned()) })

@@ -1,6 +1,7 @@
 //! Paying from a device: what one order and a whole file have in common, and `tpw pay --batch`.
 
-use super::input;
+use super::input::{self, Asking};
+use super::proving::{self, Proved, Prover, Secret};
 use super::wallet;
 use super::{Context, Outcome};
 use crate::args::{Device, PayBatch, PayOrder};
@@ -18,8 +19,8 @@ use tpw_core::{AccountId, Amount, Asset, Instant, Name, PaymentId, Purpose, Tree
 use tpw_engines::clock::Clock as _;
 use tpw_engines::files::FolderLock;
 use tpw_server::wire;
-use tpw_wallet::batch::{self, LineError, Terms};
-use tpw_wallet::check::Warning;
+use tpw_wallet::batch::{self, Batch, LineError, Terms};
+use tpw_wallet::check::{self, Known, Warning};
 use tpw_wallet::journal::State;
 use tpw_wallet::pay::{LIFE_DEFAULT, Order, Origin};
 use tpw_wallet::payee::Payees;
@@ -30,7 +31,7 @@ pub(super) struct Desk {
     pub(super) folder: DeviceFolder,
     pub(super) profile: Profile,
     pub(super) payees: Payees,
-    keys: Keys,
+    pub(super) keys: Keys,
     _lock: FolderLock,
 }
 
@@ -128,19 +129,23 @@ pub(super) fn tell_order(say: &Say, profile: &Profile, order: &Order, warnings: 
     if !order.purpose.as_str().is_empty() {
         say.tell("will-sign-note", &args);
     }
-    for warning in warnings {
-        let detail = match warning {
-            Warning::Balance { available } => order.money.asset.format_units(*available),
-            Warning::PayeeLooksLike { known } | Warning::PayeeEndsAlike { known } => {
-                known.to_string()
-            }
-            Warning::AmountUnusual { usual } => order.money.asset.format_units(*usual),
-            Warning::Repeated { at } => at.to_string(),
-            Warning::PayeeNew => String::new(),
-        };
-        let text = say.with(&format!("warning-{}", warning.code()), &[("detail", &detail)]);
-        say.word(&say.paint(Mood::Warn, &text));
-    }
+    warnings.iter().for_each(|warning| tell_warning(say, Some(order.money.asset), warning));
+}
+
+/// Shows a warning; those about amounts want the asset.
+fn tell_warning(say: &Say, asset: Option<Asset>, warning: &Warning) {
+    let units = |amount: Amount| {
+        asset.map_or_else(|| amount.to_string(), |asset| asset.format_units(amount))
+    };
+    let detail = match warning {
+        Warning::Balance { available } => units(*available),
+        Warning::PayeeLooksLike { known } | Warning::PayeeEndsAlike { known } => known.to_string(),
+        Warning::AmountUnusual { usual } => units(*usual),
+        Warning::Repeated { at } => at.to_string(),
+        Warning::PayeeNew => String::new(),
+    };
+    let text = say.with(&format!("warning-{}", warning.code()), &[("detail", &detail)]);
+    say.word(&say.paint(Mood::Warn, &text));
 }
 
 /// Tells the id before anything is sent.
@@ -157,6 +162,35 @@ pub(super) fn tell_started(say: &Say, started: Started) {
 /// Sends what was begun; a payment that was carried out before is only looked up, by sending the same bytes.
 pub(super) async fn finish(teller: &mut Teller<'_>, started: Started) -> Result<Paid, Failure> {
     teller.send(started.payment()).await
+}
+
+/// Lets a payment that waits for its payer go on, if somebody is there to be asked: with the passphrase, which signs once more, or with
+/// another factor of theirs.
+pub(super) async fn step_up(
+    context: &Context,
+    device: &Device,
+    (desk, client): (&Desk, &Client),
+    teller: &mut Teller<'_>,
+    waiting: Paid,
+) -> Result<Paid, Failure> {
+    let Paid::StepUp(Some(payment)) = &waiting else { return Ok(waiting) };
+    let entry = teller.journal.journal().entry(payment.id.0)?;
+    let (id, intent_hash) = (entry.payment(), entry.intent_hash());
+    let secret = Secret { context, file: None };
+    let prover = Prover { secret, client, keys: &desk.keys };
+    let purpose = proving::Purpose::Payment { id, intent_hash };
+    match proving::for_payment(&prover, device, purpose).await? {
+        None => Ok(waiting),
+        Some(Proved::Passphrase) => {
+            context.say.tell("step-up-now", &[]);
+            let vault = input::vault(context, &desk.folder, device, Asking::Again)?;
+            teller.step_up(id, &vault).await
+        }
+        Some(Proved::By(done)) => match done.payment {
+            Some(payment) => teller.resting(id, payment),
+            None => Ok(waiting),
+        },
+    }
 }
 
 /// What a line of a batch came to.
@@ -220,7 +254,9 @@ pub(super) async fn batch(context: &Context, args: &PayBatch) -> Outcome {
     let terms = Terms { fee_limit: Amount::ZERO, life: LIFE_DEFAULT };
     let parsed = batch::parse(&file, &desk.profile, terms)?;
     let client = desk.client(context)?;
-    let mut teller = desk.teller(context, &client, desk.folder.journal()?);
+    let journal = desk.folder.journal()?;
+    confirm_payees(context, &desk, &journal, &parsed, args.yes_new_payee)?;
+    let mut teller = desk.teller(context, &client, journal);
     let bar = progress(say, parsed.lines.len());
     let (mut tally, mut head) = (Tally::default(), None);
     if !say.is_json() {
@@ -247,6 +283,27 @@ pub(super) async fn batch(context: &Context, args: &PayBatch) -> Outcome {
     }
     tally.tell(say);
     Ok(tally.exit())
+}
+
+/// Before anything of a file is signed, each payee in it that could be taken for another is shown, and confirmed by itself.
+fn confirm_payees(
+    context: &Context,
+    desk: &Desk,
+    journal: &JournalFile,
+    parsed: &Batch,
+    confirmed: bool,
+) -> Result<(), Failure> {
+    let known = Known { profile: &desk.profile, journal: journal.journal(), payees: &desk.payees };
+    let orders = parsed.lines.iter().filter_map(|line| line.as_ref().ok());
+    let doubtful = check::doubtful_payees(orders, known);
+    for (payee, warning) in &doubtful {
+        context.say.tell("batch-payee-doubtful", &[("payee", &payee.to_string())]);
+        tell_warning(&context.say, None, warning);
+    }
+    if confirmed {
+        return Ok(());
+    }
+    doubtful.iter().try_for_each(|(payee, _)| input::confirm_payee(context, &payee.to_string()))
 }
 
 fn progress(say: &Say, lines: usize) -> ProgressBar {

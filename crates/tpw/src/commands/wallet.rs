@@ -2,7 +2,7 @@
 
 use super::input::{self, Asking};
 use super::pay::{self, Desk};
-use super::{Context, Outcome, evidence, payees, show};
+use super::{Context, Outcome, evidence, payees, proving, show};
 use crate::args::{Algorithm as Chosen, Device, PayOrder, Wallet};
 use crate::client::{Client, ClientError};
 use crate::device::agent::{self, AgentLink};
@@ -208,7 +208,8 @@ pub(super) fn client(
     ca: Option<&[u8]>,
 ) -> Result<Client, Failure> {
     let clock = std::sync::Arc::clone(&context.clock);
-    Ok(Client::new(server, ca, context.say.lang().tag(), clock)?)
+    let client = Client::new(server, ca, context.say.lang().tag(), clock)?;
+    Ok(proving::asking(context, client))
 }
 
 async fn unlock(context: &Context, device: &Device, life: &str) -> Outcome {
@@ -390,12 +391,8 @@ async fn pay_one(context: &Context, device: &Device, args: &PayOrder) -> Outcome
     let id = started.payment().to_string();
     pay::tell_started(say, started);
     let mut outcome = pay::finish(&mut teller, started).await?;
-    if let crate::device::pay::Outcome::StepUp(_) = outcome
-        && input::can_ask(context, device)
-    {
-        say.tell("step-up-now", &[]);
-        let vault = input::vault(context, &desk.folder, device, Asking::Again)?;
-        outcome = teller.step_up(started.payment(), &vault).await?;
+    if let crate::device::pay::Outcome::StepUp(_) = outcome {
+        outcome = pay::step_up(context, device, (&desk, &client), &mut teller, outcome).await?;
     }
     desk.observe(&outcome)?;
     if say.is_json() {

@@ -5,7 +5,7 @@ use crate::exit::Failure;
 use std::fmt;
 use std::path::Path;
 use tpw_access::dpop::{self, DpopRequest};
-use tpw_core::{DeviceId, Intent, Vote};
+use tpw_core::{DeviceId, Intent, PromptAnswer, Vote};
 use tpw_crypto::{Signer as _, SlotName, SoftwareSlots, Zeroizing};
 use tpw_engines::entropy::OsEntropy;
 use tpw_wallet::WalletError;
@@ -81,6 +81,19 @@ impl Keys {
         let signed = match self {
             Self::Vault(vault) => tpw_proof::sign(vote, vault.signer(), vault.slot()),
             Self::Operator(key) => tpw_proof::sign(vote, &key.slots, &key.slot),
+            Self::Agent(_) => return Err(Failure::failed("agent")),
+        };
+        signed.map_err(|error| Failure::failed("signing").because(error))
+    }
+
+    /// Signs what its person answered to a prompt of another device.
+    ///
+    /// # Errors
+    /// [`Failure`] when signing fails, and always for the agent: it holds the keys while nobody is asked.
+    pub fn sign_prompt(&self, answer: &PromptAnswer) -> Result<Vec<u8>, Failure> {
+        let signed = match self {
+            Self::Vault(vault) => tpw_proof::sign(answer, vault.signer(), vault.slot()),
+            Self::Operator(key) => tpw_proof::sign(answer, &key.slots, &key.slot),
             Self::Agent(_) => return Err(Failure::failed("agent")),
         };
         signed.map_err(|error| Failure::failed("signing").because(error))

@@ -195,7 +195,10 @@ impl Teller<'_> {
     }
 
     /// Records a payment in the state in which the server says that it rests.
-    fn resting(&mut self, id: PaymentId, payment: Payment) -> Result<Outcome, Failure> {
+    ///
+    /// # Errors
+    /// [`Failure`] when a receipt does not hold, or the disk fails.
+    pub fn resting(&mut self, id: PaymentId, payment: Payment) -> Result<Outcome, Failure> {
         match payment.status {
             PaymentStatus::StepUp => Ok(Outcome::StepUp(Some(Box::new(payment)))),
             PaymentStatus::Held => Ok(Outcome::Held(Some(Box::new(payment)))),

@@ -105,3 +105,32 @@ fn lines_that_the_server_does_not_take_yet_are_no_refusals() {
     super::support::tpw(&args).ends(0);
     assert_eq!(bob.available(), "3");
 }
+
+#[test]
+fn a_file_with_a_payee_that_could_be_taken_for_another_is_not_paid_unasked() {
+    let root = tempfile::tempdir().unwrap();
+    let server = Server::start(&root.path().join("operator"), &[]);
+    let alice = Device::enrolled(&server, root.path(), "Alice", &["USD/2:100:label=main"]);
+    let bob = Device::enrolled(&server, root.path(), "Bob", &["USD/2:label=main"]);
+    alice.wallet(&["pay", "main", &bob.accounts[0], "1", "USD/2"]).ends(0);
+    // Bob's account with two characters changed, as a slip of the hand or somebody else would change them.
+    let (start, end) = bob.accounts[0].split_at(bob.accounts[0].len() - 2);
+    let alike = format!("{start}{}", if end == "00" { "11" } else { "00" });
+    let path = root.path().join("batch.csv");
+    let text = format!(
+        "from,to,amount,asset,note\nmain,{},0.10,USD/2,\nmain,{alike},0.20,USD/2,\n",
+        bob.accounts[0]
+    );
+    std::fs::write(&path, text).unwrap();
+    let args = ["pay", "--batch", path.to_str().unwrap()];
+    let refused = super::support::tpw(&alice.args(&args)).ends(1);
+    assert!(refused.stderr.contains(&alike) && refused.stderr.contains(&bob.accounts[0]));
+    assert_eq!((refused.stdout.as_str(), alice.available()), ("", "9900".to_owned()));
+    // Said on the command line, it is tried; there is no such account.
+    let args = [&args[..], &["--yes-new-payee", "--json"]].concat();
+    let ran = super::support::tpw(&alice.args(&args));
+    let rows: Vec<serde_json::Value> =
+        ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&rows[0]["outcome"], &rows[1]["outcome"]), (&"booked".into(), &"refused".into()));
+    assert_eq!(alice.available(), "9890");
+}

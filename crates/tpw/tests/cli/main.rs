@@ -30,6 +30,8 @@ mod log;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]
+mod proving;
+#[cfg(test)]
 mod renewal;
 #[cfg(test)]
 mod shadow;

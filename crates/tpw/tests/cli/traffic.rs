@@ -1,8 +1,9 @@
 //! Goal: the server never gets a private key. Method: a proxy between device and server ends TLS on both sides and records
 //! every byte of plain text in both directions while a device enrols, pays and steps up; then the device's seeds, taken out
-//! of its vault with the passphrase, are searched for in every encoding in which they could travel.
+//! of its vault with the passphrase, are searched for in every encoding in which they could travel. The same proxy then changes what the
+//! server says of a payment.
 
-use super::support::{Device, PASSPHRASE, Server};
+use super::support::{Device, PASSPHRASE, Server, secret, tpw};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use rustls::pki_types::pem::PemObject as _;
@@ -13,7 +14,27 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-type Record = Arc<Mutex<Vec<u8>>>;
+/// What goes through the proxy.
+#[derive(Default)]
+struct Wire {
+    record: Vec<u8>,
+    /// What the device is told in the place of what the server said, of the same length.
+    swap: Option<(String, String)>,
+}
+
+type Record = Arc<Mutex<Wire>>;
+
+impl Wire {
+    fn pass(&mut self, bytes: &mut [u8]) {
+        self.record.extend_from_slice(bytes);
+        let Some((said, told)) = &self.swap else { return };
+        let places = bytes.windows(said.len()).enumerate();
+        let found = places.filter(|(_, window)| *window == said.as_bytes());
+        for place in found.map(|(place, _)| place).collect::<Vec<_>>() {
+            bytes[place..][..said.len()].copy_from_slice(told.as_bytes());
+        }
+    }
+}
 
 async fn pass_on(
     mut from: impl AsyncRead + Unpin,
@@ -22,7 +43,7 @@ async fn pass_on(
 ) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
-        record.lock().unwrap().extend_from_slice(&buffer[..count]);
+        record.lock().unwrap().pass(&mut buffer[..count]);
         if to.write_all(&buffer[..count]).await.is_err() || to.flush().await.is_err() {
             return;
         }
@@ -110,8 +131,18 @@ fn forms(part: &[u8]) -> Vec<Vec<u8>> {
     ]
 }
 
-#[test]
-fn no_part_of_a_private_key_leaves_the_device() {
+/// Two people behind the proxy.
+struct World {
+    _runtime: tokio::runtime::Runtime,
+    server: Server,
+    root: tempfile::TempDir,
+    ca: String,
+    alice: Device,
+    bob: Device,
+    record: Record,
+}
+
+fn world() -> World {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
@@ -131,17 +162,55 @@ fn no_part_of_a_private_key_leaves_the_device() {
     let ops = |args: &[&str]| server.ops(&[&["--ca", ca], args].concat()).ends(0).json();
     let alice = Device::with(&ops, root.path(), "Alice", &["USD/2:5000:label=main"], &url, ca);
     let bob = Device::with(&ops, root.path(), "Bob", &["USD/2:label=main"], &url, ca);
+    World { _runtime: runtime, server, root, ca: ca.to_owned(), alice, bob, record }
+}
+
+#[test]
+fn a_server_that_names_another_transaction_hash_is_shown_no_factor() {
+    let World { server, root, ca, alice, bob, record, .. } = &world();
+    let made = tpw(&alice.args(&["factor", "recovery"])).ends(0).stdout;
+    let code = secret(&root.path().join("typed"), made.lines().next().unwrap());
+    let order = ["pay", "main", &bob.accounts[0], "1500", "USD/2", "--no-input", "--json"];
+    let waits = alice.wallet(&order).ends(5).json();
+    let id = waits["payment"].as_str().unwrap().to_owned();
+    let shown = server.ops(&["--ca", ca, "payment", "show", &id]).ends(0).json();
+    let hash = shown["intent_hash"].as_str().unwrap().to_owned();
+    let other: String = hash.bytes().map(|b| if b == b'0' { '1' } else { '0' }).collect();
+    let login = ["login", "--with", "recovery", "--payment", &id, "--secret-file", &code];
+    record.lock().unwrap().swap = Some((hash.clone(), other.clone()));
+    record.lock().unwrap().record.clear();
+    let refused = tpw(&alice.args(&login)).ends(4);
+    assert!(
+        refused.stderr.contains(&hash) && refused.stderr.contains(&other),
+        "{}",
+        refused.stderr
+    );
+    assert!(!holds(&record.lock().unwrap().record, b"/v1/challenges"));
+    record.lock().unwrap().swap = None;
+    // Of a payment that this device did not make it knows no hash.
+    let foreign = tpw(&bob.args(&login));
+    assert_ne!(foreign.code, 0);
+    let done = tpw(&alice.args(&[&login[..], &["--json"]].concat())).ends(0).json();
+    assert_eq!(done["payment"]["status"], "booked");
+    // The receipt is on this device now.
+    let kept = alice.wallet(&["receipts", "--json"]).ends(0).json();
+    assert_eq!(kept["receipts"][0]["payment"], id.as_str());
+}
+
+#[test]
+fn no_part_of_a_private_key_leaves_the_device() {
+    let World { alice, bob, record, .. } = &world();
     alice.wallet(&["pay", "main", &bob.accounts[0], "2", "USD/2"]).ends(0);
     alice.wallet(&["pay", "main", &bob.accounts[0], "1500", "USD/2", "--id", "big"]).ends(0);
     alice.wallet(&["accounts"]).ends(0);
 
-    let traffic = record.lock().unwrap().clone();
+    let traffic = record.lock().unwrap().record.clone();
     // The proxy saw what it should have seen: the check below is about real traffic.
     assert!(holds(&traffic, b"POST /v1/devices"));
     assert!(holds(&traffic, b"POST /v1/payments"));
     assert!(holds(&traffic, b"DPoP"));
     assert!(!holds(&traffic, PASSPHRASE.as_bytes()));
-    for device in [&alice, &bob] {
+    for device in [alice, bob] {
         for seed in seeds(&device.folder.join("vault")) {
             for part in seed.windows(12) {
                 for form in forms(part) {

@@ -19,6 +19,7 @@
 //! never answers before [`begin`] because there is no record.
 
 use core::fmt;
+use core::hint::black_box;
 
 use opaque_ke as rfc9807;
 use tpw_core::codec::{Reader, Writer, decode_exact};
@@ -55,6 +56,12 @@ pub mod lengths {
     /// The server's secret.
     pub const SERVER_SECRET: usize = 128;
 }
+
+/// A key that anybody may know: the base point of ristretto255 (RFC 9496 §A.1).
+const DECOY_KEY: [u8; 32] = [
+    0xe2, 0xf2, 0xae, 0x0a, 0x6a, 0xbc, 0x4e, 0x71, 0xa8, 0x84, 0xa9, 0x61, 0xc5, 0x00, 0x51, 0x5f,
+    0x58, 0xe3, 0x0b, 0x6a, 0xa5, 0x82, 0xdd, 0x8d, 0xb6, 0xa6, 0x59, 0x45, 0xe0, 0x8d, 0x2d, 0x76,
+];
 
 /// The longest name of a server or purpose that a login is bound to, in bytes.
 const CONTEXT_PART_MAX: usize = 1024;
@@ -176,6 +183,27 @@ impl PasswordRecord {
         self.set
     }
 
+    /// The record that is stored for somebody, if any. Where there is none, another one is read and thrown away: reading takes as long.
+    ///
+    /// # Errors
+    /// [`CodecError`] for other bytes.
+    pub fn read_stored(stored: Option<&[u8]>) -> Result<Option<Self>, CodecError> {
+        match stored {
+            Some(bytes) => Self::from_bytes(bytes).map(Some),
+            None => {
+                black_box(Self::from_bytes(&Self::decoy().to_bytes())?);
+                Ok(None)
+            }
+        }
+    }
+
+    /// A record that is read like any other, and belongs to nobody.
+    fn decoy() -> Self {
+        let mut upload = DECOY_KEY.to_vec();
+        upload.resize(lengths::REGISTRATION_UPLOAD, 0);
+        Self { upload, set: Instant::MIN }
+    }
+
     fn registration(&self) -> Result<rfc9807::ServerRegistration<Suite<Argon2id>>, FactorError> {
         const FORM: FactorError = FactorError::Form("this is no registration of a password");
         if self.upload.len() != lengths::REGISTRATION_UPLOAD {
@@ -282,7 +310,14 @@ fn begin_in(
         return Err(FORM);
     }
     let request = rfc9807::CredentialRequest::deserialize(ke1).map_err(|_rejected| FORM)?;
-    let registration = record.map(PasswordRecord::registration).transpose()?;
+    let registration = match record {
+        Some(record) => Some(record.registration()?),
+        // Reading a record's key is a fortieth of all that is done here: without this it could be timed who has a record.
+        None => {
+            black_box(PasswordRecord::decoy().registration()?);
+            None
+        }
+    };
     let parameters = rfc9807::ServerLoginParameters {
         context: Some(&context),
         identifiers: suite::identifiers(names),
