@@ -92,6 +92,7 @@ arg-client-ca = Authorities in PEM whose certificates prove API clients by the n
 arg-cert = The certificate chain in PEM; without it a self-made development certificate is used
 arg-key = A key file: the certificate’s, or the operator’s
 arg-audience = The operator’s name: payments are signed for it
+arg-passkey-anchors = Root certificates of makers of passkeys, in .pem files; one named by an AAGUID is for that model alone
 arg-rules = Screening rules in TOML, in place of the built-in ones
 arg-rate-limit = How many requests a second one address or device may send
 arg-store = Keep the books in PostgreSQL at this address instead of in the data folder

@@ -92,6 +92,7 @@ arg-client-ca = PEM 格式的签发机构；其证书以所载名称证明 API �
 arg-cert = PEM 格式的证书链；不给出则使用自制的开发证书
 arg-key = 密钥文件：证书的密钥，或运营方的密钥
 arg-audience = 运营方的名称：付款是签给它的
+arg-passkey-anchors = 通行密钥制造商的根证书，放在 .pem 文件中；以 AAGUID 命名的文件只用于该型号
 arg-rules = TOML 格式的审核规则，代替内置规则
 arg-rate-limit = 单个地址或设备每秒最多的请求数
 arg-store = 把账簿存放在该地址的 PostgreSQL 中，而不是数据目录里

@@ -86,9 +86,14 @@ fn run(words: &[&str]) -> Result<(), Failure> {
 
 /// Builds the product and the program that knows the benchmark, and hands it the options.
 fn bench(place: &Workplace, name: &str, options: &[&str]) -> Result<(), Failure> {
-    if name == "policy" {
+    let example = match name {
+        "policy" => Some("policy_speed"),
+        "factors" => Some("factor_speed"),
+        _ => None,
+    };
+    if let Some(example) = example {
         let run = ["run", "--release", "--quiet", "--locked", "--package", "tpw-access"];
-        return place.cargo(run).words(&["--example", "policy_speed", "--"]).words(options).pass();
+        return place.cargo(run).words(&["--example", example, "--"]).words(options).pass();
     }
     let package = match name {
         "ledger" => "bench-ledger",

@@ -99,7 +99,7 @@ pub(crate) fn cargo_fuzz(place: &Workplace) -> Result<PathBuf, Failure> {
     cargo_tool(place, "cargo-fuzz", CARGO_FUZZ)
 }
 
-/// The browser that the verify page is tested in.
+/// The browser that the pages are tested in.
 pub(crate) fn chromium(place: &Workplace) -> Result<&'static str, Failure> {
     let name = "chromium";
     // Drivers of other browsers are not needed: the test speaks Chromium's own protocol over a pipe. The Chinese letters are.

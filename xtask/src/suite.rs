@@ -133,7 +133,8 @@ pub(crate) fn test(place: &Workplace, at: Where) -> Result<(), Failure> {
     report.step("evidence records", || evidence_records(place, &tools));
     report.step("time-stamps", || timestamps(place, &tools));
     report.step("clients of others", || clients_of_others(place, &tools));
-    report.step("verify page", || verify_page(place, &tools));
+    report.step("verify page", || page(place, &tools, "web/verify/test_page.py"));
+    report.step("passkey page", || page(place, &tools, "web/passkeys/test_page.py"));
     report.step("exports", || exported(place));
     report.step("licences and sources", || {
         let call = place.call(&tools.deny).words(&["--log-level", "error", "check"]);
@@ -266,10 +267,9 @@ fn clients_of_others(place: &Workplace, tools: &Tools) -> Result<Outcome, Failur
     Ok(Outcome::Counted(sum))
 }
 
-/// The page in a real browser, from a folder and from a server.
-fn verify_page(place: &Workplace, tools: &Tools) -> Result<Outcome, Failure> {
+/// A page in a real browser, with a real server behind it.
+fn page(place: &Workplace, tools: &Tools, script: &str) -> Result<Outcome, Failure> {
     let chromium = setup::chromium(place)?;
-    let script = "web/verify/test_page.py";
     let call = place.call(&tools.python).word(script).word("--tpw").word(place.program("tpw"));
     told(script, call.words(&["--chromium", chromium]))
 }

@@ -18,7 +18,7 @@ use axum::http::request::Parts;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use tpw_access::factor::webauthn::RelyingParty;
+use tpw_access::factor::webauthn::{RelyingParty, TrustAnchors};
 use tpw_access::{HttpUrl, PolicyEngine, ReplayCache, Throttle};
 use tpw_crypto::{CryptoError, Entropy, PublicKey};
 use tpw_engines::Engine;
@@ -60,6 +60,8 @@ pub(crate) struct App {
     pub(crate) oauth: crate::oauth::Memory,
     /// The first origin whose host may be a relying party, which an address is not.
     relying_party: Option<(String, RelyingParty)>,
+    /// Makers of passkeys that are believed what their keys are.
+    passkey_anchors: TrustAnchors,
     links: Mutex<Links>,
     request_prefix: u32,
     request_count: AtomicU64,
@@ -77,7 +79,6 @@ impl App {
         limits: Limits,
         meter: HttpMeter,
         policy: PolicyEngine,
-        shadow: Option<Shadow>,
     ) -> Result<Self, CryptoError> {
         let now = engine.now();
         let Front { origins, mutual, served } = front;
@@ -87,6 +88,7 @@ impl App {
         OsEntropy.fill(&mut prefix)?;
         Ok(Self {
             relying_party: origins.iter().find_map(relying_party),
+            passkey_anchors: TrustAnchors::none(),
             links: Mutex::new(Links::new()),
             origins,
             mutual,
@@ -99,7 +101,7 @@ impl App {
             limits,
             meter,
             policy: RwLock::new(Arc::new(policy)),
-            shadow,
+            shadow: None,
             replays: Mutex::new(ReplayCache::new(ReplayCache::CAPACITY, now)),
             enrolment_replays: Mutex::new(ReplayCache::new(ReplayCache::CAPACITY, now)),
             throttle: Mutex::new(Throttle::new(THROTTLED_MAX)),
@@ -110,6 +112,17 @@ impl App {
             request_count: AtomicU64::new(0),
             engine,
         })
+    }
+
+    /// The same, asking a second policy engine about every decision.
+    pub(crate) fn with_shadow(mut self, shadow: Option<Shadow>) -> Self {
+        self.shadow = shadow;
+        self
+    }
+
+    /// With makers of passkeys that are believed.
+    pub(crate) fn with_anchors(self, passkey_anchors: TrustAnchors) -> Self {
+        Self { passkey_anchors, ..self }
     }
 
     /// What this server calls itself: the issuer of its tokens.
@@ -141,6 +154,10 @@ impl App {
 
     pub(crate) fn links(&self) -> MutexGuard<'_, Links> {
         held(&self.links)
+    }
+
+    pub(crate) const fn passkey_anchors(&self) -> &TrustAnchors {
+        &self.passkey_anchors
     }
 
     /// The origin of the page for passkeys, and on whose behalf keys sign there.

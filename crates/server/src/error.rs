@@ -34,6 +34,9 @@ pub enum ServerError {
     /// A certificate's time is over.
     #[error("the certificate in `{}` has expired; replace it and its key", .0.display())]
     Expired(PathBuf),
+    /// No maker of passkeys is known, where some should be.
+    #[error("`{}` has no root certificate of a maker of passkeys in a `.pem` file", .0.display())]
+    NoAnchors(PathBuf),
     /// Certificate and key do not fit.
     #[error("the certificate and its key cannot be used: {0}")]
     Tls(rustls::Error),

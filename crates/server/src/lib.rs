@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod anchors;
 mod app;
 mod approving;
 mod body;
@@ -49,6 +50,7 @@ pub use witness::{serve_witness, witness_router};
 pub use witnessing::{Witnessing, WitnessingTimes};
 
 use std::sync::Arc;
+use tpw_access::factor::webauthn::TrustAnchors;
 use tpw_access::policy::PolicyFiles;
 use tpw_access::{HttpUrl, PolicyEngine};
 use tpw_engines::Engine;
@@ -57,12 +59,14 @@ fn build(
     engine: Arc<Engine>,
     front: serve::Front,
     limits: Limits,
+    anchors: TrustAnchors,
     shadow: Option<Shadow>,
 ) -> Result<Arc<app::App>, ServerError> {
     let paths = routes::PATHS.iter().chain(pages::PATHS).chain(oauth::PATHS);
     let meter = telemetry::HttpMeter::new(paths.copied());
     let policy = PolicyEngine::load(&PolicyFiles::builtin())?;
-    Ok(Arc::new(app::App::new(engine, front, limits, meter, policy, shadow)?))
+    let app = app::App::new(engine, front, limits, meter, policy)?;
+    Ok(Arc::new(app.with_anchors(anchors).with_shadow(shadow)))
 }
 
 /// The router without TLS and without a listener, for clients that call it as
@@ -78,5 +82,5 @@ pub fn router(
     let origin = HttpUrl::parse(&format!("https://{authority}"))
         .map_err(|_| ServerError::PublicUrl(authority.to_owned()))?;
     let front = serve::Front { origins: vec![origin], mutual: None, served: None };
-    Ok(serve::layered(build(engine, front, limits, None)?))
+    Ok(serve::layered(build(engine, front, limits, TrustAnchors::none(), None)?))
 }

@@ -1,27 +1,44 @@
 //! One-time links: with one, a browser does an errand for the session that asked for it. The browser has no device key, so the
 //! link's code is all that it shows.
 
+use crate::ceremonies::Purpose;
 use std::collections::HashMap;
 use tpw_access::factor::webauthn::{AssertionState, PasskeyUse, RegistrationState};
-use tpw_core::{DeviceId, Hash32, Instant, PersonId, Span};
+use tpw_core::{DeviceId, Hash32, Instant, PaymentId, PersonId, Span};
 
 /// What the browser is to do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Errand {
     Register(PasskeyUse),
-    Assert,
+    Assert(Purpose),
 }
 
 /// A ceremony that waits for the browser's answer.
 pub(crate) enum Waiting {
     Registration(RegistrationState),
     Assertion(AssertionState),
+    Payment(AssertionState, BoundTo),
+}
+
+/// What the challenge of an assertion for a payment was made of, and which payment that is.
+#[derive(Clone, Copy)]
+pub(crate) struct BoundTo {
+    pub(crate) payment: PaymentId,
+    pub(crate) intent: Hash32,
+    pub(crate) nonce: [u8; 16],
+}
+
+/// For whom a browser comes: who asked for the link, where and when.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sender {
+    pub(crate) person: PersonId,
+    pub(crate) device: DeviceId,
+    pub(crate) asked: Instant,
 }
 
 /// A link that was not used yet.
 pub(crate) struct Link {
-    pub(crate) person: PersonId,
-    pub(crate) device: DeviceId,
+    pub(crate) sender: Sender,
     pub(crate) errand: Errand,
     expires: Instant,
     /// A browser may begin anew: a person cancels, and tries again.
@@ -55,25 +72,25 @@ impl Links {
     pub(crate) fn issue(
         &mut self,
         code: Hash32,
-        (person, device): (PersonId, DeviceId),
+        sender: Sender,
         errand: Errand,
-        now: Instant,
     ) -> Result<Instant, Full> {
+        let now = sender.asked;
         self.links.retain(|_code, link| now < link.expires);
-        let of_one = self.links.values().filter(|link| link.person == person).count();
+        let of_one = self.links.values().filter(|link| link.sender.person == sender.person).count();
         if self.links.len() >= Self::MOST || of_one >= Self::MOST_OF_ONE {
             return Err(Full);
         }
         let expires = now.plus(Self::LIFE);
-        let link = Link { person, device, errand, expires, begun: 0, waiting: None };
+        let link = Link { sender, errand, expires, begun: 0, waiting: None };
         self.links.insert(code, link);
         Ok(expires)
     }
 
     /// For whom, and to do what, a link is good.
-    pub(crate) fn errand(&self, code: &Hash32, now: Instant) -> Option<(PersonId, Errand)> {
+    pub(crate) fn errand(&self, code: &Hash32, now: Instant) -> Option<(Sender, Errand)> {
         let link = self.links.get(code).filter(|link| now < link.expires)?;
-        (link.begun < Self::BEGUN_MOST).then_some((link.person, link.errand))
+        (link.begun < Self::BEGUN_MOST).then_some((link.sender, link.errand))
     }
 
     /// Notes what the browser was asked; what it was asked before no longer counts.
@@ -104,8 +121,11 @@ mod tests {
         Instant::from_unix_ms(seconds * 1000).unwrap()
     }
 
-    fn who(seed: u8) -> (PersonId, DeviceId) {
-        (PersonId::from_bytes([seed; 16]), DeviceId::from_bytes([seed; 16]))
+    const USE: Errand = Errand::Assert(Purpose::Session);
+
+    fn who(seed: u8, asked: u64) -> Sender {
+        let (person, device) = (PersonId::from_bytes([seed; 16]), DeviceId::from_bytes([seed; 16]));
+        Sender { person, device, asked: at(asked) }
     }
 
     fn waiting() -> Waiting {
@@ -118,9 +138,9 @@ mod tests {
     #[test]
     fn a_link_is_used_once_and_only_after_it_was_begun() {
         let (mut links, code) = (Links::new(), Hash32::new([1; 32]));
-        links.issue(code, who(1), Errand::Assert, at(0)).unwrap();
+        links.issue(code, who(1, 0), USE).unwrap();
         assert!(links.take(&code, at(1)).is_none(), "not begun");
-        assert_eq!(links.errand(&code, at(1)), Some((who(1).0, Errand::Assert)));
+        assert!(links.errand(&code, at(1)) == Some((who(1, 0), USE)));
         assert!(links.begin(&code, waiting()));
         assert!(links.take(&code, at(2)).is_some());
         assert!(links.take(&code, at(3)).is_none(), "used");
@@ -131,7 +151,7 @@ mod tests {
     #[test]
     fn a_link_ends() {
         let (mut links, code) = (Links::new(), Hash32::new([1; 32]));
-        links.issue(code, who(1), Errand::Assert, at(0)).unwrap();
+        links.issue(code, who(1, 0), USE).unwrap();
         links.begin(&code, waiting());
         assert!(links.errand(&code, at(600)).is_none());
         assert!(links.take(&code, at(600)).is_none());
@@ -146,14 +166,11 @@ mod tests {
             Hash32::new(bytes)
         };
         for number in 0..5 {
-            links.issue(code(number), who(1), Errand::Assert, at(0)).unwrap();
+            links.issue(code(number), who(1, 0), USE).unwrap();
         }
-        assert!(links.issue(code(9), who(1), Errand::Assert, at(1)).is_err());
-        assert!(links.issue(code(9), who(2), Errand::Assert, at(1)).is_ok());
-        assert!(
-            links.issue(code(10), who(1), Errand::Assert, at(600)).is_ok(),
-            "the old ones ended"
-        );
+        assert!(links.issue(code(9), who(1, 1), USE).is_err());
+        assert!(links.issue(code(9), who(2, 1), USE).is_ok());
+        assert!(links.issue(code(10), who(1, 600), USE).is_ok(), "the old ones ended");
         for _again in 0..10 {
             assert!(links.errand(&code(10), at(601)).is_some());
             links.begin(&code(10), waiting());

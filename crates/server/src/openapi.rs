@@ -79,6 +79,7 @@ pub const VERSION: &str = "2026-11-22";
     wire::Passkey,
     wire::PasskeyCeremony,
     wire::PasskeyDone,
+    wire::PasskeyPayment,
     wire::PasskeyErrand,
     wire::PasskeyLink,
     wire::PasskeyList,
@@ -201,7 +202,7 @@ operations! {
     Post "/v1/challenges/{id}:answer" "factors" "answer_challenge" Holder (Some("ChallengeAnswer")) => 200 Json("Challenged"), [] "Answer a challenge, once. For the session the answer is a token of a higher level; a payment goes on.";
     Post "/v1/tokens" "devices" "issue_token" Device (None) => 200 Json("Token"), [] "Get an access token for an enrolled device.";
     Get "/v1/factors/passkeys" "factors" "list_passkeys" Holder (None) => 200 Json("PasskeyList"), [] "List one's passkeys and security keys.";
-    Post "/v1/factors/passkeys:link" "factors" "link_passkey" Holder (Some("NewPasskeyLink")) => 201 Json("PasskeyLink"), [] "Get a one-time link with which a browser registers or uses a passkey for this session.";
+    Post "/v1/factors/passkeys:link" "factors" "link_passkey" Holder (Some("NewPasskeyLink")) => 201 Json("PasskeyLink"), [] "Get a one-time link with which a browser registers a passkey, or uses one for this session or for one payment that waits.";
     Post "/v1/factors/passkeys:start" "factors" "start_passkey" Anyone (Some("StartPasskey")) => 200 Json("PasskeyCeremony"), [] "Begin in a browser, by a link's code: the options for `navigator.credentials`. It may begin anew until it has answered.";
     Post "/v1/factors/passkeys:finish" "factors" "finish_passkey" Anyone (Some("FinishPasskey")) => 200 Json("PasskeyDone"), [] "Answer what was begun. The link is used up, whatever the answer is worth.";
     Delete "/v1/factors/passkeys/{id}" "factors" "remove_passkey" Holder (None) => 200 Json("Passkey"), [] "Remove one's passkey or security key.";

@@ -7,7 +7,7 @@ use crate::places::Places;
 use crate::served::Served;
 use crate::shadow::Shadow;
 use crate::tls::{self, Asks, Tls};
-use crate::{ServerError, build, edge, routes};
+use crate::{ServerError, anchors, build, edge, routes};
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -37,6 +38,8 @@ pub struct ServeOptions {
     pub public_url: Option<String>,
     /// A second port, for clients with certificates.
     pub mutual: Option<MutualTls>,
+    /// A folder with root certificates of makers of passkeys. Without one no passkey is asked what it is.
+    pub passkey_anchors: Option<PathBuf>,
     /// The bounds.
     pub limits: Limits,
     /// A second policy engine that is asked about every decision.
@@ -91,8 +94,10 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Bound, ServerError> {
     let now = engine.now();
+    let anchors = options.passkey_anchors.as_deref().map(anchors::read).transpose()?;
+    let anchors = anchors.unwrap_or_default();
     let shadow = options.shadow.clone();
-    let router = |front| Ok(layered(build(engine, front, options.limits, shadow)?));
+    let router = |front| Ok(layered(build(engine, front, options.limits, anchors, shadow)?));
     bind(&options, now, router, shutdown).await
 }
 

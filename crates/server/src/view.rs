@@ -125,7 +125,7 @@ fn approval(approval: &tpw_core::Approval) -> wire::Approval {
     }
 }
 
-const fn status_of(status: Status) -> wire::PaymentStatus {
+pub(crate) const fn status_of(status: Status) -> wire::PaymentStatus {
     match status {
         Status::StepUp => wire::PaymentStatus::StepUp,
         Status::Held => wire::PaymentStatus::Held,

@@ -15,7 +15,7 @@ use webauthn_authenticator_rs::AuthenticatorBackendHashedClientData as Authentic
 use webauthn_authenticator_rs::softpasskey::SoftPasskey;
 use webauthn_authenticator_rs::softtoken::SoftToken;
 
-use crate::message::{OWNER, at_2026, encode};
+use crate::message::{OWNER, at_2026, encode, makers};
 
 const ORIGIN: &str = "https://pay.example.com";
 
@@ -115,7 +115,7 @@ fn a_software_token_is_attested_by_its_own_root() {
     let now = Instant::from_unix_ms(u64::try_from(begins).unwrap() + 60_000).unwrap();
     let root = root.to_der().unwrap();
     let mut browser = Browser::new(token, ORIGIN);
-    let passkey = browser.register(&TrustAnchors::new(&[&root]).unwrap(), now).unwrap();
+    let passkey = browser.register(&makers(&[&root]), now).unwrap();
     assert_eq!((passkey.attestation, passkey.attested), (AttestationFormat::Packed, true));
     let (_used, evidence) = browser.assert(&passkey, 2).unwrap();
     assert_eq!(evidence.strength(), AssertionStrength::VerifiedInHardware);
@@ -123,7 +123,7 @@ fn a_software_token_is_attested_by_its_own_root() {
     assert_eq!(synced.strength(), AssertionStrength::Verified);
     let (_other, other_root) = SoftToken::new(true).unwrap();
     let other_root = other_root.to_der().unwrap();
-    let stranger = browser.register(&TrustAnchors::new(&[&other_root]).unwrap(), now).unwrap();
+    let stranger = browser.register(&makers(&[&other_root]), now).unwrap();
     assert!(!stranger.attested);
 }
 

@@ -3,12 +3,12 @@
 
 use serde_json::Value;
 use tpw_access::factor::webauthn::{
-    AttestationFormat, AttestationRule, Passkey, PasskeyUse, RelyingParty, TrustAnchors,
+    Anchor, AttestationFormat, AttestationRule, Passkey, PasskeyUse, RelyingParty, TrustAnchors,
 };
 use tpw_core::Instant;
 
 use crate::message::{
-    Assertion, Registration, at_2026, bytes, each_byte_changed, refused_when_broken, text,
+    Assertion, Registration, at_2026, bytes, each_byte_changed, makers, refused_when_broken, text,
 };
 
 fn recorded() -> Value {
@@ -33,7 +33,7 @@ fn registration(case: &Value) -> Registration {
 fn anchors(file: &Value) -> TrustAnchors {
     let roots: Vec<_> = file["roots"].as_object().unwrap().values().map(bytes).collect();
     let roots: Vec<_> = roots.iter().map(Vec::as_slice).collect();
-    TrustAnchors::new(&roots).unwrap()
+    makers(&roots)
 }
 
 /// When the certificates of a phone's attestation were valid: for some days.
@@ -87,6 +87,28 @@ fn recorded_registrations_have_their_outcome() {
         // Outside the days of its certificates no phone is attested.
         let late = register(PasskeyUse::SecurityKey, AttestationRule::Asked, at_2026()).unwrap();
         assert!(!late.attested, "{name}");
+    }
+}
+
+#[test]
+fn a_root_that_is_for_one_model_vouches_for_no_other() {
+    let file = recorded();
+    let models = file["registrations"].as_array().unwrap().iter().filter_map(|case| {
+        let name = text(&case["name"]);
+        let all = (relying_party(case), registration(case), at_registration(&name));
+        expected(&name).2.then_some((name, all))
+    });
+    for (name, (rp, sent, at)) in models {
+        let register = |model: Option<[u8; 16]>| {
+            let roots: Vec<_> = file["roots"].as_object().unwrap().values().map(bytes).collect();
+            let roots: Vec<_> = roots.iter().map(|der| Anchor { der, model }).collect();
+            let anchors = TrustAnchors::new(&roots).unwrap();
+            let (used_as, rule) = (PasskeyUse::Passkey, AttestationRule::Asked);
+            sent.finish(&rp, used_as, rule, &anchors, at).unwrap()
+        };
+        let aaguid = register(None).aaguid;
+        assert!(register(Some(aaguid)).attested, "{name}");
+        assert!(!register(Some([9; 16])).attested, "{name}");
     }
 }
 

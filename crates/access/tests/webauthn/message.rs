@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tpw_access::factor::webauthn::{
-    AssertionAnswer, AssertionState, AttestationRule, Challenge, Evidence, NewKey, Passkey,
+    Anchor, AssertionAnswer, AssertionState, AttestationRule, Challenge, Evidence, NewKey, Passkey,
     PasskeyUse, RegistrationAnswer, RegistrationState, RelyingParty, TrustAnchors, User,
     Verification, WebauthnError,
 };
@@ -27,6 +27,12 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
 /// 2026-01-01.
 pub(crate) fn at_2026() -> Instant {
     Instant::from_unix_ms(1_767_225_600_000).unwrap()
+}
+
+/// Makers whose roots hold for every model.
+pub(crate) fn makers(roots: &[&[u8]]) -> TrustAnchors {
+    let anchors: Vec<_> = roots.iter().map(|der| Anchor { der, model: None }).collect();
+    TrustAnchors::new(&anchors).unwrap()
 }
 
 /// An answer to a registration.

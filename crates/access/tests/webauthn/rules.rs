@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use serde_json::json;
 use tpw_access::factor::webauthn::{
-    AssertionAnswer, AttestationFormat, Challenge, Passkey, PasskeyUse, RegistrationAnswer,
+    Anchor, AssertionAnswer, AttestationFormat, Challenge, Passkey, PasskeyUse, RegistrationAnswer,
     RelyingParty, Transport, TrustAnchors, WebauthnError,
 };
 use tpw_core::Instant;
@@ -61,7 +61,8 @@ fn a_challenge_is_long_enough_and_hidden() {
 
 #[test]
 fn an_anchor_that_is_no_certificate_is_refused() {
-    assert_eq!(TrustAnchors::new(&[b"no certificate"]).err(), Some(WebauthnError::Anchor));
+    let anchors = [Anchor { der: b"no certificate", model: None }];
+    assert_eq!(TrustAnchors::new(&anchors).err(), Some(WebauthnError::Anchor));
 }
 
 #[test]

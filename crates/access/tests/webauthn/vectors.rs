@@ -8,7 +8,8 @@ use tpw_access::factor::webauthn::{
 };
 
 use crate::message::{
-    Assertion, Registration, at_2026, bytes, each_byte_changed, refused_when_broken, replaced, text,
+    Assertion, Registration, at_2026, bytes, each_byte_changed, makers, refused_when_broken,
+    replaced, text,
 };
 
 const ORIGIN: &str = "https://example.org";
@@ -52,7 +53,7 @@ fn vectors() -> Vectors {
     });
     Vectors {
         rp: RelyingParty::new("example.org", "vectors", &[ORIGIN]).unwrap(),
-        anchors: TrustAnchors::new(&[&bytes(&file["root"])]).unwrap(),
+        anchors: makers(&[&bytes(&file["root"])]),
         all: all.collect(),
     }
 }

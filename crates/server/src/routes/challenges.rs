@@ -79,7 +79,11 @@ const fn takes(method: Method) -> Option<FactorMethod> {
 }
 
 /// The caller's own payment that waits for its payer.
-async fn of_payment(app: &Arc<App>, caller: &Caller, id: PaymentId) -> Result<Purpose, Problem> {
+pub(super) async fn of_payment(
+    app: &Arc<App>,
+    caller: &Caller,
+    id: PaymentId,
+) -> Result<Purpose, Problem> {
     let (payment, payer) = payments::with_payer(app, id).await?;
     caller.may_know(Action::StepUp, payer, Code::UnknownPayment)?;
     match payment.status() {

@@ -11,6 +11,7 @@ mod guards;
 mod health;
 mod ops;
 mod orders;
+mod passkey_ceremony;
 mod passkeys;
 mod payments;
 mod people;
@@ -70,8 +71,8 @@ routes! {
     "/v1/challenges/{id}" => post(challenges::answer);
     "/v1/factors/passkeys" => get(passkeys::list);
     "/v1/factors/passkeys:link" => post(passkeys::link);
-    "/v1/factors/passkeys:start" => post(passkeys::start);
-    "/v1/factors/passkeys:finish" => post(passkeys::finish);
+    "/v1/factors/passkeys:start" => post(passkey_ceremony::start);
+    "/v1/factors/passkeys:finish" => post(passkey_ceremony::finish);
     "/v1/factors/passkeys/{id}" => delete(passkeys::remove);
     "/v1/accounts" => get(accounts::list).post(accounts::open);
     "/v1/accounts/{id}" => get(accounts::read).post(accounts::act);

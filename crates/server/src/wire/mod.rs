@@ -45,7 +45,7 @@ pub use orders::{
 };
 pub use passkeys::{
     FinishPasskey, NewPasskeyLink, Passkey, PasskeyCeremony, PasskeyDone, PasskeyErrand,
-    PasskeyLink, PasskeyList, StartPasskey,
+    PasskeyLink, PasskeyList, PasskeyPayment, StartPasskey,
 };
 pub use payments::{
     Approval, Cause, Compensation, Decision, Pay, Payment, PaymentList, PaymentStatus, Posting,

@@ -1,8 +1,8 @@
 //! Passkeys and security keys, and the links with which a browser registers and uses them.
 
-use super::Text;
+use super::{PaymentStatus, Text};
 use serde::{Deserialize, Serialize};
-use tpw_core::Instant;
+use tpw_core::{AccountId, DeviceId, Hash32, Instant, PaymentId};
 use utoipa::ToSchema;
 
 /// What a browser is to do with a passkey.
@@ -24,6 +24,10 @@ pub struct NewPasskeyLink {
     /// What for.
     #[serde(rename = "for")]
     pub errand: PasskeyErrand,
+    /// The payment that waits for its payer, if a key is to be used for that and not for the session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub payment: Option<Text<PaymentId>>,
 }
 
 /// A one-time link for a browser, bound to the person and device that asked for it.
@@ -51,12 +55,42 @@ pub struct StartPasskey {
     pub code: String,
 }
 
+/// The payment that a key is used for: what the person sees before they agree, and what became of it.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct PasskeyPayment {
+    /// Its id.
+    #[schema(value_type = String)]
+    pub id: Text<PaymentId>,
+    /// How much, in whole units with the asset's code.
+    #[schema(example = "1200.00 USD")]
+    pub money: String,
+    /// The account that is paid.
+    #[schema(value_type = String)]
+    pub payee: Text<AccountId>,
+    /// The payer's words.
+    pub purpose: String,
+    /// SHA-256 of the intent. The challenge that the key signs is made of it, so that the answer is for no other payment.
+    #[schema(value_type = String)]
+    pub intent_hash: Text<Hash32>,
+    /// Where it rests.
+    pub status: PaymentStatus,
+}
+
 /// What a browser is asked.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct PasskeyCeremony {
     /// What it is for.
     #[serde(rename = "for")]
     pub errand: PasskeyErrand,
+    /// The device that asked for the link: a person who does not know it should not go on.
+    #[schema(value_type = String)]
+    pub device: Text<DeviceId>,
+    /// When it asked.
+    #[schema(value_type = String, format = DateTime)]
+    pub asked: Text<Instant>,
+    /// The payment that it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment: Option<PasskeyPayment>,
     /// `PublicKeyCredentialCreationOptionsJSON` or `PublicKeyCredentialRequestOptionsJSON` of Web Authentication.
     #[schema(value_type = Object)]
     pub options: serde_json::Value,
@@ -116,4 +150,7 @@ pub struct PasskeyDone {
     pub user_verified: bool,
     /// The key's counter did not rise: there may be a copy of it.
     pub counter_went_back: bool,
+    /// The payment that it let go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment: Option<PasskeyPayment>,
 }

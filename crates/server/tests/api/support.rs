@@ -277,6 +277,13 @@ pub(crate) fn limits() -> Limits {
     Limits::standard()
 }
 
+/// What few servers have.
+#[derive(Default)]
+struct Extras {
+    mutual: Option<MutualTls>,
+    passkey_anchors: Option<PathBuf>,
+}
+
 impl Server {
     pub(crate) async fn start() -> Self {
         Self::start_with(limits()).await
@@ -288,21 +295,27 @@ impl Server {
 
     /// A server of an operator who has changed the usual settings.
     pub(crate) async fn start_as(limits: Limits, change: impl FnOnce(&mut Config)) -> Self {
-        Self::start_on(limits, change, None).await
+        Self::start_on(limits, change, Extras::default()).await
     }
 
     /// A server with a port for clients with certificates, which knows these authorities.
     pub(crate) async fn start_mutual(authorities: Option<PathBuf>) -> Self {
         let listen = "127.0.0.1:0".parse().unwrap();
         let mutual = MutualTls { listen, public_url: None, authorities };
-        Self::start_on(limits(), |_usual| {}, Some(mutual)).await
+        let extras = Extras { mutual: Some(mutual), ..Extras::default() };
+        Self::start_on(limits(), |_usual| {}, extras).await
     }
 
-    async fn start_on(
+    /// A server that believes the makers of passkeys whose roots are in a folder.
+    pub(crate) async fn start_knowing(
         limits: Limits,
         change: impl FnOnce(&mut Config),
-        mutual: Option<MutualTls>,
+        passkey_anchors: Option<PathBuf>,
     ) -> Self {
+        Self::start_on(limits, change, Extras { passkey_anchors, ..Extras::default() }).await
+    }
+
+    async fn start_on(limits: Limits, change: impl FnOnce(&mut Config), extras: Extras) -> Self {
         let dir = TempDir::new().unwrap();
         // TLS clients read the system's clock, so ours begins there.
         let clock = Arc::new(ManualClock::new(SystemClock::new().now()));
@@ -313,7 +326,8 @@ impl Server {
             listen: "127.0.0.1:0".parse().unwrap(),
             tls: Tls::Development { dir: dir.path().to_owned() },
             public_url: None,
-            mutual,
+            mutual: extras.mutual,
+            passkey_anchors: extras.passkey_anchors,
             limits,
             shadow: None,
         };

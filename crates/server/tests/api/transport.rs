@@ -209,6 +209,7 @@ async fn a_certificate_from_files_is_used_and_a_wrong_one_is_named() {
     use tpw_server::{ServeOptions, Tls, serve};
     let server = Server::start().await;
     let options = |certificate: &str, key: &str| ServeOptions {
+        passkey_anchors: None,
         listen: "127.0.0.1:0".parse().unwrap(),
         tls: Tls::Files {
             certificate: server.dir.path().join(certificate),
@@ -279,6 +280,7 @@ async fn a_certificate_is_renewed_without_a_restart_and_a_broken_one_changes_not
         tls: Tls::Files { certificate: certificate.clone(), key: key.clone() },
         public_url: None,
         mutual: None,
+        passkey_anchors: None,
         limits: Limits { certificate_time: Duration::from_millis(20), ..limits() },
         shadow: None,
     };

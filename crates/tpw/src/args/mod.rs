@@ -103,6 +103,8 @@ pub(crate) struct Serve {
     pub(crate) client_ca: Option<PathBuf>,
     #[arg(long, value_name = "NAME", default_value = "tpw.example")]
     pub(crate) audience: String,
+    #[arg(long, value_name = "DIR")]
+    pub(crate) passkey_anchors: Option<PathBuf>,
     #[arg(long, value_name = "FILE")]
     pub(crate) rules: Option<PathBuf>,
     #[arg(long, value_name = "PER_SECOND", value_parser = clap::value_parser!(u32).range(1..))]

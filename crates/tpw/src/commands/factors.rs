@@ -107,7 +107,7 @@ pub(super) async fn run(context: &Context, command: &FactorCommand) -> Outcome {
         FactorCommand::Recovery { device } => open(context, device)?.new_recovery().await,
         FactorCommand::Passkey { device, security_key } => {
             let what = if *security_key { "register_security_key" } else { "register_passkey" };
-            open(context, device)?.passkey_link(what).await
+            open(context, device)?.passkey_link(what, None).await
         }
         FactorCommand::Remove { device, factor } => open(context, device)?.remove(factor).await,
     }
@@ -122,7 +122,7 @@ pub(super) async fn login(context: &Context, args: &Login) -> Outcome {
     let holder = open(context, &args.device)?;
     let file = args.secret_file.as_deref();
     let method = match args.proof_with {
-        LoginWith::Passkey => return holder.passkey_link("use").await,
+        LoginWith::Passkey => return holder.passkey_link("use", payment).await,
         LoginWith::Password => {
             let typed = secret(context, file, "ask-password")?;
             let typed = Password::prepare(&typed).map_err(unusable)?;
@@ -208,8 +208,11 @@ impl Holder<'_> {
         self.show(&made, &made.codes.join("\n"))
     }
 
-    async fn passkey_link(&self, errand: &str) -> Outcome {
-        let body = json!({ "for": errand });
+    async fn passkey_link(&self, errand: &str, payment: Option<PaymentId>) -> Outcome {
+        let body = match payment {
+            None => json!({ "for": errand }),
+            Some(id) => json!({ "for": errand, "payment": id.to_string() }),
+        };
         let link: PasskeyLink = self.post("/v1/factors/passkeys:link", &body).await?.json()?;
         self.say.tell("factor-passkey-link", &[]);
         self.show(&link, &link.url)

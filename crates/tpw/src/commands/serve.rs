@@ -42,6 +42,8 @@ pub(super) struct Start<'a> {
     pub(super) identity: Option<(PathBuf, PathBuf)>,
     /// The port for clients with certificates.
     pub(super) mutual: Option<MutualTls>,
+    /// A folder with root certificates of makers of passkeys.
+    pub(super) passkey_anchors: Option<PathBuf>,
     pub(super) limits: Limits,
     /// A second policy engine that is asked about every decision.
     pub(super) shadow: Option<Shadow>,
@@ -72,6 +74,7 @@ pub(super) async fn start(
         tls,
         public_url: start.public_url,
         mutual: start.mutual,
+        passkey_anchors: start.passkey_anchors,
         limits: start.limits,
         shadow: start.shadow,
     };
@@ -142,6 +145,7 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
         public_url: args.public_url.clone(),
         identity: args.cert.clone().zip(args.key.clone()),
         mutual: mutual(args)?,
+        passkey_anchors: args.passkey_anchors.clone(),
         limits: limits(args),
         shadow: shadow(args)?,
     };

@@ -30,7 +30,7 @@ pub struct AssertionState {
 
 /// What the browser answered, not judged yet.
 pub struct AssertionAnswer {
-    message: Message,
+    pub(super) message: Message,
 }
 
 impl AssertionAnswer {

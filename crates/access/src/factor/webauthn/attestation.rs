@@ -1,6 +1,7 @@
 //! What an authenticator proves of itself when it makes a credential (§8).
 
 use core::fmt;
+use std::collections::BTreeMap;
 
 use const_oid::ObjectIdentifier;
 use minicbor::Decoder;
@@ -35,44 +36,68 @@ tpw_core::codes! {
 /// Certificates in a statement, at most.
 const CERTIFICATES_MAX: u64 = 8;
 
-/// Root certificates of makers of authenticators.
-#[derive(Clone)]
-pub struct TrustAnchors(AttestationCaList);
+/// A root certificate of a maker of authenticators.
+#[derive(Clone, Copy)]
+pub struct Anchor<'a> {
+    /// The certificate in DER.
+    pub der: &'a [u8],
+    /// The only model that it vouches for here; without one, whatever its certificates say.
+    pub model: Option<[u8; 16]>,
+}
+
+/// Root certificates of makers of authenticators: those for all models, and those for one each.
+#[derive(Clone, Default)]
+pub struct TrustAnchors {
+    general: AttestationCaList,
+    of_models: BTreeMap<[u8; 16], AttestationCaList>,
+}
 
 impl TrustAnchors {
     /// No maker is known: every attestation is checked, and none leads anywhere.
     #[must_use]
     pub fn none() -> Self {
-        Self(AttestationCaList::default())
+        Self::default()
     }
 
-    /// From root certificates in DER.
+    /// From root certificates.
     ///
     /// # Errors
     /// [`WebauthnError::Anchor`] for one that cannot be read.
-    pub fn new(roots: &[&[u8]]) -> Result<Self, WebauthnError> {
-        let mut list = AttestationCaList::default();
-        for root in roots {
-            list.insert(anchor(root)?).map_err(|_error| WebauthnError::Anchor)?;
+    pub fn new(anchors: &[Anchor<'_>]) -> Result<Self, WebauthnError> {
+        let mut all = Self::default();
+        for anchor in anchors {
+            let list = match anchor.model {
+                None => &mut all.general,
+                Some(model) => all.of_models.entry(model).or_default(),
+            };
+            list.insert(read_root(anchor.der)?).map_err(|_error| WebauthnError::Anchor)?;
         }
-        Ok(Self(list))
+        Ok(all)
     }
 
     /// Whether no maker is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.general.is_empty() && self.of_models.is_empty()
+    }
+
+    /// Whether `chain` leads to one that vouches for `model` at `now`.
+    fn vouch(&self, chain: &Chain, model: &[u8; 16], now: Instant) -> bool {
+        let lists = [Some(&self.general), self.of_models.get(model)];
+        let mut lists = lists.into_iter().flatten().filter(|list| !list.is_empty());
+        !chain.is_empty() && lists.any(|list| leads_to(chain, list, now))
     }
 }
 
 impl fmt::Debug for TrustAnchors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TrustAnchors({})", self.0.len())
+        let of_models = self.of_models.values().map(AttestationCaList::len);
+        write!(f, "TrustAnchors({} and {} of models)", self.general.len(), of_models.sum::<usize>())
     }
 }
 
 /// The library builds an anchor for all models from PEM or from its stored form; the stored form takes DER.
-fn anchor(der: &[u8]) -> Result<AttestationCa, WebauthnError> {
+fn read_root(der: &[u8]) -> Result<AttestationCa, WebauthnError> {
     let stored = serde_json::json!({
         "ca": crate::jose::encode(der), "aaguids": {}, "blanket_allow": true,
     });
@@ -171,7 +196,7 @@ impl<'b> AttestationObject<'b> {
             AttestationFormat::Apple => self.statement.apple(claims)?,
             AttestationFormat::FidoU2f => self.statement.fido_u2f(claims)?,
         };
-        Ok(!chain.is_empty() && !anchors.is_empty() && leads_to(chain, &anchors.0, now))
+        Ok(anchors.vouch(&chain, &claims.credential.aaguid, now))
     }
 }
 

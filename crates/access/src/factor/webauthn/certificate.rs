@@ -117,7 +117,7 @@ impl AttestationCertificate {
 
 /// Whether `chain`, its leaf first, leads to one of `anchors` at `now`.
 pub(super) fn leads_to(
-    chain: Vec<AttestationCertificate>,
+    chain: &[AttestationCertificate],
     anchors: &AttestationCaList,
     now: Instant,
 ) -> bool {
@@ -125,7 +125,7 @@ pub(super) fn leads_to(
         return false;
     };
     // Which kind of attestation it is makes no difference to the search.
-    let chain = chain.into_iter().map(|certificate| certificate.0).collect();
+    let chain = chain.iter().map(|certificate| certificate.0.clone()).collect();
     let found = verify_attestation_ca_chain(&ParsedAttestationData::Basic(chain), anchors, at);
     found.is_ok_and(|anchor| anchor.is_some())
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::WebauthnError;
-use crate::jose::{Members, decode, read_object, text};
+use crate::jose::{Members, decode, encode, read_object, text};
 
 /// The longest answer that is read, in bytes: an attestation with its certificates has some 5 KiB.
 const LEN_MAX: usize = 64 * 1024;
@@ -38,6 +38,13 @@ impl Message {
             Some(Value::Object(response)) => Ok(Self { credential_id, response }),
             _ => Err(bad("no `response`")),
         }
+    }
+
+    /// A message that was read before, of what is kept of it.
+    pub(super) fn of(credential_id: &[u8], members: &[(&str, &Vec<u8>)]) -> Self {
+        let member = |(name, bytes): &(&str, &Vec<u8>)| ((*name).to_owned(), encode(bytes).into());
+        let response = members.iter().map(member).collect();
+        Self { credential_id: credential_id.to_vec(), response }
     }
 
     /// A byte string of the response.

@@ -29,10 +29,10 @@ mod relying_party;
 mod tpm;
 
 pub use assertion::{AssertionAnswer, AssertionState, AssertionStrength, Evidence, Verification};
-pub use attestation::{AttestationFormat, TrustAnchors};
+pub use attestation::{Anchor, AttestationFormat, TrustAnchors};
 pub use credential_key::CoseAlgorithm;
 pub use error::WebauthnError;
 pub use passkey::{Passkey, PasskeyUse, Transport};
-pub use payment::challenge_for_payment;
+pub use payment::{PaymentAssertion, challenge_for_payment};
 pub use registration::{AttestationRule, NewKey, RegistrationAnswer, RegistrationState, User};
 pub use relying_party::{Challenge, RelyingParty};

@@ -163,7 +163,7 @@ fn small(reader: &mut Reader<'_>, field: &'static str) -> Result<u8, CodecError>
     u8::try_from(reader.uint()?).map_err(|_| reader.bad(field))
 }
 
-fn instant(reader: &mut Reader<'_>, field: &'static str) -> Result<Instant, CodecError> {
+pub(super) fn instant(reader: &mut Reader<'_>, field: &'static str) -> Result<Instant, CodecError> {
     Instant::from_unix_ms(reader.uint()?).ok_or(reader.bad(field))
 }
 

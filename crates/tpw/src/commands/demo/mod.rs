@@ -125,6 +125,7 @@ async fn open(
         public_url: None,
         identity: None,
         mutual: None,
+        passkey_anchors: None,
         limits: Limits::standard(),
         shadow: None,
     };

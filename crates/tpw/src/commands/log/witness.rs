@@ -40,6 +40,7 @@ pub(super) async fn serve(context: &Context, args: &WitnessServe) -> Outcome {
         Tls::Development { dir } => Some(development_certificate_path(dir).display().to_string()),
     };
     let options = ServeOptions {
+        passkey_anchors: None,
         listen: args.listen,
         tls,
         public_url: args.public_url.clone(),
