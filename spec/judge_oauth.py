@@ -91,6 +91,12 @@ class World:
         path.chmod(0o600)
         return str(path)
 
+    def log_in(self):
+        """Entering clients wants more than the operator's key."""
+        typed = self.secret("operator.password", "violet hammock 57")
+        self.ops("factor", "password", "--secret-file", typed)
+        self.ops("login", "--secret-file", typed)
+
     def person(self):
         added = self.ops("person", "add", "Ann", "--account", "USD/2:100.00:label=main")
         self.device = ["--wallet", str(self.folder / "wallet"), "--passphrase-file", self.secret("pass", PASSWORD)]
@@ -318,6 +324,7 @@ def main():
             grants = ["authorization_code", "refresh_token", "client_credentials"]
             words = [word for grant in grants for word in ("--grant", grant)]
             words += [word for scope in SCOPES.split() for word in ("--scope", scope)]
+            world.log_in()
             world.ops("client", "add", "books.example", "Books", "--redirect", CALLBACK,
                       "--jwks", str(world.folder / "jwks.json"), *words)
             url = world.issuer + "/.well-known/oauth-authorization-server"

@@ -225,7 +225,6 @@ detail-approval_refused-changed = What is to be done has changed since its appro
 detail-approval_refused-stale = The signed statement is older than five minutes. Sign it again.
 detail-approval_refused-from_future = The signed statement was made in the future. Set the clock of the device.
 detail-approval_refused-full = The request has as many votes as are kept. Ask for it anew.
-detail-roles_refused-not_operator = Only an operator gives and takes roles.
 detail-roles_refused-own_roles = Nobody changes their own roles. Ask another operator.
 detail-roles_refused-last_operator = This person is the last operator. Make another person one first.
 detail-bad_token-role_changed = The roles of this person have changed since the token was given. Get another token.

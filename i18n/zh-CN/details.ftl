@@ -224,7 +224,6 @@ detail-approval_refused-changed = 自申请批准以来，待办内容已有变�
 detail-approval_refused-stale = 签名的声明已超过五分钟。请重新签名。
 detail-approval_refused-from_future = 签名的声明来自未来。请校准设备时钟。
 detail-approval_refused-full = 该请求的表态数已达上限。请重新申请。
-detail-roles_refused-not_operator = 只有运营方人员可以授予和收回角色。
 detail-roles_refused-own_roles = 任何人不得变更自己的角色。请由另一位运营方人员操作。
 detail-roles_refused-last_operator = 此人是最后一位运营方人员。请先任命另一位。
 detail-bad_token-role_changed = 自令牌签发以来，此人的角色已变更。请重新获取令牌。

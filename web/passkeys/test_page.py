@@ -298,6 +298,20 @@ def check_payment(page, scene, paid, language, name):
     expect(page.go(), known["paid_booked"].replace("{name}", name), "the outcome")
     done = scene.ann.pay(paid["payee"], paid["note"], 0)
     expect((done["payment"], done["outcome"]), (paid["payment"], "booked"), "the payment")
+    check_evidence(page, scene, paid["payment"], scene.ann.folder / "wallet" / "receipts" / done["receipt"])
+
+
+def check_evidence(page, scene, payment, receipt):
+    """What the browser signed is judged again offline, by the receipt; at another origin, or changed, it shows nothing."""
+    kept = scene.ann.folder / "evidence"
+    scene.ann.call("factor", "evidence", payment, "--out", str(kept))
+    trust = f"{scene.server.data}/trust.json"
+    judge = [scene.ann.tpw, "factor", "judge", str(kept), "--receipt", str(receipt), "--trust", trust, "--json", "--origin"]
+    told = scene.ann.ran([*judge, page.origin])
+    expect((told["valid"], told["payment"], told["user_verified"]), (True, payment, True), "the evidence")
+    scene.ann.ran([*judge, "https://localhost.example"], wanted=4)
+    kept.write_bytes(kept.read_bytes()[:-1] + b"\0")
+    scene.ann.ran([*judge, page.origin], wanted=4)
 
 
 OTHER_CHALLENGE = """(async () => {

@@ -61,6 +61,9 @@ pub(crate) fn all(place: &Workplace) -> Result<Tools, Failure> {
     if !answers(place, OPENSSL, &["version"]) {
         system_packages(place, &["openssl"])?;
     }
+    if !answers(place, "curl", &["--version"]) {
+        system_packages(place, &["curl"])?;
+    }
     if !answers(place, "strace", &["-V"]) {
         system_packages(place, &["strace"])?;
     }

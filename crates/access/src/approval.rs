@@ -39,6 +39,14 @@ tpw_core::codes! {
         Unfreeze = 5 "unfreeze",
         /// Replace an account's limits.
         Limits = 6 "limits",
+        /// Bring money in.
+        Fund = 7 "fund",
+        /// Give a booked payment back.
+        Reverse = 8 "reverse",
+        /// Give back a payment that an outside rail has returned.
+        Return = 9 "return",
+        /// Enter or remove a client of the authorization server.
+        Client = 10 "client",
     }
 }
 
@@ -83,6 +91,16 @@ impl Operation {
         decode_exact(&self.bytes, "changes", read_changes, |changes| {
             Self::of_records(self.kind, self.resource, changes).bytes
         })
+    }
+
+    /// What stands in the place of an id for something that is called by a name: the beginning of its hash.
+    #[must_use]
+    pub fn resource_of(name: &[u8]) -> [u8; 16] {
+        let mut short = [0; 16];
+        for (slot, byte) in short.iter_mut().zip(sha256_parts(&[name])) {
+            *slot = byte;
+        }
+        short
     }
 
     /// What people sign: nothing of the operation can change without changing it.
@@ -374,6 +392,12 @@ impl Approval {
     #[must_use]
     pub const fn asked_by(&self) -> PersonId {
         self.by
+    }
+
+    /// Whom it serves or concerns: none of them agrees to it.
+    #[must_use]
+    pub fn sides(&self) -> &[PersonId] {
+        &self.sides
     }
 
     /// What is asked of whom.

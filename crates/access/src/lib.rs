@@ -30,7 +30,7 @@ pub use jose::JoseError;
 pub use policy::PolicyEngine;
 pub use record::{RecordKey, RecordKind, RecordWrite};
 pub use replay::{ReplayCache, ReplayError};
-pub use role::{Action, Forbidden, Role};
+pub use role::{Action, Role};
 pub use roles::{GivenRoles, Roles};
 pub use throttle::{Throttle, Throttled};
 pub use token::{Grant, Issued, Session, TokenError, UnboundSession};

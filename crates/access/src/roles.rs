@@ -52,12 +52,6 @@ impl Roles {
         self.iter().next().unwrap_or(Role::Holder)
     }
 
-    /// Whether somebody who has these now would gain power over others by having `after`.
-    #[must_use]
-    pub fn gains_power(self, after: Self) -> bool {
-        [Role::Operator, Role::Approver].into_iter().any(|role| after.has(role) && !self.has(role))
-    }
-
     /// Where the roles of a person are kept.
     #[must_use]
     pub fn key(person: PersonId) -> RecordKey {
@@ -118,9 +112,6 @@ impl GivenRoles {
 /// Why roles are not changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RolesError {
-    /// Only an operator gives roles.
-    #[error("only an operator gives roles")]
-    NotOperator,
     /// Nobody gives themselves a role, or takes one from themselves.
     #[error("nobody changes their own roles; ask another operator")]
     OwnRoles,
@@ -134,18 +125,18 @@ impl RolesError {
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
-            Self::NotOperator => "not_operator",
             Self::OwnRoles => "own_roles",
             Self::LastOperator => "last_operator",
         }
     }
 }
 
-/// Somebody who wants to change somebody's roles, and what there is.
+/// Somebody who wants to change somebody's roles, and what there is. Whether they may, and who has to agree, the policies say; these
+/// are the rules that no policy can lift.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RolesChange {
-    /// Who asks, and with which roles.
-    pub by: (PersonId, Roles),
+    /// Who asks.
+    pub by: PersonId,
     /// Whose roles.
     pub person: PersonId,
     /// What that person has.
@@ -154,39 +145,27 @@ pub struct RolesChange {
     pub after: Roles,
     /// How many operators there are.
     pub operators: usize,
-    /// How many approvers there are.
-    pub approvers: usize,
-}
-
-/// Who has to agree to a change of roles.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Needed {
-    /// Nobody.
-    Nothing,
-    /// One approver.
-    OneApprover,
 }
 
 impl RolesChange {
-    /// Whether the change may be made, and who has to agree to it: to a role with power over others an approver does, as soon as there
-    /// are two of them. With one alone nobody could ever be made an approver in that one's absence.
+    /// Whether the change can be made.
     ///
     /// # Errors
     /// [`RolesError`]
-    pub fn judge(&self) -> Result<Needed, RolesError> {
-        let (asker, theirs) = self.by;
-        if !theirs.has(Role::Operator) {
-            return Err(RolesError::NotOperator);
-        }
-        if asker == self.person {
+    pub fn judge(&self) -> Result<(), RolesError> {
+        if self.by == self.person {
             return Err(RolesError::OwnRoles);
         }
         let loses = self.before.has(Role::Operator) && !self.after.has(Role::Operator);
-        if loses && self.operators < 2 {
-            return Err(RolesError::LastOperator);
-        }
-        let guarded = self.approvers >= 2 && self.before.gains_power(self.after);
-        Ok(if guarded { Needed::OneApprover } else { Needed::Nothing })
+        if loses && self.operators < 2 { Err(RolesError::LastOperator) } else { Ok(()) }
+    }
+
+    /// Whom the change serves, and who therefore does not agree to it: whoever gets something. Who only loses may agree: of two
+    /// people one could else take the other's roles alone.
+    #[must_use]
+    pub fn serves(&self) -> Option<PersonId> {
+        let gains = self.after.iter().any(|role| !self.before.has(role));
+        gains.then_some(self.person)
     }
 }
 
@@ -202,12 +181,11 @@ mod tests {
 
     fn change() -> RolesChange {
         RolesChange {
-            by: (person(1), Roles::of(&[Role::Operator])),
+            by: person(1),
             person: person(2),
             before: Roles::NONE,
             after: Roles::of(&[Role::Approver]),
             operators: 1,
-            approvers: 1,
         }
     }
 
@@ -236,16 +214,10 @@ mod tests {
     }
 
     #[test]
-    fn only_an_operator_gives_roles() {
-        let by = (person(1), Roles::of(&[Role::Approver, Role::Auditor]));
-        assert_eq!(RolesChange { by, ..change() }.judge(), Err(RolesError::NotOperator));
-        assert_eq!(change().judge(), Ok(Needed::Nothing));
-    }
-
-    #[test]
     fn nobody_changes_their_own_roles() {
         let own = RolesChange { person: person(1), ..change() };
         assert_eq!(own.judge(), Err(RolesError::OwnRoles));
+        assert_eq!(change().judge(), Ok(()));
     }
 
     #[test]
@@ -253,19 +225,15 @@ mod tests {
         let before = Roles::of(&[Role::Operator]);
         let lose = RolesChange { before, after: Roles::NONE, ..change() };
         assert_eq!(lose.judge(), Err(RolesError::LastOperator));
-        assert_eq!(RolesChange { operators: 2, ..lose }.judge(), Ok(Needed::Nothing));
+        assert_eq!(RolesChange { operators: 2, ..lose }.judge(), Ok(()));
     }
 
     #[test]
-    fn power_needs_an_approver_once_there_are_two() {
-        let two = RolesChange { approvers: 2, ..change() };
-        assert_eq!(two.judge(), Ok(Needed::OneApprover));
-        let operator = RolesChange { after: Roles::of(&[Role::Operator]), ..two };
-        assert_eq!(operator.judge(), Ok(Needed::OneApprover));
-        // Looking is no power, and power is taken without asking.
-        let analyst = RolesChange { after: Roles::of(&[Role::Analyst]), ..two };
-        assert_eq!(analyst.judge(), Ok(Needed::Nothing));
-        let taken = RolesChange { before: two.after, after: Roles::NONE, ..two };
-        assert_eq!(taken.judge(), Ok(Needed::Nothing));
+    fn a_change_serves_whoever_gets_something() {
+        assert_eq!(change().serves(), Some(person(2)));
+        let taken = RolesChange { before: change().after, after: Roles::NONE, ..change() };
+        assert_eq!(taken.serves(), None);
+        let other = Roles::of(&[Role::Analyst]);
+        assert_eq!(RolesChange { after: other, ..taken }.serves(), Some(person(2)));
     }
 }

@@ -133,11 +133,6 @@ impl Session {
     pub fn expires(&self) -> Instant {
         self.expires
     }
-
-    #[cfg(test)]
-    pub(crate) fn for_test(grant: Grant) -> Self {
-        Self { grant, expires: Instant::MAX }
-    }
 }
 
 impl UnboundSession {

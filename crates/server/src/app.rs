@@ -47,6 +47,8 @@ pub(crate) struct App {
     pub(crate) meter: HttpMeter,
     /// The policies in force. A request keeps those that it came under.
     policy: RwLock<Arc<PolicyEngine>>,
+    /// Whoever reads from the books what is in force does so alone: what was stored last is what decides.
+    pub(crate) policy_change: tokio::sync::Mutex<()>,
     /// Asked about every decision beside them.
     pub(crate) shadow: Option<Shadow>,
     /// Used proofs of enrolled devices: strangers cannot fill it.
@@ -101,7 +103,8 @@ impl App {
             limits,
             meter,
             policy: RwLock::new(Arc::new(policy)),
-            shadow: None,
+            policy_change: tokio::sync::Mutex::const_new(()),
+            shadow,
             replays: Mutex::new(ReplayCache::new(ReplayCache::CAPACITY, now)),
             enrolment_replays: Mutex::new(ReplayCache::new(ReplayCache::CAPACITY, now)),
             throttle: Mutex::new(Throttle::new(THROTTLED_MAX)),
@@ -142,6 +145,11 @@ impl App {
 
     pub(crate) fn policy(&self) -> Arc<PolicyEngine> {
         Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Requests that come from now on are decided by these policies.
+    pub(crate) fn put_in_force(&self, policy: PolicyEngine) {
+        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
     }
 
     pub(crate) fn replays(&self) -> MutexGuard<'_, ReplayCache> {

@@ -1,7 +1,8 @@
 //! Requests for the approval of several people: made, voted on, and carried out in one step with the last vote that was needed.
 
 use crate::app::App;
-use crate::gate::Caller;
+use crate::gate::{About, Caller, Word};
+use crate::in_force;
 use crate::problem::{Code, Problem};
 use crate::routes::off_thread;
 use crate::wire::{self, Base64Url, Text};
@@ -10,10 +11,13 @@ use axum::http::{Response, StatusCode};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tpw_access::approval::{
-    Approval, Cast, Operation, OperationKind, Quorum, Stage, Standing, Voter,
+    Approval, ApprovalError, Cast, Operation, OperationKind, Quorum, Stage, Standing, Voter,
 };
-use tpw_access::{RecordKey, RecordWrite, Role, Roles};
-use tpw_core::{AccountId, ApprovalId, Consent, Hash32, Instant, PaymentId, PersonId, Vote};
+use tpw_access::policy::{activated, activation};
+use tpw_access::{Action, PolicyEngine, RecordKey, RecordWrite, Role, Roles};
+use tpw_core::{
+    AccountId, Amount, ApprovalId, Consent, DeviceId, Hash32, PaymentId, PersonId, TransferId, Vote,
+};
 use tpw_engines::{Engine, PayError};
 use tpw_flow::{Adjustment, Approved, Approver, Approvers, Command, Rejection};
 use tpw_ledger::{FreezeReason, Limits};
@@ -24,24 +28,49 @@ const TRIES: usize = 8;
 
 /// What is asked of the approvers.
 pub(crate) struct Asked {
-    pub(crate) operation: Operation,
-    /// Who is a side of it: the payer and the payee, the person whose roles change.
-    pub(crate) sides: Vec<PersonId>,
-    pub(crate) needed: u8,
+    operation: Operation,
+    /// Whom it serves: the payer and the payee, the person who gets roles.
+    sides: Vec<PersonId>,
+    /// How many have to agree.
+    needed: u32,
+    /// Whether an operation that was asked for before is this one.
+    is_same: fn(&Operation, &Operation) -> bool,
 }
 
-/// Asks for approval, once: who asks for the same again is told of the request that is open.
-pub(crate) async fn ask(
+impl Asked {
+    pub(crate) fn new(operation: Operation, sides: Vec<PersonId>, needed: u32) -> Self {
+        Self { operation, sides, needed, is_same: |one, other| one == other }
+    }
+
+    /// The same, where operations may differ in the time at which they were asked for.
+    pub(crate) fn same_if(self, is_same: fn(&Operation, &Operation) -> bool) -> Self {
+        Self { is_same, ..self }
+    }
+}
+
+/// Asks for approval, and answers with the request.
+pub(crate) async fn asked(
     app: &Arc<App>,
     caller: &Caller,
     asked: Asked,
-) -> Result<Approval, Problem> {
-    let Asked { operation, sides, needed } = asked;
+) -> Result<Response<Body>, Problem> {
+    let approval = ask(app, caller, asked).await?;
+    Ok(crate::routes::json(StatusCode::ACCEPTED, &view(app, caller, &approval)))
+}
+
+/// Asks for approval, once: who asks for the same again is told of the request that is open.
+async fn ask(app: &Arc<App>, caller: &Caller, asked: Asked) -> Result<Approval, Problem> {
+    let Asked { operation, sides, needed, is_same } = asked;
+    let needed = u8::try_from(needed).unwrap_or(u8::MAX);
     let newest = Approval::newest_key(&operation);
     let now = app.engine.now();
     for _ in 0..TRIES {
-        let (key, wanted) = (newest.clone(), operation.hash());
-        let read = move |engine: &Engine| open_one(engine, &key, wanted, now);
+        let (key, wanted) = (newest.clone(), operation.clone());
+        let read = move |engine: &Engine| {
+            let (before, known) = newest_one(engine, &key)?;
+            let same = |it: &Approval| it.is_open(now) && is_same(it.operation(), &wanted);
+            Ok((before, known.filter(same)))
+        };
         let (before, open) = off_thread(app, read).await?;
         if let Some(open) = open {
             return Ok(open);
@@ -65,18 +94,15 @@ pub(crate) async fn ask(
     Err(Problem::new(Code::Busy))
 }
 
-/// The record that names the newest request about a thing, and that request if it is open and about the same operation.
-fn open_one(
+/// The record that names the newest request about a thing, and that request.
+fn newest_one(
     engine: &Engine,
     newest: &RecordKey,
-    wanted: Hash32,
-    now: Instant,
 ) -> Result<(Option<Vec<u8>>, Option<Approval>), Problem> {
     let before = engine.record(newest).map_err(|error| Problem::internal(&error))?;
     let id = before.as_deref().and_then(ApprovalId::from_slice);
     let known = id.map(|id| read(engine, id)).transpose()?.map(|(approval, _)| approval);
-    let same = |known: &Approval| known.is_open(now) && known.operation().hash() == wanted;
-    Ok((before, known.filter(same)))
+    Ok((before, known))
 }
 
 /// A request with the bytes that are stored of it.
@@ -104,34 +130,63 @@ pub(crate) async fn vote(
     if vote.approval != id || vote.consent != consent {
         return Err(Problem::new(Code::ProofMismatch).field("consent"));
     }
+    let (approval, _) = off_thread(app, move |engine| read(engine, id)).await?;
+    may_vote(caller, &approval, consent)?;
     let (device, person) = (device.id, caller.session.person());
     let key = caller.session.jkt();
     for _ in 0..TRIES {
-        let (vote, statement) = (vote.clone(), statement.clone());
+        let (vote, statement, policy) = (vote.clone(), statement.clone(), app.policy());
         let judge = move |engine: &Engine| {
             let (approval, before) = read(engine, id)?;
-            let role = approval.quorum().role;
-            let standing = standing(engine, person, device, role);
+            let standing = standing(engine, device, word(engine, &approval, person), &policy);
             let voter = Voter { person, device, key, standing };
             let now_is = as_of_now(engine, approval.operation())?.hash();
             let after = approval.vote(&vote, &statement, &voter, now_is, engine.now())?;
-            step(engine, before, after)
+            step(engine, &policy, before, after)
         };
         let next = off_thread(app, judge).await?;
         match take(app, next).await {
             Err(PayError::Rejected(Rejection::RecordChanged)) => {}
             Err(error) => return Err(error.into()),
-            Ok(stored) => return Ok(stored),
+            Ok(stored) => {
+                let done = stored.stage() != Stage::Open;
+                if done && stored.operation().kind == OperationKind::Policy {
+                    in_force::refresh(&in_force::turn(app).await).await?;
+                }
+                return Ok(stored);
+            }
         }
     }
     Err(Problem::new(Code::Busy))
 }
 
+/// Refuses whom the policies do not let agree, and who has not proved enough. Who asked for it may take it back all the same.
+fn may_vote(caller: &Caller, approval: &Approval, consent: Consent) -> Result<(), Problem> {
+    let (person, by) = (caller.session.person(), approval.asked_by());
+    if person == by && consent == Consent::Reject {
+        return Ok(());
+    }
+    // The policies say so too; this says it in the words of a vote.
+    if person == by || approval.sides().contains(&person) {
+        return Err(ApprovalError::OwnOperation.into());
+    }
+    let (owner, initiator) = (approval.sides().first().copied(), Some(by));
+    caller.may_alone(Action::Approve, &About { owner, initiator, ..About::default() })
+}
+
+/// Somebody's word about a request, with the roles of this moment.
+fn word(engine: &Engine, approval: &Approval, person: PersonId) -> Word {
+    let sides = approval.sides();
+    let own = sides.iter().find(|side| **side == person);
+    let owner = own.or_else(|| sides.first()).copied();
+    Word { person, roles: engine.roles_of(person), by: approval.asked_by(), owner }
+}
+
 /// Whether somebody's word counts at this moment.
-fn standing(engine: &Engine, person: PersonId, device: tpw_core::DeviceId, role: Role) -> Standing {
+fn standing(engine: &Engine, device: DeviceId, word: Word, policy: &PolicyEngine) -> Standing {
     match engine.device(&device) {
-        Some(device) if device.person == person && device.revoked.is_none() => {
-            if engine.roles_of(person).has(role) { Standing::Good } else { Standing::NoRole }
+        Some(device) if device.person == word.person && device.revoked.is_none() => {
+            if word.counts(policy) { Standing::Good } else { Standing::NoRole }
         }
         _ => Standing::DeviceRevoked,
     }
@@ -145,8 +200,11 @@ fn as_of_now(engine: &Engine, operation: &Operation) -> Result<Operation, Proble
             let payment = engine.payment(id)?.ok_or_else(|| Problem::new(Code::UnknownPayment))?;
             Ok(release(id, payment.intake().intent_hash()))
         }
-        OperationKind::Roles | OperationKind::Policy => {
-            let odd = |error| Problem::internal(&error);
+        OperationKind::Policy => {
+            let (_, after) = activated(operation).ok_or_else(|| odd("an odd activation"))?;
+            Ok(activation(in_force::version(engine)?, after))
+        }
+        OperationKind::Roles | OperationKind::Client => {
             let mut changes = operation.changes().map_err(odd)?;
             for change in &mut changes {
                 let stays = change.before == change.after;
@@ -158,8 +216,17 @@ fn as_of_now(engine: &Engine, operation: &Operation) -> Result<Operation, Proble
             }
             Ok(Operation::of_records(operation.kind, operation.resource, &changes))
         }
-        OperationKind::Unfreeze | OperationKind::Limits => Ok(operation.clone()),
+        // What they are done to is found out by the desk, which rejects what cannot be done any more.
+        OperationKind::Unfreeze
+        | OperationKind::Limits
+        | OperationKind::Fund
+        | OperationKind::Reverse
+        | OperationKind::Return => Ok(operation.clone()),
     }
+}
+
+fn odd(cause: impl core::fmt::Display) -> Problem {
+    Problem::internal(&cause)
 }
 
 /// The release of a held payment.
@@ -180,6 +247,42 @@ pub(crate) fn unfreeze(account: AccountId, why: FreezeReason) -> Operation {
     }
 }
 
+/// The bringing in of money.
+pub(crate) fn fund(account: AccountId, amount: Amount, transfer: TransferId) -> Operation {
+    let mut w = tpw_core::codec::Writer::new();
+    w.array(2).amount(amount).bytes(transfer.as_bytes());
+    Operation { kind: OperationKind::Fund, resource: *account.as_bytes(), bytes: w.finish() }
+}
+
+fn funding_of(operation: &Operation) -> Option<Approved> {
+    let mut r = tpw_core::codec::Reader::new(&operation.bytes, "fund");
+    if r.array("fund", 2).ok()? != 2 {
+        return None;
+    }
+    let amount = r.amount("amount").ok()?;
+    let transfer = TransferId::from_bytes(r.fixed("transfer").ok()?);
+    let account = AccountId::from_bytes(operation.resource);
+    Some(Approved::Fund { account, amount, transfer })
+}
+
+/// The undoing of a booked payment, asked for with an operator's key.
+pub(crate) fn reverse(payment: PaymentId, intent_hash: Hash32, operator: Hash32) -> Operation {
+    let bytes = [intent_hash.as_bytes().as_slice(), operator.as_bytes()].concat();
+    Operation { kind: OperationKind::Reverse, resource: *payment.as_bytes(), bytes }
+}
+
+fn recall_of(operation: &Operation) -> Option<Approved> {
+    let (_, operator) = operation.bytes.split_first_chunk::<32>()?;
+    let operator = Hash32::new(operator.try_into().ok()?);
+    Some(Approved::Recall { payment: PaymentId::from_bytes(operation.resource), operator })
+}
+
+/// The giving back of a payment that an outside rail has returned.
+pub(crate) fn give_back(payment: PaymentId, intent_hash: Hash32) -> Operation {
+    let bytes = intent_hash.as_bytes().to_vec();
+    Operation { kind: OperationKind::Return, resource: *payment.as_bytes(), bytes }
+}
+
 /// A request after a vote, and what is to be stored for it.
 struct Step {
     approval: Approval,
@@ -190,19 +293,24 @@ struct Step {
 
 /// The next step of a request. If enough people agree now it is to be carried out, on the condition that the roles of those who count
 /// are still the same at that very moment.
-fn step(engine: &Engine, before: Vec<u8>, after: Approval) -> Result<Step, Problem> {
-    let role = after.quorum().role;
+fn step(
+    engine: &Engine,
+    policy: &PolicyEngine,
+    before: Vec<u8>,
+    after: Approval,
+) -> Result<Step, Problem> {
     let mut demands = Vec::new();
     let mut people = BTreeMap::new();
     for cast in after.votes() {
         let key = Roles::key(cast.person);
         let stored = engine.record(&key).map_err(|error| Problem::internal(&error))?;
-        people.insert(cast.person, engine.roles_in(cast.person, stored.as_deref()).has(role));
+        let roles = engine.roles_in(cast.person, stored.as_deref());
+        people.insert(cast.person, Word { roles, ..word(engine, &after, cast.person) });
         demands.push((cast.person, RecordWrite { key, before: stored.clone(), after: stored }));
     }
-    let counts = |cast: &Cast| match standing(engine, cast.person, cast.device, role) {
-        Standing::Good if people.get(&cast.person) != Some(&true) => Standing::NoRole,
-        standing => standing,
+    let counts = |cast: &Cast| match people.get(&cast.person) {
+        Some(word) => standing(engine, cast.device, *word, policy),
+        None => Standing::NoRole,
     };
     let carried = if after.stage() == Stage::Open { after.carried(counts) } else { None };
     let counted = carried.map(|casts| {
@@ -213,7 +321,13 @@ fn step(engine: &Engine, before: Vec<u8>, after: Approval) -> Result<Step, Probl
         Some((people, approvers)) => {
             let done = after.executed(engine.now())?;
             let of_counted = demands.into_iter().filter(|(person, _)| people.contains(person));
-            (done, of_counted.map(|(_, demand)| demand).collect(), Some(approvers))
+            let mut writes: Vec<_> = of_counted.map(|(_, demand)| demand).collect();
+            if done.operation().kind == OperationKind::Policy {
+                let (by, at) = (Some(done.asked_by()), engine.now());
+                let change = in_force::Change { by, approvals: people, at };
+                writes.extend(in_force::writes(engine, done.operation(), change)?);
+            }
+            (done, writes, Some(approvers))
         }
         None => (after, Vec::new(), None),
     };
@@ -232,10 +346,22 @@ async fn take(app: &Arc<App>, step: Step) -> Result<Approval, PayError> {
     let operation = approval.operation();
     let damaged = || PayError::Stopped("a stored operation cannot be read".to_owned());
     let then = match operation.kind {
-        OperationKind::Roles | OperationKind::Policy => {
-            writes.extend(operation.changes().map_err(|_| damaged())?);
+        OperationKind::Roles | OperationKind::Client => {
+            let changes = operation.changes().map_err(|_| damaged())?;
+            // Who agrees to losing roles has them until this very step: the change itself demands it.
+            writes.retain(|demand| changes.iter().all(|change| change.key != demand.key));
+            writes.extend(changes);
             app.engine.write_records(writes).await?;
             return Ok(approval);
+        }
+        OperationKind::Policy => {
+            app.engine.write_records(writes).await?;
+            return Ok(approval);
+        }
+        OperationKind::Fund => funding_of(operation).ok_or_else(damaged)?,
+        OperationKind::Reverse => recall_of(operation).ok_or_else(damaged)?,
+        OperationKind::Return => {
+            Approved::Return { payment: PaymentId::from_bytes(operation.resource) }
         }
         OperationKind::Release => {
             let payment = PaymentId::from_bytes(operation.resource);
@@ -254,7 +380,7 @@ async fn take(app: &Arc<App>, step: Step) -> Result<Approval, PayError> {
             Approved::Adjust(Adjustment::SetLimits { account, limits })
         }
     };
-    let is_payment = matches!(then, Approved::Release { .. });
+    let is_payment = !matches!(then, Approved::Adjust(_) | Approved::Fund { .. });
     let command = Command::Approved { writes, then };
     if is_payment {
         // Whoever looks at the payment next finds its receipt. What its witnesses still owe was released all the same.
@@ -318,17 +444,21 @@ pub(crate) fn view(app: &App, caller: &Caller, approval: &Approval) -> wire::App
     }
 }
 
-/// The answer to who asked for something that others have to approve first.
-pub(crate) fn answer(app: &App, caller: &Caller, approval: &Approval) -> Response<Body> {
-    crate::routes::json(StatusCode::ACCEPTED, &view(app, caller, approval))
-}
-
 fn resource(operation: &Operation) -> String {
     let id = operation.resource;
     match operation.kind {
-        OperationKind::Release => PaymentId::from_bytes(id).to_string(),
+        OperationKind::Release | OperationKind::Reverse | OperationKind::Return => {
+            PaymentId::from_bytes(id).to_string()
+        }
         OperationKind::Roles => PersonId::from_bytes(id).to_string(),
-        OperationKind::Unfreeze | OperationKind::Limits => AccountId::from_bytes(id).to_string(),
+        OperationKind::Unfreeze | OperationKind::Limits | OperationKind::Fund => {
+            AccountId::from_bytes(id).to_string()
+        }
+        OperationKind::Client => {
+            let changes = operation.changes().unwrap_or_default();
+            let id = changes.first().map(|change| change.key.id().to_vec());
+            String::from_utf8(id.unwrap_or_default()).unwrap_or_default()
+        }
         OperationKind::Policy => "policy".to_owned(),
     }
 }

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use tpw_access::policy::PolicyError;
 use tpw_crypto::CryptoError;
 use tpw_engines::files::FileError;
 
@@ -44,8 +43,10 @@ pub enum ServerError {
     #[error("no development certificate could be made: {0}")]
     Certificate(rcgen::Error),
     /// The policies in force. Without them nothing may be allowed.
-    #[error("the policies in force cannot be used: {0}")]
-    Policy(#[from] PolicyError),
+    #[error(
+        "the policies in force cannot be used: {0}; start once with `--builtin-policies` to put those of this program into force"
+    )]
+    NoPolicy(String),
     /// A key or the entropy source.
     #[error("the server's keys cannot be used: {0}")]
     Crypto(#[from] CryptoError),

@@ -12,12 +12,12 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use std::sync::Arc;
-use tpw_access::policy::{Decision, Obligations, Request};
+use tpw_access::policy::{Amount, Decision, DeviceFacts, Fact, Facts, Obligations, Request};
 use tpw_access::{
-    Aal, Action, DpopProof, DpopRequest, HttpUrl, PolicyEngine, ProvenKey, Role, Session,
+    Aal, Action, DpopProof, DpopRequest, HttpUrl, PolicyEngine, ProvenKey, Roles, Session,
     TokenError, token,
 };
-use tpw_core::{Hash32, Instant, PersonId, Span};
+use tpw_core::{Hash32, Instant, Money, PersonId, Span};
 use tpw_flow::Device;
 
 /// RFC 9449 §4.
@@ -25,52 +25,133 @@ static DPOP: HeaderName = HeaderName::from_static("dpop");
 
 static TOKEN_NARROWING: HeaderName = HeaderName::from_static("token-narrowing");
 
+/// Nobody's id: ids begin with the time at which they were made.
+const ANYBODY_ELSE: PersonId = PersonId::from_bytes([0; 16]);
+
 /// A request from a known device.
 pub(crate) struct Caller {
     pub(crate) session: Session,
     pub(crate) language: Language,
     app: Arc<App>,
     /// The policies in force when the request came.
-    pub(crate) policy: Arc<PolicyEngine>,
+    policy: Arc<PolicyEngine>,
     /// When the request came.
     pub(crate) at: Instant,
+}
+
+/// What something is about, as far as the policies look at it.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct About {
+    /// Whose it is.
+    pub(crate) owner: Option<PersonId>,
+    /// Who asked for it first.
+    pub(crate) initiator: Option<PersonId>,
+    /// How much moves.
+    pub(crate) money: Option<Money>,
+    /// The score of the payment's screening.
+    pub(crate) risk: Option<u16>,
+    /// Beside whoever asks, whom it serves: that person does not agree to it either.
+    pub(crate) serves: [Option<PersonId>; 2],
+}
+
+impl About {
+    /// What is of somebody, or of nobody.
+    pub(crate) fn of(owner: Option<PersonId>) -> Self {
+        Self { owner, ..Self::default() }
+    }
 }
 
 impl Caller {
     /// Refuses what the policies do not allow for things of `owner`, and what they allow only with more than is there.
     pub(crate) fn may(&self, action: Action, owner: Option<PersonId>) -> Result<(), Problem> {
-        let decision = self.decide(action, owner);
-        if !decision.is_allowed() {
-            return Err(self.forbidden(owner));
+        self.may_alone(action, &About::of(owner))
+    }
+
+    /// As [`Caller::may`], with what else is known. What others have to agree to is refused: nobody can be asked about it.
+    pub(crate) fn may_alone(&self, action: Action, about: &About) -> Result<(), Problem> {
+        match self.ask(action, about)? {
+            0 => Ok(()),
+            missing => Err(Problem::approvals_missing(missing)),
         }
-        self.see_to(decision.obligations(), 0)
+    }
+
+    /// Asks the policies, and refuses what they do not allow and who has not proved enough. Gives how many others have to agree.
+    pub(crate) fn ask(&self, action: Action, about: &About) -> Result<u32, Problem> {
+        let decision = self.decide(action, about);
+        if !decision.is_allowed() {
+            return Err(self.forbidden(action, about));
+        }
+        let obligations = decision.obligations();
+        if obligations.recognised(self.session.level().aal, self.age_s()) {
+            Ok(obligations.approvals)
+        } else {
+            Err(Problem::recognise_better(obligations))
+        }
+    }
+
+    /// Whether this is allowed with somebody else's things, whatever it obliges to: who could do it with nobody's is told nothing of
+    /// whether there is such a thing.
+    pub(crate) fn could(&self, action: Action) -> Result<(), Problem> {
+        let allowed = self.decide(action, &About::of(Some(ANYBODY_ELSE))).is_allowed();
+        if allowed { Ok(()) } else { Err(Problem::new(Code::Forbidden)) }
     }
 
     /// The answer of the policies in force.
-    fn decide(&self, action: Action, owner: Option<PersonId>) -> Decision {
-        let (person, roles) = (self.session.person(), self.session.role().acts_as());
-        let request = Request::new(person, roles, action, owner);
+    fn decide(&self, action: Action, about: &About) -> Decision {
+        let roles = self.session.role().acts_as();
+        let mut request = Request::new(self.session.person(), roles, action, about.owner);
+        request.initiator = about.initiator;
+        let request = request.with(self.facts(action, about));
         let decision = self.policy.decide(&request);
         shadow::ask(self.app.shadow.as_ref(), &request, &decision);
+        for cause in decision.errors() {
+            tracing::error!(%cause, action = action.code(), "a policy cannot be evaluated");
+        }
         decision
     }
 
-    /// What an operator may not do to its own things it may do to others'.
-    fn forbidden(&self, owner: Option<PersonId>) -> Problem {
-        let own = self.is_operator() && owner == Some(self.session.person());
-        if own { Problem::own_favour() } else { Problem::new(Code::Forbidden) }
+    /// What is known and looked at. What no policy about the action looks at is not found out.
+    fn facts(&self, action: Action, about: &About) -> Facts {
+        let looks_at = |fact| self.policy.looks_at(action, fact);
+        let money = about.money.filter(|_| looks_at(Fact::Amount));
+        let risk = about.risk.filter(|_| looks_at(Fact::Risk));
+        Facts {
+            amount: money.map(|money| Amount::of(&money.asset, money.amount)),
+            risk: risk.map(u32::from),
+            device: if looks_at(Fact::Device) { self.device() } else { None },
+            peers: looks_at(Fact::Peers).then(|| self.peers(about)),
+        }
     }
 
-    fn see_to(&self, obligations: Obligations, approvals: u32) -> Result<(), Problem> {
-        if !obligations.recognised(self.session.level().aal, self.age_s()) {
-            return Err(Problem::recognise_better(obligations));
+    /// The device that asks. What shows what it is, is an attested key with which the person has proved to be there.
+    fn device(&self) -> Option<DeviceFacts> {
+        let device = self.app.engine.device(&self.session.device())?;
+        let age_s = self.at.since(device.enrolled).as_ms() / 1000;
+        let attested = self.session.level().aal == Aal::Three;
+        Some(DeviceFacts { age_s: u32::try_from(age_s).unwrap_or(u32::MAX), attested })
+    }
+
+    /// How many other people could agree.
+    fn peers(&self, about: &About) -> u32 {
+        if self.app.engine.is_operator_alone() {
+            return 0;
         }
-        let missing = obligations.approvals.saturating_sub(approvals);
-        if obligations.agreed(approvals) {
-            Ok(())
-        } else {
-            Err(Problem::approvals_missing(missing))
-        }
+        let by = self.session.person();
+        let is_other = |person| person != by && !about.serves.contains(&Some(person));
+        let people = self.app.engine.people_with_roles();
+        let others = people.into_iter().filter(|(person, _)| is_other(*person));
+        let agrees = |(person, roles)| {
+            Word { person, roles, by, owner: about.serves.into_iter().flatten().next() }
+                .counts(&self.policy)
+        };
+        u32::try_from(others.filter(|other| agrees(*other)).count()).unwrap_or(u32::MAX)
+    }
+
+    /// What one may not do with what is one's own but with others' is said to be so.
+    fn forbidden(&self, action: Action, about: &About) -> Problem {
+        let me = Some(self.session.person());
+        let own = [about.owner, about.initiator].contains(&me) && self.could(action).is_ok();
+        if own { Problem::own_favour() } else { Problem::new(Code::Forbidden) }
     }
 
     /// As [`Caller::may`], but what one may not know is not there: `code` is the answer.
@@ -80,9 +161,12 @@ impl Caller {
         owner: Option<PersonId>,
         code: Code,
     ) -> Result<(), Problem> {
-        // An operator may also read what has no owner: accounts at clearing partners and its own.
-        let unowned = owner.is_none() && self.is_operator();
-        if unowned { Ok(()) } else { self.may(action, owner).map_err(|_| Problem::new(code)) }
+        // What has no owner, accounts at clearing partners and the operator's own, is for who may list all.
+        let action = if owner.is_none() { Action::ListAll } else { action };
+        self.may(action, owner).map_err(|problem| match problem.code() {
+            Code::Forbidden => Problem::new(code),
+            _ => problem,
+        })
     }
 
     /// How long ago the person proved what the session is worth. The device's key proves itself with each request.
@@ -100,9 +184,27 @@ impl Caller {
         let max_age_s = max_age.and_then(|age| u32::try_from(age.as_ms() / 1000).ok());
         Err(Problem::recognise_better(Obligations { acr: Some(aal), max_age_s, approvals: 0 }))
     }
+}
 
-    pub(crate) fn is_operator(&self) -> bool {
-        self.session.role() == Role::Operator
+/// Somebody's word about what somebody else has asked for.
+#[derive(Clone, Copy)]
+pub(crate) struct Word {
+    /// Whose word.
+    pub(crate) person: PersonId,
+    /// The roles of that person.
+    pub(crate) roles: Roles,
+    /// Who asked.
+    pub(crate) by: PersonId,
+    /// Whom it serves.
+    pub(crate) owner: Option<PersonId>,
+}
+
+impl Word {
+    /// Whether the policies let this person agree. How surely the person is recognised is asked when the word is given.
+    pub(crate) fn counts(self, policy: &PolicyEngine) -> bool {
+        let roles = self.roles.strongest().acts_as();
+        let request = Request::new(self.person, roles, Action::Approve, self.owner);
+        policy.decide(&request.initiated_by(self.by)).is_allowed()
     }
 }
 
@@ -122,8 +224,7 @@ impl FromRequestParts<Arc<App>> for Caller {
         }
         // A token outlives what it says: a role that was taken ends with the next request, and one that was given begins.
         if app.engine.role_of(session.person()) != session.role() {
-            let changed = Problem::new(Code::BadToken).reason("role_changed");
-            return Err(changed.precisely("role_changed"));
+            return Err(Problem::role_changed());
         }
         let (language, at) = (language_of(parts), app.engine.now());
         Ok(Self { session, language, app: Arc::clone(app), policy: app.policy(), at })

@@ -10,6 +10,7 @@ mod error;
 mod fault;
 mod gate;
 mod identity;
+mod in_force;
 mod letters;
 mod limits;
 mod links;
@@ -36,6 +37,7 @@ mod witnessing;
 
 pub use error::ServerError;
 pub use fault::{QueryFault, ValueFault};
+pub use in_force::restore_builtin_policies;
 pub use letters::send_code;
 pub use limits::{BatchLimits, Limits, Rate};
 pub use mutual::MutualTls;
@@ -50,9 +52,8 @@ pub use witness::{serve_witness, witness_router};
 pub use witnessing::{Witnessing, WitnessingTimes};
 
 use std::sync::Arc;
+use tpw_access::HttpUrl;
 use tpw_access::factor::webauthn::TrustAnchors;
-use tpw_access::policy::PolicyFiles;
-use tpw_access::{HttpUrl, PolicyEngine};
 use tpw_engines::Engine;
 
 fn build(
@@ -64,9 +65,11 @@ fn build(
 ) -> Result<Arc<app::App>, ServerError> {
     let paths = routes::PATHS.iter().chain(pages::PATHS).chain(oauth::PATHS);
     let meter = telemetry::HttpMeter::new(paths.copied());
-    let policy = PolicyEngine::load(&PolicyFiles::builtin())?;
-    let app = app::App::new(engine, front, limits, meter, policy)?;
-    Ok(Arc::new(app.with_anchors(anchors).with_shadow(shadow)))
+    let policy = in_force::load(&engine)?;
+    if engine.is_operator_alone() {
+        tracing::warn!("nobody else is asked to agree while this server runs");
+    }
+    Ok(Arc::new(app::App::new(engine, front, limits, meter, policy, shadow)?.with_anchors(anchors)))
 }
 
 /// The router without TLS and without a listener, for clients that call it as

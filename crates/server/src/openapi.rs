@@ -80,6 +80,7 @@ pub const VERSION: &str = "2026-11-22";
     wire::PasskeyCeremony,
     wire::PasskeyDone,
     wire::PasskeyPayment,
+    wire::FactorEvidence,
     wire::PasskeyErrand,
     wire::PasskeyLink,
     wire::PasskeyList,
@@ -97,6 +98,10 @@ pub const VERSION: &str = "2026-11-22";
     wire::PersonAdded,
     wire::PersonOutcome,
     wire::PersonRoles,
+    wire::Policies,
+    wire::PolicyActivation,
+    wire::PolicySet,
+    wire::NewPolicies,
     wire::Posting,
     wire::Problem,
     wire::RailInstruction,
@@ -187,8 +192,8 @@ operations! {
     Post "/v1/people:batch" "people" "add_people" Operator (Some("PeopleBatch")) => 200 Json("PeopleAdded"), [] "Enter up to 500 people, each on its own. Who is there already with the same content is told as such; with another opening of an account on which nothing has moved since it is rejected.";
     Get "/v1/people/{id}" "people" "read_person" Holder (None) => 200 Json("Person"), [] "Read a person.";
     Post "/v1/people/{id}/codes" "people" "issue_code" Operator (None) => 201 Json("IssuedCode"), [] "Issue another enrolment code.";
-    Get "/v1/people/{id}/roles" "people" "read_roles" Holder (None) => 200 Json("PersonRoles"), [] "Read a person's roles: one's own, or anybody's for who has a role.";
-    Put "/v1/people/{id}/roles" "people" "set_roles" Operator (Some("SetRoles")) => 200 Json("PersonRoles"), [] "Replace a person's roles. Nobody changes their own. Once there are two approvers, giving `operator` or `approver` needs one of them: the answer is 202 with the request for approval.";
+    Get "/v1/people/{id}/roles" "people" "read_roles" Holder (None) => 200 Json("PersonRoles"), [] "Read a person's roles: one's own, or anybody's for operators and auditors.";
+    Put "/v1/people/{id}/roles" "people" "set_roles" Operator (Some("SetRoles")) => 200 Json("PersonRoles"), [] "Replace a person's roles. Nobody changes their own. As soon as somebody else could agree, somebody else has to: the answer is 202 with the request for approval.";
     Post "/v1/devices" "devices" "enrol_device" Device (Some("Enrol")) => 201 Json("Enrolled"), [] "Enrol the device whose key made the DPoP proof; the proof's `ath` is that of the code's 20 characters.";
     Delete "/v1/devices/{id}" "devices" "revoke_device" Holder (None) => 200 Json("Device"), [] "Revoke a device.";
     Get "/v1/factors" "factors" "list_factors" Holder (None) => 200 Json("FactorList"), [] "List your factors and what your session is worth.";
@@ -229,6 +234,7 @@ operations! {
     Post "/v1/payments" "payments" "pay" Signer (Some("Pay")) => 201 Json("Payment"), [] "Make a payment. A repeat answers 200 with the stored outcome; a refused payment answers 403 and one that waits for step-up 401, each with the payment in the problem. With the receipt's media type in `Accept` a booked payment answers with the receipt file alone.";
     Get "/v1/payments/{id}" "payments" "read_payment" Holder (None) => 200 Json("Payment"), [] "Read a payment as its payer, its payee or an operator.";
     Get "/v1/payments/{id}/receipt" "payments" "read_receipt" Holder (None) => 200 File("application/vnd.tpw.receipt+cbor"), [("kind", "`payment` (default) or `compensation`")] "Fetch the receipt file.";
+    Get "/v1/payments/{id}/factor" "payments" "read_factor_evidence" Holder (None) => 200 Json("FactorEvidence"), [] "Fetch, as the payer, what was kept of the passkey's answer that let the payment go on.";
     Post "/v1/payments/{id}:step-up" "payments" "step_up" Signer (Some("StepUp")) => 200 Json("Payment"), [] "Let a waiting payment go on with a fresh signature.";
     Post "/v1/payments/{id}:release" "operations" "release_payment" Operator (None) => 200 Json("Payment"), [] "Let a held payment go on.";
     Post "/v1/payments/{id}:reject" "operations" "reject_payment" Operator (None) => 200 Json("Payment"), [] "Reject a waiting payment.";
@@ -240,9 +246,13 @@ operations! {
     Get "/v1/changes" "operations" "list_changes" Operator (None) => 200 Json("ChangeList"), [("after", "the cursor of the last change seen; the beginning when absent"), ("limit", "1 to 1000")] "Read all that happened, in order: nothing is left out and nothing comes twice.";
     Get "/v1/crossings" "operations" "list_crossings" Operator (None) => 200 Json("CrossingList"), [("after", "the place of the last crossing seen"), ("limit", "1 to 250")] "Read when watched balances crossed a threshold.";
     Post "/v1/reconciliations" "operations" "reconcile" Operator (None) => 200 Json("ReconciliationList"), [("account", "the account here"), ("partner_account", "the account there, if the file has several"), ("from", "the first day of a CSV file"), ("to", "its last day"), ("window_days", "0 to 31; 2 when absent"), ("zone", "where the partner's day begins, such as +08:00; UTC when absent"), ("sides", "`same` or `mirrored`; by the account's kind when absent"), ("show", "`open` (default) or `all`")] "Set a partner's statement, camt.053 or CSV, against the ledger. It changes nothing.";
-    Get "/v1/approvals" "approvals" "list_approvals" Holder (None) => 200 Json("ApprovalList"), [("stage", "`open` (default) or `all`"), ("after", "the last request looked at"), ("limit", "1 to 100")] "List requests for approval, oldest first; for who has a role.";
+    Get "/v1/approvals" "approvals" "list_approvals" Holder (None) => 200 Json("ApprovalList"), [("stage", "`open` (default) or `all`"), ("after", "the last request looked at"), ("limit", "1 to 100")] "List requests for approval, oldest first; for operators, approvers and auditors.";
     Get "/v1/approvals/{id}" "approvals" "read_approval" Holder (None) => 200 Json("ApprovalRequest"), [] "Read a request for approval with the signed votes on it.";
     Post "/v1/approvals/{id}:approve" "approvals" "approve" Holder (Some("CastVote")) => 200 Json("ApprovalRequest"), [] "Approve it with a statement signed by the caller's device (`spec/approval.md`). With the last approval needed the operation is carried out in the same step.";
+    Get "/v1/policies" "policies" "read_policies" Operator (None) => 200 Json("Policies"), [] "Read which policies are in force, and which were.";
+    Get "/v1/policies/{version}" "policies" "read_policy_set" Operator (None) => 200 Json("PolicySet"), [] "Read the files of the policies in force, or of earlier ones.";
+    Post "/v1/policies:activate" "policies" "activate_policies" Operator (Some("NewPolicies")) => 200 Json("Policies"), [] "Put policies into force. They are refused unless they load, answer all of their cases and have a case both ways for every action. As soon as somebody else could agree, somebody else has to: the answer is 202 with the request for approval.";
+    Post "/v1/policies:rollback" "policies" "roll_policies_back" Operator (None) => 200 Json("Policies"), [] "Put the policies of before into force again, in the same way.";
     Post "/v1/approvals/{id}:reject" "approvals" "reject" Holder (Some("CastVote")) => 200 Json("ApprovalRequest"), [] "Reject it, which ends it; who asked for it withdraws it so.";
     Get "/v1/holds" "operations" "list_holds" Operator (None) => 200 Json("PaymentList"), [("after", "the last payment seen"), ("limit", "1 to 250")] "List payments that wait.";
     Get "/v1/rail" "operations" "list_rail" Operator (None) => 200 Json("RailList"), [("after", "the payment of the last instruction seen"), ("limit", "1 to 250")] "List open instructions to clearing partners.";
@@ -287,6 +297,24 @@ fn answers_again(operation: &Operation) -> bool {
     matches!(
         operation.id,
         "add_person" | "add_client" | "open_account" | "make_account_set" | "pay"
+    )
+}
+
+/// Whether others may have to agree first.
+fn waits_for_others(operation: &Operation) -> bool {
+    matches!(
+        operation.id,
+        "set_roles"
+            | "release_payment"
+            | "recall_payment"
+            | "return_rail"
+            | "fund_account"
+            | "unfreeze_account"
+            | "set_limits"
+            | "add_client"
+            | "remove_client"
+            | "activate_policies"
+            | "roll_policies_back"
     )
 }
 
@@ -397,7 +425,7 @@ fn built(operation: &Operation) -> utoipa::openapi::path::Operation {
         let waiting = ResponseBuilder::new().description("its entry waits for a checkpoint");
         builder = builder.response("202", waiting);
     }
-    if matches!(operation.id, "set_roles" | "release_payment" | "unfreeze_account" | "set_limits") {
+    if waits_for_others(operation) {
         let asked = ResponseBuilder::new().description("others have to approve it first");
         builder =
             builder.response("202", asked.content("application/json", content("ApprovalRequest")));

@@ -190,6 +190,12 @@ problems! {
     ApprovalRefused "approval_refused" CONFLICT Never;
     /// The roles are not changed.
     RolesRefused "roles_refused" CONFLICT Never;
+    /// The policies do not load, or do not answer what they must.
+    PolicyRefused "policy_refused" UNPROCESSABLE_ENTITY Never;
+    /// No such version of the policies.
+    UnknownPolicy "unknown_policy" NOT_FOUND Never;
+    /// Nothing else was in force before.
+    NoEarlierPolicy "no_earlier_policy" CONFLICT Never;
     /// The ledger says no.
     LedgerRefused "ledger_refused" UNPROCESSABLE_ENTITY Never;
 }
@@ -288,6 +294,17 @@ impl Problem {
         let challenge = format!(r#"DPoP error="insufficient_scope", scope="{scope}""#);
         problem.0.challenge = HeaderValue::from_str(&challenge).ok();
         problem
+    }
+
+    /// Of a token that came without a proof, bound to a certificate: its challenge is that of RFC 6750 §3 (RFC 8705 §3).
+    pub(crate) fn of_bearer(mut self) -> Self {
+        let said = self.0.challenge.as_ref().and_then(|challenge| challenge.to_str().ok());
+        let said = said.and_then(|challenge| challenge.strip_prefix("DPoP error="));
+        if let (Code::BadToken | Code::InsufficientScope, Some(said)) = (self.0.code, said) {
+            let said = said.split(", algs=").next().unwrap_or_default();
+            self.0.challenge = HeaderValue::from_str(&format!("Bearer error={said}")).ok();
+        }
+        self
     }
 
     /// Of a payment's submission that was not taken: neither id nor sequence number are used up.
@@ -449,9 +466,19 @@ impl Problem {
         problem
     }
 
+    /// The person has another role by now than the token says.
+    pub(crate) fn role_changed() -> Self {
+        Self::new(Code::BadToken).reason("role_changed").precisely("role_changed")
+    }
+
     /// So many others have to agree first.
     pub(crate) fn approvals_missing(count: u32) -> Self {
         Self::new(Code::ApprovalRequired).with("count", count)
+    }
+
+    /// A set of policies that may not be put into force, and what is wrong with it.
+    pub(crate) fn policy_refused(cause: &str) -> Self {
+        Self::new(Code::PolicyRefused).with("cause", cause)
     }
 
     /// A defect here; the cause goes to the records alone.

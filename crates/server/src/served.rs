@@ -6,7 +6,7 @@ use crate::tls::{self, Tls};
 use core::time::Duration;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::watch;
@@ -141,7 +141,7 @@ impl Served {
     }
 }
 
-fn read(certificate: &PathBuf, key: &PathBuf) -> Result<Pair, ServerError> {
+fn read(certificate: &Path, key: &Path) -> Result<Pair, ServerError> {
     let (chain, key) = tls::read_files(certificate, key)?;
     let ends = chain.first().map(|leaf| ClientCertificate::read(leaf));
     let ends = ends.and_then(|leaf: Result<_, CertificateError>| leaf.ok()).map(|leaf| leaf.ends());
@@ -151,8 +151,8 @@ fn read(certificate: &PathBuf, key: &PathBuf) -> Result<Pair, ServerError> {
 }
 
 /// Of both files, if both are there.
-fn hash(certificate: &PathBuf, key: &PathBuf) -> Option<[u8; 32]> {
-    let bytes = |path: &PathBuf| tls::read_pem(path).ok().map(Zeroizing::new);
+fn hash(certificate: &Path, key: &Path) -> Option<[u8; 32]> {
+    let bytes = |path: &Path| tls::read_pem(path).ok().map(Zeroizing::new);
     let (certificate, key) = (bytes(certificate)?, bytes(key)?);
     let len = u64::try_from(certificate.len()).unwrap_or(u64::MAX).to_be_bytes();
     Some(sha256_parts(&[&len, certificate.as_slice(), key.as_slice()]))

@@ -1,15 +1,12 @@
 //! A server of the product, an operator, a person with a device, and a client's certificate that OpenSSL made.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
 
 pub(crate) type Failure = Box<dyn std::error::Error>;
-
-/// How long the server may take to begin.
-const START: Duration = Duration::from_secs(30);
 
 pub(crate) struct World {
     tpw: PathBuf,
@@ -31,16 +28,21 @@ fn run(command: &mut Command) -> Result<String, Failure> {
     Err(format!("{:?} ended with {}: {said}", command.get_program(), done.status).into())
 }
 
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
 impl World {
     pub(crate) fn new(tpw: &Path, folder: &Path) -> Result<Self, Failure> {
         let data = folder.join("operator");
-        let log = std::fs::File::create(folder.join("serve.log"))?;
-        let server = Command::new(tpw)
-            .args(["serve", "--listen", "127.0.0.1:0", "--mtls-listen", "127.0.0.1:0", "--data"])
+        let mut server = Command::new(tpw)
+            .args(["serve", "--json", "--listen", "127.0.0.1:0", "--mtls-listen", "127.0.0.1:0"])
+            .arg("--data")
             .arg(&data)
-            .stdout(Stdio::from(log.try_clone()?))
-            .stderr(Stdio::from(log))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
             .spawn()?;
+        let told = server.stdout.take().ok_or("the server says nothing")?;
         let mut world = Self {
             tpw: tpw.to_owned(),
             folder: folder.to_owned(),
@@ -50,19 +52,25 @@ impl World {
             device: Vec::new(),
             account: String::new(),
         };
-        let began = Instant::now();
-        let address = loop {
-            match std::fs::read_to_string(data.join("address")) {
-                Ok(address) => break address,
-                Err(_) if began.elapsed() < START => std::thread::sleep(Duration::from_millis(50)),
-                Err(error) => return Err(format!("the server did not begin: {error}").into()),
-            }
-        };
-        let mut lines = address.lines().map(str::to_owned);
-        world.issuer = lines.next().unwrap_or_default();
-        world.ca = lines.next().unwrap_or_default();
+        let started = world.started(BufReader::new(told))?;
+        (world.issuer, world.ca) =
+            (text(&started["url"]), text(&started["development_certificate"]));
         world.enter_person()?;
+        world.log_in()?;
         Ok(world)
+    }
+
+    /// What the server says of itself once it listens. What it says afterwards is read, so that it never waits for a reader.
+    fn started(&self, told: BufReader<ChildStdout>) -> Result<Value, Failure> {
+        let mut lines = told.lines();
+        for line in lines.by_ref() {
+            let value: Value = serde_json::from_str(&line?)?;
+            if value.get("development_certificate").is_some() {
+                std::thread::spawn(move || lines.for_each(drop));
+                return Ok(value);
+            }
+        }
+        Err("the server ended before it listened".into())
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -93,9 +101,16 @@ impl World {
         Ok(path.display().to_string())
     }
 
+    /// Entering clients wants more than the operator's key.
+    fn log_in(&self) -> Result<(), Failure> {
+        let typed = self.secret("operator.password", "violet hammock 57")?;
+        self.ops(&["factor", "password", "--secret-file", &typed])?;
+        self.ops(&["login", "--secret-file", &typed])?;
+        Ok(())
+    }
+
     fn enter_person(&mut self) -> Result<(), Failure> {
         let added = self.ops(&["person", "add", "Ann", "--account", "USD/2:100.00:label=main"])?;
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         self.account = text(&added["accounts"][0]);
         let code = self.secret("code", &text(&added["code"]))?;
         let pass = self.secret("pass", "correct horse battery")?;

@@ -225,6 +225,20 @@ pub const INVARIANTS: &[Invariant] = &[
         },
     },
     Invariant {
+        name: "openings",
+        words: "nobody is entered with money above the limit by one person, once there is a second",
+        actions: Actions::These(&[Action::AddPerson]),
+        claim: Claim::Obliges {
+            when: r#"!(context has peers && context.peers == 0) && context has amount && !(
+                (context.amount.asset == "USD/2" && context.amount.milli < 10000000) ||
+                (context.amount.asset == "EUR/2" && context.amount.milli < 10000000) ||
+                (context.amount.asset == "CNY/2" && context.amount.milli < 70000000) ||
+                (context.amount.asset == "BTC/8" && context.amount.milli < 100) ||
+                (context.amount.asset == "ETH/18" && context.amount.milli < 3000))"#,
+            approvals: 1,
+        },
+    },
+    Invariant {
         name: "risky-payments",
         words: "money that screening held for its risk reaches nobody without aal2 and a second person",
         actions: Actions::These(CREDITING),

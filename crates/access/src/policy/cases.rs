@@ -13,7 +13,7 @@ use super::decision::{Decision, Effect, Obligations};
 use super::engine::PolicyEngine;
 use super::error::PolicyError;
 use super::files::PolicyFiles;
-use super::request::{Amount, DeviceFacts, Facts, Request};
+use super::request::{Amount, DeviceFacts, Fact, Facts, Request};
 use crate::role::{Action, Role};
 
 /// The most cases of a set.
@@ -161,8 +161,11 @@ impl Report {
 /// Puts every case of a set to it, and those that come with the program.
 ///
 /// # Errors
-/// A table that cannot be read.
+/// A table that cannot be read; a set in which it depends on a request who may agree: whom nobody counted could not be asked.
 pub fn check(files: &PolicyFiles, engine: &PolicyEngine) -> Result<Report, PolicyError> {
+    if let Some(fact) = Fact::ALL.iter().find(|fact| engine.looks_at(Action::Approve, **fact)) {
+        return Err(PolicyError::ApproveLooksAt(*fact));
+    }
     let own = read(files)?;
     let mut uncovered = Vec::new();
     for action in Action::ALL {

@@ -2,22 +2,24 @@
 //!
 //! Cedar's time grows with the number of policies in a set. All but a few speak of other actions, which is known beforehand.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::str::FromStr as _;
 use std::sync::Arc;
 
 use cedar_policy::{
     Authorizer, Entity, EntityId, EntityTypeName, EntityUid, PolicyId, PolicySet, Schema,
 };
+use serde_json::Value;
 use tpw_core::{Hash32, PersonId};
 
+use crate::approval::VOTES_MAX;
 use crate::assurance::Aal;
 
 use super::decision::{Decision, Effect, Obligations};
 use super::embedding::{self, Answer};
 use super::error::PolicyError;
 use super::files::PolicyFiles;
-use super::request::{Amount, Asked, DeviceFacts, Facts, Request, asked};
+use super::request::{Amount, Asked, DeviceFacts, Fact, Facts, Request, asked};
 use crate::role::{Action, Role};
 
 /// The most policies in a set.
@@ -82,6 +84,8 @@ struct Slice {
     kind: EntityTypeName,
     policies: PolicySet,
     notes: HashMap<PolicyId, Note>,
+    /// What these policies look at.
+    facts: BTreeSet<Fact>,
 }
 
 /// What a policy says beside its condition.
@@ -134,11 +138,22 @@ impl PolicyEngine {
         all.filter(|(_, slice)| slice.is_none()).map(|(action, _)| *action).collect()
     }
 
+    /// Whether the policies about an action look at a fact: one that they do not look at need not be found out. An action that the
+    /// set does not know is denied whatever is known.
+    #[must_use]
+    pub fn looks_at(&self, action: Action, fact: Fact) -> bool {
+        self.slice(action).is_some_and(|slice| slice.facts.contains(&fact))
+    }
+
+    fn slice(&self, action: Action) -> Option<&Slice> {
+        let place = Action::ALL.iter().position(|known| *known == action)?;
+        self.slices.get(place)?.as_ref()
+    }
+
     /// Whether a request is allowed. What no policy permits is denied; a policy that forbids, or cannot be evaluated, denies.
     #[must_use]
     pub fn decide(&self, request: &Request<'_>) -> Decision {
-        let place = Action::ALL.iter().position(|action| *action == request.action);
-        let Some(slice) = place.and_then(|at| self.slices.get(at)?.as_ref()) else {
+        let Some(slice) = self.slice(request.action) else {
             return self.denied(format!("the schema has no action `{}`", request.action.code()));
         };
         match asked(&self.words, request, &slice.action, &slice.kind, None) {
@@ -232,7 +247,10 @@ fn obligations(id: &str, policy: &cedar_policy::Policy) -> Result<Obligations, P
             "id" => continue,
             "acr" => found.acr = Some(Aal::from_code(value).ok_or_else(bad)?),
             "max_age" => found.max_age_s = Some(number()?),
-            "approvals" => found.approvals = number()?,
+            "approvals" => {
+                let most = u32::try_from(VOTES_MAX).unwrap_or(u32::MAX);
+                found.approvals = Some(number()?).filter(|count| *count <= most).ok_or_else(bad)?;
+            }
             _ => {
                 return Err(PolicyError::Annotation {
                     policy: id.to_owned(),
@@ -277,17 +295,52 @@ fn slice(
     };
     fits(words, schema, action, entity, &kind).map_err(bad)?;
     let groups: HashSet<EntityUid> = entity.clone().into_inner().2;
-    let mut slice =
-        Slice { action: entity.clone(), kind, policies: PolicySet::new(), notes: HashMap::new() };
+    let mut slice = Slice {
+        action: entity.clone(),
+        kind,
+        policies: PolicySet::new(),
+        notes: HashMap::new(),
+        facts: BTreeSet::new(),
+    };
     for policy in set.policies() {
         let concerned = embedding::concerns(policy, &uid, &groups);
         if let (true, Some(note)) = (concerned, notes.get(policy.id())) {
             slice.notes.insert(policy.id().clone(), note.clone());
+            let form = policy.to_json().map_err(|error| bad(error.to_string()))?;
+            note_facts(&form, &mut slice.facts);
             let same = |_| PolicyError::SameId(note.id.to_string());
             slice.policies.add(policy.clone()).map_err(same)?;
         }
     }
     Ok(slice)
+}
+
+/// Notes the facts that a policy, in Cedar's JSON form, looks at. Where it takes the context as a whole it may look at all of them.
+fn note_facts(form: &Value, facts: &mut BTreeSet<Fact>) {
+    match form {
+        Value::Array(parts) => parts.iter().for_each(|part| note_facts(part, facts)),
+        Value::Object(members) => {
+            if members.get("Var").and_then(Value::as_str) == Some("context") {
+                facts.extend(Fact::ALL.iter().copied());
+            }
+            for part in members.values() {
+                match member_of_context(part) {
+                    Some(name) => facts.extend(Fact::from_code(name)),
+                    None => note_facts(part, facts),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The member of the context that `{"left": {"Var": "context"}, "attr": …}` names: the operand of `.` and of `has`.
+fn member_of_context(operand: &Value) -> Option<&str> {
+    if operand.get("left")?.get("Var")?.as_str()? == "context" {
+        operand.get("attr")?.as_str()
+    } else {
+        None
+    }
 }
 
 /// Whether our requests are what the schema describes: the barest, and one of which everything is known. Later ones are not

@@ -1,5 +1,7 @@
 //! Why policies are not accepted.
 
+use super::request::Fact;
+
 /// Why a set of policies cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -77,6 +79,11 @@ pub enum PolicyError {
         /// What is wrong.
         cause: String,
     },
+    /// Who may agree depends on what is not always known.
+    #[error(
+        "a policy about `approve` looks at `{0}`; who may agree is asked when votes are counted too, where nothing of a request is known: use roles, owner and initiator"
+    )]
+    ApproveLooksAt(Fact),
     /// A table of cases that cannot be read.
     #[error("`{file}` cannot be read: {cause}")]
     Cases {

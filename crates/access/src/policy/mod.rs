@@ -19,5 +19,7 @@ pub use decision::{Decision, Effect, Obligations};
 pub use engine::PolicyEngine;
 pub use error::PolicyError;
 pub use files::PolicyFiles;
-pub use record::{Activation, ActivePolicy, PolicyRecord, active_key, version_key};
-pub use request::{Amount, DeviceFacts, Facts, Request};
+pub use record::{
+    Activation, ActivePolicy, PolicyRecord, activated, activation, active_key, version_key,
+};
+pub use request::{Amount, DeviceFacts, Fact, Facts, Request};

@@ -6,6 +6,7 @@ use tpw_core::codec::{Reader, Writer, decode_exact};
 use tpw_core::{CodecError, Hash32, Instant, PersonId};
 
 use super::files::PolicyFiles;
+use crate::approval::{Operation, OperationKind};
 use crate::record::{RecordKey, RecordKind};
 
 /// How records of versions are written.
@@ -36,6 +37,21 @@ pub fn version_key(version: Hash32) -> Option<RecordKey> {
 #[must_use]
 pub const fn active_key() -> RecordKey {
     RecordKey::single(RecordKind::Policy, SERVER)
+}
+
+/// The activation of one version in the place of another, as several people agree to it: the versions' names, 32 bytes each.
+#[must_use]
+pub fn activation(before: Hash32, after: Hash32) -> Operation {
+    let bytes = [before.as_bytes().as_slice(), after.as_bytes()].concat();
+    Operation { kind: OperationKind::Policy, resource: SERVER, bytes }
+}
+
+/// The version that an activation puts into force, and the one in whose place.
+#[must_use]
+pub fn activated(operation: &Operation) -> Option<(Hash32, Hash32)> {
+    let (before, after) = operation.bytes.split_first_chunk::<32>()?;
+    let after = after.try_into().ok()?;
+    Some((Hash32::new(*before), Hash32::new(after)))
 }
 
 /// A version that was put into force at some time.
@@ -219,6 +235,18 @@ mod tests {
             assert!(ActivePolicy::from_bytes(&bytes[..end]).is_err());
         }
         assert!(ActivePolicy::from_bytes(&[0x82, 1, 0x80]).is_err(), "nothing in force");
+    }
+
+    #[test]
+    fn an_activation_names_both_versions() {
+        let (from, to) = (Hash32::new([1; 32]), Hash32::new([2; 32]));
+        let operation = super::activation(from, to);
+        assert_eq!(activated(&operation), Some((from, to)));
+        assert_ne!(operation.hash(), super::activation(to, from).hash());
+        for length in [0, 32, 63, 65] {
+            let bytes = vec![1; length];
+            assert_eq!(activated(&Operation { bytes, ..operation.clone() }), None);
+        }
     }
 
     #[test]

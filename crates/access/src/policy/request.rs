@@ -40,6 +40,20 @@ impl Amount {
     }
 }
 
+tpw_core::codes! {
+    /// What may be known beside who, what and whose, by its name in the schema.
+    Fact: u8 {
+        /// How much it is about.
+        Amount = 1 "amount",
+        /// The score of the payment's screening.
+        Risk = 2 "risk",
+        /// The device that asks.
+        Device = 3 "device",
+        /// How many other people could agree.
+        Peers = 4 "peers",
+    }
+}
+
 /// What is known of the device that asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeviceFacts {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use tpw_access::Aal;
 use tpw_access::policy::{
-    Amount, Effect, Facts, Obligations, PolicyEngine, PolicyError, PolicyFiles, Request, cases,
+    Amount, Effect, Fact, Facts, Obligations, PolicyEngine, PolicyError, PolicyFiles, Request,
+    cases,
 };
 use tpw_access::{Action, Role};
 use tpw_core::PersonId;
@@ -218,7 +219,7 @@ fn a_change_is_shown_by_the_questions_that_it_answers_otherwise() {
     assert_ne!(before.version(), after.version());
     let questions = cases::read(&builtin).unwrap();
     let found = cases::differences(&questions, &before, &after);
-    assert_eq!(found.len(), 4, "{found:#?}");
+    assert_eq!(found.len(), 6, "{found:#?}");
     for difference in found {
         let amount = Some(Amount { asset: "USD/2".to_owned(), milli: 10_000_000 });
         assert_eq!(difference.question.facts.amount, amount);
@@ -238,4 +239,48 @@ fn who_initiated_does_not_approve_and_nobody_decides_for_themselves() {
     assert_eq!(approve(Some(YOU), YOU), Effect::Allow);
     assert_eq!(approve(Some(YOU), ME), Effect::Deny);
     assert_eq!(approve(Some(ME), YOU), Effect::Deny);
+}
+
+#[test]
+fn the_engine_knows_at_which_facts_its_policies_look() {
+    let looked_at = |engine: &PolicyEngine, action: Action| -> Vec<Fact> {
+        Fact::ALL.iter().copied().filter(|fact| engine.looks_at(action, *fact)).collect()
+    };
+    let builtin = PolicyEngine::load(&PolicyFiles::builtin()).unwrap();
+    for (action, facts) in [
+        (Action::ReadAccount, &[][..]),
+        (Action::Freeze, &[]),
+        (Action::Fund, &[Fact::Amount, Fact::Risk]),
+        (Action::AddPerson, &[Fact::Amount, Fact::Peers]),
+        (Action::ManageRoles, &[Fact::Device, Fact::Peers]),
+    ] {
+        assert_eq!(looked_at(&builtin, action), facts, "{action:?}");
+    }
+    // Wherever it stands in a condition, and only for the actions that the policy is about.
+    for (condition, fact) in [
+        ("context has risk", Fact::Risk),
+        ("resource has owner && !(context has device && context.device.attested)", Fact::Device),
+        ("if context has peers then true else false", Fact::Peers),
+        ("[1].contains(if context has amount then context.amount.milli else 1)", Fact::Amount),
+    ] {
+        let policy = format!(
+            r#"@id("one") permit (principal, action == Action::"freeze", resource)
+               when {{ {condition} }};"#
+        );
+        let engine = load(&policy).unwrap();
+        assert_eq!(looked_at(&engine, Action::Freeze), [fact], "{condition}");
+        assert_eq!(looked_at(&engine, Action::Pay), []);
+    }
+}
+
+#[test]
+fn nobody_is_asked_for_more_people_than_a_request_can_have() {
+    let policy = |approvals: &str| {
+        format!(r#"@id("one") @approvals("{approvals}") permit (principal, action, resource);"#)
+    };
+    assert!(load(&policy("16")).is_ok());
+    for approvals in ["17", "0", "-1", "many"] {
+        let refused = load(&policy(approvals)).unwrap_err();
+        assert!(matches!(refused, PolicyError::AnnotationValue { .. }), "{refused}");
+    }
 }

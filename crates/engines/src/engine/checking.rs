@@ -48,7 +48,7 @@ impl Checking {
         // An interruption that comes between two statements of the check is lost.
         while !self.thread.is_finished() {
             (self.interrupt)();
-            std::thread::sleep(INTERRUPT_EVERY);
+            std::thread::park_timeout(INTERRUPT_EVERY);
         }
         self.wait();
     }

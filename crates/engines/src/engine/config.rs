@@ -61,6 +61,8 @@ pub struct Config {
     pub approvals_above: Vec<Money>,
     /// How many of them, beside whoever asks.
     pub approvals: u8,
+    /// Whether nobody else is asked to agree: the way back when all others who could are gone.
+    pub operator_alone: bool,
     /// What sends messages to people; without it nobody gets a code.
     pub outbox: Option<Arc<dyn Outbox>>,
 }
@@ -91,6 +93,7 @@ impl Config {
             witnessed_from: Vec::new(),
             approvals_above: Vec::new(),
             approvals: 2,
+            operator_alone: false,
             outbox: None,
         }
     }

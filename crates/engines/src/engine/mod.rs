@@ -177,6 +177,22 @@ impl Engine {
         given.saturating_add(usize::from(first))
     }
 
+    /// Everybody who has a role beside that of a holder, as of the last commit.
+    #[must_use]
+    pub fn people_with_roles(&self) -> Vec<(PersonId, Roles)> {
+        let directory = self.directory();
+        let given = directory.roles.iter().map(|(person, roles)| (*person, *roles));
+        let untouched = !directory.roles.contains_key(&self.operator);
+        let first = untouched.then(|| (self.operator, self.roles_from_start(self.operator)));
+        given.chain(first).filter(|(_, roles)| *roles != Roles::NONE).collect()
+    }
+
+    /// Whether nobody else is asked to agree while this server runs: who runs the machine has said so at its start.
+    #[must_use]
+    pub const fn is_operator_alone(&self) -> bool {
+        self.config.operator_alone
+    }
+
     /// Whoever set the server up is an operator until somebody takes the role away.
     fn roles_from_start(&self, person: PersonId) -> Roles {
         if person == self.operator { Roles::of(&[Role::Operator]) } else { Roles::NONE }

@@ -207,6 +207,27 @@ pub enum Approved {
     },
     /// Change what an account may do.
     Adjust(Adjustment),
+    /// Bring money in, as [`Command::Fund`] does.
+    Fund {
+        /// Where to.
+        account: AccountId,
+        /// How much.
+        amount: Amount,
+        /// The id of the transfer.
+        transfer: TransferId,
+    },
+    /// Undo a booked payment.
+    Recall {
+        /// Which.
+        payment: PaymentId,
+        /// RFC 7638 thumbprint of the key of the operator who asked for it.
+        operator: Hash32,
+    },
+    /// Give back a payment that the clearing partner has returned.
+    Return {
+        /// Which.
+        payment: PaymentId,
+    },
 }
 
 /// A change of what an account may do, or of which accounts belong together. Sums do not change by it.

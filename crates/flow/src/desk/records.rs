@@ -1,7 +1,10 @@
 //! Records of identity (`tpw_access::record`): the desk knows neither what is in them nor why they change, only that each change
 //! starts from what is stored. So two who use up the same code, or turn the same refresh token, are told apart here.
 
-use super::{Answer, Approved, Archive, ArchiveError, Desk, DeskFault, Outcome, Rejection};
+use super::{
+    Answer, Approved, Archive, ArchiveError, Desk, DeskFault, Funding, Outcome, Rejection,
+};
+use crate::Cause;
 use tpw_access::record::{RecordKey, RecordWrite, VALUE_LEN_MAX, WRITES_MAX};
 use tpw_core::Instant;
 
@@ -35,6 +38,16 @@ impl Desk {
                 self.release_together(*payment, approvers, now, archive)?
             }
             Approved::Adjust(adjustment) => self.adjust(adjustment, now),
+            Approved::Fund { account, amount, transfer } => {
+                let funding = Funding { account: *account, amount: *amount };
+                self.bring_in(funding, *transfer, now, archive)?
+            }
+            Approved::Recall { payment, operator } => {
+                self.recall(*payment, Cause::Operator(*operator), now, archive)?
+            }
+            Approved::Return { payment } => {
+                self.recall(*payment, Cause::RailReturned, now, archive)?
+            }
         };
         if outcome.is_ok() {
             self.keep_records(writes);

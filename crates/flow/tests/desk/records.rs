@@ -86,6 +86,26 @@ fn an_approved_change_of_an_account_is_made_with_its_record() {
     assert_eq!(bench.reject_of(again), Rejection::RecordChanged);
 }
 
+/// Money that several people bring in, or give back, moves once and with the record that says so, or not at all.
+#[test]
+fn approved_money_moves_once_with_its_record() {
+    let mut bench = Bench::new();
+    let booked = bench.pay(ALICE, BOB, 500, Status::Booked);
+    let together = |before: Option<&[u8]>, then: Approved| Command::Approved {
+        writes: vec![write(b"approval", before, Some(b"executed"))],
+        then,
+    };
+    let recall = Approved::Recall { payment: booked.id(), operator: hash("asker") };
+    let stale = together(Some(b"open"), recall.clone());
+    assert_eq!(bench.reject_of(stale), Rejection::RecordChanged);
+    let given = Approved::Return { payment: booked.id() };
+    // No rail has this one: what the desk rejects leaves the record as it was.
+    assert!(matches!(bench.reject_of(together(None, given)), Rejection::WrongStatus { .. }));
+    let done = payment(bench.apply(together(None, recall.clone())).0);
+    assert_eq!(done.status(), Some(Status::Compensated));
+    assert_eq!(bench.reject_of(together(None, recall)), Rejection::RecordChanged);
+}
+
 #[test]
 fn too_long_and_too_many() {
     let mut bench = Bench::new();

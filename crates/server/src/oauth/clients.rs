@@ -2,31 +2,28 @@
 
 use super::books::{self, Change, Stored};
 use crate::app::App;
+use crate::approving::{self, Asked};
 use crate::body::{self, Query};
 use crate::fault::ValueFault;
-use crate::gate::Caller;
+use crate::gate::{About, Caller};
 use crate::problem::{Code, Problem};
 use crate::routes::{Reply, json, off_thread};
 use crate::wire::{self, ApiClient, ClientList, NewClient, Text};
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Response, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use std::sync::Arc;
+use tpw_access::approval::{Operation, OperationKind};
 use tpw_access::oauth::client::read_jwks;
 use tpw_access::oauth::token::kid;
 use tpw_access::oauth::{Client, ClientAuth, ClientError, ClientId, GrantType, Scopes};
-use tpw_access::{CertificateName, ClientCertificate, RecordKind};
+use tpw_access::{Action, CertificateName, ClientCertificate, RecordKey, RecordKind, RecordWrite};
 use tpw_core::{Hash32, Instant, Name};
 
 /// The most clients of one page.
 const PAGE_MAX: usize = 100;
-
-/// Only operators see and change clients.
-fn operator(caller: &Caller) -> Result<(), Problem> {
-    if caller.is_operator() { Ok(()) } else { Err(Problem::new(Code::Forbidden)) }
-}
 
 fn fault(error: ClientError) -> Problem {
     let (field, fault) = match error {
@@ -129,25 +126,22 @@ fn shown(client: &Client) -> ApiClient {
     }
 }
 
-/// `POST /v1/clients`
+/// `POST /v1/clients`: 201 when it is entered, 202 with the request when somebody has to approve it.
 pub(crate) async fn add(
     State(app): State<Arc<App>>,
     caller: Caller,
     headers: HeaderMap,
     body: Body,
 ) -> Reply {
-    operator(&caller)?;
+    let needed = caller.ask(Action::ManageClients, &About::default())?;
     let new: NewClient = body::json(&headers, body, app.small_body()).await?;
     let client = entered(&new, app.engine.now())?;
     let key = client.id.record().ok_or_else(|| fault(ClientError::Id))?;
     let bytes = client.to_bytes();
-    let (status, client) = books::change(&app, key, |before| {
+    let decide = |before: Option<&[u8]>| {
         let Some(before) = before else {
             let after = Some(Stored::Value(bytes.clone()));
-            return Ok::<_, Problem>(Change {
-                after,
-                gives: (StatusCode::CREATED, client.clone()),
-            });
+            return Ok(Change { after, gives: (StatusCode::CREATED, client.clone()) });
         };
         let stored = Client::from_bytes(before).map_err(|error| Problem::internal(&error))?;
         // The same client once more changes nothing.
@@ -156,9 +150,45 @@ pub(crate) async fn add(
             return Err(Problem::new(Code::IdInUse).with("what", "client"));
         }
         Ok(Change { after: None, gives: (StatusCode::OK, stored) })
+    };
+    let ((status, client), waits) = changed(&app, &caller, (key, needed), decide).await?;
+    Ok(waits.unwrap_or_else(|| json(status, &shown(&client))))
+}
+
+/// Changes a client's record as `decide` says, or has others asked whether it may be changed so.
+async fn changed<T>(
+    app: &Arc<App>,
+    caller: &Caller,
+    (key, needed): (RecordKey, u32),
+    decide: impl Fn(Option<&[u8]>) -> Result<Change<T>, Problem>,
+) -> Result<(T, Option<Response<Body>>), Problem> {
+    if needed == 0 {
+        return Ok((books::change(app, key, decide).await?, None));
+    }
+    let read = key.clone();
+    let before = off_thread(app, move |engine| Ok(engine.record(&read)?)).await?;
+    let Change { after, gives } = decide(before.as_deref())?;
+    let Some(Stored::Value(after)) = after else { return Ok((gives, None)) };
+    let resource = Operation::resource_of(key.id());
+    let change = [RecordWrite { key, before, after: Some(after) }];
+    let operation = Operation::of_records(OperationKind::Client, resource, &change);
+    let asked = Asked::new(operation, Vec::new(), needed).same_if(same_but_for_times);
+    Ok((gives, Some(approving::asked(app, caller, asked).await?)))
+}
+
+/// Whether two changes of a client differ in nothing but when they were asked for.
+fn same_but_for_times(one: &Operation, other: &Operation) -> bool {
+    let wanted = |operation: &Operation| {
+        let change = operation.changes().ok()?.into_iter().next()?;
+        let client = Client::from_bytes(&change.after?).ok()?;
+        let removed = client.removed.map(|_| Instant::MIN);
+        Some((change.key, change.before, Client { added: Instant::MIN, removed, ..client }))
+    };
+    wanted(one).is_some_and(|(key, before, client)| {
+        wanted(other).is_some_and(|(other_key, other_before, other)| {
+            (key, before) == (other_key, other_before) && client.to_bytes() == other.to_bytes()
+        })
     })
-    .await?;
-    Ok(json(status, &shown(&client)))
 }
 
 /// `GET /v1/clients?after=&limit=`
@@ -167,7 +197,7 @@ pub(crate) async fn list(
     caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Reply {
-    operator(&caller)?;
+    caller.may(Action::ListAll, None)?;
     let query = Query::parse(query.as_deref(), &["after", "limit"])?;
     let limit = query.limit(PAGE_MAX)?;
     let after: Option<ClientId> = query.value("after")?;
@@ -189,26 +219,26 @@ pub(crate) async fn remove(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Reply {
-    operator(&caller)?;
+    let needed = caller.ask(Action::ManageClients, &About::default())?;
     let unknown = || Problem::new(Code::UnknownClient);
     let id: ClientId = id.parse().map_err(|_| unknown())?;
     let key = id.record().ok_or_else(unknown)?;
-    let client = books::change(&app, key, |before| {
+    let decide = |before: Option<&[u8]>| {
         let before = before.ok_or_else(unknown)?;
         let stored = Client::from_bytes(before).map_err(|error| Problem::internal(&error))?;
         if stored.removed.is_some() {
-            return Ok::<_, Problem>(Change { after: None, gives: stored });
+            return Ok(Change { after: None, gives: stored });
         }
         let gone = Client { removed: Some(app.engine.now()), ended: Vec::new(), ..stored };
         Ok(Change { after: Some(Stored::Value(gone.to_bytes())), gives: gone })
-    })
-    .await?;
-    Ok(json(StatusCode::OK, &shown(&client)))
+    };
+    let (client, waits) = changed(&app, &caller, (key, needed), decide).await?;
+    Ok(waits.unwrap_or_else(|| json(StatusCode::OK, &shown(&client))))
 }
 
 /// `POST /v1/client_keys`: a new key for clients' tokens; the one before is published until its tokens have ended.
 pub(crate) async fn rotate(State(app): State<Arc<App>>, caller: Caller) -> Reply {
-    operator(&caller)?;
+    caller.may(Action::RotateKeys, None)?;
     let keys = off_thread(&app, |engine| Ok(engine.rotate_client_token_key()?)).await?;
     let keys = keys.public(app.engine.now()).iter().map(kid).collect();
     Ok(json(StatusCode::OK, &wire::ClientTokenKeys { keys }))

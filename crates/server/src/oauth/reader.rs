@@ -53,6 +53,22 @@ impl FromRequestParts<Arc<App>> for Reader {
         if !tokens::is_of_a_client(text) {
             return Ok(Self::Device(Caller::from_request_parts(parts, app).await?));
         }
+        let asking = AskingClient::known(app, parts, scheme, text).await;
+        let asking = asking.map_err(|problem| match scheme {
+            Scheme::Dpop => problem,
+            Scheme::Bearer => problem.of_bearer(),
+        });
+        Ok(Self::Client(Box::new(asking?)))
+    }
+}
+
+impl AskingClient {
+    async fn known(
+        app: &Arc<App>,
+        parts: &Parts,
+        scheme: Scheme,
+        text: &str,
+    ) -> Result<Self, Problem> {
         let now = app.engine.now();
         let keys = app.engine.client_token_keys().public(now);
         let unbound = tokens::check(text, &keys, app.issuer(), now)?;
@@ -65,7 +81,7 @@ impl FromRequestParts<Arc<App>> for Reader {
         // Ended early, which its holder is told as of any token that is over.
         let standing = read.await?.ok_or_else(|| Problem::from(TokenError::Expired))?;
         let (delegation, language) = (standing.delegation, language_of(parts));
-        Ok(Self::Client(Box::new(AskingClient { session, delegation, language })))
+        Ok(Self { session, delegation, language })
     }
 }
 
@@ -165,7 +181,8 @@ impl AskingClient {
     ) -> Result<(), Problem> {
         let grant = self.session.grant();
         if !grant.scopes.has(scope) {
-            return Err(Problem::insufficient_scope(scope.code()));
+            let problem = Problem::insufficient_scope(scope.code());
+            return Err(if grant.binding.key().is_some() { problem } else { problem.of_bearer() });
         }
         let not_there = || Problem::new(unknown);
         let owner = owner.ok_or_else(not_there)?;

@@ -3,9 +3,10 @@
 use super::payments::IDEMPOTENCY_KEY;
 use super::{Reply, guards, json, no_such_action, off_thread, people};
 use crate::app::App;
+use crate::approving::{self, Asked};
 use crate::body::{self, Query};
 use crate::fault::{QueryFault, ValueFault};
-use crate::gate::Caller;
+use crate::gate::{About, Caller};
 use crate::oauth::{Reader, Wanted};
 use crate::problem::{Code, Problem};
 use crate::view;
@@ -18,7 +19,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::sync::Arc;
 use tpw_access::Action;
 use tpw_access::oauth::Scope;
-use tpw_core::{AccountId, Amount, DeviceId, Hash32, PersonId, TransferId};
+use tpw_core::{AccountId, Amount, DeviceId, Hash32, Money, PersonId, TransferId};
 use tpw_engines::{AccountView, Engine};
 use tpw_flow::{Adjustment, Command, Frozen};
 use tpw_ledger::{AccountKind, Balance, FreezeReason, Side, StatementPoint, TransferRow};
@@ -87,9 +88,7 @@ pub(super) async fn open(
     headers: HeaderMap,
     body: Body,
 ) -> Reply {
-    if !caller.is_operator() {
-        return Err(Problem::new(Code::Forbidden));
-    }
+    caller.could(Action::OpenAccount)?;
     let request: OpenAccount = body::json(&headers, body, app.small_body()).await?;
     let person = request.person.map(|Text(person)| person);
     let order = people::order(&request.account, "/account", app.engine.now())?;
@@ -99,10 +98,16 @@ pub(super) async fn open(
     }
     if person.is_some() {
         caller.may(Action::OpenAccount, person)?;
-        // Bringing money in on opening is funding: not in the operator's own favour.
+        // Bringing money in on opening is funding: not in the operator's own favour. Much is brought in by itself, where others can
+        // be asked.
         if !order.opening.is_zero() {
-            caller.may(Action::Fund, person)?;
+            let money = Some(Money { amount: order.opening, asset: order.asset });
+            let about = About { owner: person, money, serves: [person, None], ..About::default() };
+            caller.may_alone(Action::Fund, &about)?;
         }
+    } else {
+        // Accounts that are nobody's are for who may order transfers between them.
+        caller.may(Action::Order, None)?;
     }
     let id = order.id;
     let command = Command::OpenAccount { person, order: order.clone() };
@@ -138,7 +143,7 @@ pub(super) async fn act(
         "close" => Action::CloseAccount,
         _ => return Err(Problem::new(Code::NotFound)),
     };
-    let view = guards::changeable(&app, &caller, id, action).await?;
+    let view = guards::found(&app, &caller, id, action).await?;
     let account = view.account.id;
     let command = match action {
         Action::Fund => {
@@ -148,13 +153,26 @@ pub(super) async fn act(
             if amount.is_zero() {
                 return Err(Problem::bad_value("/amount", ValueFault::Zero));
             }
+            let needed = guards::ask(&caller, &view, action, Some(amount))?;
+            if needed > 0 {
+                let sides = view.owner.person.into_iter().collect();
+                let operation = approving::fund(account, amount, transfer);
+                let asked = Asked::new(operation, sides, needed);
+                return approving::asked(&app, &caller, asked).await;
+            }
             Command::Fund { account, amount, transfer }
         }
-        Action::CloseAccount => Command::Adjust(Adjustment::Close { account }),
-        Action::Freeze => match guards::freeze_reason(&app, &headers, body).await? {
-            FreezeReason::Operator => Command::Freeze { account, frozen: Frozen::Yes },
-            why => Command::Adjust(Adjustment::Freeze { account, why }),
-        },
+        Action::CloseAccount => {
+            guards::alone(&caller, &view, action)?;
+            Command::Adjust(Adjustment::Close { account })
+        }
+        Action::Freeze => {
+            guards::alone(&caller, &view, action)?;
+            match guards::freeze_reason(&app, &headers, body).await? {
+                FreezeReason::Operator => Command::Freeze { account, frozen: Frozen::Yes },
+                why => Command::Adjust(Adjustment::Freeze { account, why }),
+            }
+        }
         _ => {
             let why = guards::freeze_reason(&app, &headers, body).await?;
             if let Some(asked) = guards::ask_to_unfreeze(&app, &caller, &view, why).await? {

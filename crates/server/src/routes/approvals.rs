@@ -12,7 +12,7 @@ use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use std::sync::Arc;
-use tpw_access::Roles;
+use tpw_access::Action;
 use tpw_access::approval::Approval;
 use tpw_core::{ApprovalId, Consent};
 use tpw_engines::Engine;
@@ -21,21 +21,13 @@ use tpw_engines::Engine;
 const PAGE_MAX: usize = 100;
 const COSE: &str = "application/cose";
 
-/// Whoever was given any role sees what is to be agreed to.
-fn may_see(app: &App, caller: &Caller) -> Result<(), Problem> {
-    if app.engine.roles_of(caller.session.person()) == Roles::NONE {
-        return Err(Problem::new(Code::Forbidden));
-    }
-    Ok(())
-}
-
 /// `GET /v1/approvals?stage=&after=&limit=`
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Reply {
-    may_see(&app, &caller)?;
+    caller.may(Action::ReadApprovals, None)?;
     let query = Query::parse(query.as_deref(), &["stage", "after", "limit"])?;
     let all = match query.text("stage") {
         None | Some("open") => false,
@@ -69,7 +61,7 @@ pub(super) async fn read(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Reply {
-    may_see(&app, &caller)?;
+    caller.may(Action::ReadApprovals, None)?;
     let id: ApprovalId = body::id(&id)?;
     let (approval, _) = off_thread(&app, move |engine| approving::read(engine, id)).await?;
     Ok(json(StatusCode::OK, &approving::view(&app, &caller, &approval)))
@@ -86,7 +78,7 @@ pub(super) async fn act(
     let Some((id, verb)) = target.split_once(':') else { return Ok(no_such_action()) };
     let id: ApprovalId = body::id(id)?;
     let consent = Consent::from_code(verb).ok_or_else(|| Problem::new(Code::NotFound))?;
-    may_see(&app, &caller)?;
+    caller.may(Action::ReadApprovals, None)?;
     let statement = if body::media_type(&headers) == COSE {
         body::read(&headers, body, app.small_body()).await?.to_vec()
     } else {

@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::approving::{self, Asked};
 use crate::body::{self, Page, Query};
 use crate::fault::ValueFault;
-use crate::gate::Caller;
+use crate::gate::{About, Caller};
 use crate::problem::{Code, Problem};
 use crate::wire::{
     AccountGuards, AccountLimits, AccountSet, Freeze, MemberList, NewAccountSet, PastBalance, Text,
@@ -29,21 +29,49 @@ use tpw_ledger::{
 /// The most members of one page.
 const MEMBERS_MAX: usize = 1_000;
 
-/// An account that the caller may change in this way.
+/// An account that the caller may change in this way, by itself.
 pub(super) async fn changeable(
     app: &Arc<App>,
     caller: &Caller,
     id: &str,
     action: Action,
 ) -> Result<AccountView, Problem> {
-    if !caller.is_operator() {
-        return Err(Problem::new(Code::Forbidden));
-    }
-    let view = known(app, caller, id).await?;
-    if view.owner.person.is_some() {
-        caller.may(action, view.owner.person)?;
-    }
+    let view = found(app, caller, id, action).await?;
+    alone(caller, &view, action)?;
     Ok(view)
+}
+
+/// Refuses what the caller may not do to this account, or not without others.
+pub(super) fn alone(caller: &Caller, view: &AccountView, action: Action) -> Result<(), Problem> {
+    match ask(caller, view, action, None)? {
+        0 => Ok(()),
+        missing => Err(Problem::approvals_missing(missing)),
+    }
+}
+
+/// An account that the caller may know, if it could change others' in this way.
+pub(super) async fn found(
+    app: &Arc<App>,
+    caller: &Caller,
+    id: &str,
+    action: Action,
+) -> Result<AccountView, Problem> {
+    caller.could(action)?;
+    known(app, caller, id).await
+}
+
+/// Asks whether the caller may change this account, and gives how many others have to agree. What is nobody's is changed by who may
+/// order transfers between such accounts.
+pub(super) fn ask(
+    caller: &Caller,
+    view: &AccountView,
+    action: Action,
+    amount: Option<Amount>,
+) -> Result<u32, Problem> {
+    let owner = view.owner.person;
+    let action = if owner.is_some() { action } else { Action::Order };
+    let money = amount.map(|amount| Money { amount, asset: view.account.asset });
+    caller.ask(action, &About { owner, money, serves: [owner, None], ..About::default() })
 }
 
 /// What is asked for once more holds already, and there is nothing to do.
@@ -152,7 +180,7 @@ pub(super) async fn limits(
     headers: HeaderMap,
     body: Body,
 ) -> Reply {
-    let view = changeable(&app, &caller, &id, Action::SetLimits).await?;
+    let view = found(&app, &caller, &id, Action::SetLimits).await?;
     let wanted: AccountLimits = body::json(&headers, body, app.small_body()).await?;
     let limits = Limits::NONE
         .with_debit_max_per_transfer(wanted.debit_max.map(|Text(max)| max))
@@ -160,26 +188,29 @@ pub(super) async fn limits(
     // No limit at all is the highest one.
     let highest = [limits.debit_max_per_transfer(), limits.balance_max()];
     let amount = highest.into_iter().map(|limit| limit.unwrap_or(Amount::MAX)).max();
+    let needed = ask(&caller, &view, Action::SetLimits, amount)?;
     let operation = approving::limits(view.account.id, limits);
-    if let Some(asked) = ask_above(&app, &caller, &view, amount, operation).await? {
+    if let Some(asked) = ask_above(&app, &caller, &view, (amount, needed), operation).await? {
         return Ok(asked);
     }
     changed(&app, &view, Adjustment::SetLimits { account: view.account.id, limits }).await
 }
 
-/// Asks for approval of what lets an amount move that needs one; `None` if it needs none.
+/// Asks for approval of what lets an amount move, if the policies or the amount need it; `None` if nothing does.
 async fn ask_above(
     app: &Arc<App>,
     caller: &Caller,
     view: &AccountView,
-    amount: Option<Amount>,
+    (amount, needed): (Option<Amount>, u32),
     operation: Operation,
 ) -> Result<Option<Response<Body>>, Problem> {
     let money = Money { amount: amount.unwrap_or(Amount::ZERO), asset: view.account.asset };
-    let Some(needed) = app.engine.approvals_needed(money) else { return Ok(None) };
+    let needed = needed.max(app.engine.approvals_needed(money).map_or(0, u32::from));
+    if needed == 0 {
+        return Ok(None);
+    }
     let sides = view.owner.person.into_iter().collect();
-    let approval = approving::ask(app, caller, Asked { operation, sides, needed }).await?;
-    Ok(Some(approving::answer(app, caller, &approval)))
+    approving::asked(app, caller, Asked::new(operation, sides, needed)).await.map(Some)
 }
 
 /// Asks for approval of an unfreezing, if there is so much on the account that it needs one.
@@ -189,11 +220,10 @@ pub(super) async fn ask_to_unfreeze(
     view: &AccountView,
     why: FreezeReason,
 ) -> Result<Option<Response<Body>>, Problem> {
-    let Some(amount) = view.account.credits_posted.minus(view.account.debits_posted) else {
-        return Ok(None);
-    };
+    let amount = view.account.credits_posted.minus(view.account.debits_posted);
+    let needed = ask(caller, view, Action::Unfreeze, amount)?;
     let operation = approving::unfreeze(view.account.id, why);
-    ask_above(app, caller, view, Some(amount), operation).await
+    ask_above(app, caller, view, (amount, needed), operation).await
 }
 
 /// `PUT /v1/accounts/{id}/velocities`

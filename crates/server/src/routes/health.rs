@@ -63,7 +63,7 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response<Body> {
 fn left_open() -> Vec<(&'static str, String)> {
     let names = [
         "seconds", "most", "expected", "field", "reason", "asset", "why", "kind", "acr", "count",
-        "scope",
+        "scope", "cause",
     ];
     names.map(|name| (name, "…".to_owned())).to_vec()
 }

@@ -1,7 +1,7 @@
 //! A browser with a link's code: it begins a ceremony as often as its person tries, and answers it once.
 
 use super::passkeys::{PASSKEYS_MAX, passkeys_of, view};
-use super::{Reply, devices, json, off_thread, payments};
+use super::{Reply, devices, factor_evidence, json, off_thread, payments};
 use crate::app::{App, Peer};
 use crate::body;
 use crate::ceremonies::Purpose;
@@ -26,7 +26,7 @@ use tpw_access::factor::webauthn::{
     NewKey, Passkey, PasskeyUse, PaymentAssertion, RegistrationAnswer, RegistrationState,
     RelyingParty, User, Verification, WebauthnError,
 };
-use tpw_access::{EnrolmentCode, RecordKey, RecordKind, RecordWrite};
+use tpw_access::{EnrolmentCode, RecordKey, RecordWrite};
 use tpw_core::{FactorMethod, Hash32, Instant, PersonId};
 use tpw_crypto::{Entropy as _, sha256};
 use tpw_engines::entropy::OsEntropy;
@@ -339,9 +339,9 @@ impl Answered<'_> {
         let kept = PaymentAssertion::new(&asserted.answer, stored, owner, (intent, nonce), self.at);
         let kept = kept.map_err(refused)?.to_bytes();
         let evidence = Hash32::new(sha256(&kept));
-        let key = RecordKey::single(RecordKind::Assurance, *payment.as_bytes());
-        let before = identity::read(self.app, &key).await?;
-        let evidence_kept = RecordWrite { key, before, after: Some(kept) };
+        let key = factor_evidence::key(payment, &evidence);
+        let key = key.ok_or_else(|| Problem::internal(&"a hash is too long for a record's id"))?;
+        let evidence_kept = RecordWrite { key, before: None, after: Some(kept) };
         self.write(vec![asserted.write.clone(), evidence_kept]).await?;
         let method = FactorMethod::Passkey;
         let command = Command::StepUpBy { payment, evidence, method };

@@ -5,7 +5,7 @@ use crate::app::App;
 use crate::approving::{self, Asked};
 use crate::body::{self, Query};
 use crate::fault::QueryFault;
-use crate::gate::Caller;
+use crate::gate::{About, Caller};
 use crate::oauth::{Reader, Wanted};
 use crate::problem::{Code, Problem};
 use crate::text::Language;
@@ -167,31 +167,65 @@ pub(super) async fn act(
     }
     let verb = Verb::of(verb).ok_or_else(|| Problem::new(Code::NotFound))?;
     let caller = Caller::from_request_parts(&mut parts, &app).await?;
-    if !caller.is_operator() {
-        return Err(Problem::new(Code::Forbidden));
-    }
+    caller.could(verb.action())?;
     let sides = find(&app, id).await?;
-    not_in_own_favour(&caller, verb, &sides)?;
-    if let (Verb::Release, Some(needed)) = (verb, needs_approval(&app, &sides.payment)) {
-        return ask_to_release(&app, &caller, &sides, needed).await;
+    let needed = needed(&app, &caller, verb, &sides)?;
+    if needed > 0 {
+        return ask_others(&app, &caller, verb, &sides, needed).await;
     }
     let paid = app.engine.decide(verb.command(id, caller.session.jkt())).await?;
     decided(caller.language, paid)
 }
 
-/// How many people have to approve the release of a payment, if any. Of one that is not held the desk says what is wrong.
-fn needs_approval(app: &App, payment: &Payment) -> Option<u8> {
-    let held = payment.status() == Some(Status::Held);
-    if held { app.engine.approvals_needed(payment.intake().intent().money) } else { None }
+/// Asks the policies, and gives how many others have to agree. Nobody decides in their own favour: a payment that goes on serves both
+/// its sides; one that is rejected, recalled or returned brings its payer the money. A confirmation brings nobody anything.
+fn needed(app: &App, caller: &Caller, verb: Verb, sides: &Sides) -> Result<u32, Problem> {
+    let action = verb.action();
+    let money = sides.payment.intake().intent().money;
+    let about = About {
+        owner: sides.payer,
+        initiator: sides.initiator,
+        money: Some(money),
+        risk: sides.payment.decision().map(|decision| decision.score),
+        serves: [sides.payer, sides.payee],
+    };
+    let more = match verb {
+        Verb::RailConfirm => return caller.ask(action, &About::default()),
+        Verb::Reject | Verb::RailReturn => 0,
+        // A payee at a clearing partner has no owner.
+        Verb::Release | Verb::Recall => match sides.payee {
+            Some(payee) => caller.ask(action, &About { owner: Some(payee), ..about })?,
+            None => 0,
+        },
+    };
+    let of_amount = match verb {
+        Verb::Release => app.engine.approvals_needed(money).map_or(0, u32::from),
+        _ => 0,
+    };
+    Ok(caller.ask(action, &about)?.max(more).max(of_amount))
 }
 
-async fn ask_to_release(app: &Arc<App>, caller: &Caller, sides: &Sides, needed: u8) -> Reply {
-    let intake = sides.payment.intake();
-    let operation = approving::release(intake.intent().payment, intake.intent_hash());
+/// Has others asked, if the payment is in a state in which this can be done to it.
+async fn ask_others(
+    app: &Arc<App>,
+    caller: &Caller,
+    verb: Verb,
+    sides: &Sides,
+    needed: u32,
+) -> Reply {
+    let (id, intent_hash) = (sides.payment.id(), sides.payment.intake().intent_hash());
+    let (operation, wanted) = match verb {
+        Verb::Release => (approving::release(id, intent_hash), Status::Held),
+        Verb::Recall => (approving::reverse(id, intent_hash, caller.session.jkt()), Status::Booked),
+        Verb::RailReturn => (approving::give_back(id, intent_hash), Status::Booked),
+        Verb::Reject | Verb::RailConfirm => return Err(Problem::approvals_missing(needed)),
+    };
+    let status = sides.payment.status();
+    if status != Some(wanted) {
+        return Err(Problem::new(Code::WrongStatus).reason(status.map_or("", Status::code)));
+    }
     let people = sides.payer.into_iter().chain(sides.payee).collect();
-    let asked = Asked { operation, sides: people, needed };
-    let approval = approving::ask(app, caller, asked).await?;
-    Ok(approving::answer(app, caller, &approval))
+    approving::asked(app, caller, Asked::new(operation, people, needed)).await
 }
 
 /// What an operator does to a payment.
@@ -216,6 +250,16 @@ impl Verb {
         })
     }
 
+    const fn action(self) -> Action {
+        match self {
+            Self::Release => Action::ReleaseHold,
+            Self::Reject => Action::RejectHold,
+            Self::Recall => Action::Reverse,
+            Self::RailConfirm => Action::ReportRail,
+            Self::RailReturn => Action::ReturnRail,
+        }
+    }
+
     const fn command(self, payment: PaymentId, operator: Hash32) -> Command {
         match self {
             Self::Release => Command::Release { payment, operator },
@@ -224,23 +268,6 @@ impl Verb {
             Self::RailConfirm => Command::RailConfirm { payment },
             Self::RailReturn => Command::RailReturn { payment },
         }
-    }
-}
-
-/// Nobody decides in their own favour. A payment that goes on serves both its sides; one that is rejected, recalled or returned
-/// brings its payer the money. A confirmation brings nobody anything.
-fn not_in_own_favour(caller: &Caller, verb: Verb, sides: &Sides) -> Result<(), Problem> {
-    // A payee at a clearing partner has no owner.
-    let both = |action| {
-        caller.may(action, sides.payer)?;
-        sides.payee.map_or(Ok(()), |payee| caller.may(action, Some(payee)))
-    };
-    match verb {
-        Verb::Release => both(Action::ReleaseHold),
-        Verb::Reject => caller.may(Action::RejectHold, sides.payer),
-        Verb::Recall => both(Action::Reverse),
-        Verb::RailConfirm => caller.may(Action::ReportRail, None),
-        Verb::RailReturn => caller.may(Action::ReturnRail, sides.payer),
     }
 }
 
@@ -283,6 +310,8 @@ async fn step_up(
 /// A payment and whose its two accounts are.
 struct Sides {
     payment: Arc<Payment>,
+    /// Who signed it.
+    initiator: Option<PersonId>,
     payer: Option<PersonId>,
     payee: Option<PersonId>,
 }
@@ -292,7 +321,8 @@ async fn find(app: &Arc<App>, id: PaymentId) -> Result<Sides, Problem> {
         let payment = engine.payment(id)?.ok_or_else(|| Problem::new(Code::UnknownPayment))?;
         let intent = payment.intake().intent();
         let (payer, payee) = (engine.holder_of(&intent.payer)?, engine.holder_of(&intent.payee)?);
-        Ok(Sides { payment, payer, payee })
+        let initiator = engine.device(&intent.device).map(|device| device.person);
+        Ok(Sides { payment, initiator, payer, payee })
     })
     .await
 }

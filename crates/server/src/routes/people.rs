@@ -4,7 +4,7 @@ use super::{Reply, json, off_thread};
 use crate::app::App;
 use crate::body::{self, BodyLimit};
 use crate::fault::ValueFault;
-use crate::gate::Caller;
+use crate::gate::{About, Caller};
 use crate::problem::{Code, Problem};
 use crate::text::Language;
 use crate::view;
@@ -14,9 +14,10 @@ use crate::wire::{
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tpw_access::{Action, CodeGrant, EnrolmentCode};
-use tpw_core::{AccountId, Amount, Instant, Name, PersonId, TransferId};
+use tpw_core::{AccountId, Amount, Asset, Instant, Money, Name, PersonId, TransferId};
 use tpw_crypto::Entropy;
 use tpw_engines::Engine;
 use tpw_engines::entropy::OsEntropy;
@@ -150,6 +151,24 @@ impl Prepared {
     }
 }
 
+/// Asks whether people may be entered with as much as the largest opening in each asset.
+fn may_add<'a>(
+    caller: &Caller,
+    people: impl IntoIterator<Item = &'a Prepared>,
+) -> Result<(), Problem> {
+    let accounts = people.into_iter().flat_map(|prepared| &prepared.person.accounts);
+    let mut largest: BTreeMap<Asset, Amount> = BTreeMap::new();
+    for order in accounts.filter(|order| !order.opening.is_zero()) {
+        let most = largest.entry(order.asset).or_insert(order.opening);
+        *most = (*most).max(order.opening);
+    }
+    let about = |money| About { money, ..About::default() };
+    for (asset, amount) in largest {
+        caller.may_alone(Action::AddPerson, &about(Some(Money { amount, asset })))?;
+    }
+    caller.may_alone(Action::AddPerson, &about(None))
+}
+
 /// `POST /v1/people`
 pub(super) async fn add(
     State(app): State<Arc<App>>,
@@ -157,9 +176,10 @@ pub(super) async fn add(
     headers: HeaderMap,
     body: Body,
 ) -> Reply {
-    caller.may(Action::AddPerson, None)?;
+    caller.could(Action::AddPerson)?;
     let new: NewPerson = body::json(&headers, body, app.small_body()).await?;
     let prepared = prepare(&new, app.engine.now())?;
+    may_add(&caller, [&prepared])?;
     match app.engine.command(Command::AddPerson(prepared.person.clone())).await {
         Ok(_) => Ok(json(StatusCode::CREATED, &prepared.added())),
         Err(error) if is_taken(&error) => {
@@ -185,7 +205,7 @@ pub(super) async fn add_batch(
     headers: HeaderMap,
     body: Body,
 ) -> Reply {
-    caller.may(Action::AddPerson, None)?;
+    caller.could(Action::AddPerson)?;
     let limit = BodyLimit { bytes: app.limits.batch_bytes, time: app.limits.body_time };
     let batch: PeopleBatch = body::json(&headers, body, limit).await?;
     if batch.people.is_empty() || batch.people.len() > BATCH_MAX {
@@ -193,8 +213,9 @@ pub(super) async fn add_batch(
     }
     let now = app.engine.now();
     let prepared: Vec<_> = batch.people.iter().map(|new| prepare(new, now)).collect();
-    let ready = prepared.iter().filter_map(|item| item.as_ref().ok());
-    let commands = ready.map(|item| Command::AddPerson(item.person.clone())).collect();
+    let ready = || prepared.iter().filter_map(|item| item.as_ref().ok());
+    may_add(&caller, ready())?;
+    let commands = ready().map(|item| Command::AddPerson(item.person.clone())).collect();
     let outcomes = app.engine.commands(commands).await?;
     let language = caller.language;
     let read = move |engine: &Engine| Ok(told(engine, prepared, outcomes, language));

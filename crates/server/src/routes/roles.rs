@@ -5,7 +5,7 @@ use crate::app::App;
 use crate::approving::{self, Asked};
 use crate::body;
 use crate::fault::ValueFault;
-use crate::gate::Caller;
+use crate::gate::{About, Caller};
 use crate::problem::{Code, Problem};
 use crate::wire::{PersonRoles, SetRoles, Text};
 use axum::body::Body;
@@ -13,8 +13,8 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use std::sync::Arc;
 use tpw_access::approval::{Operation, OperationKind};
-use tpw_access::roles::{Needed, RolesChange};
-use tpw_access::{GivenRoles, RecordWrite, Role, Roles};
+use tpw_access::roles::RolesChange;
+use tpw_access::{Action, GivenRoles, RecordWrite, Role, Roles};
 use tpw_core::PersonId;
 use tpw_engines::{Engine, PayError};
 use tpw_flow::Rejection;
@@ -32,19 +32,15 @@ fn known(app: &App, id: &str) -> Result<PersonId, Problem> {
     app.engine.person(&person).map(|_| person).ok_or_else(|| Problem::new(Code::UnknownPerson))
 }
 
-/// `GET /v1/people/{id}/roles`: of one's own, or of anybody for who has a role.
+/// `GET /v1/people/{id}/roles`: for who may read the person.
 pub(super) async fn read(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> Reply {
-    let asker = caller.session.person();
-    let person = known(&app, &id);
-    let own = person.as_ref().is_ok_and(|person| *person == asker);
-    if !own && app.engine.roles_of(asker) == Roles::NONE {
-        return Err(Problem::new(Code::UnknownPerson));
-    }
-    let person = person?;
+    let person: PersonId = body::id(&id)?;
+    caller.may_know(Action::ReadPerson, Some(person), Code::UnknownPerson)?;
+    let person = known(&app, &id)?;
     Ok(json(StatusCode::OK, &view(person, app.engine.roles_of(person))))
 }
 
@@ -56,20 +52,19 @@ pub(super) async fn set(
     headers: HeaderMap,
     body: Body,
 ) -> Reply {
-    if !caller.is_operator() {
-        return Err(Problem::new(Code::Forbidden));
-    }
+    caller.could(Action::ManageRoles)?;
     let person = known(&app, &id)?;
     let wanted: SetRoles = body::json(&headers, body, app.small_body()).await?;
     let after = roles_of(&wanted)?;
     for _ in 0..TRIES {
-        let asker = caller.session.person();
-        let read = move |engine: &Engine| change(engine, asker, person, after);
-        let (needed, operation) = off_thread(&app, read).await?;
-        if needed == Needed::OneApprover {
-            let asked = Asked { operation, sides: vec![person], needed: 1 };
-            let approval = approving::ask(&app, &caller, asked).await?;
-            return Ok(approving::answer(&app, &caller, &approval));
+        let (asker, role) = (caller.session.person(), caller.session.role());
+        let read = move |engine: &Engine| change(engine, (asker, role), person, after);
+        let (serves, operation) = off_thread(&app, read).await?;
+        let about = About { owner: Some(person), serves: [serves, None], ..About::default() };
+        let needed = caller.ask(Action::ManageRoles, &about)?;
+        if needed > 0 {
+            let asked = Asked::new(operation, serves.into_iter().collect(), needed);
+            return approving::asked(&app, &caller, asked).await;
         }
         let changes = operation.changes().map_err(|error| Problem::internal(&error))?;
         match app.engine.write_records(changes).await {
@@ -88,31 +83,33 @@ fn roles_of(wanted: &SetRoles) -> Result<Roles, Problem> {
     Ok(Roles::of(&roles))
 }
 
-/// The change as an operation, and who has to agree to it. It holds only while the asker's own roles stay as they are: of two operators
+/// The change as an operation, and whom it serves. It holds only while the asker's own roles stay as they are: of two operators
 /// who take each other's role at the same moment one is left.
 fn change(
     engine: &Engine,
-    asker: PersonId,
+    (asker, role): (PersonId, Role),
     person: PersonId,
     after: Roles,
-) -> Result<(Needed, Operation), Problem> {
+) -> Result<(Option<PersonId>, Operation), Problem> {
     let stored = |of| engine.record(&Roles::key(of)).map_err(|error| Problem::internal(&error));
     let (theirs, before) = (stored(asker)?, stored(person)?);
-    let asking = engine.roles_in(asker, theirs.as_deref());
+    // Whoever lost the role since the request came in does not give it any more.
+    if engine.roles_in(asker, theirs.as_deref()).strongest() != role {
+        return Err(Problem::role_changed());
+    }
     let wanted = RolesChange {
-        by: (asker, asking),
+        by: asker,
         person,
         before: engine.roles_in(person, before.as_deref()),
         after,
         operators: engine.count_with(Role::Operator),
-        approvers: engine.count_with(Role::Approver),
     };
-    let needed = wanted.judge()?;
+    wanted.judge()?;
     let given = GivenRoles { roles: after, by: asker };
     let changes = [
         RecordWrite { key: Roles::key(person), before, after: Some(given.to_bytes()) },
         RecordWrite { key: Roles::key(asker), before: theirs.clone(), after: theirs },
     ];
     let operation = Operation::of_records(OperationKind::Roles, *person.as_bytes(), &changes);
-    Ok((needed, operation))
+    Ok((wanted.serves(), operation))
 }

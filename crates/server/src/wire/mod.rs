@@ -15,6 +15,7 @@ mod orders;
 mod passkeys;
 mod payments;
 mod people;
+mod policies;
 mod problem;
 mod reconcile;
 mod text;
@@ -44,8 +45,8 @@ pub use orders::{
     PaymentOutcome, PaymentOutcomes,
 };
 pub use passkeys::{
-    FinishPasskey, NewPasskeyLink, Passkey, PasskeyCeremony, PasskeyDone, PasskeyErrand,
-    PasskeyLink, PasskeyList, PasskeyPayment, StartPasskey,
+    FactorEvidence, FinishPasskey, NewPasskeyLink, Passkey, PasskeyCeremony, PasskeyDone,
+    PasskeyErrand, PasskeyLink, PasskeyList, PasskeyPayment, StartPasskey,
 };
 pub use payments::{
     Approval, Cause, Compensation, Decision, Pay, Payment, PaymentList, PaymentStatus, Posting,
@@ -55,6 +56,7 @@ pub use people::{
     Device, Enrol, Enrolled, IssuedCode, NewPerson, PeopleAdded, PeopleBatch, Person, PersonAdded,
     PersonOutcome, Token,
 };
+pub use policies::{NewPolicies, Policies, PolicyActivation, PolicySet};
 pub use problem::{Problem, Retry};
 pub use reconcile::{
     LedgerLine, PartnerLine, ReconciledLines, ReconciledTotal, Reconciliation, ReconciliationList,

@@ -1,6 +1,6 @@
 //! Passkeys and security keys, and the links with which a browser registers and uses them.
 
-use super::{PaymentStatus, Text};
+use super::{Base64Url, PaymentStatus, Text};
 use serde::{Deserialize, Serialize};
 use tpw_core::{AccountId, DeviceId, Hash32, Instant, PaymentId};
 use utoipa::ToSchema;
@@ -153,4 +153,15 @@ pub struct PasskeyDone {
     /// The payment that it let go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment: Option<PasskeyPayment>,
+}
+
+/// What was kept of a passkey's answer for a payment.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct FactorEvidence {
+    /// The payment that it let go on.
+    #[schema(value_type = String)]
+    pub payment: Text<PaymentId>,
+    /// The record: client data, authenticator data, signature and key. Its SHA-256 is what the receipt's factor evidence is made of.
+    #[schema(value_type = String)]
+    pub data: Base64Url,
 }

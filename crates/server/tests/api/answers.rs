@@ -1,6 +1,6 @@
 //! What a client that behaves gets: every kind of answer, as a snapshot.
 
-use crate::support::{Actor, Server, encode, random};
+use crate::support::{Actor, Server, encode, limits, random};
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 use tpw_core::{AccountId, PersonId, Span, TransferId};
@@ -142,9 +142,16 @@ async fn a_payment_from_request_to_receipt() {
     assert_json_snapshot!("payment_read", read.shown());
 }
 
+/// The usual rules, by which an operator is asked about 9,000.00 and more.
+fn held_early() -> String {
+    let usual = include_str!("../../../../policies/screen.toml");
+    usual.replacen(r#"from = "10000""#, r#"from = "9000""#, 1)
+}
+
 #[tokio::test]
 async fn step_up_hold_refusal_and_compensation() {
-    let server = Server::start().await;
+    // Held, and not so large that others have to agree to its release.
+    let server = Server::start_as(limits(), |config| config.rules_toml = Some(held_early())).await;
     let operator = server.operator();
     let ann = server.person(&operator, "Ann", "90000000").await;
     let bob = server.person(&operator, "Bob", "0").await;
@@ -167,7 +174,7 @@ async fn step_up_hold_refusal_and_compensation() {
     let judgement = tpw_proof::judge(&receipt.body, server.engine.trust());
     assert!(judgement.is_valid(), "{judgement:?}");
 
-    let (held, answer) = server.pay(&ann, bob.account(), 2_000_000).await;
+    let (held, answer) = server.pay(&ann, bob.account(), 950_000).await;
     assert_json_snapshot!("payment_held", answer.shown());
     let holds = server.call(&operator, "GET", "/v1/holds", None).await;
     assert_json_snapshot!("holds", holds.shown());
@@ -176,7 +183,7 @@ async fn step_up_hold_refusal_and_compensation() {
     let again = post(format!("/v1/payments/{}:reject", held.id)).await;
     assert_json_snapshot!("reject_after_release", again.shown());
 
-    let (held, _) = server.pay(&ann, bob.account(), 1_500_000).await;
+    let (held, _) = server.pay(&ann, bob.account(), 920_000).await;
     let rejected = post(format!("/v1/payments/{}:reject", held.id)).await;
     assert_json_snapshot!("payment_rejected", rejected.shown());
     let (signed, refused) = server.pay(&ann, bob.account(), 50_000_000).await;

@@ -1,14 +1,16 @@
-//! Several people: roles, and operations that need the word of more than one.
+//! Goal: what one person may not do is done by several who each may and want it, or not at all.
+//! Method: an office with an operator and approvers; each rule broken by itself, and what is refused changes nothing.
 
 use crate::support::*;
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 use tpw_access::approval::{Operation, OperationKind};
-use tpw_core::{Amount, ApprovalId, Consent, DeviceId, Hash32, Money, Span, Vote};
+use tpw_core::{Amount, ApprovalId, Consent, DeviceId, Hash32, Money, Span, TransferId, Vote};
 use tpw_engines::clock::Clock as _;
 
 /// From this many cents on a payment is held here, and its release needs two people.
 const LARGE: u128 = 2_000_000;
+const DAY: Span = Span::from_secs(24 * 3600);
 
 struct Office {
     server: Server,
@@ -19,7 +21,7 @@ struct Office {
 }
 
 impl Office {
-    /// An office with three approvers, the third of whom the first has agreed to.
+    /// An office with three approvers: the operator made the first alone, who has agreed to the others.
     async fn open() -> Self {
         let server = Server::start_as(limits(), |config| {
             let amount = Amount::from_minor(1_000_000);
@@ -34,30 +36,39 @@ impl Office {
             approvers.push(server.person(&operator, name, "100").await);
         }
         let office = Self { server, operator, ann, bob, approvers };
-        for place in 0..2 {
-            let answer = office.give(place, &["approver"]).await;
-            assert_eq!(answer.status, 200, "{answer:?}");
+        let alone = office.give(0, &["approver"]).await;
+        assert_eq!(alone.status, 200, "{alone:?}");
+        // A device of today governs nothing once there is somebody else.
+        let young = office.give(1, &["approver"]).await;
+        assert_eq!(young.problem(), "forbidden", "{young:?}");
+        office.server.clock.advance(DAY);
+        for place in 1..3 {
+            office.given(place, &["approver"], 0).await;
         }
-        let asked = office.give(2, &["approver"]).await;
-        assert_eq!(asked.status, 202, "{asked:?}");
-        let done = office.says(0, &asked.json(), Consent::Approve).await;
-        assert_eq!(done.json()["stage"], "executed", "{done:?}");
+        for actor in office.approvers.iter().chain([&office.operator, &office.ann, &office.bob]) {
+            *actor.token.borrow_mut() = None;
+        }
         office
     }
 
     async fn give(&self, place: usize, roles: &[&str]) -> Answer {
-        let person = self.approvers[place].person.unwrap();
+        self.server.give(&self.operator, &self.approvers[place], roles).await
+    }
+
+    /// Gives roles, to which the approver `by` agrees.
+    async fn given(&self, place: usize, roles: &[&str], by: usize) {
+        let asked = self.give(place, roles).await;
+        assert_eq!(asked.status, 202, "{asked:?}");
+        let done = self.says(by, &asked.json(), Consent::Approve).await;
+        assert_eq!(done.json()["stage"], "executed", "{done:?}");
         *self.approvers[place].token.borrow_mut() = None;
-        let body = json!({ "roles": roles });
-        let path = format!("/v1/people/{person}/roles");
-        self.server.call(&self.operator, "PUT", &path, Some(&body)).await
     }
 
     async fn says(&self, place: usize, request: &Value, consent: Consent) -> Answer {
-        self.word(&self.approvers[place], request, consent, |_| {}).await
+        self.server.says(&self.approvers[place], request, consent).await
     }
 
-    /// Signs and sends somebody's word, changed by `edit` before it is signed.
+    /// Somebody's word, changed by `edit` before it is signed.
     async fn word(
         &self,
         actor: &Actor,
@@ -65,20 +76,8 @@ impl Office {
         consent: Consent,
         edit: fn(&mut Vote),
     ) -> Answer {
-        let text = |name: &str| request[name].as_str().unwrap().to_owned();
-        let mut vote = Vote {
-            approval: text("id").parse().unwrap(),
-            device: actor.device.unwrap_or(DeviceId::from_bytes([0; 16])),
-            operation: text("operation_hash").parse().unwrap(),
-            consent,
-            created: self.server.clock.now(),
-            audience: self.server.engine.audience().clone(),
-        };
-        edit(&mut vote);
-        let statement = tpw_proof::sign(&vote, &actor.slots, &actor.slot).unwrap();
-        let body = json!({ "statement": encode(&statement) });
-        let path = format!("/v1/approvals/{}:{}", text("id"), consent.code());
-        self.server.call(actor, "POST", &path, Some(&body)).await
+        self.server.recognise(actor).await;
+        self.server.word(actor, request, consent, edit).await
     }
 
     /// A payment that is held, and the request to release it.
@@ -91,6 +90,7 @@ impl Office {
     }
 
     async fn release(&self, signed: &Signed) -> Answer {
+        self.server.recognise(&self.operator).await;
         let path = format!("/v1/payments/{}:release", signed.id);
         self.server.call(&self.operator, "POST", &path, None).await
     }
@@ -163,7 +163,7 @@ async fn one_rejection_ends_it_and_the_payment_stays_held() {
     assert_json_snapshot!("approvals", list.shown());
     assert_eq!(list.json()["items"].as_array().unwrap().len(), 1);
     let all = office.server.call(&office.operator, "GET", "/v1/approvals?stage=all", None).await;
-    assert_eq!(all.json()["items"].as_array().unwrap().len(), 3);
+    assert_eq!(all.json()["items"].as_array().unwrap().len(), 4);
 }
 
 #[tokio::test]
@@ -171,9 +171,12 @@ async fn who_lost_the_role_meanwhile_does_not_count() {
     let office = Office::open().await;
     let (signed, request) = office.held().await;
     office.says(0, &request, Consent::Approve).await;
-    assert_eq!(office.give(0, &[]).await.status, 200);
+    office.given(0, &[], 2).await;
     let second = office.says(1, &request, Consent::Approve).await;
     assert_eq!(second.json()["stage"], "open", "one of two has no role any more");
+    // Whoever has no role any more is not even told of the request.
+    let late = office.says(0, &request, Consent::Approve).await;
+    assert_eq!(late.problem(), "forbidden");
     let third = office.says(2, &request, Consent::Approve).await;
     assert_eq!(third.json()["stage"], "executed");
     let approvals = office.payment(&signed).await["approvals"].clone();
@@ -190,7 +193,9 @@ async fn a_revoked_device_does_not_count() {
     assert_eq!(office.server.call(&office.operator, "DELETE", &path, None).await.status, 200);
     let second = office.says(1, &request, Consent::Approve).await;
     assert_eq!(second.json()["stage"], "open");
-    assert_eq!(office.says(0, &request, Consent::Approve).await.problem(), "device_revoked");
+    let revoked = &office.approvers[0];
+    let answer = office.server.word(revoked, &request, Consent::Approve, |_| {}).await;
+    assert_eq!(answer.problem(), "device_revoked");
 }
 
 #[tokio::test]
@@ -198,7 +203,20 @@ async fn votes_that_are_not_taken() {
     let office = Office::open().await;
     let (signed, request) = office.held().await;
     let [carol, ..] = office.approvers.as_slice() else { panic!("three") };
-    // The operator asked, and is no approver.
+    office.server.clock.advance(Span::from_secs(301));
+    for actor in [&office.operator, &office.ann, carol] {
+        *actor.token.borrow_mut() = None;
+    }
+    // The operator asked.
+    let own = office.server.says(&office.operator, &request, Consent::Approve).await;
+    assert_eq!(reason(&own), "own_operation");
+    // Who has not logged in lately is sent to do so.
+    *carol.token.borrow_mut() = None;
+    let weak = office.server.word(carol, &request, Consent::Approve, |_| {}).await;
+    assert_eq!(weak.problem(), "insufficient_user_authentication");
+    let wanted =
+        r#"DPoP error="insufficient_user_authentication", acr_values="aal2", max_age="300""#;
+    assert_eq!(weak.header("www-authenticate"), Some(wanted));
     let path = format!("/v1/people/{}/roles", carol.person.unwrap());
     assert_eq!(office.server.call(&office.ann, "GET", &path, None).await.status, 404);
     assert_eq!(office.word(&office.ann, &request, Consent::Approve, |_| {}).await.status, 403);
@@ -236,16 +254,62 @@ async fn the_payee_does_not_approve_the_payment() {
     assert_eq!(reason(&office.says(1, &request, Consent::Approve).await), "own_operation");
 }
 
+/// The operator of this server has set no amounts of their own.
 #[tokio::test]
-async fn small_payments_are_released_by_one() {
+async fn what_the_policies_call_large_needs_a_second_person() {
     let server = Server::start().await;
     let operator = server.operator();
     let ann = server.person(&operator, "Ann", "90000000").await;
     let bob = server.person(&operator, "Bob", "100").await;
+    let carol = server.person(&operator, "Carol", "0").await;
     let (signed, _) = server.pay(&ann, bob.account(), LARGE).await;
     let path = format!("/v1/payments/{}:release", signed.id);
-    let released = server.call(&operator, "POST", &path, None).await;
-    assert_eq!(released.json()["status"], "booked", "{released:?}");
+    let release = async || server.call(&operator, "POST", &path, None).await;
+    let before = server.state(&operator, &[&ann, &bob]).await;
+    assert_eq!(release().await.problem(), "insufficient_user_authentication");
+    server.recognise(&operator).await;
+    let asked = release().await;
+    assert_eq!((asked.status.as_u16(), &asked.json()["needed"]), (202, &json!(1)));
+    assert_eq!(server.state(&operator, &[&ann, &bob]).await, before);
+    assert_eq!(server.give(&operator, &carol, &["approver"]).await.status, 200);
+    let done = server.says(&carol, &asked.json(), Consent::Approve).await;
+    assert_eq!(done.json()["stage"], "executed", "{done:?}");
+
+    // Bringing money in, and giving it back, by the same people.
+    let transfer = TransferId::new(server.clock.now().unix_ms(), random());
+    let fund = async || server.fund(&operator, bob.account(), "1000000", transfer).await;
+    let (asked, balance) = (fund().await, async || {
+        let path = format!("/v1/accounts/{}", bob.account());
+        server.call(&operator, "GET", &path, None).await.json()["posted"].clone()
+    });
+    assert_eq!((asked.status.as_u16(), &asked.json()["kind"]), (202, &json!("fund")));
+    assert_eq!(balance().await, json!("2000100"));
+    assert_eq!(fund().await.json()["id"], asked.json()["id"], "asked for once");
+    server.says(&carol, &asked.json(), Consent::Approve).await;
+    assert_eq!(balance().await, json!("3000100"));
+    let path = format!("/v1/payments/{}:recall", signed.id);
+    let asked = server.call(&operator, "POST", &path, None).await;
+    assert_eq!((asked.status.as_u16(), &asked.json()["kind"]), (202, &json!("reverse")));
+    let refused = server.says(&carol, &asked.json(), Consent::Reject).await;
+    assert_eq!(refused.json()["stage"], "rejected");
+    assert_eq!(balance().await, json!("3000100"));
+    let asked = server.call(&operator, "POST", &path, None).await;
+    let done = server.says(&carol, &asked.json(), Consent::Approve).await;
+    assert_eq!(done.json()["stage"], "executed", "{done:?}");
+    assert_eq!(balance().await, json!("1000100"));
+    let again = server.call(&operator, "POST", &path, None).await;
+    assert_eq!(again.problem(), "wrong_status");
+
+    // Nobody is entered with as much by one person any more.
+    let account = json!({ "asset": "USD/2", "kind": "custodial", "label": "main" });
+    let person = |opening: &str| {
+        let mut account = account.clone();
+        account["opening"] = opening.into();
+        json!({ "name": "Fay", "accounts": [account] })
+    };
+    let add = async |body: Value| server.call(&operator, "POST", "/v1/people", Some(&body)).await;
+    assert_eq!(add(person("1000000")).await.problem(), "approval_required");
+    assert_eq!(add(person("999999")).await.status, 201);
 }
 
 #[tokio::test]
@@ -278,14 +342,40 @@ async fn unfreezing_and_lifting_limits_need_the_others_too() {
 }
 
 #[tokio::test]
+async fn an_operator_alone_gives_roles_once_recognised() {
+    let server = Server::start().await;
+    let operator = server.operator();
+    let dave = server.person(&operator, "Dave", "0").await;
+    let path = format!("/v1/people/{}/roles", dave.person.unwrap());
+    let body = json!({ "roles": ["analyst", "approver"] });
+    let weak = server.call(&operator, "PUT", &path, Some(&body)).await;
+    assert_eq!(weak.problem(), "insufficient_user_authentication");
+    server.recognise(&operator).await;
+    server.clock.advance(Span::from_secs(301));
+    *operator.token.borrow_mut() = None;
+    let stale = server.call(&operator, "PUT", &path, Some(&body)).await;
+    assert_eq!(stale.problem(), "insufficient_user_authentication");
+    let read = async || server.call(&operator, "GET", &path, None).await;
+    assert_eq!(read().await.json()["roles"], json!([]), "nothing has changed");
+    let given = server.give(&operator, &dave, &["analyst", "approver"]).await;
+    assert_json_snapshot!("roles_set", given.shown());
+    let own = server.call(&dave, "GET", &path, None).await;
+    assert_json_snapshot!("roles", own.shown());
+    // Of two people none takes the other's roles alone; who only loses may agree.
+    server.clock.advance(DAY);
+    let asked = server.give(&operator, &dave, &[]).await;
+    assert_eq!(asked.status, 202, "{asked:?}");
+    assert_eq!(read().await.json()["roles"], json!(["approver", "analyst"]));
+    let done = server.says(&dave, &asked.json(), Consent::Approve).await;
+    assert_eq!(done.json()["stage"], "executed", "{done:?}");
+    assert_eq!(read().await.json()["roles"], json!([]));
+}
+
+#[tokio::test]
 async fn roles_are_given_by_others_and_lost_at_once() {
     let office = Office::open().await;
     let [carol, dave, eve] = office.approvers.as_slice() else { panic!("three") };
-    let given = office.give(1, &["analyst", "approver"]).await;
-    assert_json_snapshot!("roles_set", given.shown());
     let path = format!("/v1/people/{}/roles", dave.person.unwrap());
-    let read = office.server.call(dave, "GET", &path, None).await;
-    assert_json_snapshot!("roles", read.shown());
     // Nobody for themselves, nobody but an operator.
     let body = json!({ "roles": ["operator"] });
     assert_eq!(office.server.call(dave, "PUT", &path, Some(&body)).await.problem(), "forbidden");
@@ -296,6 +386,7 @@ async fn roles_are_given_by_others_and_lost_at_once() {
     ));
     let own = format!("/v1/people/{}/roles", me.unwrap().person);
     let none = json!({ "roles": [] });
+    office.server.recognise(&office.operator).await;
     let answer = office.server.call(&office.operator, "PUT", &own, Some(&none)).await;
     assert_eq!(
         (answer.problem().as_str(), &answer.json()["reason"]),
@@ -307,8 +398,7 @@ async fn roles_are_given_by_others_and_lost_at_once() {
 
     // A role that was taken ends with the next request, though the token lives on.
     let token = office.server.token(carol).await;
-    let taken = office.give(0, &[]).await;
-    assert_eq!(taken.status, 200);
+    office.given(0, &[], 1).await;
     *carol.token.borrow_mut() = Some(token);
     let answer = office.server.call(carol, "GET", "/v1/approvals", None).await;
     assert_eq!(
@@ -319,16 +409,18 @@ async fn roles_are_given_by_others_and_lost_at_once() {
     let answer = office.server.call(carol, "GET", "/v1/approvals", None).await;
     assert_eq!(answer.problem(), "forbidden");
 
-    // A second operator needs an approver, who is not that person.
+    // A second operator needs somebody's word who is not that person.
     let asked = office.give(2, &["operator", "approver"]).await;
     assert_eq!(asked.status, 202);
     assert_eq!(reason(&office.says(2, &asked.json(), Consent::Approve).await), "own_operation");
     let done = office.says(1, &asked.json(), Consent::Approve).await;
     assert_eq!(done.json()["stage"], "executed", "{done:?}");
-    *eve.token.borrow_mut() = None;
-    // And may then take the first one's role; one operator is always left.
-    let answer = office.server.call(eve, "PUT", &own, Some(&none)).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
+    office.server.recognise(eve).await;
+    // And may then ask for the first one's role, whom the loss serves nothing; one operator is always left.
+    let asked = office.server.call(eve, "PUT", &own, Some(&none)).await;
+    assert_eq!(asked.status, 202, "{asked:?}");
+    let done = office.says(1, &asked.json(), Consent::Approve).await;
+    assert_eq!(done.json()["stage"], "executed", "{done:?}");
     let mine = format!("/v1/people/{}/roles", eve.person.unwrap());
     let answer = office.server.call(eve, "PUT", &mine, Some(&none)).await;
     assert_eq!(answer.json()["reason"], "own_roles");
@@ -339,9 +431,42 @@ async fn roles_are_given_by_others_and_lost_at_once() {
 #[tokio::test]
 async fn a_change_of_roles_that_was_overtaken_is_not_approved() {
     let office = Office::open().await;
-    assert_eq!(office.give(2, &[]).await.status, 200);
+    office.given(2, &[], 0).await;
     let asked = office.give(2, &["approver"]).await;
     assert_eq!(asked.status, 202);
-    assert_eq!(office.give(2, &["analyst"]).await.status, 200);
+    office.given(2, &["analyst"], 1).await;
     assert_eq!(reason(&office.says(0, &asked.json(), Consent::Approve).await), "changed");
+}
+
+#[tokio::test]
+async fn clients_are_entered_and_removed_by_two() {
+    let office = Office::open().await;
+    let (server, operator) = (&office.server, &office.operator);
+    let body = crate::oauth_scene::Program::new("books.example").registration();
+    let add = async || {
+        server.recognise(operator).await;
+        server.call(operator, "POST", "/v1/clients", Some(&body)).await
+    };
+    let asked = add().await;
+    assert_eq!((asked.status.as_u16(), &asked.json()["resource"]), (202, &json!("books.example")));
+    server.clock.advance(Span::from_ms(5));
+    assert_eq!(add().await.json()["id"], asked.json()["id"], "the same, asked for later");
+    let listed = async || server.call(operator, "GET", "/v1/clients", None).await.json();
+    assert_eq!(listed().await["items"], json!([]));
+    assert_eq!(
+        reason(&server.says(operator, &asked.json(), Consent::Approve).await),
+        "own_operation"
+    );
+    let done = office.says(0, &asked.json(), Consent::Approve).await;
+    assert_eq!(done.json()["stage"], "executed", "{done:?}");
+    assert_eq!(listed().await["items"][0]["id"], "books.example");
+    assert_eq!(add().await.status, 200, "it is there");
+    server.recognise(operator).await;
+    let asked = server.call(operator, "DELETE", "/v1/clients/books.example", None).await;
+    assert_eq!(asked.status, 202, "{asked:?}");
+    assert!(listed().await["items"][0]["removed"].is_null());
+    office.says(1, &asked.json(), Consent::Approve).await;
+    assert!(listed().await["items"][0]["removed"].is_string());
+    // A key is turned by one.
+    assert_eq!(server.call(operator, "POST", "/v1/client_keys", None).await.status, 200);
 }

@@ -18,6 +18,10 @@ const SNAPSHOTS: &[(&str, &str)] = &[
     ("read_approval", "approval"),
     ("approve", "approved"),
     ("reject", "approval_rejected"),
+    ("read_policies", "policies"),
+    ("read_policy_set", "policy_set"),
+    ("activate_policies", "policies_activated"),
+    ("roll_policies_back", "policies_rolled_back"),
     ("enrol_device", "device_enrolled"),
     ("revoke_device", "device_revoked"),
     ("issue_token", "token"),
@@ -35,6 +39,7 @@ const SNAPSHOTS: &[(&str, &str)] = &[
     ("start_passkey", "passkey_started"),
     ("finish_passkey", "passkey_registered"),
     ("remove_passkey", "passkey_removed"),
+    ("read_factor_evidence", "factor_evidence"),
     ("list_accounts", "accounts"),
     ("open_account", "external_account"),
     ("read_account", "account"),
@@ -110,11 +115,12 @@ fn operations() -> BTreeMap<String, Vec<String>> {
 
 fn snapshot(name: &str) -> Option<Value> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api/snapshots");
-    let text = ["answers", "approvals", "factors", "ledger", "oauth", "passkeys", "refusals"]
-        .into_iter()
-        .find_map(|part| {
-            std::fs::read_to_string(folder.join(format!("api__{part}__{name}.snap"))).ok()
-        })?;
+    let text =
+        ["answers", "approvals", "factors", "ledger", "oauth", "passkeys", "policies", "refusals"]
+            .into_iter()
+            .find_map(|part| {
+                std::fs::read_to_string(folder.join(format!("api__{part}__{name}.snap"))).ok()
+            })?;
     let (_head, body) = text.strip_prefix("---\n")?.split_once("\n---\n")?;
     serde_json::from_str(body).ok()
 }
@@ -151,7 +157,8 @@ async fn the_router_takes_the_methods_that_are_described_and_no_others() {
             .replace("{id}", "x")
             .replace("{member}", "y")
             .replace("{code}", "z")
-            .replace("{method}", "m");
+            .replace("{method}", "m")
+            .replace("{version}", "v");
         let answer =
             server.send("PATCH", &asked.replace("{path}", "checkpoint"), &[], vec![]).await;
         assert_eq!(answer.status, 405, "{path}");

@@ -507,7 +507,10 @@ async fn members_of_a_set_come_page_by_page() {
 async fn what_waits_comes_page_by_page() {
     let set = Set::new().await;
     let (server, bob) = (&set.server, set.server.person(&set.operator, "Bob", "0").await);
-    set.server.fund(&set.operator, set.ann.account(), "9000000", set.transfer()).await;
+    for _ in 0..6 {
+        let funded = set.server.fund(&set.operator, set.ann.account(), "900000", set.transfer());
+        assert_eq!(funded.await.status, 200);
+    }
     let account = json!({ "account": { "asset": "USD/2", "kind": "external", "label": "bank" } });
     let opened = set.call("POST", "/v1/accounts", &account).await.json();
     let bank = opened["id"].as_str().unwrap().parse().unwrap();

@@ -26,6 +26,8 @@ mod pages;
 #[cfg(test)]
 mod passkeys;
 #[cfg(test)]
+mod policies;
+#[cfg(test)]
 mod problems;
 #[cfg(test)]
 mod records;

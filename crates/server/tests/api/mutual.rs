@@ -16,9 +16,11 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, KeyUsagePurpose, SanType,
 };
+use rustls::HandshakeKind;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -90,7 +92,7 @@ fn named(server: &Server, host: &str) -> CertificateParams {
     params
 }
 
-async fn connection(server: &Server, identity: Option<&Identity>) -> TlsStream<TcpStream> {
+fn connector(server: &Server, identity: Option<&Identity>) -> TlsConnector {
     let pem = std::fs::read(development_certificate_path(server.dir.path())).unwrap();
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(&pem).unwrap()).unwrap();
@@ -106,9 +108,11 @@ async fn connection(server: &Server, identity: Option<&Identity>) -> TlsStream<T
             config.with_client_auth_cert(vec![der.clone()], key).unwrap()
         }
     };
-    let (addr, _) = server.mutual.as_ref().unwrap();
+    TlsConnector::from(Arc::new(config))
+}
+
+async fn connected(connector: &TlsConnector, addr: SocketAddr) -> TlsStream<TcpStream> {
     let stream = TcpStream::connect(addr).await.unwrap();
-    let connector = TlsConnector::from(Arc::new(config));
     connector.connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap()
 }
 
@@ -119,9 +123,18 @@ async fn send(
     body: String,
 ) -> Answer {
     let (addr, _) = server.mutual.as_ref().unwrap();
+    let stream = connected(&connector(server, identity), *addr).await;
+    sent(stream, *addr, request, body).await
+}
+
+async fn sent(
+    stream: TlsStream<TcpStream>,
+    addr: SocketAddr,
+    request: axum::http::request::Builder,
+    body: String,
+) -> Answer {
     let request = request.header("host", addr.to_string());
-    let request = request.body(Full::new(Bytes::from(body))).unwrap();
-    answered(connection(server, identity).await, request).await
+    answered(stream, request.body(Full::new(Bytes::from(body))).unwrap()).await
 }
 
 /// A form to one of the endpoints, with no proof but the connection's certificate.
@@ -163,6 +176,7 @@ fn registration(auth: &str, value: Value) -> Value {
 }
 
 async fn entered(scene: &Scene, body: &Value) -> Answer {
+    scene.server.recognise(&scene.operator).await;
     scene.server.call(&scene.operator, "POST", "/v1/clients", Some(body)).await
 }
 
@@ -223,7 +237,17 @@ async fn a_token_is_worth_nothing_without_its_certificate() {
             "{name}"
         );
         assert_eq!(answer.json()["reason"], "not_bound", "{name}");
+        let challenge = answer.header("www-authenticate");
+        assert_eq!(challenge, Some(r#"Bearer error="invalid_token""#), "RFC 6750 §3");
     }
+    let statement = read(server, Some(&identity), &format!("{path}/statement"), token).await;
+    assert_eq!((statement.status.as_u16(), statement.problem().as_str()), (404, "unknown_account"));
+    let less = [OWN[0], OWN[1], ("scope", "balance:read")];
+    let less = ask(server, Some(&identity), "/oauth/token", &less).await.json();
+    let less = text(&less, "access_token");
+    let statement = read(server, Some(&identity), &format!("{path}/statement"), less).await;
+    let challenge = r#"Bearer error="insufficient_scope", scope="statements:read""#;
+    assert_eq!(statement.header("www-authenticate"), Some(challenge));
     // The ordinary port asks for no certificate, so that there is none.
     let authorization = format!("Bearer {token}");
     let answer = server.send("GET", &path, &[("authorization", &authorization)], Vec::new()).await;
@@ -244,6 +268,7 @@ async fn a_token_is_worth_nothing_without_its_certificate() {
     let keyed = scene.books.own_token(server).await;
     let answer = read(server, Some(&identity), &path, &keyed).await;
     assert_eq!(answer.problem(), "unauthenticated");
+    assert!(answer.header("www-authenticate").unwrap().starts_with("DPoP "));
     let session = server.token(&scene.ann).await;
     let answer = read(server, Some(&identity), &path, &session).await;
     assert_eq!(answer.problem(), "unauthenticated", "nor a device's session");
@@ -450,6 +475,42 @@ async fn who_signs_may_bind_its_tokens_to_a_certificate_too() {
     let form = [form[0], form[1], ("client_assertion", assertion.as_str())];
     let answer = ask(server, Some(&self_made(&over)), "/oauth/token", &form).await;
     assert_eq!(error(&answer), invalid_client());
+}
+
+/// A session that is resumed brings the certificate of the one before and no other; what it is worth is judged anew.
+#[tokio::test]
+async fn a_resumed_session_has_the_certificate_of_its_own_port() {
+    let (scene, identity) = certified().await;
+    let server = &scene.server;
+    let (addr, _) = *server.mutual.as_ref().unwrap();
+    let kind = |stream: &TlsStream<TcpStream>| stream.get_ref().1.handshake_kind();
+    let path = scene.balance_path();
+    let own = connector(server, Some(&identity));
+    // The session of the port without certificates is none on the other.
+    let plain = connected(&own, server.addr).await;
+    let livez = || Request::get("/livez");
+    assert_eq!(sent(plain, server.addr, livez(), String::new()).await.status, 200);
+    let first = connected(&own, addr).await;
+    assert_eq!(kind(&first), Some(HandshakeKind::Full));
+    assert_eq!(sent(first, addr, livez(), String::new()).await.status, 200);
+    let given = token(server, Some(&identity)).await.json();
+    let bearer = format!("Bearer {}", text(&given, "access_token"));
+    let read = || Request::get(&path).header("authorization", &bearer);
+    let resumed = connected(&own, addr).await;
+    assert_eq!(kind(&resumed), Some(HandshakeKind::Resumed));
+    assert_eq!(sent(resumed, addr, read(), String::new()).await.status, 200);
+    // One that began without a certificate has none when it is resumed.
+    let none = connector(server, None);
+    let stream = connected(&none, addr).await;
+    assert_eq!(sent(stream, addr, livez(), String::new()).await.status, 200);
+    let resumed = connected(&none, addr).await;
+    assert_eq!(kind(&resumed), Some(HandshakeKind::Resumed));
+    assert_eq!(sent(resumed, addr, read(), String::new()).await.json()["reason"], "not_bound");
+    // A client that was removed meanwhile resumes, and is nobody.
+    let stream = connected(&own, addr).await;
+    let remove = format!("/v1/clients/{}", ID.1);
+    assert_eq!(server.call(&scene.operator, "DELETE", &remove, None).await.status, 200);
+    assert_eq!(sent(stream, addr, read(), String::new()).await.problem(), "bad_token");
 }
 
 #[tokio::test]

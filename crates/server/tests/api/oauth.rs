@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::cell::RefCell;
 use tpw_access::oauth::{Narrowing, Scopes, narrowing};
 use tpw_core::{Hash32, Span};
-use tpw_crypto::Signer;
+use tpw_crypto::Signer as _;
 use tpw_engines::clock::Clock as _;
 use tpw_server::Rate;
 
@@ -47,6 +47,7 @@ async fn clients_are_entered_listed_and_removed_by_the_operator() {
     let scene = Scene::set().await;
     let (server, operator) = (&scene.server, &scene.operator);
     let other = Program::new("other.example");
+    server.recognise(operator).await;
     let enter = |body: Value| async move {
         server.call(operator, "POST", "/v1/clients", Some(&body)).await
     };
@@ -287,6 +288,7 @@ async fn tokens_are_bound_to_a_key_and_to_what_the_client_may() {
     narrow["redirect_uris"] = json!([]);
     let program = Program::new("narrow.example");
     narrow["jwks"] = program.registration()["jwks"].clone();
+    server.recognise(&scene.operator).await;
     assert_eq!(
         server.call(&scene.operator, "POST", "/v1/clients", Some(&narrow)).await.status,
         201
@@ -314,6 +316,7 @@ async fn a_removed_clients_tokens_end_with_the_next_request() {
     let token = books.own_token(server).await;
     assert_eq!(books.get(server, &scene.balance_path(), &token).await.status, 200);
     let path = format!("/v1/clients/{}", books.id);
+    server.recognise(&scene.operator).await;
     assert_eq!(server.call(&scene.operator, "DELETE", &path, None).await.status, 200);
     assert_eq!(books.get(server, &scene.balance_path(), &token).await.problem(), "bad_token");
     let again = books.token(server, &[("grant_type", "client_credentials")]).await;
@@ -720,19 +723,16 @@ async fn a_token_that_its_holder_narrowed_is_good_for_less() {
     });
     assert_eq!(server.call(&scene.bob, "POST", "/v1/delegations", Some(&to_bob)).await.status, 201);
     let token = books.own_token(server).await;
-    let jkt =
-        |name: &str| Hash32::new(books.slots.public_key(&slot(name)).unwrap().jwk_thumbprint());
     let now = server.clock.now();
+    let other = books.slots.public_key(&slot("other")).unwrap();
     let left = Narrowing {
         scopes: Scopes::parse("balance:read").unwrap(),
         account: Some(scene.ann.account()),
-        jkt: jkt("other"),
+        jkt: Hash32::new(other.jwk_thumbprint()),
         expires: now.plus(Span::from_secs(60)),
     };
     let signed = |by: &str, before: &str, left: &Narrowing| {
-        let slot = slot(by);
-        let by: (&dyn Signer, _) = (&books.slots, &slot);
-        narrowing::make(by, before, left).unwrap()
+        narrowing::make((&books.slots, &slot(by)), before, left).unwrap()
     };
     let get = |path: String, key: &'static str, links: Vec<String>| {
         let token = token.clone();

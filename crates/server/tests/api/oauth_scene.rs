@@ -54,6 +54,7 @@ impl Program {
     pub(crate) async fn entered(id: &str, server: &Server, operator: &Actor) -> Self {
         let program = Self::new(id);
         let body = program.registration();
+        server.recognise(operator).await;
         let answer = server.call(operator, "POST", "/v1/clients", Some(&body)).await;
         assert_eq!(answer.status, 201, "{answer:?}");
         program

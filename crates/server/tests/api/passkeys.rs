@@ -2,10 +2,11 @@
 //! authenticator in place of the browser's; every link is also misused.
 
 use crate::support::{Actor, Answer, Server, encode, limits};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 use tpw_access::factor::webauthn::{PaymentAssertion, RelyingParty};
-use tpw_access::{RecordKey, RecordKind};
 use tpw_core::{FactorMethod, Hash32, PaymentId, Span};
 use tpw_crypto::sha256;
 use tpw_proof::leaf::factor_evidence;
@@ -302,8 +303,18 @@ async fn a_payment_that_waits_goes_on_by_a_key_and_the_answer_is_kept() {
     assert_eq!(listed["acr"], "aal1");
 
     // Whoever has the record and the payment's own evidence can judge all of it again.
-    let kept = server.engine.record(&RecordKey::single(RecordKind::Assurance, *payment.as_bytes()));
-    let kept = kept.unwrap().unwrap();
+    let path = format!("/v1/payments/{payment}/factor");
+    let answer = server.call(&ada, "GET", &path, None).await;
+    let kept = URL_SAFE_NO_PAD.decode(answer.json()["data"].as_str().unwrap()).unwrap();
+    let told = json!({ "payment": "[pay]", "data": "[bytes]" });
+    assert_json_snapshot!("factor_evidence", answer.shown_as(&told));
+    let stranger = server.person(&operator, "bob", "0").await;
+    let refused = server.call(&stranger, "GET", &path, None).await;
+    assert_eq!(refused.problem(), "unknown_payment");
+    assert_eq!(server.call(&operator, "GET", &path, None).await.status, 200);
+    let plain = server.pay(&ada, stranger.account(), 100).await.0.id;
+    let none = server.call(&ada, "GET", &format!("/v1/payments/{plain}/factor"), None).await;
+    assert_eq!(none.problem(), "not_found");
     let assertion = PaymentAssertion::from_bytes(&kept).unwrap();
     let rp = RelyingParty::new("localhost", "TPWallet", &[&browser.origin]).unwrap();
     assert!(assertion.judge(&rp).unwrap().user_verified);
@@ -371,6 +382,9 @@ async fn a_payment_that_went_on_meanwhile_does_not_begin_and_does_not_end_twice(
     assert_eq!(finish(&server, &codes[1], &answers[1]).await.problem(), "wrong_status");
     assert_eq!(start(&server, &late).await.problem(), "wrong_status");
     assert_eq!(status(&server, &ada, payment).await["status"], "booked");
+    // The late answer took nothing from the one that counted.
+    let path = format!("/v1/payments/{payment}/factor");
+    assert_eq!(server.call(&ada, "GET", &path, None).await.status, 200);
 }
 
 #[tokio::test]
@@ -410,7 +424,6 @@ async fn level_by<T: Authenticator>(server: &Server, authenticator: T) -> (Value
 
 #[tokio::test]
 async fn only_a_key_of_a_maker_that_the_operator_knows_is_the_highest_level() {
-    use base64::Engine as _;
     use der::Encode as _;
     let (token, root) = SoftToken::new(true).unwrap();
     let (stranger, _root) = SoftToken::new(true).unwrap();

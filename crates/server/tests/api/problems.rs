@@ -74,6 +74,7 @@ fn sample(code: Code) -> Problem {
         Code::ApprovalRequired => Problem::new(code).with("count", 1),
         Code::ApprovalRefused => ApprovalError::Again.into(),
         Code::RolesRefused => RolesError::OwnRoles.into(),
+        Code::PolicyRefused => Problem::new(code).with("cause", "`schema.cedarschema` is missing"),
         Code::LedgerRefused => Rejection::Ledger(LedgerError::NotFrozen).into(),
         Code::BadPartnerStatement => ReconcileError::ColumnMissing("amount").into(),
         Code::KeyMissing
@@ -95,6 +96,8 @@ fn sample(code: Code) -> Problem {
         | Code::UnknownAccountSet
         | Code::UnknownClient
         | Code::UnknownGrant
+        | Code::UnknownPolicy
+        | Code::NoEarlierPolicy
         | Code::LinkInvalid
         | Code::PasskeyRefused
         | Code::StepUpRequired
@@ -342,7 +345,7 @@ fn precise() -> Vec<Problem> {
     all.extend(statement_files().into_iter().map(Problem::from));
     all.extend(ledger_errors().into_iter().map(|e| Problem::from(Rejection::Ledger(e))));
     all.extend(approval_errors().into_iter().map(Problem::from));
-    let roles = [RolesError::NotOperator, RolesError::OwnRoles, RolesError::LastOperator];
+    let roles = [RolesError::OwnRoles, RolesError::LastOperator];
     all.extend(roles.into_iter().map(Problem::from));
     all
 }

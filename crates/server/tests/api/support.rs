@@ -1,7 +1,7 @@
 //! A server in a temporary folder, clients of it, and answers that can be compared.
 
 use axum::body::Bytes;
-use axum::http::{HeaderMap, Method, Request, StatusCode};
+use axum::http::{HeaderMap, Request, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http_body_util::{BodyExt as _, Full};
@@ -20,12 +20,16 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tpw_access::{DpopRequest, EnrolmentCode, HttpUrl, dpop, enrol};
-use tpw_core::{
-    AccountId, Amount, DeviceId, Hash32, Intent, Money, Name, PaymentId, PersonId, Purpose, Span,
-    StepUpProof, TransferId, TreeHead,
+use tpw_access::assurance::{Assurance, Proof, Strength};
+use tpw_access::factor::Method;
+use tpw_access::{
+    DpopRequest, EnrolmentCode, HttpUrl, RecordKey, RecordKind, RecordWrite, dpop, enrol,
 };
-use tpw_crypto::{Algorithm, SlotName, SoftwareSlots};
+use tpw_core::{
+    AccountId, Amount, Consent, DeviceId, Hash32, Intent, Money, Name, PaymentId, PersonId,
+    Purpose, Span, StepUpProof, TransferId, TreeHead, Vote,
+};
+use tpw_crypto::{Algorithm, Signer as _, SlotName, SoftwareSlots};
 use tpw_engines::clock::{Clock, ManualClock, SystemClock};
 use tpw_engines::entropy::OsEntropy;
 use tpw_engines::{Config, Engine};
@@ -295,7 +299,12 @@ impl Server {
 
     /// A server of an operator who has changed the usual settings.
     pub(crate) async fn start_as(limits: Limits, change: impl FnOnce(&mut Config)) -> Self {
-        Self::start_on(limits, change, Extras::default()).await
+        Self::start_on(TempDir::new().unwrap(), limits, change, Extras::default()).await
+    }
+
+    /// A server that takes over a folder.
+    pub(crate) async fn start_in(dir: TempDir) -> Self {
+        Self::start_on(dir, limits(), |_usual| {}, Extras::default()).await
     }
 
     /// A server with a port for clients with certificates, which knows these authorities.
@@ -303,7 +312,7 @@ impl Server {
         let listen = "127.0.0.1:0".parse().unwrap();
         let mutual = MutualTls { listen, public_url: None, authorities };
         let extras = Extras { mutual: Some(mutual), ..Extras::default() };
-        Self::start_on(limits(), |_usual| {}, extras).await
+        Self::start_on(TempDir::new().unwrap(), limits(), |_usual| {}, extras).await
     }
 
     /// A server that believes the makers of passkeys whose roots are in a folder.
@@ -312,11 +321,16 @@ impl Server {
         change: impl FnOnce(&mut Config),
         passkey_anchors: Option<PathBuf>,
     ) -> Self {
-        Self::start_on(limits, change, Extras { passkey_anchors, ..Extras::default() }).await
+        let extras = Extras { passkey_anchors, ..Extras::default() };
+        Self::start_on(TempDir::new().unwrap(), limits, change, extras).await
     }
 
-    async fn start_on(limits: Limits, change: impl FnOnce(&mut Config), extras: Extras) -> Self {
-        let dir = TempDir::new().unwrap();
+    async fn start_on(
+        dir: TempDir,
+        limits: Limits,
+        change: impl FnOnce(&mut Config),
+        extras: Extras,
+    ) -> Self {
         // TLS clients read the system's clock, so ours begins there.
         let clock = Arc::new(ManualClock::new(SystemClock::new().now()));
         let mut config = Config::new(Name::new("tpw.test").unwrap());
@@ -380,7 +394,7 @@ impl Server {
         body: Vec<u8>,
     ) -> Answer {
         let mut request = Request::builder()
-            .method(method.parse::<Method>().unwrap())
+            .method(method.parse::<axum::http::Method>().unwrap())
             .uri(path)
             .header("host", self.addr.to_string());
         for (name, value) in headers {
@@ -485,6 +499,58 @@ impl Server {
         let bytes = std::fs::read(self.engine.operator_key_path()).unwrap();
         let slots = SoftwareSlots::from_secret_bytes(&bytes).unwrap();
         Actor::with(slots, SlotName::new("operator").unwrap())
+    }
+
+    /// What a login with a password leaves behind, now. The login itself is in `factors`.
+    pub(crate) async fn recognise(&self, actor: &Actor) {
+        let known = actor.slots.public_key(&actor.slot).unwrap().jwk_thumbprint();
+        let device = self.engine.device_by_jkt(&Hash32::new(known)).unwrap().id;
+        let key = RecordKey::single(RecordKind::Assurance, *device.as_bytes());
+        let before = self.engine.record(&key).unwrap();
+        let (method, strength) = (Method::Password, Strength::Single);
+        let proof = Proof { method, strength, at: self.clock.now() };
+        let after = Some(Assurance::default().with(proof).to_bytes());
+        let write = RecordWrite { key, before, after };
+        self.engine.write_records(vec![write]).await.unwrap();
+        *actor.token.borrow_mut() = None;
+    }
+
+    /// Signs and sends somebody's word about a request for approval, changed by `edit` before it is signed.
+    pub(crate) async fn word(
+        &self,
+        actor: &Actor,
+        request: &Value,
+        consent: Consent,
+        edit: fn(&mut Vote),
+    ) -> Answer {
+        let text = |name: &str| request[name].as_str().unwrap().to_owned();
+        let mut vote = Vote {
+            approval: text("id").parse().unwrap(),
+            device: actor.device.unwrap_or(DeviceId::from_bytes([0; 16])),
+            operation: text("operation_hash").parse().unwrap(),
+            consent,
+            created: self.clock.now(),
+            audience: self.engine.audience().clone(),
+        };
+        edit(&mut vote);
+        let statement = tpw_proof::sign(&vote, &actor.slots, &actor.slot).unwrap();
+        let body = json!({ "statement": encode(&statement) });
+        let path = format!("/v1/approvals/{}:{}", text("id"), consent.code());
+        self.call(actor, "POST", &path, Some(&body)).await
+    }
+
+    /// The word of somebody who has just logged in.
+    pub(crate) async fn says(&self, actor: &Actor, request: &Value, consent: Consent) -> Answer {
+        self.recognise(actor).await;
+        self.word(actor, request, consent, |_| {}).await
+    }
+
+    /// Asks for roles of a person, as an operator who has just logged in.
+    pub(crate) async fn give(&self, operator: &Actor, to: &Actor, roles: &[&str]) -> Answer {
+        self.recognise(operator).await;
+        *to.token.borrow_mut() = None;
+        let path = format!("/v1/people/{}/roles", to.person.unwrap());
+        self.call(operator, "PUT", &path, Some(&json!({ "roles": roles }))).await
     }
 
     /// Enters a person with one funded account.

@@ -4,6 +4,7 @@ use crate::support::{Server, connect, connector, limits};
 use core::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 use tpw_core::Span;
 use tpw_engines::clock::Clock as _;
 use tpw_server::{Limits, development_certificate_path};
@@ -44,6 +45,53 @@ async fn http_2_is_spoken_when_asked_for() {
     let uri = format!("https://{}/livez", server.addr);
     let request = axum::http::Request::get(uri).body(String::new()).unwrap();
     assert_eq!(sender.send_request(request).await.unwrap().status(), 200);
+}
+
+/// The bounds of HTTP/1 hold for HTTP/2: heads, bodies, media types, fields that are none.
+#[tokio::test]
+async fn http_2_is_bounded_as_http_1_is() {
+    let server = Server::start().await;
+    let second = connector(&pem(&server), &rustls::version::TLS13, &[b"h2"]);
+    let stream = connect(&second, server.addr).await.unwrap();
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let io = hyper_util::rt::TokioIo::new(stream);
+    let (sender, connection) =
+        hyper::client::conn::http2::handshake::<_, _, String>(executor, io).await.unwrap();
+    tokio::spawn(connection);
+    let send = |method: &str, path: &str, field: (&str, String), body: String| {
+        let uri = format!("https://{}{path}", server.addr);
+        let request = axum::http::Request::builder().method(method).uri(uri);
+        let request = request.header(field.0, field.1).body(body).unwrap();
+        let mut sender = sender.clone();
+        async move { sender.send_request(request).await.map(|answer| answer.status().as_u16()).ok() }
+    };
+    let none = String::new;
+    let large = send("GET", "/livez", ("x-large", "x".repeat(40_000)), none()).await;
+    assert!(matches!(large, None | Some(431)), "{large:?}");
+    let json = || ("content-type", "application/json".to_owned());
+    let body = send("POST", "/v1/devices", json(), " ".repeat(1 << 20)).await;
+    assert!(matches!(body, Some(401 | 413)), "{body:?}");
+    let kind = ("content-type", "text/plain".to_owned());
+    assert_eq!(send("POST", "/oauth/token", kind, "x".to_owned()).await, Some(400));
+    assert_eq!(send("PATCH", "/v1/payments", json(), none()).await, Some(405));
+    assert_eq!(send("GET", "//livez", json(), none()).await, Some(404));
+    // The connection serves others meanwhile and afterwards, many at once.
+    let calls = (0..300).map(|_| send("GET", "/livez", json(), none()));
+    for answer in all_at_once(calls).await {
+        assert_eq!(answer, Some(200));
+    }
+}
+
+/// Each answer, of calls that are made together.
+async fn all_at_once<F: Future<Output: Send + 'static> + Send + 'static>(
+    calls: impl Iterator<Item = F>,
+) -> Vec<F::Output> {
+    let running: Vec<_> = calls.map(tokio::spawn).collect();
+    let mut done = Vec::new();
+    for one in running {
+        done.push(one.await.unwrap());
+    }
+    done
 }
 
 #[tokio::test]
@@ -209,7 +257,6 @@ async fn a_certificate_from_files_is_used_and_a_wrong_one_is_named() {
     use tpw_server::{ServeOptions, Tls, serve};
     let server = Server::start().await;
     let options = |certificate: &str, key: &str| ServeOptions {
-        passkey_anchors: None,
         listen: "127.0.0.1:0".parse().unwrap(),
         tls: Tls::Files {
             certificate: server.dir.path().join(certificate),
@@ -217,6 +264,7 @@ async fn a_certificate_from_files_is_used_and_a_wrong_one_is_named() {
         },
         public_url: None,
         mutual: None,
+        passkey_anchors: None,
         limits: limits(),
         shadow: None,
     };
@@ -247,8 +295,10 @@ async fn a_certificate_from_files_is_used_and_a_wrong_one_is_named() {
     assert!(start(taken).await.unwrap_err().contains("cannot listen on"));
 }
 
+type Pair = (rcgen::Certificate, rcgen::KeyPair);
+
 /// A self-made certificate for `localhost` until then.
-fn pair(server: &Server, ends: tpw_core::Instant) -> (rcgen::Certificate, rcgen::KeyPair) {
+fn pair(server: &Server, ends: tpw_core::Instant) -> Pair {
     let at = |at: tpw_core::Instant| {
         let seconds = i64::try_from(at.unix_ms() / 1000).unwrap();
         time::OffsetDateTime::from_unix_timestamp(seconds).unwrap()
@@ -260,76 +310,94 @@ fn pair(server: &Server, ends: tpw_core::Instant) -> (rcgen::Certificate, rcgen:
     (params.self_signed(&key).unwrap(), key)
 }
 
-/// Goal: who renews a certificate does not stop the server, and who breaks it does not either.
-#[tokio::test]
-async fn a_certificate_is_renewed_without_a_restart_and_a_broken_one_changes_nothing() {
-    use tpw_server::{ServeOptions, Tls, serve};
-    let server = Server::start().await;
-    let (now, dir) = (server.clock.now(), tempfile::TempDir::new().unwrap());
-    let (certificate, key) = (dir.path().join("server.pem"), dir.path().join("server.key"));
-    let tomorrow = now.plus(Span::from_secs(86_400));
-    let [first, second, third] = [(); 3].map(|()| pair(&server, tomorrow));
-    let expired = pair(&server, now.minus(Span::from_secs(3600)));
-    let write = |certificate_pem: &str, key_pem: &str| {
-        std::fs::write(&certificate, certificate_pem).unwrap();
-        std::fs::write(&key, key_pem).unwrap();
-    };
-    write(&first.0.pem(), &first.1.serialize_pem());
-    let options = ServeOptions {
-        listen: "127.0.0.1:0".parse().unwrap(),
-        tls: Tls::Files { certificate: certificate.clone(), key: key.clone() },
-        public_url: None,
-        mutual: None,
-        passkey_anchors: None,
-        limits: Limits { certificate_time: Duration::from_millis(20), ..limits() },
-        shadow: None,
-    };
-    let bound = serve(server.engine.clone(), options, core::future::pending()).await.unwrap();
-    // Whoever trusts one certificate alone connects exactly while it is shown.
-    let shown = async |pair: &(rcgen::Certificate, rcgen::KeyPair)| {
+/// A second door to a server, with a certificate from files.
+struct Door {
+    dir: tempfile::TempDir,
+    bound: tpw_server::Bound,
+}
+
+impl Door {
+    async fn open(server: &Server, first: &Pair) -> Self {
+        let dir = tempfile::TempDir::new().unwrap();
+        write(&dir, &first.0.pem(), &first.1.serialize_pem());
+        let (certificate, key) = (dir.path().join("server.pem"), dir.path().join("server.key"));
+        let options = tpw_server::ServeOptions {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            tls: tpw_server::Tls::Files { certificate, key },
+            public_url: None,
+            mutual: None,
+            passkey_anchors: None,
+            limits: Limits { certificate_time: Duration::from_millis(20), ..limits() },
+            shadow: None,
+        };
+        let never = core::future::pending();
+        let bound = tpw_server::serve(server.engine.clone(), options, never).await.unwrap();
+        Self { dir, bound }
+    }
+
+    /// Whoever trusts one certificate alone connects exactly while it is shown.
+    async fn shows(&self, pair: &Pair) -> Option<TlsStream<TcpStream>> {
         let trusting = connector(pair.0.pem().as_bytes(), &rustls::version::TLS13, &[b"http/1.1"]);
-        connect(&trusting, bound.addr()).await.ok()
-    };
-    let counted = async |by: &(rcgen::Certificate, rcgen::KeyPair), outcome: &str| {
-        let mut stream = shown(by).await.unwrap();
+        connect(&trusting, self.bound.addr()).await.ok()
+    }
+
+    async fn soon_shows(&self, pair: &Pair) -> bool {
+        for _ in 0..500 {
+            if self.shows(pair).await.is_some() {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        false
+    }
+
+    /// New pairs that could not be used, as the metrics count them.
+    async fn refused(&self, by: &Pair) -> u64 {
+        let mut stream = self.shows(by).await.unwrap();
         let ask = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         stream.write_all(ask.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await.unwrap();
         let text = String::from_utf8(answer).unwrap();
-        let name = format!("tpw_tls_certificate_renewals_total{{outcome=\"{outcome}\"}} ");
-        let line = text.lines().find_map(|line| line.strip_prefix(&name)).unwrap();
-        line.parse::<u64>().unwrap()
-    };
-    let mut open = shown(&first).await.unwrap();
-    assert!(shown(&second).await.is_none());
-    write(&second.0.pem(), &second.1.serialize_pem());
-    let mut renewed = None;
-    for _ in 0..500 {
-        renewed = shown(&second).await;
-        if renewed.is_some() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        let name = "tpw_tls_certificate_renewals_total{outcome=\"refused\"} ";
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.parse().unwrap()
     }
-    assert!(renewed.is_some(), "the new certificate is shown");
-    assert!(shown(&first).await.is_none());
+}
+
+fn write(dir: &tempfile::TempDir, certificate: &str, key: &str) {
+    std::fs::write(dir.path().join("server.pem"), certificate).unwrap();
+    std::fs::write(dir.path().join("server.key"), key).unwrap();
+}
+
+/// Goal: who renews a certificate does not stop the server, and who breaks it does not either.
+#[tokio::test]
+async fn a_certificate_is_renewed_without_a_restart_and_a_broken_one_changes_nothing() {
+    let server = Server::start().await;
+    let now = server.clock.now();
+    let tomorrow = now.plus(Span::from_secs(86_400));
+    let [first, second, third] = [(); 3].map(|()| pair(&server, tomorrow));
+    let expired = pair(&server, now.minus(Span::from_secs(3600)));
+    let door = Door::open(&server, &first).await;
+    let mut open = door.shows(&first).await.unwrap();
+    assert!(door.shows(&second).await.is_none());
+    write(&door.dir, &second.0.pem(), &second.1.serialize_pem());
+    assert!(door.soon_shows(&second).await, "the new certificate is shown");
+    assert!(door.shows(&first).await.is_none());
     open.write_all(LIVEZ.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     open.read_to_end(&mut answer).await.unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 200"), "open connections go on");
-    let used = counted(&second, "used").await;
-    assert!(used >= 1);
-    for (name, certificate_pem, key_pem) in [
+    for (name, certificate, key) in [
         ("no certificate", "x".to_owned(), third.1.serialize_pem()),
         ("another one's key", third.0.pem(), first.1.serialize_pem()),
         ("expired", expired.0.pem(), expired.1.serialize_pem()),
     ] {
-        let before = counted(&second, "refused").await;
-        write(&certificate_pem, &key_pem);
+        let before = door.refused(&second).await;
+        write(&door.dir, &certificate, &key);
         let mut refused = before;
         for _ in 0..500 {
-            refused = counted(&second, "refused").await;
+            refused = door.refused(&second).await;
             if refused > before {
                 break;
             }
@@ -337,16 +405,8 @@ async fn a_certificate_is_renewed_without_a_restart_and_a_broken_one_changes_not
         }
         assert!(refused > before, "{name}: it is counted, and the one before is shown");
     }
-    write(&third.0.pem(), &third.1.serialize_pem());
-    let mut mended = None;
-    for _ in 0..500 {
-        mended = shown(&third).await;
-        if mended.is_some() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert!(mended.is_some(), "and a good one after that");
+    write(&door.dir, &third.0.pem(), &third.1.serialize_pem());
+    assert!(door.soon_shows(&third).await, "and a good one after that");
 }
 
 /// Requests that two readers could take for different ones, or that lead where no route is.

@@ -38,12 +38,34 @@ pub(crate) enum FactorCommand {
         #[arg(long)]
         security_key: bool,
     },
+    Evidence {
+        #[command(flatten)]
+        device: Device,
+        #[arg(value_name = "PAYMENT")]
+        payment: String,
+        #[arg(id = "evidence_out", long = "out", value_name = "FILE")]
+        out: PathBuf,
+    },
+    Judge(JudgeEvidence),
     Remove {
         #[command(flatten)]
         device: Device,
         #[arg(value_name = "FACTOR")]
         factor: String,
     },
+}
+
+/// Judges what was kept of a passkey's word for a payment.
+#[derive(Args)]
+pub(crate) struct JudgeEvidence {
+    #[arg(id = "evidence_file", value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    #[arg(long, value_name = "FILE")]
+    pub(crate) receipt: PathBuf,
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust: PathBuf,
+    #[arg(long, value_name = "URL")]
+    pub(crate) origin: String,
 }
 
 /// Proves who somebody is, for the session or for one payment.

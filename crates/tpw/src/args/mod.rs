@@ -3,6 +3,7 @@
 mod anchor;
 mod exports;
 mod factors;
+mod governing;
 mod log;
 mod mail;
 mod policy;
@@ -13,6 +14,7 @@ mod tsa;
 pub(crate) use anchor::*;
 pub(crate) use exports::*;
 pub(crate) use factors::*;
+pub(crate) use governing::*;
 pub(crate) use log::*;
 pub(crate) use mail::*;
 pub(crate) use policy::*;
@@ -121,6 +123,10 @@ pub(crate) struct Serve {
     pub(crate) approvals_above: Vec<String>,
     #[arg(long, value_name = "COUNT", default_value_t = 2, requires = "approvals_above", value_parser = clap::value_parser!(u8).range(1..=16))]
     pub(crate) approvals: u8,
+    #[arg(long)]
+    pub(crate) operator_alone: bool,
+    #[arg(long)]
+    pub(crate) builtin_policies: bool,
     #[arg(long, value_name = "URL")]
     pub(crate) shadow_policy: Option<String>,
     #[arg(long, value_name = "FILE", requires = "shadow_policy")]
@@ -342,6 +348,13 @@ pub(crate) struct Voter {
     pub(crate) passphrase_file: Option<PathBuf>,
 }
 
+impl Voter {
+    /// Whether it is an operator's key.
+    pub(crate) const fn is_operator(&self) -> bool {
+        self.operator.data.is_some() || self.operator.key.is_some()
+    }
+}
+
 #[derive(Subcommand)]
 pub(crate) enum ApproveCommand {
     List {
@@ -395,6 +408,9 @@ pub(crate) enum OpsCommand {
     Device(DeviceOps),
     #[command(subcommand)]
     Client(ClientOps),
+    #[command(subcommand)]
+    Factor(OpsFactor),
+    Login(OpsLogin),
     Roles {
         #[arg(value_name = "PERSON")]
         person: String,

@@ -1,13 +1,18 @@
 //! `tpw policy …`: the policies that decide who may do what.
 
+use super::{PolicyActivate, PolicyOps};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use tpw_access::policy::cases::Relation;
 use tpw_access::{Action, Role};
 
-/// Policies on this machine.
+/// Policies on this machine, and those of a server.
 #[derive(Subcommand)]
 pub(crate) enum Policy {
+    Status(PolicyOps),
+    Activate(PolicyActivate),
+    Rollback(PolicyOps),
+    Prove(PolicyTest),
     Test(PolicyTest),
     Explain(Box<PolicyExplain>),
     Diff(PolicyDiff),

@@ -3,13 +3,16 @@
 use super::input::{self, Asking};
 use super::{Context, Outcome, ops, wallet};
 use crate::args::{self, Approve, ApproveCommand, Voter};
-use crate::client::Client;
+use crate::client::Client as Server;
 use crate::device::keys::Keys;
 use crate::exit::{Exit, Failure};
 use crate::say::Say;
 use serde_json::{Value, json};
 use tpw_access::GivenRoles;
 use tpw_access::approval::{Operation, OperationKind};
+use tpw_access::oauth::Client;
+use tpw_access::policy::activated;
+use tpw_core::codec::Reader;
 use tpw_core::{AccountId, ApprovalId, Consent, Name, PaymentId, PersonId, Vote};
 use tpw_engines::clock::Clock as _;
 use tpw_server::wire::{ApprovalList, ApprovalRequest, Base64Url, CastVote, Payment};
@@ -17,11 +20,19 @@ use tpw_server::wire::{ApprovalList, ApprovalRequest, Base64Url, CastVote, Payme
 /// Somebody who votes, at the server.
 struct Booth<'a> {
     context: &'a Context,
-    client: Client,
+    client: Server,
     keys: Keys,
 }
 
 pub(super) async fn run(context: &Context, args: &Approve) -> Outcome {
+    if args.voter.is_operator() {
+        return ops::recognised(context, &args.voter.operator, async || said(context, args).await)
+            .await;
+    }
+    said(context, args).await
+}
+
+async fn said(context: &Context, args: &Approve) -> Outcome {
     match &args.command {
         ApproveCommand::List { all } => {
             let booth = open(context, &args.voter, Asking::Open)?;
@@ -44,7 +55,7 @@ pub(super) async fn run(context: &Context, args: &Approve) -> Outcome {
 /// Opens the keys. For a vote the passphrase is asked for, also while the wallet is unlocked: an open wallet proves nothing about who
 /// sits there now.
 fn open<'a>(context: &'a Context, voter: &Voter, asking: Asking) -> Result<Booth<'a>, Failure> {
-    if voter.operator.data.is_some() || voter.operator.key.is_some() {
+    if voter.is_operator() {
         let (client, keys) = ops::door(context, &voter.operator)?;
         return Ok(Booth { context, client, keys });
     }
@@ -101,11 +112,14 @@ fn operation_of(request: &ApprovalRequest) -> Result<Operation, Failure> {
     let kind = OperationKind::from_code(&request.kind).ok_or_else(odd)?;
     let text = &request.resource;
     let resource = match kind {
-        OperationKind::Release => text.parse::<PaymentId>().ok().map(|id| *id.as_bytes()),
+        OperationKind::Release | OperationKind::Reverse | OperationKind::Return => {
+            text.parse::<PaymentId>().ok().map(|id| *id.as_bytes())
+        }
         OperationKind::Roles => text.parse::<PersonId>().ok().map(|id| *id.as_bytes()),
-        OperationKind::Unfreeze | OperationKind::Limits => {
+        OperationKind::Unfreeze | OperationKind::Limits | OperationKind::Fund => {
             text.parse::<AccountId>().ok().map(|id| *id.as_bytes())
         }
+        OperationKind::Client => Some(Operation::resource_of(text.as_bytes())),
         OperationKind::Policy => Some([0; 16]),
     };
     let resource = resource.ok_or_else(odd)?;
@@ -125,10 +139,43 @@ fn detail(say: &Say, operation: &Operation) -> String {
             if roles.is_empty() { say.text("no-roles") } else { roles.join(", ") }
         }
         OperationKind::Unfreeze => String::from_utf8_lossy(&operation.bytes).into_owned(),
-        OperationKind::Release | OperationKind::Policy | OperationKind::Limits => {
+        OperationKind::Fund => {
+            let mut bytes = Reader::new(&operation.bytes, "fund");
+            let amount = bytes.array("fund", 2).and_then(|_| bytes.amount("amount")).ok();
+            let amount = amount.map(|amount| amount.to_string()).unwrap_or_default();
+            say.with("approval-minor", &[("amount", &amount)])
+        }
+        OperationKind::Policy => {
+            let versions = activated(operation).map(|(from, to)| format!("{from} → {to}"));
+            versions.unwrap_or_default()
+        }
+        OperationKind::Client => client(say, operation).unwrap_or_default(),
+        OperationKind::Release
+        | OperationKind::Reverse
+        | OperationKind::Return
+        | OperationKind::Limits => {
             operation.bytes.iter().map(|byte| format!("{byte:02x}")).collect()
         }
     }
+}
+
+/// What a client would be after its change.
+fn client(say: &Say, operation: &Operation) -> Option<String> {
+    let changes = operation.changes().ok()?;
+    let client = Client::from_bytes(changes.first()?.after.as_deref()?).ok()?;
+    if client.removed.is_some() {
+        return Some(say.text("word-removed"));
+    }
+    let codes = |codes: Vec<&'static str>| codes.join(" ");
+    Some(
+        [
+            client.name.as_str().to_owned(),
+            codes(client.scopes.iter().map(|scope| scope.code()).collect()),
+            codes(client.grants.iter().map(|grant| grant.code()).collect()),
+            client.redirect_uris.join(" "),
+        ]
+        .join(" · "),
+    )
 }
 
 impl Booth<'_> {
@@ -181,7 +228,10 @@ impl Booth<'_> {
     ) -> Result<(), Failure> {
         let say = &self.context.say;
         let mut what = detail(say, operation);
-        if operation.kind == OperationKind::Release {
+        if matches!(
+            operation.kind,
+            OperationKind::Release | OperationKind::Reverse | OperationKind::Return
+        ) {
             let path = format!("/v1/payments/{}", request.resource);
             // An approver who may not read payments sees the intent's hash alone.
             if let Ok(answer) = self.client.get(&self.keys, &path).await {

@@ -1,8 +1,7 @@
 //! `tpw factor` and `tpw login`: with what a person proves who they are beside the device, and proving it.
 
-use super::input;
-use super::{Context, Outcome, wallet};
-use crate::args::{Device, FactorCommand, Login, LoginWith};
+use super::{Context, Outcome, factor_evidence, input, wallet};
+use crate::args::{Device, FactorCommand, Login, LoginWith, Operator, OpsFactor, OpsLogin};
 use crate::client::Client;
 use crate::device::keys::Keys;
 use crate::exit::{Exit, Failure};
@@ -109,6 +108,10 @@ pub(super) async fn run(context: &Context, command: &FactorCommand) -> Outcome {
             let what = if *security_key { "register_security_key" } else { "register_passkey" };
             open(context, device)?.passkey_link(what, None).await
         }
+        FactorCommand::Evidence { device, payment, out } => {
+            factor_evidence::fetch(context, device, payment, out).await
+        }
+        FactorCommand::Judge(args) => factor_evidence::judge(context, args),
         FactorCommand::Remove { device, factor } => open(context, device)?.remove(factor).await,
     }
 }
@@ -133,6 +136,53 @@ pub(super) async fn login(context: &Context, args: &Login) -> Outcome {
     };
     let code = secret(context, file, "ask-factor-code")?;
     holder.prove_code(method, &code, payment).await
+}
+
+/// The operator at their key: the same ceremonies, which the operator's key signs.
+fn operator<'a>(context: &'a Context, at: &Operator) -> Result<Holder<'a>, Failure> {
+    let (client, keys) = super::ops::door(context, at)?;
+    let names = vec![client.origin().to_owned(), "operator".to_owned()];
+    Ok(Holder { say: &context.say, keys, client, names })
+}
+
+/// `tpw ops factor`.
+pub(super) async fn of_operator(context: &Context, at: &Operator, command: &OpsFactor) -> Outcome {
+    let holder = || operator(context, at);
+    match command {
+        OpsFactor::List => holder()?.list().await,
+        OpsFactor::Password { secret_file, stolen } => {
+            let typed = new_password(context, secret_file.as_deref())?;
+            holder()?.set_password(&typed, stolen.as_deref()).await
+        }
+        OpsFactor::Totp => holder()?.new_totp().await,
+        OpsFactor::Confirm { secret_file } => {
+            let code = secret(context, secret_file.as_deref(), "ask-factor-code")?;
+            holder()?.confirm_totp(&code).await
+        }
+        OpsFactor::Recovery => holder()?.new_recovery().await,
+        OpsFactor::Passkey { security_key } => {
+            let what = if *security_key { "register_security_key" } else { "register_passkey" };
+            holder()?.passkey_link(what, None).await
+        }
+        OpsFactor::Remove { factor } => holder()?.remove(factor).await,
+    }
+}
+
+/// `tpw ops login`.
+pub(super) async fn operator_login(context: &Context, at: &Operator, args: &OpsLogin) -> Outcome {
+    let (holder, file) = (operator(context, at)?, args.secret_file.as_deref());
+    let method = match args.proof_with {
+        LoginWith::Passkey => return holder.passkey_link("use", None).await,
+        LoginWith::Password => {
+            let typed = secret(context, file, "ask-password")?;
+            let typed = Password::prepare(&typed).map_err(unusable)?;
+            return holder.prove_password(&typed, None).await;
+        }
+        LoginWith::Totp => "totp",
+        LoginWith::Recovery => "recovery",
+    };
+    let code = secret(context, file, "ask-factor-code")?;
+    holder.prove_code(method, &code, None).await
 }
 
 impl Holder<'_> {

@@ -5,6 +5,7 @@ mod approve;
 mod demo;
 mod doctor;
 mod evidence;
+mod factor_evidence;
 mod factors;
 mod input;
 mod log;
@@ -111,7 +112,7 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
         Command::Anchor(command) => Box::pin(anchor::run(context, &command)).await,
         Command::Ots(command) => Box::pin(ots::run(context, &command)).await,
         Command::Ops(args) => Box::pin(ops::run(context, &args)).await,
-        Command::Policy(command) => policy::run(context, &command),
+        Command::Policy(command) => Box::pin(policy::run(context, &command)).await,
         Command::Approve(args) => Box::pin(approve::run(context, &args)).await,
         Command::Doctor(args) => doctor::run(context, &args).await,
     }

@@ -5,15 +5,19 @@ mod ledger;
 mod people;
 
 use super::wallet::{client, units};
-use super::{Context, Outcome, approve, show};
-use crate::args::{Account, DeviceOps, Holds, Operator, Ops, OpsCommand, PaymentOps, Person, Rail};
-use crate::client::Client;
+use super::{Context, Input, Outcome, approve, factors, show};
+use crate::args::{
+    Account, DeviceOps, Holds, LoginWith, Operator, Ops, OpsCommand, OpsLogin, PaymentOps, Person,
+    Rail,
+};
+use crate::client::{Answer, Client};
 use crate::device::files::read_named;
 use crate::device::keys::Keys;
 use crate::exit::{Exit, Failure};
 use crate::say::Say;
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::io::IsTerminal as _;
 use std::path::Path;
 use tpw_core::{AccountId, Amount, DeviceId, PaymentId, PersonId, TransferId};
 use tpw_crypto::Entropy as _;
@@ -35,8 +39,14 @@ struct Counter<'a> {
 }
 
 pub(super) async fn run(context: &Context, args: &Ops) -> Outcome {
-    let counter = open(context, &args.operator)?;
-    match &args.command {
+    recognised(context, &args.operator, async || carry_out(context, args).await).await
+}
+
+async fn carry_out(context: &Context, Ops { operator, command }: &Ops) -> Outcome {
+    let counter = open(context, operator)?;
+    match command {
+        OpsCommand::Factor(command) => factors::of_operator(context, operator, command).await,
+        OpsCommand::Login(login) => factors::operator_login(context, operator, login).await,
         OpsCommand::Person(Person::Add { name, accounts, batch: None, seed }) => {
             let name = name.as_deref().unwrap_or_default();
             counter.add_person(name, accounts, seed.as_deref()).await
@@ -76,6 +86,31 @@ pub(super) async fn run(context: &Context, args: &Ops) -> Outcome {
         OpsCommand::Watch(args) => counter.watch(args).await,
         OpsCommand::Set(command) => counter.set(command).await,
     }
+}
+
+/// Does something, and where the server wants to recognise the operator better, logs in first: in place if somebody is there to do
+/// it. A request that is refused for that has changed nothing, so that it may be sent again.
+pub(super) async fn recognised(
+    context: &Context,
+    operator: &Operator,
+    work: impl AsyncFn() -> Outcome,
+) -> Outcome {
+    let failure = match work().await {
+        Err(failure) if wants_login(&failure) => failure,
+        other => return other,
+    };
+    if context.input == Input::None || !std::io::stdin().is_terminal() {
+        return Err(Failure { key: "ops-login".to_owned(), ..failure });
+    }
+    context.say.tell("ops-login-wanted", &[]);
+    let login = OpsLogin { proof_with: LoginWith::Password, secret_file: None };
+    factors::operator_login(context, operator, &login).await?;
+    work().await
+}
+
+fn wants_login(failure: &Failure) -> bool {
+    let code = ("code", "insufficient_user_authentication".to_owned());
+    failure.key == "server-said" && failure.args.contains(&code)
 }
 
 /// What a server that runs on this machine leaves in its folder: its address, and the certificate to trust.
@@ -169,7 +204,11 @@ impl Counter<'_> {
                 self.get(&format!("/v1/accounts/{account}")).await?
             }
             Account::Fund { account, amount, transfer } => {
-                self.fund(account, amount, transfer.as_deref()).await?
+                let answer = self.fund(account, amount, transfer.as_deref()).await?;
+                if answer.status == ASKED {
+                    return approve::tell_asked(self.say, &answer.json()?);
+                }
+                answer.json()?
             }
             Account::Freeze { account, reason } => {
                 self.act(account, "freeze", &freeze(reason)?).await?
@@ -196,7 +235,7 @@ impl Counter<'_> {
         account: &str,
         amount: &str,
         transfer: Option<&str>,
-    ) -> Result<wire::Account, Failure> {
+    ) -> Result<Answer, Failure> {
         let account: AccountId = id(account)?;
         let transfer: TransferId = match transfer {
             Some(text) => id(text)?,
@@ -210,7 +249,7 @@ impl Counter<'_> {
         let key = transfer.to_string();
         self.say.tell("funding-order", &[("transfer", &key)]);
         let path = format!("{path}:fund");
-        self.post_once(&path, &body(&fund)?, &key).await
+        Ok(self.client.post_once(&self.keys, &path, &body(&fund)?, &key).await?)
     }
 
     async fn act(&self, account: &str, verb: &str, body: &Value) -> Result<wire::Account, Failure> {

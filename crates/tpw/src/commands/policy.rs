@@ -1,5 +1,7 @@
 //! `tpw policy`: what a policy set answers, why, and what another set would answer.
 
+mod in_force;
+
 use super::{Context, Outcome};
 use crate::args::{Policy, PolicyDiff, PolicyExplain};
 use crate::device::files::read_named;
@@ -22,9 +24,15 @@ const FILE_LEN_MAX: u64 = 1 << 16;
 /// More entries than a set has files.
 const ENTRIES_MAX: usize = 256;
 
-pub(super) fn run(context: &Context, command: &Policy) -> Outcome {
+pub(super) async fn run(context: &Context, command: &Policy) -> Outcome {
     let say = &context.say;
     match command {
+        Policy::Status(args) => in_force::status(context, &args.operator).await,
+        Policy::Activate(args) => {
+            in_force::activate(context, &args.operator, &set(Some(&args.policies))?.files).await
+        }
+        Policy::Rollback(args) => in_force::roll_back(context, &args.operator).await,
+        Policy::Prove(args) => in_force::prove(args.policies.as_deref()),
         Policy::Test(args) => test(say, &set(args.policies.as_deref())?),
         Policy::Explain(args) => explain(say, args),
         Policy::Diff(args) => diff(say, args),
@@ -113,8 +121,13 @@ fn test(say: &Say, set: &Set) -> Outcome {
 }
 
 fn report(set: &Set) -> Result<Report, Failure> {
-    cases::check(&set.files, &set.engine)
-        .map_err(|error| Failure::failed("policy-cases").because(error))
+    cases::check(&set.files, &set.engine).map_err(|error| {
+        let key = match error {
+            PolicyError::Cases { .. } => "policy-cases",
+            _ => "policy-unfit",
+        };
+        Failure::failed(key).because(error)
+    })
 }
 
 fn tell(say: &Say, report: &Report) {

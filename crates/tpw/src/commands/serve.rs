@@ -45,8 +45,18 @@ pub(super) struct Start<'a> {
     /// A folder with root certificates of makers of passkeys.
     pub(super) passkey_anchors: Option<PathBuf>,
     pub(super) limits: Limits,
+    pub(super) policies: Policies,
     /// A second policy engine that is asked about every decision.
     pub(super) shadow: Option<Shadow>,
+}
+
+/// By which policies a server begins.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Policies {
+    /// Those that the books say are in force.
+    InForce,
+    /// The program's own, which are put into force.
+    Builtin,
 }
 
 /// Opens the folder and listens until `shutdown` ends.
@@ -60,6 +70,10 @@ pub(super) async fn start(
     // It may wait for the books for as long as another server writes them.
     let engine = tokio::task::block_in_place(|| Engine::open(data, start.config, clock));
     let engine = engine.map_err(|error| failed(&error))?;
+    if start.policies == Policies::Builtin {
+        let restored = tpw_server::restore_builtin_policies(&engine).await;
+        restored.map_err(|error| failed(&error))?;
+    }
     let (tls, certificate) = match start.identity {
         Some((certificate, key)) => (Tls::Files { certificate, key }, None),
         None => {
@@ -126,6 +140,7 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
     let amounts = args.approvals_above.iter().map(|text| money(text));
     config.approvals_above = amounts.collect::<Result<_, _>>()?;
     config.approvals = args.approvals;
+    config.operator_alone = args.operator_alone;
     if let Some(address) = &args.store {
         config.store = StoreConfig::Postgres(address.clone());
     }
@@ -147,6 +162,7 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
         mutual: mutual(args)?,
         passkey_anchors: args.passkey_anchors.clone(),
         limits: limits(args),
+        policies: if args.builtin_policies { Policies::Builtin } else { Policies::InForce },
         shadow: shadow(args)?,
     };
     let clock = clock(context, args)?;

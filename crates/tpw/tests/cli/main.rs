@@ -20,6 +20,8 @@ mod demo;
 #[cfg(test)]
 mod factors;
 #[cfg(test)]
+mod governing;
+#[cfg(test)]
 mod ledger;
 #[cfg(test)]
 mod log;

@@ -7,8 +7,8 @@ use std::path::Path;
 fn changed(folder: &Path, name: &str, from: &str, to: &str) {
     let path = folder.join(name);
     let text = std::fs::read_to_string(&path).unwrap();
-    assert_eq!(text.matches(from).count(), 1, "{from}");
-    std::fs::write(path, text.replace(from, to)).unwrap();
+    assert!(text.contains(from), "{from}");
+    std::fs::write(path, text.replacen(from, to, 1)).unwrap();
 }
 
 #[test]

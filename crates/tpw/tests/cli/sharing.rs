@@ -17,6 +17,7 @@ fn a_client_is_entered_something_is_delegated_to_it_and_taken_back() {
     let keys = keys.to_str().unwrap();
     let add = ["client", "add", "books.example", "Books", "--jwks", keys];
     let wishes = ["--scope", "balance:read", "--grant", "client_credentials"];
+    server.log_in(root.path());
     let added = server.ops(&[&add[..], &wishes].concat()).ends(0).json();
     assert_eq!(
         (&added["id"], &added["scopes"]),
@@ -57,4 +58,55 @@ fn a_client_is_entered_something_is_delegated_to_it_and_taken_back() {
     assert!(listed["items"][0]["removed"].is_string(), "{listed}");
     let keys = server.ops(&["client", "rotate-key"]).ends(0).json();
     assert!(!keys["keys"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn a_client_is_entered_with_a_certificate_and_in_one_way() {
+    let root = tempfile::tempdir().unwrap();
+    let server = Server::start(&root.path().join("operator"), &["--mtls-listen", "127.0.0.1:0"]);
+    let file = |name: &str, text: &str| {
+        let path = root.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let mut params = rcgen::CertificateParams::new(vec!["books.example".to_owned()]).unwrap();
+    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    let key = rcgen::KeyPair::generate().unwrap();
+    let made = params.self_signed(&key).unwrap();
+    let (pem, key) = (file("client.pem", &made.pem()), file("client.key", &key.serialize_pem()));
+    let jwks = file("jwks.json", KEY);
+    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+    let of_server = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+    let of_server = file("server.pem", &of_server.pem());
+    let add = |auth: &[&str]| {
+        let words = ["client", "add", "books.example", "Books", "--scope", "balance:read"];
+        server.ops(&[&words[..], &["--grant", "client_credentials"], auth].concat())
+    };
+    for (auth, code) in [
+        (&[][..], 2),
+        (&["--jwks", &jwks, "--certificate", &pem], 2),
+        (&["--certificate", &pem, "--san-dns", "books.example"], 2),
+        (&["--certificate", &key], 2),
+        (&["--certificate", &of_server], 1),
+        (&["--certificate", "/dev/null"], 2),
+        (&["--san-dns", "*.example"], 1),
+    ] {
+        add(auth).ends(code);
+    }
+    let added = add(&["--certificate", &pem]).ends(0).json();
+    assert_eq!(added["token_endpoint_auth_method"], "self_signed_tls_client_auth");
+    assert_eq!(added["certificates"].as_array().unwrap().len(), 1);
+    // What cannot be served is said at the start.
+    let data = root.path().join("other").to_str().unwrap().to_owned();
+    let serve = |words: &[&str]| tpw(&[&["serve", "--data", &data][..], words].concat());
+    serve(&["--mtls-url", "https://m.example"]).ends(2);
+    serve(&["--client-ca", &pem]).ends(2);
+    let public = ["--public-url", "https://pay.example", "--mtls-listen", "127.0.0.1:0"];
+    let refused = serve(&[&["--listen", "127.0.0.1:0"], &public[..]].concat()).ends(2);
+    assert!(refused.stderr.contains("--mtls-url"), "{}", refused.stderr);
+    let ports = ["--listen", "127.0.0.1:0", "--mtls-listen", "127.0.0.1:0", "--client-ca"];
+    for authorities in ["/nowhere", "/dev/null", &jwks] {
+        let refused = serve(&[&ports[..], &[authorities]].concat()).ends(1);
+        assert!(refused.stderr.contains(authorities), "{}", refused.stderr);
+    }
 }

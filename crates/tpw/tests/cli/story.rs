@@ -164,10 +164,16 @@ fn step_up_waits_with_exit_5_and_goes_on_with_the_passphrase() {
 
 #[test]
 fn held_refused_released_returned_and_revoked() {
-    let (root, server) = world();
+    let root = tempfile::tempdir().unwrap();
+    // Held, and not so large that others have to agree to its release.
+    let usual = include_str!("../../../../policies/screen.toml");
+    let rules = root.path().join("rules.toml");
+    std::fs::write(&rules, usual.replacen(r#"from = "10000""#, r#"from = "9000""#, 1)).unwrap();
+    let more = ["--rules", rules.to_str().unwrap()];
+    let server = Server::start(&root.path().join("operator"), &more);
     let alice = Device::enrolled(&server, root.path(), "Alice", &["USD/2:50000:label=main"]);
     let bob = Device::enrolled(&server, root.path(), "Bob", &["USD/2:label=main"]);
-    let order = ["pay", "main", &bob.accounts[0], "12000", "USD/2", "--json"];
+    let order = ["pay", "main", &bob.accounts[0], "9500", "USD/2", "--json"];
     let held = alice.wallet(&order).ends(6).json();
     let id = held["payment"].as_str().unwrap();
     let list = server.ops(&["holds", "list"]).ends(0).json();

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 pub(crate) const PASSPHRASE: &str = "correct horse battery";
+/// What somebody is recognised by, beside the device.
+pub(crate) const PASSWORD: &str = "violet hammock 57";
 
 /// What a command did.
 #[derive(Debug)]
@@ -111,6 +113,14 @@ impl Server {
         assert!(self.child.wait().unwrap().success());
     }
 
+    /// Sets a password for the operator, and logs in with it.
+    pub(crate) fn log_in(&self, root: &Path) {
+        let file = secret(&root.join("operator.password"), PASSWORD);
+        self.ops(&["factor", "password", "--secret-file", &file]).ends(0);
+        let proved = self.ops(&["login", "--secret-file", &file]).ends(0).json();
+        assert_eq!(proved["acr"], "aal2");
+    }
+
     pub(crate) fn ops(&self, args: &[&str]) -> Ran {
         tpw(&[&["ops", "--data", &self.data, "--json"], args].concat())
     }
@@ -175,6 +185,14 @@ impl Device {
 
     pub(crate) fn wallet_as_typed(&self, args: &[&str]) -> Ran {
         tpw(&self.args(&[&["wallet"], args].concat()))
+    }
+
+    /// Sets a password for the owner of the device, and logs in with it.
+    pub(crate) fn log_in(&self) {
+        let path = self.folder.with_extension("password");
+        let file = secret(&path, PASSWORD);
+        tpw(&self.args(&["factor", "password", "--secret-file", &file])).ends(0);
+        tpw(&self.args(&["login", "--secret-file", &file])).ends(0);
     }
 
     pub(crate) fn available(&self) -> String {

@@ -4,7 +4,7 @@ mod cast;
 mod evidence;
 mod story;
 
-use super::serve::{self, Running, Start};
+use super::serve::{self, Policies, Running, Start};
 use super::{Context, Outcome};
 use crate::args::Demo;
 use crate::exit::{Exit, Failure};
@@ -127,6 +127,7 @@ async fn open(
         mutual: None,
         passkey_anchors: None,
         limits: Limits::standard(),
+        policies: Policies::InForce,
         shadow: None,
     };
     let clock: Arc<dyn Clock> = context.clock.clone();

@@ -1,6 +1,6 @@
 //! `tpw ops client`: the clients of the authorization server.
 
-use super::{Counter, Outcome, body};
+use super::{ASKED, Counter, Outcome, approve, body};
 use crate::args::ClientOps;
 use crate::device::files::read_named;
 use crate::exit::Failure;
@@ -54,7 +54,13 @@ impl Counter<'_> {
                     tls_client_auth_san_uri: auth.san_uri.clone(),
                 };
                 // The operator chose the id: the same once more changes nothing.
-                let added: ApiClient = self.post_once("/v1/clients", &body(&new)?, client).await?;
+                let new = body(&new)?;
+                let path = "/v1/clients";
+                let answer = self.client.post_once(&self.keys, path, &new, client).await?;
+                if answer.status == ASKED {
+                    return approve::tell_asked(self.say, &answer.json()?);
+                }
+                let added: ApiClient = answer.json()?;
                 self.tell_clients(&added, std::slice::from_ref(&added))
             }
             ClientOps::List => {
@@ -64,7 +70,11 @@ impl Counter<'_> {
             }
             ClientOps::Remove { client } => {
                 let path = format!("/v1/clients/{}", client_id(client)?);
-                let removed: ApiClient = self.client.delete(&self.keys, &path).await?.json()?;
+                let answer = self.client.delete(&self.keys, &path).await?;
+                if answer.status == ASKED {
+                    return approve::tell_asked(self.say, &answer.json()?);
+                }
+                let removed: ApiClient = answer.json()?;
                 self.tell(&removed, || {
                     self.say.data(&self.say.with("client-removed", &[("client", client)]));
                 })
