@@ -81,6 +81,7 @@ impl App {
         limits: Limits,
         meter: HttpMeter,
         policy: PolicyEngine,
+        shadow: Option<Shadow>,
     ) -> Result<Self, CryptoError> {
         let now = engine.now();
         let Front { origins, mutual, served } = front;
@@ -115,12 +116,6 @@ impl App {
             request_count: AtomicU64::new(0),
             engine,
         })
-    }
-
-    /// The same, asking a second policy engine about every decision.
-    pub(crate) fn with_shadow(mut self, shadow: Option<Shadow>) -> Self {
-        self.shadow = shadow;
-        self
     }
 
     /// With makers of passkeys that are believed.
