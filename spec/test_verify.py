@@ -175,6 +175,37 @@ def logged_tokens(tally, options):
         tally.check("the command judges a token", (run.returncode, run.stdout.count("entry 2")), (0, 1))
 
 
+def decision_of(proof, trust):
+    """What the second verifier finds decided; nothing when the proof does not hold."""
+    try:
+        return verify.check_decision(proof.decode(), trust)
+    except (verify.Fault, UnicodeDecodeError):
+        return None
+
+
+def decisions(tally, options):
+    """Proofs of decisions: good ones, broken ones, and good ones with one byte changed, which then hold nowhere."""
+    folder = os.path.join(HERE, "vectors", "decision")
+    trust = verify.read_trust(read(folder, "trust.json").decode())
+    names = sorted(name for name in os.listdir(folder) if name.endswith(".tlog-proof"))
+    good = [name for name in names if name.startswith("good-")]
+    tally.check("there are vectors of decisions", (len(good) >= 6, len(names) - len(good) >= 8), (True, True))
+    for name in names:
+        found = decision_of(read(folder, name), trust)
+        tally.check(f"decision {name}", found is not None, name in good)
+        if options.tpw:
+            path = os.path.join(folder, name)
+            run = subprocess.run([options.tpw, "audit", "verify", path, "--trust", os.path.join(folder, "trust.json")],
+                                 capture_output=True, text=True)
+            tally.check(f"decision {name} by tpw", run.returncode, 0 if name in good else 4)
+    whole = read(folder, good[0])
+    for place in range(len(whole)):
+        changed = bytearray(whole)
+        changed[place] ^= 1 << place % 7
+        tally.check(f"decision changed at {place}", decision_of(bytes(changed), trust), None)
+    tally.check("a decision in another log", decision_of(whole, dict(trust, origin="other.example/log")), None)
+
+
 def main():
     parser = argparse.ArgumentParser(description="holds both verifiers to the corpus and to each other")
     parser.add_argument("--tpw", help="the product's binary")
@@ -187,6 +218,7 @@ def main():
     corpus(tally, options)
     random_flips(tally, options)
     logged_tokens(tally, options)
+    decisions(tally, options)
     print(f"{tally.passed} passed, {tally.failed} failed")
     return 1 if tally.failed else 0
 

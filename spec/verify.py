@@ -3,6 +3,7 @@
 
     verify.py RECEIPT... --trust trust.json [--json]
     verify.py --token TOKEN --proof TLOG-PROOF --trust trust.json
+    verify.py --decision TLOG-PROOF --trust trust.json
 
 Needs Python 3.9 and the packages `cbor2`, `cryptography` (48 or newer, for ML-DSA) and `pycryptodome` (for Keccak). Layers, levels and codes are
 those of `receipt.md`. Exit code: 0 all receipts are valid, 4 one is not, 2 wrong use.
@@ -293,9 +294,10 @@ def read_proof(text):
     head, blank, note = text.partition("\n\n")
     need(blank, "malformed")
     lines = head.split("\n")
-    extra = len(lines) >= 2 and lines[1].startswith("extra ")
-    if extra:
-        need(len(b64(lines.pop(1)[6:])) <= 4096, "too_large")
+    extra = None
+    if len(lines) >= 2 and lines[1].startswith("extra "):
+        extra = b64(lines.pop(1)[6:])
+        need(len(extra) <= 4096, "too_large")
     need(len(lines) >= 2 and lines[0] == "c2sp.org/tlog-proof@v1" and lines[1].startswith("index "), "malformed")
     path = [digest(line) for line in lines[2:]]
     need(len(path) <= 63, "too_large")
@@ -503,7 +505,7 @@ class Judge:
     def tlog_proof(self):
         proof = self.own("tlog_proof")
         head = proof["checkpoint"]
-        need(not proof["extra"], "malformed")
+        need(proof["extra"] is None, "malformed")
         root = root_of(self.form("leaf"), proof["index"], head["size"], proof["path"])
         need(root == head["root"], "root_mismatch")
 
@@ -580,13 +582,75 @@ def check_logged_token(token, proof, trust):
     """leaf.md, "Time-stamps": the index of the entry. That the token holds is judged apart from that."""
     leaf = b"tpw1\4" + sha256(token_of(token))
     proof = read_proof(proof)
-    need(not proof["extra"], "malformed")
+    need(proof["extra"] is None, "malformed")
+    return check_entry(leaf, proof, trust)
+
+
+def check_entry(leaf, proof, trust):
+    """That an entry stands in the log, at the index that is given back."""
     check_checkpoint(proof["checkpoint"], trust)
     if trust["witness_policy"] is not None:
         check_witnesses(proof["checkpoint"], trust["witness_policy"])
     root = root_of(leaf, proof["index"], proof["checkpoint"]["size"], proof["path"])
     need(root == proof["checkpoint"]["root"], "root_mismatch")
     return proof["index"]
+
+
+def word(value):
+    need(type(value) is str and len(value.encode()) <= 64, "codec_value")
+    return value
+
+
+def maybe(value, length):
+    need(type(value) is bytes and len(value) in (0, length), "codec_value")
+    return value
+
+
+def read_decision(data):
+    """decision.md, "Record"."""
+    need(len(data) <= 3072, "codec_value")
+    names = ["format", "id", "at", "asker", "action", "resource", "owner", "ruling", "policies", "version", "facts",
+             "obligations", "request"]
+    it = dict(zip(names, closed_map(cbor(data), range(1, 14))))
+    number(it["format"], 1, 1), octets(it["id"], 16), number(it["at"], TIME_MAX)
+    person, device, client, roles = listed(it["asker"], 4, 4)
+    maybe(person, 16), maybe(device, 16), word(client)
+    for text in listed(roles, 0, 16) + listed(it["policies"], 0, 16) + [it["action"], it["resource"], it["request"]]:
+        word(text)
+    maybe(it["owner"], 16), number(it["ruling"], 3, 1), maybe(it["version"], 32)
+    for fact in listed(it["facts"], 0, 16):
+        name, value = listed(fact, 2, 2)
+        word(name), word(value)
+    for obligation in listed(it["obligations"], 0, 16):
+        name, value = listed(obligation, 2, 2)
+        word(name), number(value)
+    return it
+
+
+def check_decision(proof, trust):
+    """decision.md, "Proof": the index of the block's entry and the decision."""
+    proof = read_proof(proof)
+    need(proof["extra"] is not None, "malformed")
+    salt, record, place, count, path = listed(cbor(proof["extra"]), 5, 5)
+    octets(salt, 32), octets(record), number(place), number(count)
+    for sibling in listed(path, 0, 8):
+        octets(sibling, 32)
+    decision = read_decision(record)
+    root = root_of(salt + record, place, count, path)
+    leaf = b"tpw1\6" + sha256(b"tpw/decisions/v1\0", count.to_bytes(8, "big"), root)
+    return check_entry(leaf, proof, trust), decision
+
+
+def judge_decision(options, trust):
+    try:
+        with open(options.decision, encoding="utf-8", newline="") as file:
+            index, decision = check_decision(file.read(), trust)
+    except (Fault, UnicodeDecodeError) as fault:
+        print(f"{options.decision}: NOT IN THE LOG: {getattr(fault, 'code', 'malformed')}")
+        return 4
+    ruling = {1: "allowed", 2: "denied", 3: "unmet"}[decision["ruling"]]
+    print(f"{options.decision}: entry {index} of the log: {decision['action']} on {decision['resource']}: {ruling}")
+    return 0
 
 
 def judge_token(options, trust):
@@ -607,11 +671,13 @@ def main():
     parser.add_argument("receipts", nargs="*", metavar="RECEIPT")
     parser.add_argument("--token", help="a time-stamp, in place of receipts")
     parser.add_argument("--proof", help="the proof that it stands in the log")
+    parser.add_argument("--decision", help="the proof of a decision, in place of receipts")
     parser.add_argument("--trust", required=True, help="the trust file that you trust")
     parser.add_argument("--json", action="store_true", help="one JSON object per receipt")
     options = parser.parse_args()
-    if bool(options.token) != bool(options.proof) or bool(options.token) == bool(options.receipts):
-        parser.error("give receipts, or --token with --proof")
+    judged = [options.receipts, options.token, options.decision]
+    if bool(options.token) != bool(options.proof) or sum(map(bool, judged)) != 1:
+        parser.error("give receipts, or --token with --proof, or --decision")
     try:
         with open(options.trust, encoding="utf-8") as file:
             trust = read_trust(file.read())
@@ -621,6 +687,8 @@ def main():
         return 2
     if options.token:
         return judge_token(options, trust)
+    if options.decision:
+        return judge_decision(options, trust)
     all_valid = True
     for path, data in receipts:
         verdict = judge(data, trust)

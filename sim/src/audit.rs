@@ -15,6 +15,7 @@ use tpw_ledger::{
     Watch, verify_statement,
 };
 use tpw_proof::bundle::{Parts, assemble};
+use tpw_proof::decisions::{block_leaf, decision_hash};
 use tpw_proof::{judge, tile};
 use tpw_screen::Facts;
 use tpw_sim_disk::Chance;
@@ -258,12 +259,29 @@ fn batches(server: &Server) -> Checked {
         let fits = leaf.is_some_and(|row| row.leaf.kind() == RecordKind::Token);
         ensure(fits, || format!("leaf {} is not that of a time-stamp", token.leaf))?;
     }
+    let decided = decided(server)?;
     let about_none = server.store.leaves.iter().filter(|row| row.payment.is_none()).count();
     let genesis = usize::from(tpw_proof::Leaf::GENESIS_COUNT);
     let others = server.store.order_batches.len().saturating_add(server.store.tokens.len());
-    ensure(about_none == others.saturating_add(genesis), || {
-        "a leaf is of no payment, no orders and no time-stamp".to_owned()
+    ensure(about_none == others.saturating_add(genesis).saturating_add(decided), || {
+        "a leaf is of no payment, no orders, no time-stamp and no decisions".to_owned()
     })
+}
+
+/// The entry of each block of decisions commits to them, as they are stored. Gives how many blocks there are.
+fn decided(server: &Server) -> Checked<usize> {
+    let mut blocks: BTreeMap<u64, Vec<Hash32>> = BTreeMap::new();
+    for row in &server.store.decisions {
+        let hash = decision_hash(&row.decided.salt, &row.decided.record.to_bytes());
+        blocks.entry(row.leaf()).or_default().push(hash);
+    }
+    for (index, hashes) in &blocks {
+        let leaf = server.store.leaves.get(usize::try_from(*index).unwrap_or(usize::MAX));
+        ensure(leaf.is_some_and(|row| row.leaf == block_leaf(hashes)), || {
+            format!("leaf {index} is not that of its decisions")
+        })?;
+    }
+    Ok(blocks.len())
 }
 
 /// A booked payment has one transfer of its own, a compensated one also its opposite.

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use tpw_access::record::{RecordKey, RecordSpan};
 use tpw_core::{Hash32, PaymentId, TransferId};
-use tpw_engines::books::{Books, BooksReader, Restored, StoreError};
+use tpw_engines::books::{Books, BooksReader, DecisionQuery, Restored, StoreError};
 use tpw_engines::sqlite;
 use tpw_flow::{
     Archive, ArchiveError, Burnt, Changes, Funding, IdUse, MadeBy, Payment, Registry, stored,
@@ -491,6 +491,8 @@ fn all_rows(reader: &dyn BooksReader, rows: &Store) -> Result<(), Damage> {
         let same = reader.token_leaf(&token.serial)? == Some(token.leaf);
         ensure(same, || "a time-stamp has another entry on the disk".to_owned())?;
     }
+    let decisions = reader.decisions(&DecisionQuery::default(), 0, usize::MAX)?;
+    ensure(decisions == rows.decisions, || "other decisions stand on the disk".to_owned())?;
     for (key, value) in &rows.records {
         let same = reader.record(key)?.as_ref() == Some(value);
         ensure(same, || format!("{key:?} is another on the disk"))?;
@@ -524,6 +526,7 @@ fn in_two(books: &mut dyn Books, changes: &Changes) -> Result<(), StoreError> {
         order_batches: changes.order_batches.clone(),
         order_digests: Vec::new(),
         tokens: changes.tokens.clone(),
+        decisions: changes.decisions.clone(),
         records: changes.records.clone(),
         events: changes.events.clone(),
     })

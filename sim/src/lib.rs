@@ -3,6 +3,7 @@
 mod audit;
 mod books;
 mod client;
+mod decisions;
 mod driver;
 mod guards;
 mod keys;

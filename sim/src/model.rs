@@ -478,6 +478,8 @@ impl Model {
                 })
             }
             Command::LogToken { .. } => Ok("done".to_owned()),
+            Command::Decisions(block) if block.len() > 256 => Err("record_too_large"),
+            Command::Decisions(_) => Ok("done".to_owned()),
             _ => Err("not modelled"),
         }
     }

@@ -1,7 +1,7 @@
 //! What an operator does: sensible things most of the time, and the wrong thing at the wrong time as well.
 
 use crate::model::{Model, Standing};
-use crate::records;
+use crate::{decisions, records};
 use tpw_core::{AccountId, Amount, FactorMethod, Hash32, Instant, PaymentId, TransferId};
 use tpw_flow::{Approved, Approver, Approvers, Command, Frozen};
 use tpw_sim_disk::Chance;
@@ -47,6 +47,7 @@ pub(crate) fn command(
         15 => fund_again(model, chance).or_else(|| fund(accounts, now, chance))?,
         16 => Command::Freeze { account: *chance.pick(accounts)?, frozen: Frozen::Yes },
         19 => records::command(model, chance),
+        20 => decisions::command(now, chance),
         17 => Command::LogToken { serial: chance.bytes(), token: Hash32::new(chance.bytes()) },
         _ => Command::Freeze { account: *chance.pick(accounts)?, frozen: Frozen::No },
     })

@@ -7,8 +7,9 @@ use tpw_access::RecordKey;
 use tpw_core::{AccountId, Asset, Instant, Intent, Name, PaymentId, Span, TransferId};
 use tpw_engines::books::Restored;
 use tpw_flow::{
-    Archive, ArchiveError, Burnt, Changes, Desk, Funding, IdUse, LeafRow, MadeBy, Opening,
-    OrderBatch, OrderDigest, Payment, Rail, RailInstruction, Registry, Status, TokenRow, stored,
+    Archive, ArchiveError, Burnt, Changes, DecisionRow, Desk, Funding, IdUse, LeafRow, MadeBy,
+    Opening, OrderBatch, OrderDigest, Payment, Rail, RailInstruction, Registry, Status, TokenRow,
+    stored,
 };
 use tpw_ledger::{
     Account, AccountKind, Crossing, HoldChange, HoldRow, Ledger, Membership, MembershipChange,
@@ -44,6 +45,7 @@ pub(crate) struct Store {
     pub(crate) ids: Vec<PaymentId>,
     pub(crate) leaves: Vec<LeafRow>,
     pub(crate) tokens: Vec<TokenRow>,
+    pub(crate) decisions: Vec<DecisionRow>,
     pub(crate) records: BTreeMap<RecordKey, Vec<u8>>,
     pub(crate) rail: Vec<RailInstruction>,
     batches: u64,
@@ -122,6 +124,7 @@ impl Store {
             ids: Vec::new(),
             leaves: Vec::new(),
             tokens: Vec::new(),
+            decisions: Vec::new(),
             records: BTreeMap::new(),
             rail: Vec::new(),
             batches: 0,
@@ -169,6 +172,7 @@ impl Store {
             self.leaves.push(row.clone());
         }
         self.tokens.extend(&changes.tokens);
+        self.decisions.extend(changes.decisions.iter().cloned());
         for (key, value) in &changes.records {
             match value {
                 Some(value) => drop(self.records.insert(key.clone(), value.clone())),

@@ -140,6 +140,8 @@ ids! {
     TransferId "transfer" "trf";
     /// A request for the approval of several people.
     ApprovalId "approval" "apr";
+    /// A decision of the policies about a request.
+    DecisionId "decision" "dcn";
 }
 
 #[cfg(test)]

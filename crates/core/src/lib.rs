@@ -7,6 +7,7 @@ mod codes;
 mod approval;
 pub mod codec;
 mod decision;
+mod decision_record;
 mod hash;
 mod ids;
 mod instant;
@@ -19,9 +20,11 @@ pub mod words;
 pub use approval::{Consent, Vote};
 pub use codec::CodecError;
 pub use decision::{Decision, Reason, ReasonCode, Refusal, Verdict};
+pub use decision_record::{Asker, DecisionRecord, Ruling};
 pub use hash::{Hash32, ParseHashError};
 pub use ids::{
-    AccountId, AccountSetId, ApprovalId, DeviceId, ParseIdError, PaymentId, PersonId, TransferId,
+    AccountId, AccountSetId, ApprovalId, DecisionId, DeviceId, ParseIdError, PaymentId, PersonId,
+    TransferId,
 };
 pub use instant::{Instant, ParseInstantError, Span};
 pub use intent::{Intent, Name, Purpose, StepUpProof, TextError, TreeHead};

@@ -23,18 +23,20 @@ codes! {
         Token = 4 "token",
         /// A time-stamping key was destroyed.
         KeyEnd = 5 "key_end",
+        /// Decisions of the policies were recorded.
+        Decisions = 6 "decisions",
     }
 }
 
 impl RecordKind {
-    /// Whether entries of this kind open with a [`Record`]: those of orders and of destroyed keys have
-    /// one of another form, time-stamps none.
+    /// Whether entries of this kind open with a [`Record`]: those of orders, destroyed keys and decisions
+    /// have one of another form, time-stamps none.
     /// Genesis counts as one: its record is read, and refused for its postings.
     #[must_use]
     pub const fn is_of_payments(self) -> bool {
         match self {
             Self::Genesis | Self::Payment | Self::Compensation => true,
-            Self::Orders | Self::Token | Self::KeyEnd => false,
+            Self::Orders | Self::Token | Self::KeyEnd | Self::Decisions => false,
         }
     }
 }

@@ -9,14 +9,60 @@ use std::sync::Arc;
 use tpw_access::RecordKey;
 use tpw_access::record::RecordSpan;
 use tpw_core::{
-    AccountId, AccountSetId, DeviceId, Instant, Money, PaymentId, PersonId, TransferId,
+    AccountId, AccountSetId, DecisionId, DecisionRecord, DeviceId, Instant, Money, PaymentId,
+    PersonId, TransferId,
 };
 use tpw_flow::{
-    Alarm, Archive, ArchiveError, Burnt, Changes, EventRow, Funding, IdUse, MadeBy, OrderDigest,
-    Owner, Payment, Rail, RailInstruction, Registry,
+    Alarm, Archive, ArchiveError, Burnt, Changes, DecisionRow, EventRow, Funding, IdUse, MadeBy,
+    OrderDigest, Owner, Payment, Rail, RailInstruction, Registry,
 };
 use tpw_ledger::{Account, Crossing, Ledger, Mark, Member, TransferRow};
 use tpw_proof::leaf::Leaf;
+
+/// Which decisions are wanted: those that have all that is named.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct DecisionQuery {
+    /// The person or client who asked.
+    pub actor: Option<String>,
+    /// Whose data it was about.
+    pub owner: Option<PersonId>,
+    /// What it was about.
+    pub resource: Option<String>,
+    /// What was asked for.
+    pub action: Option<String>,
+}
+
+impl DecisionQuery {
+    /// The end of a statement that reads decisions. Its parameters are the number before the first and how many, then actor, owner, resource
+    /// and action: each is compared or, where it is not named, demanded to be null; so an index serves what is named.
+    pub(crate) fn conditions(&self, parameter: &str, kinds: [&str; 4]) -> String {
+        let named = [
+            ("actor", self.actor.is_some()),
+            ("owner", self.owner.is_some()),
+            ("resource", self.resource.is_some()),
+            ("action", self.action.is_some()),
+        ];
+        let mut sql = format!("WHERE number > {parameter}1");
+        for (place, ((column, is_named), kind)) in (3..).zip(named.into_iter().zip(kinds)) {
+            let value = format!("{parameter}{place}{kind}");
+            let condition =
+                if is_named { format!("{column} = {value}") } else { format!("{value} IS NULL") };
+            sql.push_str(" AND ");
+            sql.push_str(&condition);
+        }
+        format!("{sql} ORDER BY number LIMIT {parameter}2")
+    }
+}
+
+/// Who asked, as a column has it: the person, or else the client.
+pub(crate) fn actor_of(record: &DecisionRecord) -> Option<String> {
+    let client = &record.asker.client;
+    if client.is_empty() {
+        record.asker.person.map(|person| person.to_string())
+    } else {
+        Some(client.clone())
+    }
+}
 
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -309,6 +355,17 @@ pub trait BooksReader: Send {
 
     /// The place of the entry of the time-stamp with this serial number.
     fn token_leaf(&self, serial: &[u8; 20]) -> Result<Option<u64>, StoreError>;
+
+    /// At most `most` decisions that a query asks for with a number above `after`, in their order.
+    fn decisions(
+        &self,
+        query: &DecisionQuery,
+        after: u64,
+        most: usize,
+    ) -> Result<Vec<DecisionRow>, StoreError>;
+
+    /// A decision by its id.
+    fn decision(&self, id: DecisionId) -> Result<Option<DecisionRow>, StoreError>;
 
     /// The value of a record of identity.
     fn record(&self, key: &RecordKey) -> Result<Option<Vec<u8>>, StoreError>;

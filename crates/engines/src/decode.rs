@@ -4,13 +4,13 @@
 
 use crate::books::{Past, StoreError};
 use tpw_core::{
-    AccountId, AccountSetId, Amount, Asset, DeviceId, Hash32, Instant, Money, Name, PaymentId,
-    PersonId, Span, TransferId, TreeHead,
+    AccountId, AccountSetId, Amount, Asset, DecisionRecord, DeviceId, Hash32, Instant, Money, Name,
+    PaymentId, PersonId, Span, TransferId, TreeHead,
 };
 use tpw_crypto::{Algorithm, PublicKey};
 use tpw_flow::{
-    Alarm, AlarmKind, Burnt, ChainHead, CodeGrant, Device, EventKind, EventRow, Funding,
-    OrderDigest, OrderRefusal, Owner, Person, RailInstruction,
+    Alarm, AlarmKind, Burnt, ChainHead, CodeGrant, Decided, DecisionRow, Device, EventKind,
+    EventRow, Funding, OrderDigest, OrderRefusal, Owner, Person, RailInstruction,
 };
 use tpw_ledger::{
     Account, AccountKind, AccountState, Crossing, Edge, Frozen, HoldRow, Limits, Mark, Member,
@@ -89,6 +89,15 @@ pub(crate) trait Row<'a> {
     fn name(&mut self) -> Read<Name> {
         let text = self.text()?;
         Name::new(text).map_err(|_| self.damaged())
+    }
+
+    /// A number, a salt and the bytes of a decision.
+    fn decision(&mut self) -> Read<DecisionRow> {
+        let number = self.uint()?;
+        let salt = self.hash()?;
+        let bytes = self.bytes()?;
+        let record = DecisionRecord::from_bytes(bytes).map_err(|_| self.damaged())?;
+        Ok(DecisionRow { number, decided: Decided { record, salt: *salt.as_bytes() } })
     }
 
     fn person(&mut self) -> Read<Person> {

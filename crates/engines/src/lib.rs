@@ -19,7 +19,7 @@ pub mod sqlite;
 pub mod witness;
 
 pub use engine::{
-    AccountView, Change, ClientTokenKeys, Config, Drafted, Engine, EngineError, Health, Metrics,
-    Paid, Part, Past, PayError, Place, Repeated, StoreConfig, Timings, TokenProof,
-    ask_for_rotation,
+    AccountView, Change, ClientTokenKeys, Config, DecisionProof, Drafted, Engine, EngineError,
+    Health, Metrics, Paid, Part, Past, PayError, Place, Repeated, StoreConfig, Timings, TokenProof,
+    Trail, TrailError, ask_for_rotation,
 };

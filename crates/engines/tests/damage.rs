@@ -142,7 +142,7 @@ fn each_damaged_file_is_named_and_nothing_is_lost() {
     h.refused("books.db", |p| truncate(p, 50), &["books.db"]);
     h.refused("books.db", |p| fs::write(p, "").unwrap(), &["`books.db` is missing"]);
     h.refused("books.db", |p| fs::remove_file(p).unwrap(), &["`books.db` is missing", "backup"]);
-    h.refused("books.db", |p| sql(p, "PRAGMA user_version = 8"), &["format 8", "newer program"]);
+    h.refused("books.db", |p| sql(p, "PRAGMA user_version = 9"), &["format 9", "newer program"]);
     h.refused("books.db", |p| sql(p, "PRAGMA user_version = 2"), &["format 2", "older program"]);
     h.refused("books.db", |p| sql(p, "PRAGMA user_version = 4"), &["format 4", "older program"]);
     let forged =

@@ -27,7 +27,7 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use tpw_core::TransferId;
-use tpw_engines::books::{Books, StoreError};
+use tpw_engines::books::{Books, DecisionQuery, StoreError};
 use tpw_engines::sqlite::{MovedBy, Place, Store};
 use tpw_flow::{Changes, Status};
 
@@ -90,6 +90,7 @@ fn read_everything(path: &Path, ids: &[TransferId]) -> Result<(), StoreError> {
     reader.rail_open(None, 9)?;
     reader.record(&live::record_key(1))?;
     reader.token_leaf(&live::TOKEN)?;
+    reader.decisions(&DecisionQuery::default(), 0, 1_000)?;
     reader.leaves(0, 10_000).map(drop)
 }
 
@@ -156,7 +157,7 @@ fn a_wrong_bit_in_any_sealed_row_is_found() {
             }
         }
     }
-    assert_eq!(tables.len(), 24, "{tables:?}");
+    assert_eq!(tables.len(), 25, "{tables:?}");
     for table in tables.iter().filter(|table| *table != "mark") {
         let columns = tried.iter().filter(|tried| tried.starts_with(&format!("{table}.")));
         assert!(columns.count() > 1, "{table}: {tried:?}");

@@ -203,7 +203,9 @@ fn books_of_the_format_before_get_a_place_for_time_stamps() {
     drop(engine);
     let connection = rusqlite::Connection::open(books(dir.path())).unwrap();
     connection
-        .execute_batch("DROP TABLE token; DROP TABLE record; PRAGMA user_version = 5")
+        .execute_batch(
+            "DROP TABLE token; DROP TABLE record; DROP TABLE decision; PRAGMA user_version = 5",
+        )
         .unwrap();
     connection.close().unwrap();
     let engine = open(dir.path()).unwrap();

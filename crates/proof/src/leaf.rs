@@ -8,6 +8,7 @@ use tpw_crypto::{ct_eq, sha256_parts};
 const MAGIC: &[u8; 4] = b"tpw1";
 const COMMIT_DOMAIN: &[u8] = b"tpw/leaf/v1\0";
 const KEY_END_DOMAIN: &[u8] = b"tpw/key-end/v1\0";
+const DECISIONS_DOMAIN: &[u8] = b"tpw/decisions/v1\0";
 const GENESIS_DOMAIN: &[u8] = b"tpw/genesis/v1\0";
 const FACTOR_DOMAIN: &[u8] = b"tpw/factor/v1\0";
 
@@ -78,6 +79,13 @@ impl Leaf {
         Self::new(RecordKind::KeyEnd, sha256_parts(&[KEY_END_DOMAIN, record]))
     }
 
+    /// The entry of a block of decisions, from the root of the tree over them: their salts are in its leaves.
+    #[must_use]
+    pub fn decisions(count: u64, root: &Hash32) -> Self {
+        let parts: [&[u8]; 3] = [DECISIONS_DOMAIN, &count.to_be_bytes(), root.as_bytes()];
+        Self::new(RecordKind::Decisions, sha256_parts(&parts))
+    }
+
     /// Reads an entry.
     ///
     /// # Errors
@@ -136,5 +144,6 @@ const fn kind_byte(kind: RecordKind) -> &'static u8 {
         RecordKind::Orders => &3,
         RecordKind::Token => &4,
         RecordKind::KeyEnd => &5,
+        RecordKind::Decisions => &6,
     }
 }

@@ -8,6 +8,7 @@ pub mod checkpoint;
 mod cose;
 pub mod cose_receipt;
 pub mod cosignature;
+pub mod decisions;
 mod error;
 pub mod evidence;
 pub mod leaf;

@@ -1,4 +1,4 @@
-//! Whether a time-stamp stands in the log: `spec/leaf.md`, "Time-stamps".
+//! Whether an entry stands in the log, and above all that of a time-stamp: `spec/leaf.md`, "Time-stamps".
 //!
 //! That the token itself holds is the business of [`timestamp`](crate::timestamp). Who finds a token that no log has knows that
 //! somebody used the authority's key beside the authority.
@@ -40,6 +40,15 @@ pub fn verify_token(token: &[u8], proof: &str, trust: &Trust) -> Result<LoggedTo
         // Nothing authenticates it.
         return Err(ProofError::Malformed { what: "tlog-proof", why: "extra data" });
     }
+    verify_entry(&leaf, &proof, trust)
+}
+
+/// Judges the path, the checkpoint's signatures, and what the trust file demands of witnesses.
+pub(crate) fn verify_entry(
+    leaf: &Leaf,
+    proof: &TlogProof,
+    trust: &Trust,
+) -> Result<LoggedToken, ProofError> {
     let checkpoint = proof.checkpoint.checkpoint();
     if checkpoint.origin != trust.origin {
         let (left, right) = ("the checkpoint", "the trust file");

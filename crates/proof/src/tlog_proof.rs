@@ -20,7 +20,7 @@ const WHAT: &str = "tlog-proof";
 /// checkpoint's own [`SignedCheckpoint::verify`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TlogProof {
-    /// Opaque data that nothing authenticates; we write none.
+    /// Data that the proof itself does not authenticate. Ours have none, but for those of decisions, whose entry commits to it.
     pub extra: Option<Vec<u8>>,
     /// Where the entry stands, from zero.
     pub index: u64,

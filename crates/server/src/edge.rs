@@ -1,6 +1,7 @@
 //! The outermost layer: every request passes it on the way in, every answer on the way out.
 
 use crate::app::{App, Peer, RequestId, language_of};
+use crate::audit::Following;
 use crate::oauth::Spoken;
 use crate::places::Place;
 use crate::problem::{Code, Problem};
@@ -45,11 +46,15 @@ pub(crate) async fn pass(
         Err(problem) => problem.into_response(),
         Ok(_place) => {
             parts.extensions.insert(request_id.clone());
-            let answer = next.run(Request::from_parts(parts, body));
-            match tokio::time::timeout(app.limits.request_time, answer).await {
+            let following = Following::new(&app);
+            parts.extensions.insert(Arc::clone(&following.trail));
+            let trail = Arc::clone(&following.trail);
+            let answer = trail.scope(next.run(Request::from_parts(parts, body)));
+            let answer = match tokio::time::timeout(app.limits.request_time, answer).await {
                 Ok(response) => response,
                 Err(_late) => Problem::new(Code::Timeout).into_response(),
-            }
+            };
+            following.settle(&method, answer).await
         }
     };
     let RequestId(request_id) = request_id;

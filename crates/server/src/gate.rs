@@ -4,6 +4,7 @@
 //! and only then is there a [`Session`].
 
 use crate::app::{App, language_of};
+use crate::audit::{Audit, Question};
 use crate::problem::{Code, Problem};
 use crate::shadow;
 use crate::text::Language;
@@ -37,6 +38,8 @@ pub(crate) struct Caller {
     policy: Arc<PolicyEngine>,
     /// When the request came.
     pub(crate) at: Instant,
+    /// Takes down what is decided.
+    pub(crate) audit: Audit,
 }
 
 /// What something is about, as far as the policies look at it.
@@ -77,7 +80,13 @@ impl Caller {
 
     /// Asks the policies, and refuses what they do not allow and who has not proved enough. Gives how many others have to agree.
     pub(crate) fn ask(&self, action: Action, about: &About) -> Result<u32, Problem> {
-        let decision = self.decide(action, about);
+        let facts = self.facts(action, about);
+        let decision = self.decide(action, about, facts.clone());
+        let outcome = self.ruled(action, about, &decision);
+        self.note(action, about, &facts, &decision, outcome)
+    }
+
+    fn ruled(&self, action: Action, about: &About, decision: &Decision) -> Result<u32, Problem> {
         if !decision.is_allowed() {
             return Err(self.forbidden(action, about));
         }
@@ -89,19 +98,41 @@ impl Caller {
         }
     }
 
+    fn note(
+        &self,
+        action: Action,
+        about: &About,
+        facts: &Facts,
+        decision: &Decision,
+        outcome: Result<u32, Problem>,
+    ) -> Result<u32, Problem> {
+        let question = Question { action, owner: about.owner, initiator: about.initiator, facts };
+        self.audit.note((&self.session, self.at), &question, decision, outcome)
+    }
+
     /// Whether this is allowed with somebody else's things, whatever it obliges to: who could do it with nobody's is told nothing of
     /// whether there is such a thing.
     pub(crate) fn could(&self, action: Action) -> Result<(), Problem> {
-        let allowed = self.decide(action, &About::of(Some(ANYBODY_ELSE))).is_allowed();
-        if allowed { Ok(()) } else { Err(Problem::new(Code::Forbidden)) }
+        let decision = self.with_others(action);
+        if decision.is_allowed() {
+            return Ok(());
+        }
+        let denied = Err(Problem::new(Code::Forbidden));
+        self.note(action, &About::default(), &Facts::default(), &decision, denied).map(drop)
+    }
+
+    /// The answer of the policies about somebody else's things.
+    fn with_others(&self, action: Action) -> Decision {
+        let about = About::of(Some(ANYBODY_ELSE));
+        self.decide(action, &about, self.facts(action, &about))
     }
 
     /// The answer of the policies in force.
-    fn decide(&self, action: Action, about: &About) -> Decision {
+    fn decide(&self, action: Action, about: &About, facts: Facts) -> Decision {
         let roles = self.session.role().acts_as();
         let mut request = Request::new(self.session.person(), roles, action, about.owner);
         request.initiator = about.initiator;
-        let request = request.with(self.facts(action, about));
+        let request = request.with(facts);
         let decision = self.policy.decide(&request);
         shadow::ask(self.app.shadow.as_ref(), &request, &decision);
         for cause in decision.errors() {
@@ -150,7 +181,8 @@ impl Caller {
     /// What one may not do with what is one's own but with others' is said to be so.
     fn forbidden(&self, action: Action, about: &About) -> Problem {
         let me = Some(self.session.person());
-        let own = [about.owner, about.initiator].contains(&me) && self.could(action).is_ok();
+        let own =
+            [about.owner, about.initiator].contains(&me) && self.with_others(action).is_allowed();
         if own { Problem::own_favour() } else { Problem::new(Code::Forbidden) }
     }
 
@@ -226,8 +258,8 @@ impl FromRequestParts<Arc<App>> for Caller {
         if app.engine.role_of(session.person()) != session.role() {
             return Err(Problem::role_changed());
         }
-        let (language, at) = (language_of(parts), app.engine.now());
-        Ok(Self { session, language, app: Arc::clone(app), policy: app.policy(), at })
+        let (language, at, audit) = (language_of(parts), app.engine.now(), Audit::of(parts)?);
+        Ok(Self { session, language, app: Arc::clone(app), policy: app.policy(), at, audit })
     }
 }
 

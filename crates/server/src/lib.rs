@@ -3,6 +3,7 @@
 mod anchors;
 mod app;
 mod approving;
+mod audit;
 mod body;
 mod ceremonies;
 mod edge;

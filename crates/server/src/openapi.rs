@@ -15,6 +15,8 @@ pub const VERSION: &str = "2026-11-22";
 
 #[derive(OpenApi)]
 #[openapi(components(schemas(
+    wire::Access,
+    wire::AccessList,
     wire::Account,
     wire::AccountGuards,
     wire::AccountKind,
@@ -102,8 +104,11 @@ pub const VERSION: &str = "2026-11-22";
     wire::PolicyActivation,
     wire::PolicySet,
     wire::NewPolicies,
+    wire::PolicyDecision,
+    wire::PolicyDecisionList,
     wire::Posting,
     wire::Problem,
+    wire::ProvedPolicyDecision,
     wire::RailInstruction,
     wire::RailList,
     wire::RailState,
@@ -194,6 +199,9 @@ operations! {
     Post "/v1/people/{id}/codes" "people" "issue_code" Operator (None) => 201 Json("IssuedCode"), [] "Issue another enrolment code.";
     Get "/v1/people/{id}/roles" "people" "read_roles" Holder (None) => 200 Json("PersonRoles"), [] "Read a person's roles: one's own, or anybody's for operators and auditors.";
     Put "/v1/people/{id}/roles" "people" "set_roles" Operator (Some("SetRoles")) => 200 Json("PersonRoles"), [] "Replace a person's roles. Nobody changes their own. As soon as somebody else could agree, somebody else has to: the answer is 202 with the request for approval.";
+    Get "/v1/people/{id}/accesses" "people" "list_accesses" Holder (None) => 200 Json("AccessList"), [("after", "the cursor of the page before"), ("limit", "1 to 250")] "List what others asked for of a person's data: one's own, or anybody's for an operator or auditor.";
+    Get "/v1/decisions" "operations" "list_decisions" Operator (None) => 200 Json("PolicyDecisionList"), [("actor", "a person or client who asked"), ("owner", "the person whose data it was about"), ("resource", "what it was about"), ("action", "what was asked for"), ("after", "the cursor of the page before"), ("limit", "1 to 250")] "List what the policies decided, for operators and auditors.";
+    Get "/v1/decisions/{id}" "operations" "read_decision" Operator (None) => 200 Json("ProvedPolicyDecision"), [] "Read a decision with the proof that it stands in the log (c2sp.org/tlog-proof).";
     Post "/v1/devices" "devices" "enrol_device" Device (Some("Enrol")) => 201 Json("Enrolled"), [] "Enrol the device whose key made the DPoP proof; the proof's `ath` is that of the code's 20 characters.";
     Delete "/v1/devices/{id}" "devices" "revoke_device" Holder (None) => 200 Json("Device"), [] "Revoke a device.";
     Get "/v1/factors" "factors" "list_factors" Holder (None) => 200 Json("FactorList"), [] "List your factors and what your session is worth.";

@@ -59,6 +59,7 @@ impl Lang {
         match self {
             Self::En => &[
                 include_str!("../../../i18n/en/anchor.ftl"),
+                include_str!("../../../i18n/en/audit.ftl"),
                 include_str!("../../../i18n/en/cli.ftl"),
                 include_str!("../../../i18n/en/evidence.ftl"),
                 include_str!("../../../i18n/en/exports.ftl"),
@@ -72,6 +73,7 @@ impl Lang {
             ],
             Self::ZhCn => &[
                 include_str!("../../../i18n/zh-CN/anchor.ftl"),
+                include_str!("../../../i18n/zh-CN/audit.ftl"),
                 include_str!("../../../i18n/zh-CN/cli.ftl"),
                 include_str!("../../../i18n/zh-CN/evidence.ftl"),
                 include_str!("../../../i18n/zh-CN/exports.ftl"),

@@ -26,7 +26,7 @@ const HEALING: Duration = Duration::from_secs(5);
 /// Pause between two tries to write what is lacking in the clearing partner's folder.
 const RAIL_PAUSE: Duration = Duration::from_secs(1);
 
-/// So many time-stamps wait for a payment's checkpoint; then they get one of their own.
+/// So many time-stamps and blocks of decisions wait for a payment's checkpoint; then they get one of their own.
 const RIDERS_MAX: usize = 4_096;
 
 /// Pause between two looks after the store.
@@ -69,7 +69,7 @@ pub(super) struct Committer {
     pub(super) leaves: LeafSender,
     /// The next leaf to be handed to the log.
     pub(super) handed: u64,
-    /// Durable leaves behind that one, of time-stamps alone: they ride with the next checkpoint.
+    /// Durable leaves behind that one, of time-stamps and decisions alone: they ride with the next checkpoint.
     pub(super) riders: Vec<Leaf>,
     pub(super) tail: Tail,
     pub(super) directory: Arc<RwLock<Directory>>,
@@ -291,8 +291,9 @@ impl Committer {
         let (proven, durable): (Vec<_>, Vec<_>) =
             pending.into_iter().partition(|p| p.when == When::Proven);
         answer(durable, &Ok(()));
-        // A time-stamp alone begins no checkpoint, which would have a time-stamp of its own.
-        let rides = leaves.iter().all(|leaf| leaf.kind() == RecordKind::Token);
+        // Time-stamps and decisions alone begin no checkpoint, which would have a time-stamp of its own.
+        let rider = |leaf: &Leaf| matches!(leaf.kind(), RecordKind::Token | RecordKind::Decisions);
+        let rides = leaves.iter().all(rider);
         self.riders.extend(leaves);
         if rides && self.riders.len() < RIDERS_MAX {
             // A repeated payment may have its leaf in a batch that the log is still working on.

@@ -50,6 +50,9 @@ pub struct Config {
     pub tsa_key_use: Span,
     /// How many commands may wait for the writer before more are turned away.
     pub queue: usize,
+    /// How many decisions of the policies that changed nothing may wait to be stored, which takes less than a second. When as many wait,
+    /// requests are turned away.
+    pub decisions: usize,
     /// Where the books are kept.
     pub store: StoreConfig,
     /// The witnesses that are asked to cosign the log's checkpoints, with their addresses.
@@ -88,6 +91,7 @@ impl Config {
             // CA/Browser Forum, code-signing requirements §6.3.2: no longer than 15 months.
             tsa_key_use: Span::from_secs(365 * 24 * 3600),
             queue: 8_192,
+            decisions: 16_384,
             store: StoreConfig::Sqlite,
             witnesses: None,
             witnessed_from: Vec::new(),

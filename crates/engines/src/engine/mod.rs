@@ -5,6 +5,7 @@ mod checking;
 mod client_keys;
 mod committer;
 mod config;
+mod decisions;
 mod directory;
 mod inbox;
 mod keys;
@@ -23,6 +24,7 @@ mod writer;
 pub use accounts::{Change, Past, Place};
 pub use client_keys::ClientTokenKeys;
 pub use config::{Config, EngineError, PayError, StoreConfig};
+pub use decisions::{DecisionProof, Trail, TrailError};
 pub use directory::AccountView;
 pub use metrics::Metrics;
 pub use pay::{Paid, Repeated};
@@ -59,6 +61,7 @@ pub struct Engine {
     trust: Trust,
     operator: PersonId,
     inbox: Inbox,
+    gathered: Arc<decisions::Gathered>,
     directory: Arc<RwLock<Directory>>,
     meter: Arc<Meter>,
     receipts: pay::Receipts,

@@ -2,6 +2,7 @@
 
 use super::checking::Checking;
 use super::committer::{Committer, RailFiles, State, Tail};
+use super::decisions::Gathered;
 use super::directory::Directory;
 use super::inbox::Inbox;
 use super::keys::{FolderUse, Keys, open_slots};
@@ -80,7 +81,10 @@ impl Engine {
         let rest_of_check = books.rest_of_check()?;
         let leaves = sequencer.sender();
         let shared = (Arc::clone(&clock), Arc::clone(&directory), Arc::clone(&meter));
-        let beginning = Beginning { books, desk, rebuild, shared, leaves, handed, rail_dir };
+        let gathered = Arc::new(Gathered::new(config.decisions));
+        let waiting = Arc::clone(&gathered);
+        let beginning =
+            Beginning { books, desk, rebuild, shared, leaves, handed, rail_dir, gathered: waiting };
         let (taken_over, deposed) = watch::channel(false);
         let (inbox, writer, committer) = beginning.start(config.queue, taken_over)?;
         let checking =
@@ -100,6 +104,7 @@ impl Engine {
             secrets,
             operator,
             inbox,
+            gathered,
             directory,
             meter,
             log_healthy: sequencer.sender(),
@@ -206,6 +211,7 @@ struct Beginning {
     /// The next leaf to be handed to the log.
     handed: u64,
     rail_dir: PathBuf,
+    gathered: Arc<Gathered>,
 }
 
 impl Beginning {
@@ -215,7 +221,7 @@ impl Beginning {
         waiting_max: usize,
         deposed: watch::Sender<bool>,
     ) -> Result<(Inbox, Thread, Thread), EngineError> {
-        let Self { books, mut desk, rebuild, shared, leaves, handed, rail_dir } = self;
+        let Self { books, mut desk, rebuild, shared, leaves, handed, rail_dir, gathered } = self;
         let (clock, directory, meter) = shared;
         let (inbox, reading, voice) = Inbox::new(waiting_max);
         // One batch is stored while the next one is decided, so one job at a time is under way.
@@ -239,6 +245,9 @@ impl Beginning {
             building,
             leaves: leaves.clone(),
             commit_took: Duration::ZERO,
+            gathered,
+            gathered_at: std::time::Instant::now(),
+            unstored: Vec::new(),
         };
         let committer = Committer {
             extents,

@@ -3,7 +3,7 @@
 use super::inbox::Refused;
 use super::timing::Timings;
 use super::writer::{Done, When, Work};
-use super::{Engine, EngineError, PayError};
+use super::{Engine, EngineError, PayError, decisions};
 use crate::entropy::OsEntropy;
 use crate::log_store::{LogView, SignedHead, Witnessed};
 use core::num::NonZeroUsize;
@@ -192,19 +192,36 @@ impl Engine {
         }
     }
 
-    pub(super) async fn send(&self, commands: Vec<Command>, when: When) -> Result<Done, PayError> {
+    pub(super) async fn send(
+        &self,
+        mut commands: Vec<Command>,
+        when: When,
+    ) -> Result<Done, PayError> {
         if !self.log_healthy.healthy() {
             return Err(PayError::Stopped(
                 "the log takes no entries; restart the server".to_owned(),
             ));
         }
+        let decided = decisions::of_this_request();
+        let added = usize::from(!decided.is_empty());
+        if added > 0 {
+            commands.insert(0, Command::Decisions(decided.clone()));
+        }
         let (reply, answer) = oneshot::channel();
         let work = Work { commands, when, queued: Instant::now(), reply };
-        self.inbox.leave(work).map_err(|refused| match refused {
-            Refused::Full => PayError::Busy,
-            Refused::Ended => PayError::Stopped("the server is stopping".to_owned()),
+        self.inbox.leave(work).map_err(|refused| {
+            decisions::give_back(decided);
+            match refused {
+                Refused::Full => PayError::Busy,
+                Refused::Ended => PayError::Stopped("the server is stopping".to_owned()),
+            }
         })?;
-        answer.await.unwrap_or_else(|_| Err(PayError::Stopped("the writer has ended".to_owned())))
+        let ended = |_gone| Err(PayError::Stopped("the writer has ended".to_owned()));
+        let mut done = answer.await.unwrap_or_else(ended)?;
+        let mut kept = done.outcomes.drain(..added.min(done.outcomes.len()));
+        kept.try_for_each(|outcome| outcome.map(drop))?;
+        drop(kept);
+        Ok(done)
     }
 
     /// Checks a statement with the key of the enrolled device that it names.

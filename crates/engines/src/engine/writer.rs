@@ -7,6 +7,7 @@
 use super::EngineError;
 use super::committer::{Batch, Job, Pending};
 use super::config::PayError;
+use super::decisions::{Gathered, unstored};
 use super::directory::Directory;
 use super::inbox::{Reading, Until, WORTH_WAKING};
 use super::metrics::Meter;
@@ -18,12 +19,15 @@ use crossbeam_channel::{Sender, bounded};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
-use tpw_flow::{Command, Desk, Outcome};
+use tpw_flow::{Command, Decided, Desk, Outcome};
 
 /// The most commands in one commit.
 const COMMANDS_MAX: usize = 8_192;
 /// How often the writer looks whether somebody has waited too long.
 pub(super) const TICK: Duration = Duration::from_millis(500);
+
+/// How often decisions that nobody waits for are taken over: with the commit they are durable within a second.
+const GATHERING: Duration = Duration::from_millis(400);
 
 /// What callers are told while the memory is being rebuilt.
 const UNAVAILABLE: &str = "the store is not available";
@@ -83,6 +87,12 @@ pub(super) struct Writer {
     pub(super) leaves: LeafSender,
     /// How long the newest commit took.
     pub(super) commit_took: Duration,
+    /// Decisions of the policies that nobody waits for.
+    pub(super) gathered: Arc<Gathered>,
+    /// When they were last looked after.
+    pub(super) gathered_at: Instant,
+    /// Those that were taken and are not known to be stored.
+    pub(super) unstored: Vec<Vec<Decided>>,
 }
 
 /// The batch that is being decided, and whether one is being stored.
@@ -90,12 +100,16 @@ pub(super) struct Writer {
 pub(super) struct Building {
     pending: Vec<Pending>,
     commands: usize,
-    /// The desk has changed though nobody waits for it: time has ended something.
+    /// The desk has changed though nobody waits for it: time has ended something, or decisions were gathered.
     ticked: bool,
+    /// How many blocks of gathered decisions are in it.
+    gathered: usize,
     /// Somebody waits for the disk alone.
     urgent: bool,
     /// A batch is being stored, since then.
     storing: Option<Instant>,
+    /// How many blocks of gathered decisions are in that one.
+    storing_gathered: usize,
     /// Time as the desk was last told: it never goes back, whatever the clock does.
     now: Option<tpw_core::Instant>,
 }
@@ -141,7 +155,8 @@ impl Writer {
 
     /// Does and answers what waits; then stores the account rows, so that the next start is quick.
     fn finish(&mut self) {
-        if self.empty().is_ok() && self.desk.ledger().unsaved().next().is_some() {
+        let emptied = self.empty().and_then(|()| self.empty_gathered());
+        if emptied.is_ok() && self.desk.ledger().unsaved().next().is_some() {
             self.desk.save_accounts();
             self.building.ticked = true;
             let _finished = self.settle();
@@ -159,6 +174,14 @@ impl Writer {
         }
     }
 
+    /// Stores what was gathered until nothing is left of it.
+    fn empty_gathered(&mut self) -> Result<(), InDoubt> {
+        while self.take_gathered()? {
+            self.settle()?;
+        }
+        Ok(())
+    }
+
     /// Waits for something to do, decides all that is queued and hands the batch over if the committer is free.
     fn turn(&mut self) -> Result<Door, InDoubt> {
         let (until, most) = self.until();
@@ -171,6 +194,9 @@ impl Writer {
         }
         self.take_all()?;
         self.tick()?;
+        if self.gathered_at.elapsed() >= GATHERING {
+            self.take_gathered()?;
+        }
         if found.stop || self.log_wait().is_none() {
             self.hand_over();
         }
@@ -208,6 +234,8 @@ impl Writer {
         }
         outcome.map_err(InDoubt)?;
         self.desk.stored();
+        let stored = core::mem::take(&mut self.building.storing_gathered);
+        self.unstored.drain(..stored.min(self.unstored.len()));
         Ok(())
     }
 
@@ -257,6 +285,25 @@ impl Writer {
         }
     }
 
+    /// Takes over decisions that nobody waits for; whether there were any.
+    fn take_gathered(&mut self) -> Result<bool, InDoubt> {
+        self.gathered_at = Instant::now();
+        let blocks = self.gathered.take();
+        let found = !blocks.is_empty();
+        for block in blocks {
+            self.unstored.push(block.clone());
+            self.building.gathered = self.building.gathered.saturating_add(1);
+            self.building.ticked = true;
+            let now = self.now();
+            match self.desk.apply(Command::Decisions(block), now, &self.archive) {
+                Ok(Ok(_kept)) => {}
+                Ok(Err(rejection)) => tracing::error!(%rejection, "decisions were not kept"),
+                Err(fault) => return Err(self.fall(fault.to_string())),
+            }
+        }
+        Ok(found)
+    }
+
     /// Ends what has waited too long.
     fn tick(&mut self) -> Result<(), InDoubt> {
         let Some(at) = self.desk.next_deadline() else { return Ok(()) };
@@ -280,6 +327,7 @@ impl Writer {
         let (changes, handed) = (self.desk.take_changes(), Instant::now());
         building.storing = Some(handed);
         building.ticked = false;
+        building.storing_gathered = core::mem::take(&mut building.gathered);
         building.urgent = false;
         building.commands = 0;
         let _gone = self.jobs.send(Job::Batch(Box::new(Batch { changes, pending, handed })));
@@ -349,8 +397,12 @@ impl Writer {
         self.desk = (self.rebuild)(&*self.archive).map_err(|error| error.to_string())?;
         self.stopwatch.watch(&mut self.desk);
         *self.directory.write().unwrap_or_else(PoisonError::into_inner) = Directory::of(&self.desk);
+        let lacking =
+            unstored(&*self.archive, &self.unstored).map_err(|error| error.to_string())?;
         let leaves = self.desk.leaves();
         self.ask(|reply| Job::Resume { leaves, reply })?;
+        self.unstored.clear();
+        self.gathered.give_back(lacking.into_iter());
         // Nothing is being stored: what is still to be heard is about the memory of before.
         self.inbox.forget_said();
         Ok(())

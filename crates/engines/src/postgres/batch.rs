@@ -3,7 +3,7 @@
 use super::row::Id;
 use super::sheet::{Cells, Sheet, Table};
 use super::tables::*;
-use crate::books::{StoreError, is_settled, with_digests};
+use crate::books::{StoreError, actor_of, is_settled, with_digests};
 use std::collections::HashMap;
 use std::hash::Hash;
 use tpw_flow::{Changes, OrderDigest, Payment, stored};
@@ -215,6 +215,14 @@ impl Batch {
         });
         self.put(&TOKEN, changes.tokens.iter(), |row, cells| {
             cells.bytes(&row.serial).int(row.leaf);
+        });
+        self.put(&DECISION, changes.decisions.iter(), |row, cells| {
+            let record = &row.decided.record;
+            cells.int(row.number).id(record.id.as_bytes());
+            cells.maybe(record.owner, |cells, owner| cells.id(owner.as_bytes()));
+            cells.maybe(actor_of(record), |cells, actor| cells.text(&actor));
+            cells.text(&record.resource).text(&record.action);
+            cells.bytes(&row.decided.salt).bytes(&record.to_bytes());
         });
         self.put(&RAIL, changes.rail.iter(), |rail, cells| {
             cells.id(rail.payment.as_bytes()).id(rail.account.as_bytes());

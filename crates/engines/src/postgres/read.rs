@@ -6,7 +6,7 @@ use super::fence::{self, Reign};
 use super::link::{Link, Parameter};
 use super::row::{Columns, Id, Time};
 use super::session;
-use crate::books::{BooksReader, Past, Restored, StoreError, id_key, member_key};
+use crate::books::{BooksReader, DecisionQuery, Past, Restored, StoreError, id_key, member_key};
 use crate::decode::{Row as _, int, limit};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -15,16 +15,18 @@ use std::time::Duration;
 use tokio_postgres::Row;
 use tpw_access::RecordKey;
 use tpw_access::record::RecordSpan;
-use tpw_core::{AccountId, AccountSetId, Instant, PaymentId, PersonId, TransferId};
+use tpw_core::{AccountId, AccountSetId, DecisionId, Instant, PaymentId, PersonId, TransferId};
 use tpw_flow::{
-    Alarm, Burnt, EventRow, Funding, IdUse, MadeBy, Owner, Payment, RailInstruction, Registry,
-    stored,
+    Alarm, Burnt, DecisionRow, EventRow, Funding, IdUse, MadeBy, Owner, Payment, RailInstruction,
+    Registry, stored,
 };
 use tpw_ledger::{Account, Crossing, Ledger, Mark, Member, TransferRow};
 use tpw_proof::leaf::Leaf;
 
 /// A little more than the server's own limit for a reader's statement.
 const READ_MAX: Duration = Duration::from_secs(32);
+
+const DECISION: &str = "SELECT number, salt, record FROM decision";
 
 /// The columns of transfers, of those for which a condition holds.
 macro_rules! transfers_where {
@@ -141,7 +143,7 @@ impl Reader {
 
     fn all<T>(
         &self,
-        sql: &'static str,
+        sql: &str,
         parameters: &[Parameter<'_>],
         what: &'static str,
         read: impl Fn(&mut Columns<'_>) -> Result<T, StoreError>,
@@ -152,7 +154,7 @@ impl Reader {
 
 fn collect<T>(
     link: &Link,
-    sql: &'static str,
+    sql: &str,
     parameters: &[Parameter<'_>],
     what: &'static str,
     read: impl Fn(&mut Columns<'_>) -> Result<T, StoreError>,
@@ -167,7 +169,7 @@ fn collect<T>(
 
 fn each(
     link: &Link,
-    sql: &'static str,
+    sql: &str,
     parameters: &[Parameter<'_>],
     what: &'static str,
     mut read: impl FnMut(&mut Columns<'_>) -> Result<(), StoreError>,
@@ -428,6 +430,27 @@ impl BooksReader for Reader {
     fn token_leaf(&self, serial: &[u8; 20]) -> Result<Option<u64>, StoreError> {
         let sql = "SELECT leaf FROM token WHERE serial = $1";
         let found = self.all(sql, &[&serial.as_slice()], "time-stamp", |c| c.uint())?;
+        Ok(found.into_iter().next())
+    }
+
+    fn decisions(
+        &self,
+        query: &DecisionQuery,
+        after: u64,
+        most: usize,
+    ) -> Result<Vec<DecisionRow>, StoreError> {
+        let kinds = ["::text", "::uuid", "::text", "::text"];
+        let sql = format!("{DECISION} {}", query.conditions("$", kinds));
+        let owner = query.owner.map(|owner| Id(*owner.as_bytes()));
+        let (after, most) = (int(after), limit(most));
+        let values: [Parameter<'_>; 6] =
+            [&after, &most, &query.actor, &owner, &query.resource, &query.action];
+        self.all(&sql, &values, "decision", |c| c.decision())
+    }
+
+    fn decision(&self, id: DecisionId) -> Result<Option<DecisionRow>, StoreError> {
+        let sql = format!("{DECISION} WHERE id = $1");
+        let found = self.all(&sql, &[&Id(*id.as_bytes())], "decision", |c| c.decision())?;
         Ok(found.into_iter().next())
     }
 

@@ -5,12 +5,16 @@ use super::link::Link;
 use crate::books::StoreError;
 
 /// The newest format that this program knows.
-const FORMAT: i32 = 4;
+const FORMAT: i32 = 5;
 /// The oldest one that it reads. Format 1 does not say what an order asked for beyond its rows, and nobody can tell it afterwards.
 const OLDEST: i32 = 2;
 /// What leads to the oldest format from nothing, and from each format to the next.
-const STEPS: [&str; 3] =
-    [include_str!("schema_2.sql"), include_str!("schema_3.sql"), include_str!("schema_4.sql")];
+const STEPS: [&str; 4] = [
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
+    include_str!("schema_5.sql"),
+];
 
 /// The writer's plans are pinned: statistics of a young table would send a batch through all of it. It has no time
 /// limit on the server, for one that strikes during a commit ends the wait for the standbys and not the commit.

@@ -254,6 +254,20 @@ pub(super) const TOKEN: Table = Table {
     columns: &[("serial", Kind::Bytes), ("leaf", Kind::Int8)],
     conflict: "",
 };
+pub(super) const DECISION: Table = Table {
+    name: "decision",
+    columns: &[
+        ("number", Kind::Int8),
+        ("id", Kind::Uuid),
+        ("owner", Kind::Uuid),
+        ("actor", Kind::Text),
+        ("resource", Kind::Text),
+        ("action", Kind::Text),
+        ("salt", Kind::Bytes),
+        ("record", Kind::Bytes),
+    ],
+    conflict: "",
+};
 pub(super) const RECORD: Table = Table {
     name: "record",
     columns: &[("key", Kind::Bytes), ("value", Kind::Bytes)],

@@ -19,12 +19,16 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const FORMAT: i64 = 7;
+const FORMAT: i64 = 8;
 /// The oldest format that this program reads.
 const OLDEST: i64 = 5;
 /// What leads to the oldest format from nothing, and from each format to the next.
-const STEPS: [&str; 3] =
-    [include_str!("schema.sql"), include_str!("schema_6.sql"), include_str!("schema_7.sql")];
+const STEPS: [&str; 4] = [
+    include_str!("schema.sql"),
+    include_str!("schema_6.sql"),
+    include_str!("schema_7.sql"),
+    include_str!("schema_8.sql"),
+];
 
 /// How many pages of 4 KiB the write-ahead log may have before they are moved into the database.
 const WAL_PAGES: u32 = 8_000;

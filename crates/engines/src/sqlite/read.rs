@@ -2,17 +2,19 @@
 
 use super::row::{self, Columns, time};
 use super::{COUNTS, FORMAT, Place, check, corrupt, error, open_for_reading};
-use crate::books::{BooksReader, Extent, Past, Restored, StoreError, id_key, member_key};
+use crate::books::{
+    BooksReader, DecisionQuery, Extent, Past, Restored, StoreError, id_key, member_key,
+};
 use crate::decode::{Row as _, int, limit};
 use rusqlite::{Connection, OptionalExtension, Params, params};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use tpw_access::RecordKey;
 use tpw_access::record::RecordSpan;
-use tpw_core::{AccountId, AccountSetId, Instant, PaymentId, PersonId, TransferId};
+use tpw_core::{AccountId, AccountSetId, DecisionId, Instant, PaymentId, PersonId, TransferId};
 use tpw_flow::{
-    Alarm, Burnt, EventRow, Funding, IdUse, MadeBy, OrderDigest, Owner, Payment, RailInstruction,
-    Registry, stored,
+    Alarm, Burnt, DecisionRow, EventRow, Funding, IdUse, MadeBy, OrderDigest, Owner, Payment,
+    RailInstruction, Registry, stored,
 };
 use tpw_ledger::{Account, Crossing, Ledger, Mark, Member, TransferRow};
 use tpw_proof::leaf::Leaf;
@@ -20,6 +22,16 @@ use tpw_proof::leaf::Leaf;
 const ACCOUNT: &str =
     "id, asset, kind, owner, state, frozen, debit_max, balance_max, debits_posted,
      credits_posted, debits_pending, credits_pending, transfers, last, chain, opened, seal";
+
+/// What finds a decision again stands behind it, under the same seal.
+const DECISION: &str =
+    "SELECT number, salt, record, id, actor, owner, resource, action, seal FROM decision";
+
+fn decision(c: &mut Columns<'_>) -> Result<DecisionRow, StoreError> {
+    let row = c.decision()?;
+    c.skip(5);
+    Ok(row)
+}
 
 /// The columns of transfers, of those for which a condition holds.
 macro_rules! transfers_where {
@@ -342,6 +354,25 @@ impl BooksReader for Reader {
             let _serial = c.bytes()?;
             c.uint()
         })?;
+        Ok(found.into_iter().next())
+    }
+
+    fn decisions(
+        &self,
+        query: &DecisionQuery,
+        after: u64,
+        most: usize,
+    ) -> Result<Vec<DecisionRow>, StoreError> {
+        let sql = format!("{DECISION} {}", query.conditions("?", [""; 4]));
+        let owner = query.owner.map(|owner| *owner.as_bytes());
+        let (actor, resource, action) = (&query.actor, &query.resource, &query.action);
+        let values = params![int(after), limit(most), actor, owner, resource, action];
+        self.sealed(&sql, values, "decision", decision)
+    }
+
+    fn decision(&self, id: DecisionId) -> Result<Option<DecisionRow>, StoreError> {
+        let sql = format!("{DECISION} WHERE id = ?1");
+        let found = self.sealed(&sql, [id.as_bytes()], "decision", decision)?;
         Ok(found.into_iter().next())
     }
 

@@ -141,6 +141,11 @@ impl<'a> Columns<'a> {
         if seal == expected { Ok(()) } else { Err(self.damaged()) }
     }
 
+    /// Goes past columns that only the seal is to cover.
+    pub(super) const fn skip(&mut self, columns: usize) {
+        self.next = self.next.saturating_add(columns);
+    }
+
     /// A number that SQLite gave the row: it is not under the seal.
     pub(super) fn given(&mut self) -> Read<u64> {
         let number = self.uint()?;

@@ -2,12 +2,12 @@
 
 use super::row::{self, SealedRows, amount, put_sealed, time};
 use super::{COUNTS, Reader, Store, error, moved};
-use crate::books::{Books, Opener, RestOfCheck, StoreError, is_settled};
+use crate::books::{Books, Opener, RestOfCheck, StoreError, actor_of, is_settled};
 use crate::decode::int;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::sync::Arc;
 use std::time::Duration;
-use tpw_flow::{Changes, Payment, stored};
+use tpw_flow::{Changes, DecisionRow, Payment, stored};
 
 impl Books for Store {
     fn commit(&mut self, changes: &Changes) -> Result<(), StoreError> {
@@ -125,6 +125,7 @@ fn write_all(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
     write_leaves(t, changes)?;
     write_tokens(t, changes)?;
     write_records(t, changes)?;
+    write_decisions(t, changes)?;
     write_fundings(t, changes)?;
     write_alarms(t, changes)
 }
@@ -181,6 +182,31 @@ fn write_records(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()>
                 t.prepare_cached("DELETE FROM record WHERE key = ?1")?.execute([key.to_bytes()])?;
             }
         }
+    }
+    Ok(())
+}
+
+fn write_decisions(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
+    if changes.decisions.is_empty() {
+        return Ok(());
+    }
+    let mut rows = SealedRows::into(
+        t,
+        "INSERT INTO decision (number, salt, record, id, actor, owner, resource, action, seal)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?;
+    for DecisionRow { number, decided } in &changes.decisions {
+        let record = &decided.record;
+        rows.put(params![
+            int(*number),
+            decided.salt,
+            record.to_bytes(),
+            record.id.as_bytes(),
+            actor_of(record),
+            record.owner.map(|owner| *owner.as_bytes()),
+            record.resource,
+            record.action
+        ])?;
     }
     Ok(())
 }

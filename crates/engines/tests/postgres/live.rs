@@ -2,9 +2,12 @@
 
 use super::desk::*;
 use tpw_access::record::{RecordKey, RecordKind, RecordWrite};
-use tpw_core::{AccountSetId, Money, Refusal, Span, TransferId};
+use tpw_core::{
+    AccountSetId, Asker, DecisionId, DecisionRecord, Money, Refusal, Ruling, Span, TransferId,
+};
 use tpw_flow::{
-    Adjustment, Answer, Command, Frozen, Order, OrderOutcome, Ordered, Orders, Seen, Status,
+    Adjustment, Answer, Command, Decided, Frozen, Order, OrderOutcome, Ordered, Orders, Seen,
+    Status,
 };
 use tpw_ledger::{
     AccountKind, FreezeReason, Member, Membership, Tier, TransferRequest, Velocity, Watch,
@@ -43,7 +46,34 @@ pub(crate) fn live(bench: &mut Bench) {
     assert!(outcome.is_err() && !changes.alarms.is_empty());
     bench.must(Command::LogToken { serial: TOKEN, token: hash("token") });
     keep_records(bench);
+    for block in [vec![decided(1), decided(2)], vec![decided(3)]] {
+        bench.must(Command::Decisions(block));
+    }
     operate(bench);
+}
+
+/// A decision about the data of person 1, or of nobody.
+pub(crate) fn decided(n: u8) -> Decided {
+    let record = DecisionRecord {
+        id: DecisionId::from_bytes([n; 16]),
+        at: at(u64::from(n)),
+        asker: Asker {
+            person: (n != 2).then_some(person(n)),
+            device: Some(device(n)),
+            client: if n == 2 { "shop" } else { "" }.to_owned(),
+            roles: vec!["operator".to_owned()],
+        },
+        action: if n == 3 { "freeze" } else { "read_account" }.to_owned(),
+        resource: account(n).to_string(),
+        owner: (n < 3).then_some(person(1)),
+        ruling: if n == 3 { Ruling::Denied } else { Ruling::Allowed },
+        policies: vec!["operator-reads".to_owned()],
+        version: Some(hash("policies")),
+        facts: vec![("aal".to_owned(), "aal1".to_owned())],
+        obligations: vec![("approvals".to_owned(), 1)],
+        request: "req_1".to_owned(),
+    };
+    Decided { record, salt: [n; 32] }
 }
 
 /// Records that were made, changed, removed and made again.

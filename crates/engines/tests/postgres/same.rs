@@ -1,7 +1,7 @@
 //! The same changes give the same books, whichever store keeps them.
 
 use super::desk::*;
-use super::live::{FEES, TOKEN, live, record_key};
+use super::live::{FEES, TOKEN, decided, live, record_key};
 use super::server::Database;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use tpw_access::record::{RecordKind, RecordSpan};
 use tpw_core::{AccountId, AccountSetId, Amount, Money, TransferId};
-use tpw_engines::books::{Books, BooksReader, Past, Restored};
+use tpw_engines::books::{Books, BooksReader, DecisionQuery, Past, Restored};
 use tpw_engines::{postgres, sqlite};
 use tpw_flow::{Changes, IdUse, MadeBy, Registry};
 use tpw_ledger::{AccountKind, Ledger, Limits, Member, NewAccount, Operation, TransferRequest};
@@ -54,6 +54,7 @@ impl Twins {
             let places = [&one, &other].map(|reader| reader.token_leaf(&serial).unwrap());
             assert_eq!(places[0], places[1]);
         }
+        demand_same_decisions(&*one, &*other);
         for n in 0..4 {
             let values = [&one, &other].map(|reader| reader.record(&record_key(n)).unwrap());
             assert_eq!(values[0], values[1], "record {n}");
@@ -84,6 +85,39 @@ impl Twins {
         }
         right
     }
+}
+
+/// By each of their columns and by several, page by page, and by their ids.
+fn demand_same_decisions(one: &dyn BooksReader, other: &dyn BooksReader) {
+    let named = |name: &str| Some(name.to_owned());
+    let of = |actor, owner, action| DecisionQuery { actor, owner, resource: None, action };
+    let resource = Some(account(2).to_string());
+    let mut found = Vec::new();
+    for query in [
+        DecisionQuery::default(),
+        of(None, Some(person(1)), None),
+        of(named("shop"), None, None),
+        of(Some(person(1).to_string()), None, named("read_account")),
+        of(None, Some(person(1)), named("freeze")),
+        DecisionQuery { resource, ..DecisionQuery::default() },
+    ] {
+        let (mut after, mut all) = (0, Vec::new());
+        loop {
+            let page = one.decisions(&query, after, 2).unwrap();
+            assert_eq!(page, other.decisions(&query, after, 2).unwrap());
+            let Some(last) = page.last() else { break };
+            after = last.number;
+            all.extend(page);
+        }
+        found.push(all.len());
+        for row in all {
+            let id = row.decided.record.id;
+            assert_eq!(one.decision(id).unwrap().as_ref(), Some(&row));
+            assert_eq!(other.decision(id).unwrap().as_ref(), Some(&row));
+        }
+    }
+    let lived = one.decision(decided(1).record.id).unwrap().is_some();
+    assert_eq!(found, if lived { [3, 2, 1, 1, 0, 1] } else { [0; 6] });
 }
 
 /// Page by page, all members of a set and no others.

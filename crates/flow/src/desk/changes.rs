@@ -1,5 +1,6 @@
 //! What a batch of commands leaves to be stored.
 
+use super::command::Decided;
 use super::registry::{ChainHead, CodeGrant, Device, Owner, Person};
 use crate::fingerprint::OrderDigest;
 use crate::order::OrderRefusal;
@@ -29,6 +30,32 @@ pub struct TokenRow {
     pub serial: [u8; 20],
     /// The place of its entry.
     pub leaf: u64,
+}
+
+/// A decision of the policies, as it is kept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DecisionRow {
+    /// The place of its block's entry in the log times 256, and its place in the block.
+    pub number: u64,
+    /// The decision with its salt.
+    pub decided: Decided,
+}
+
+impl DecisionRow {
+    /// How many numbers belong to one entry of the log.
+    pub const NUMBERS: u64 = 256;
+
+    /// The place of its block's entry in the log.
+    #[must_use]
+    pub const fn leaf(&self) -> u64 {
+        self.number / Self::NUMBERS
+    }
+
+    /// Its place in the block.
+    #[must_use]
+    pub const fn place(&self) -> u64 {
+        self.number % Self::NUMBERS
+    }
 }
 
 /// An instruction to the clearing partner; carried out under the payment's id, so at most once.
@@ -220,6 +247,8 @@ pub struct Changes {
     pub records: Vec<(RecordKey, Option<Vec<u8>>)>,
     /// Time-stamps that were given.
     pub tokens: Vec<TokenRow>,
+    /// Decisions of the policies, in order.
+    pub decisions: Vec<DecisionRow>,
     /// What happened, in order.
     pub events: Vec<EventRow>,
 }

@@ -8,8 +8,8 @@ use crate::step::Seen;
 use std::sync::Arc;
 use tpw_access::RecordWrite;
 use tpw_core::{
-    AccountId, AccountSetId, Amount, Asset, DeviceId, FactorMethod, Hash32, Instant, Intent, Name,
-    PaymentId, PersonId, StepUpProof, TransferId,
+    AccountId, AccountSetId, Amount, Asset, DecisionRecord, DeviceId, FactorMethod, Hash32,
+    Instant, Intent, Name, PaymentId, PersonId, StepUpProof, TransferId,
 };
 use tpw_crypto::PublicKey;
 use tpw_ledger::{
@@ -58,6 +58,15 @@ pub struct Submission {
     /// How the tree head that the device has seen compares with our log.
     pub seen: Seen,
     /// Fresh random bytes: what will open the log entry's commitment.
+    pub salt: [u8; 32],
+}
+
+/// A decision of the policies to be kept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Decided {
+    /// The decision.
+    pub record: DecisionRecord,
+    /// Fresh random bytes: what hides it in the log.
     pub salt: [u8; 32],
 }
 
@@ -182,6 +191,8 @@ pub enum Command {
         /// The record of it: `spec/leaf.md`.
         record: Vec<u8>,
     },
+    /// Keep what the policies decided, under one entry of the log.
+    Decisions(Vec<Decided>),
     /// Change records of identity, all or none.
     Records(Vec<RecordWrite>),
     /// Carry out what several people have approved, and change the records that say so: both or neither.
@@ -312,6 +323,7 @@ impl Command {
     pub const fn weight(&self) -> usize {
         match self {
             Self::Orders(orders) => orders.orders.len(),
+            Self::Decisions(block) => block.len(),
             _ => 1,
         }
     }

@@ -8,6 +8,7 @@ mod adjust;
 mod admin;
 mod changes;
 mod command;
+mod decisions;
 mod known;
 mod orders;
 mod pay;
@@ -18,12 +19,12 @@ mod repeat;
 mod tokens;
 
 pub use changes::{
-    Alarm, AlarmKind, Burnt, Changes, EventKind, EventRow, Funding, LeafRow, OrderBatch,
-    RailInstruction, TokenRow,
+    Alarm, AlarmKind, Burnt, Changes, DecisionRow, EventKind, EventRow, Funding, LeafRow,
+    OrderBatch, RailInstruction, TokenRow,
 };
 pub use command::{
-    Adjustment, Answer, Approved, Command, Frozen, Guards, Look, NewAccountOrder, NewPerson,
-    Rejection, RejectionClass, Submission,
+    Adjustment, Answer, Approved, Command, Decided, Frozen, Guards, Look, NewAccountOrder,
+    NewPerson, Rejection, RejectionClass, Submission,
 };
 pub use orders::IdUse;
 pub use registry::{ChainHead, CodeGrant, Device, Owner, Person, Registry};
@@ -303,6 +304,7 @@ impl Desk {
             Command::Approved { writes, then } => {
                 self.carry_out_approved(writes, &then, now, archive)
             }
+            Command::Decisions(block) => Ok(self.log_decisions(block)),
             Command::LogToken { serial, token } => Ok(self.log_token(serial, token)),
             Command::LogKeyEnd { record } => Ok(self.log_key_end(&record)),
         }

@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod adjust;
 #[cfg(test)]
+mod decisions;
+#[cfg(test)]
 mod openings;
 #[cfg(test)]
 mod order_repeats;

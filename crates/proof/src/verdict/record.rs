@@ -66,7 +66,11 @@ fn check_postings(record: &Record, intent: &Intent) -> Result<(), ProofError> {
     let (from, to) = match record.kind {
         RecordKind::Payment => (intent.payer, intent.payee),
         RecordKind::Compensation => (intent.payee, intent.payer),
-        RecordKind::Genesis | RecordKind::Orders | RecordKind::Token | RecordKind::KeyEnd => {
+        RecordKind::Genesis
+        | RecordKind::Orders
+        | RecordKind::Token
+        | RecordKind::KeyEnd
+        | RecordKind::Decisions => {
             return Err(wrong("an entry of this kind is about no payment"));
         }
     };

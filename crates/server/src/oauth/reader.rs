@@ -4,6 +4,7 @@
 
 use super::books;
 use crate::app::{App, language_of};
+use crate::audit::{self, Audit};
 use crate::gate::{self, Caller, Scheme};
 use crate::mutual::Presented;
 use crate::problem::{Code, Problem};
@@ -32,6 +33,7 @@ pub(crate) struct AskingClient {
     /// What the person approved, if the token is for one person.
     delegation: Option<Delegation>,
     language: Language,
+    audit: Audit,
 }
 
 /// What is to be read.
@@ -81,7 +83,8 @@ impl AskingClient {
         // Ended early, which its holder is told as of any token that is over.
         let standing = read.await?.ok_or_else(|| Problem::from(TokenError::Expired))?;
         let (delegation, language) = (standing.delegation, language_of(parts));
-        Ok(Self { session, delegation, language })
+        let audit = Audit::of(parts)?;
+        Ok(Self { session, delegation, language, audit })
     }
 }
 
@@ -135,6 +138,14 @@ impl Reader {
         }
     }
 
+    /// Whether one of these people asks, or a client for one of them.
+    pub(crate) fn is_one_of(&self, people: [Option<PersonId>; 2]) -> bool {
+        match self {
+            Self::Device(caller) => people.contains(&Some(caller.session.person())),
+            Self::Client(_) => true,
+        }
+    }
+
     /// Refuses what was not delegated: an account of `owner`.
     pub(crate) async fn may_read(
         &self,
@@ -150,9 +161,16 @@ impl Reader {
                 let (Err(problem), Some(owner)) = (&own, owner) else { return own };
                 let to = Grantee::Person(caller.session.person());
                 let allowed = delegated(app, owner, to, account, scope).await?;
-                if allowed { Ok(()) } else { Err(problem.clone()) }
+                let outcome = if allowed { Ok(()) } else { Err(problem.clone()) };
+                let (asker, asked) = (audit::person(&caller.session), (action, scope, Some(owner)));
+                caller.audit.note_delegated(asker, asked, caller.at, outcome)
             }
-            Self::Client(client) => client.may_read(app, wanted, account, owner).await,
+            Self::Client(client) => {
+                let outcome = client.may_read(app, wanted, account, owner).await;
+                let (asker, asked) =
+                    (audit::client(client.session.grant()), (action, scope, owner));
+                client.audit.note_delegated(asker, asked, app.engine.now(), outcome)
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ mod accounts;
 mod approvals;
 mod challenges;
 mod changes;
+mod decisions;
 mod devices;
 mod evidence;
 mod factor_evidence;
@@ -59,6 +60,9 @@ routes! {
     "/v1/people/{id}" => get(people::read);
     "/v1/people/{id}/codes" => post(people::issue_code);
     "/v1/people/{id}/roles" => get(roles::read).put(roles::set);
+    "/v1/people/{id}/accesses" => get(decisions::accesses);
+    "/v1/decisions" => get(decisions::list);
+    "/v1/decisions/{id}" => get(decisions::read);
     "/v1/devices" => post(devices::enrol);
     "/v1/devices/{id}" => delete(devices::revoke);
     "/v1/tokens" => post(devices::token);

@@ -341,8 +341,12 @@ async fn known(app: &Arc<App>, reader: &Reader, id: &str) -> Result<Arc<Payment>
     let (scope, action) = (Scope::PaymentsRead, Action::ReadPayment);
     let wanted = Wanted { scope, action, unknown: Code::UnknownPayment };
     let intent = sides.payment.intake().intent();
-    if reader.may_read(app, wanted, intent.payer, sides.payer).await.is_err() {
-        reader.may_read(app, wanted, intent.payee, sides.payee).await?;
+    let as_payer = reader.may_read(app, wanted, intent.payer, sides.payer).await;
+    let is_side = reader.is_one_of([sides.payer, sides.payee]);
+    if as_payer.is_err() || !is_side {
+        // Who reads it in an office reads the data of both, and both are to see it.
+        let as_payee = reader.may_read(app, wanted, intent.payee, sides.payee).await;
+        as_payer.or(as_payee)?;
     }
     Ok(sides.payment)
 }

@@ -6,6 +6,7 @@
 mod accounts;
 mod approvals;
 mod changes;
+mod decisions;
 mod evidence;
 mod factors;
 mod guards;
@@ -26,6 +27,7 @@ pub use accounts::{
 };
 pub use approvals::{ApprovalList, ApprovalRequest, ApprovalVote, CastVote, PersonRoles, SetRoles};
 pub use changes::{Change, ChangeList};
+pub use decisions::{Access, AccessList, PolicyDecision, PolicyDecisionList, ProvedPolicyDecision};
 pub use evidence::{Checkpoint, Health, TreeHead};
 pub use factors::{
     Challenge, ChallengeAnswer, Challenged, Factor, FactorList, NewChallenge, PasswordMessage,

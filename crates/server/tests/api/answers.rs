@@ -371,12 +371,13 @@ async fn the_log_the_trust_file_and_time_stamps_are_public() {
     let note = server.get("/v1/log/checkpoint").await;
     assert_json_snapshot!("log_checkpoint", note.shown_as(&"[signed note]".into()));
     assert_eq!(note.header("content-type"), Some("text/plain; charset=utf-8"));
-    assert!(note.body.starts_with(b"tpw.test/log\n3\n"), "{:?}", note.body);
-    let tile = server.get("/v1/log/tile/0/000.p/3").await;
-    assert_eq!((tile.status.as_u16(), tile.body.len()), (200, 96));
+    // Two that every log begins with, the decisions about both people, and the payment.
+    assert!(note.body.starts_with(b"tpw.test/log\n5\n"), "{:?}", note.body);
+    let tile = server.get("/v1/log/tile/0/000.p/5").await;
+    assert_eq!((tile.status.as_u16(), tile.body.len()), (200, 160));
     assert!(tile.header("cache-control").unwrap().contains("immutable"));
-    let bundle = server.get("/v1/log/tile/entries/000.p/3").await;
-    assert_eq!(tpw_proof::tile::decode_bundle(&bundle.body, 3).unwrap().len(), 3);
+    let bundle = server.get("/v1/log/tile/entries/000.p/5").await;
+    assert_eq!(tpw_proof::tile::decode_bundle(&bundle.body, 5).unwrap().len(), 5);
     let openapi = server.get("/v1/openapi.json").await;
     assert_eq!(openapi.body, tpw_server::openapi_json().as_bytes());
     assert_json_snapshot!("openapi", openapi.shown_as(&"[the committed description]".into()));
@@ -452,7 +453,7 @@ async fn health_and_metrics_tell_the_state() {
     assert_json_snapshot!("metrics", metrics_shown(&server.get("/metrics").await));
     for line in [
         "tpw_payments_total{status=\"booked\"} 1",
-        "tpw_tree_size 3",
+        "tpw_tree_size 5",
         "tpw_http_requests_total{route=\"/v1/payments\",status=\"2xx\"} 1",
     ] {
         assert!(text.lines().any(|l| l == line), "{line} not in\n{text}");

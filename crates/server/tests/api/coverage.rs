@@ -22,6 +22,9 @@ const SNAPSHOTS: &[(&str, &str)] = &[
     ("read_policy_set", "policy_set"),
     ("activate_policies", "policies_activated"),
     ("roll_policies_back", "policies_rolled_back"),
+    ("list_accesses", "accesses"),
+    ("list_decisions", "decisions"),
+    ("read_decision", "decision"),
     ("enrol_device", "device_enrolled"),
     ("revoke_device", "device_revoked"),
     ("issue_token", "token"),
@@ -115,12 +118,21 @@ fn operations() -> BTreeMap<String, Vec<String>> {
 
 fn snapshot(name: &str) -> Option<Value> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api/snapshots");
-    let text =
-        ["answers", "approvals", "factors", "ledger", "oauth", "passkeys", "policies", "refusals"]
-            .into_iter()
-            .find_map(|part| {
-                std::fs::read_to_string(folder.join(format!("api__{part}__{name}.snap"))).ok()
-            })?;
+    let text = [
+        "answers",
+        "approvals",
+        "audit",
+        "factors",
+        "ledger",
+        "oauth",
+        "passkeys",
+        "policies",
+        "refusals",
+    ]
+    .into_iter()
+    .find_map(|part| {
+        std::fs::read_to_string(folder.join(format!("api__{part}__{name}.snap"))).ok()
+    })?;
     let (_head, body) = text.strip_prefix("---\n")?.split_once("\n---\n")?;
     serde_json::from_str(body).ok()
 }
@@ -200,6 +212,8 @@ const READS: &[&str] = &[
     "backdated",
     "changes",
     "crossings",
+    "decision",
+    "decisions",
     "holder_of",
     "members",
     "newest_by",

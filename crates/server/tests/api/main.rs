@@ -10,6 +10,8 @@ mod answers;
 #[cfg(test)]
 mod approvals;
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod coverage;
 #[cfg(test)]
 mod factors;

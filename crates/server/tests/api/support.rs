@@ -151,6 +151,13 @@ fn redact(value: Value) -> Value {
                     "statement" | "operation" if value.as_str().is_some_and(|t| t.len() > 40) => {
                         "[opaque]".into()
                     }
+                    "proof" | "record" if value.as_str().is_some_and(|t| t.len() > 64) => {
+                        "[opaque]".into()
+                    }
+                    // Beside payments, the log has an entry for each block of decisions, and these end when time wants.
+                    "size" if value.as_u64().is_some_and(|size| size > 2) => "[size]".into(),
+                    "leaf_index" => "[index]".into(),
+                    "next_after" if value.as_u64().is_some_and(|n| n > 255) => "[number]".into(),
                     "trust" => "[trust]".into(),
                     "checkpoint_age_ms" => "[ms]".into(),
                     _ => redact(value),
@@ -178,7 +185,7 @@ fn redact_text(text: &str) -> String {
 }
 
 fn redact_word(word: &str) -> String {
-    for kind in ["apr", "pay", "acc", "per", "dev", "trf", "req", "set"] {
+    for kind in ["apr", "pay", "acc", "per", "dev", "trf", "req", "set", "dcn"] {
         let tail = word.strip_prefix(kind).and_then(|tail| tail.strip_prefix('_'));
         if let Some(tail) = tail.filter(|tail| tail.len() >= 18) {
             return format!("[{kind}]{}", tail.get(26..).unwrap_or(""));

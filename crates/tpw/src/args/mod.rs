@@ -1,6 +1,7 @@
 //! The command line. Its help is in `i18n/`: `help-<command>` for commands, `arg-<name>` for arguments.
 
 mod anchor;
+mod audit;
 mod exports;
 mod factors;
 mod governing;
@@ -12,6 +13,7 @@ mod sharing;
 mod tsa;
 
 pub(crate) use anchor::*;
+pub(crate) use audit::*;
 pub(crate) use exports::*;
 pub(crate) use factors::*;
 pub(crate) use governing::*;
@@ -72,6 +74,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Policy(Policy),
     Approve(Approve),
+    #[command(subcommand)]
+    Audit(Audit),
     Doctor(Doctor),
 }
 

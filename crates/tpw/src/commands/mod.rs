@@ -2,6 +2,7 @@
 
 mod anchor;
 mod approve;
+mod audit;
 mod demo;
 mod doctor;
 mod evidence;
@@ -114,6 +115,7 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
         Command::Ops(args) => Box::pin(ops::run(context, &args)).await,
         Command::Policy(command) => Box::pin(policy::run(context, &command)).await,
         Command::Approve(args) => Box::pin(approve::run(context, &args)).await,
+        Command::Audit(command) => Box::pin(audit::run(context, &command)).await,
         Command::Doctor(args) => doctor::run(context, &args).await,
     }
 }

@@ -56,7 +56,9 @@ fn from_keys_to_a_receipt_that_stock_tools_accept() {
     tpw(&["log", "fsck", "--data", &data]).ends(1);
     server.stop();
     let audit = tpw(&["log", "fsck", "--data", &data, "--json"]).ends(0).json();
-    assert_eq!((&audit["sound"], &audit["size"]), (&true.into(), &"3".into()));
+    assert_eq!(audit["sound"], true);
+    // Beside the first entries and the payment there are those of what the policies decided.
+    assert!(audit["size"].as_str().unwrap().parse::<u64>().unwrap() > 3, "{audit}");
     assert_eq!(audit["compared_with_books"], true);
 }
 

@@ -1,0 +1,22 @@
+# What the policies decided, and who asked for one's data.
+help-tpw-audit = What the policies decided, and who asked for your data
+help-tpw-audit-decisions = List what the policies decided, for operators and auditors
+help-tpw-audit-show = Show a decision, and write the proof that it stands in the log
+help-tpw-audit-accesses = List what others asked for of your data
+help-tpw-audit-verify = Judge the proof of a decision, offline
+arg-decision = The decision
+arg-decision-actor = Only what this person or client asked for
+arg-decision-owner = Only what was about this person's data
+arg-decision-resource = Only what was about this thing, by its id
+arg-decision-action = Only this action, for example release_hold
+arg-decision-after = Only decisions after this cursor
+arg-decision-to = The file to write the proof to
+arg-decision-proof = The file with the proof
+decisions-none = There is no such decision.
+decisions-more = There are more; go on with --after { $after }
+accesses-none = Nobody else asked for your data.
+decision-waiting = The decision waits for the next checkpoint of the log. Ask for its proof later.
+decision-written = Written: { $file }
+decision-valid = { $file }: the decision stands in the log, entry { $index } of { $size }
+decision-invalid = { $file }: NOT PROVED
+decision-reason = { $text } ({ $code })

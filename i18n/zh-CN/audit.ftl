@@ -1,0 +1,22 @@
+# 策略作出的决定，以及谁请求过本人的数据。
+help-tpw-audit = 查看策略作出的决定，以及谁请求过您的数据
+help-tpw-audit-decisions = 列出策略作出的决定（供运营者和审计员使用）
+help-tpw-audit-show = 显示一项决定，并写出其已进入日志的证明
+help-tpw-audit-accesses = 列出其他人请求过您的哪些数据
+help-tpw-audit-verify = 离线验证一项决定的证明
+arg-decision = 决定
+arg-decision-actor = 仅限此人或此客户端请求的
+arg-decision-owner = 仅限涉及此人数据的
+arg-decision-resource = 仅限涉及此对象的（按标识）
+arg-decision-action = 仅限此操作，例如 release_hold
+arg-decision-after = 仅限此游标之后的决定
+arg-decision-to = 写入证明的文件
+arg-decision-proof = 含有证明的文件
+decisions-none = 没有这样的决定。
+decisions-more = 还有更多；请使用 --after { $after } 继续
+accesses-none = 没有其他人请求过您的数据。
+decision-waiting = 该决定正在等待日志的下一个检查点。请稍后再获取其证明。
+decision-written = 已写入：{ $file }
+decision-valid = { $file }：该决定已在日志中，第 { $index } 条，共 { $size } 条
+decision-invalid = { $file }：未证明
+decision-reason = { $text }（{ $code }）
