@@ -8,7 +8,7 @@ read_actions := {
 
 # What a holder does with what is their own.
 own_actions := {
-  "cancel_payment", "open_account", "pay", "read_accesses", "read_account", "read_devices",
+  "cancel_payment", "pay", "read_accesses", "read_account", "read_devices",
   "read_payment", "read_person", "revoke_device", "step_up", "use_key",
 }
 
@@ -27,7 +27,7 @@ decide_actions := credit_actions | {"close_account", "reject_hold", "set_limits"
 # What concerns the server and no one person.
 run_actions := {
   "add_person", "list_all", "manage_sets", "order", "read_alarms", "read_approvals", "read_changes",
-  "read_decisions", "read_holds", "read_policies", "reconcile", "report_rail",
+  "read_decisions", "read_holds", "read_policies", "reconcile", "report_rail", "rotate_keys",
 }
 
 # What changes who may do what.

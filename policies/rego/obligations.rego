@@ -14,5 +14,6 @@ obliges := {
   "govern.together": agreed,
   "operator.approve": recognised,
   "operator.large": agreed,
+  "operator.opening": agreed,
   "operator.risky": agreed,
 }

@@ -37,6 +37,15 @@ permits contains "operator.large" if {
   not small
 }
 
+# People are entered with money by one person while there is no second one: so a server is filled. Then as any large amount.
+permits contains "operator.opening" if {
+  acts_as("operator")
+  input.action == "add_person"
+  is_number(input.context.amount.milli)
+  not alone
+  not small
+}
+
 # Screening held it for its risk: a second person looks too.
 permits contains "operator.risky" if {
   acts_as("operator")

@@ -107,6 +107,7 @@ const OPERATING: &[Action] = &[
     Action::Order,
     Action::ManageSets,
     Action::Reconcile,
+    Action::RotateKeys,
 ];
 
 /// A statement about a set.

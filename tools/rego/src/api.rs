@@ -68,10 +68,14 @@ impl Refusal {
     }
 
     fn answer(self) -> Response<Body> {
-        let mut body = json!({ "code": self.code, "message": self.message });
-        if let Some((code, message)) = self.inner {
-            body["errors"] = json!([{ "code": code, "message": message }]);
-        }
+        let Self { code, message, .. } = &self;
+        let body = match &self.inner {
+            None => json!({ "code": code, "message": message }),
+            Some((inner, cause)) => {
+                let errors = [json!({ "code": inner, "message": cause })];
+                json!({ "code": code, "message": message, "errors": errors })
+            }
+        };
         let mut response = typed(self.status, body.to_string());
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

@@ -44,7 +44,8 @@ async fn the_set_of_the_program_is_proved() {
 async fn a_set_that_lacks_one_rule_is_refuted_by_a_request_that_it_allows() {
     let approve = "Action::\"approve\", Action::\"manage_roles\"]";
     let watch = "{ principal in Role::\"analyst\" || principal in Role::\"auditor\" }";
-    let small = "context.amount.asset == \"BTC/8\" && context.amount.milli < 100";
+    let amount = "resource has owner && context has amount }";
+    let gap = "resource has owner && context has amount && context.amount.milli != 90000000 }";
     let own = "action in Action::\"own\", resource)\nwhen { resource has owner && resource.owner == principal }";
     let operator = "permit (principal in Role::\"operator\", action in Action::\"run\", resource)";
     let approver = "@id(\"approver.approve\")\n@acr(\"aal2\")";
@@ -58,7 +59,8 @@ async fn a_set_that_lacks_one_rule_is_refuted_by_a_request_that_it_allows() {
             changed(operator, "permit (principal, action in Action::\"run\", resource)"),
             &["no-role", "no-office", "operators"],
         ),
-        (changed(small, &format!("{small}1")), &["large-amounts"]),
+        (changed(amount, gap), &["large-amounts"]),
+        (without("operator.opening"), &["openings"]),
         (without("operator.risky"), &["risky-payments"]),
         (changed(approver, "@id(\"approver.approve\")\n@acr(\"aal1\")"), &["approving"]),
         (without("separation.young-device"), &["young-devices"]),
