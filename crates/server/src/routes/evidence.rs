@@ -7,11 +7,11 @@ use crate::problem::{Code, Problem};
 use crate::tsp;
 use crate::view;
 use crate::wire::{self, Base64Url, Text};
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// `GET /v1/checkpoint`
 pub(super) async fn checkpoint(State(app): State<Arc<App>>) -> Reply {
@@ -33,10 +33,7 @@ pub(super) async fn trust(State(app): State<Arc<App>>) -> Response<Body> {
 
 /// `GET /v1/openapi.json`
 pub(super) async fn openapi() -> Response<Body> {
-    // The same for as long as this program runs.
-    static TEXT: OnceLock<Bytes> = OnceLock::new();
-    let text = TEXT.get_or_init(|| crate::openapi::openapi_json().into());
-    typed(StatusCode::OK, "application/json", text.clone())
+    typed(StatusCode::OK, "application/json", crate::openapi::openapi_json())
 }
 
 /// `GET /v1/log/checkpoint` and `GET /v1/log/tile/…` (`c2sp.org/tlog-tiles`); `GET /v1/log/witnessed-checkpoint`: the newest

@@ -3,103 +3,110 @@
 use super::{Base64Url, Text};
 use serde::{Deserialize, Serialize};
 use tpw_core::{ApprovalId, DeviceId, Hash32, Instant, PersonId};
+#[cfg(test)]
 use utoipa::ToSchema;
 
 /// A request for approval: what is to be done, who has to agree, and who did.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct ApprovalRequest {
     /// The id.
-    #[schema(value_type = String, example = "apr_01h455vb4pex5vsknk084sn02q")]
+    #[cfg_attr(test, schema(value_type = String, example = "apr_01h455vb4pex5vsknk084sn02q"))]
     pub id: Text<ApprovalId>,
     /// What is to be done.
-    #[schema(example = "release")]
+    #[cfg_attr(test, schema(example = "release"))]
     pub kind: String,
     /// To what: the id of a payment, person or account.
     pub resource: String,
     /// The operation's bytes: `spec/approval.md`.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub operation: Base64Url,
     /// The hash that approvers sign. A device computes it itself.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub operation_hash: Text<Hash32>,
     /// Who asked.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub asked_by: Text<PersonId>,
     /// How many people have to agree.
     pub needed: u8,
     /// Which role they need.
-    #[schema(example = "approver")]
+    #[cfg_attr(test, schema(example = "approver"))]
     pub role: String,
     /// Until when.
-    #[schema(value_type = String, format = DateTime)]
+    #[cfg_attr(test, schema(value_type = String, format = DateTime))]
     pub expires: Text<Instant>,
     /// `open`, `expired`, `executed` or `rejected`.
-    #[schema(example = "open")]
+    #[cfg_attr(test, schema(example = "open"))]
     pub stage: String,
     /// What people said, in the order in which they did.
     pub votes: Vec<ApprovalVote>,
     /// The device with which the caller asks: a vote names it.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub device: Text<DeviceId>,
     /// The operator's name: a vote names it.
     pub audience: String,
 }
 
 /// One person's signed word.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct ApprovalVote {
     /// Who.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub person: Text<PersonId>,
     /// On which device.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub device: Text<DeviceId>,
     /// The RFC 7638 thumbprint of the device's key.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub key: Text<Hash32>,
     /// `approve` or `reject`.
     pub consent: String,
     /// When the server took it.
-    #[schema(value_type = String, format = DateTime)]
+    #[cfg_attr(test, schema(value_type = String, format = DateTime))]
     pub at: Text<Instant>,
     /// The signed statement, a `COSE_Sign1`: `spec/approval.md`.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub statement: Base64Url,
 }
 
 /// A page of requests for approval, oldest first.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct ApprovalList {
     /// The requests.
     pub items: Vec<ApprovalRequest>,
     /// The last one looked at, if there may be more after it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[cfg_attr(test, schema(value_type = Option<String>))]
     pub next_after: Option<Text<ApprovalId>>,
 }
 
 /// Somebody's word about a request.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CastVote {
     /// The signed statement, a `COSE_Sign1`: `spec/approval.md`.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub statement: Base64Url,
 }
 
 /// The roles that a person has beside that of a holder, which everybody has.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct PersonRoles {
     /// Whose.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub person: Text<PersonId>,
     /// Which, strongest first.
-    #[schema(example = json!(["operator"]))]
+    #[cfg_attr(test, schema(example = json!(["operator"])))]
     pub roles: Vec<String>,
 }
 
 /// The roles that a person is to have.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SetRoles {
     /// Any of `operator`, `approver`, `analyst`, `auditor`; none takes all.

@@ -4,24 +4,26 @@ use super::{Base64Url, Text};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tpw_core::{DecisionId, DeviceId, Hash32, Instant, PersonId};
+#[cfg(test)]
 use utoipa::ToSchema;
 
 /// A decision of the policies about a request.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct PolicyDecision {
     /// Its id, which begins with its time.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub id: Text<DecisionId>,
     /// When.
-    #[schema(value_type = String, format = DateTime)]
+    #[cfg_attr(test, schema(value_type = String, format = DateTime))]
     pub at: Text<Instant>,
     /// The person whose device asked, or on whose behalf a client did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[cfg_attr(test, schema(value_type = Option<String>))]
     pub person: Option<Text<PersonId>>,
     /// The device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[cfg_attr(test, schema(value_type = Option<String>))]
     pub device: Option<Text<DeviceId>>,
     /// The client, when none of the person's devices asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -29,22 +31,22 @@ pub struct PolicyDecision {
     /// In which roles.
     pub roles: Vec<String>,
     /// What was asked for.
-    #[schema(example = "read_account")]
+    #[cfg_attr(test, schema(example = "read_account"))]
     pub action: String,
     /// On what: an id, or the name of a collection.
     pub resource: String,
     /// Whose that is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[cfg_attr(test, schema(value_type = Option<String>))]
     pub owner: Option<Text<PersonId>>,
     /// `allowed`, `denied`, or `unmet`: it would be allowed with more than was there.
-    #[schema(example = "allowed")]
+    #[cfg_attr(test, schema(example = "allowed"))]
     pub ruling: String,
     /// The policies that decided; none where none permits. `delegation` stands for what a person delegated.
     pub policies: Vec<String>,
     /// Which version of the policies that was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[cfg_attr(test, schema(value_type = Option<String>))]
     pub policy_version: Option<Text<Hash32>>,
     /// What was known beside who, what and whose.
     pub facts: BTreeMap<String, String>,
@@ -55,7 +57,8 @@ pub struct PolicyDecision {
 }
 
 /// Decisions, in the order in which they came into the books.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct PolicyDecisionList {
     /// The decisions.
     pub items: Vec<PolicyDecision>,
@@ -65,12 +68,13 @@ pub struct PolicyDecisionList {
 }
 
 /// A decision with the proof that it stands in the log.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct ProvedPolicyDecision {
     /// The decision.
     pub decision: PolicyDecision,
     /// Its bytes, to which the log commits.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub record: Base64Url,
     /// A `c2sp.org/tlog-proof@v1` with these bytes in it; absent while its entry waits for a checkpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -78,13 +82,14 @@ pub struct ProvedPolicyDecision {
 }
 
 /// Somebody else's request for a person's data.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct Access {
     /// The decision about it.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub decision: Text<DecisionId>,
     /// When.
-    #[schema(value_type = String, format = DateTime)]
+    #[cfg_attr(test, schema(value_type = String, format = DateTime))]
     pub at: Text<Instant>,
     /// The roles of whoever asked; none of a client.
     pub roles: Vec<String>,
@@ -93,7 +98,7 @@ pub struct Access {
     pub client: Option<String>,
     /// Another person who asked as somebody without an office. Of whoever asked in an office the role is told alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[cfg_attr(test, schema(value_type = Option<String>))]
     pub person: Option<Text<PersonId>>,
     /// What was asked for.
     pub action: String,
@@ -104,7 +109,8 @@ pub struct Access {
 }
 
 /// Who asked for a person's data, oldest first.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct AccessList {
     /// What others asked for. There may be none in a page though others follow.
     pub items: Vec<Access>,

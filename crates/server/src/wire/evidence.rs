@@ -3,37 +3,41 @@
 use super::{Base64Url, Text};
 use serde::{Deserialize, Serialize};
 use tpw_core::{Hash32, Instant};
+#[cfg(test)]
 use utoipa::ToSchema;
 
 /// Size and root of the log.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct TreeHead {
     /// How many leaves.
     pub size: u64,
     /// The root hash, 64 hexadecimal digits.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub root: Text<Hash32>,
 }
 
 /// The newest checkpoint with its time.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct Checkpoint {
     /// The log's name.
     pub origin: String,
     /// Size and root.
     pub head: TreeHead,
     /// When it was issued.
-    #[schema(value_type = String, format = DateTime)]
+    #[cfg_attr(test, schema(value_type = String, format = DateTime))]
     pub issued: Text<Instant>,
     /// The signed note (`c2sp.org/tlog-checkpoint`).
     pub checkpoint: String,
     /// The RFC 3161 response over it, in base64url without padding.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub token: Base64Url,
 }
 
 /// Whether the server is ready, and if not, why.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct Health {
     /// Whether all is well.
     pub ready: bool,

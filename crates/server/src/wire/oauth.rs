@@ -3,10 +3,12 @@
 use super::Text;
 use serde::{Deserialize, Serialize};
 use tpw_core::{AccountId, Instant, PersonId};
+#[cfg(test)]
 use utoipa::ToSchema;
 
 /// A client to be entered.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NewClient {
     /// Its `client_id`: 3 to 48 of a-z, 0-9, `-` and `.`; used once for ever.
@@ -23,7 +25,7 @@ pub struct NewClient {
     /// Its public keys, a JWK Set (RFC 7517 §5) with Ed25519 or P-256, if it proves itself by `private_key_jwt`. Exactly one of this
     /// and the three members below is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[cfg_attr(test, schema(value_type = Option<Object>))]
     pub jwks: Option<serde_json::Value>,
     /// Its certificates in DER and base64, as in `x5c` (RFC 7517 §4.7), if it proves itself by `self_signed_tls_client_auth`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -37,7 +39,8 @@ pub struct NewClient {
 }
 
 /// A client.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct ApiClient {
     /// Its `client_id`.
     pub id: String,
@@ -63,16 +66,17 @@ pub struct ApiClient {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_client_auth_san_uri: Option<String>,
     /// When it was entered.
-    #[schema(value_type = String, format = DateTime)]
+    #[cfg_attr(test, schema(value_type = String, format = DateTime))]
     pub added: Text<Instant>,
     /// When it was removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[cfg_attr(test, schema(value_type = Option<String>, format = DateTime))]
     pub removed: Option<Text<Instant>>,
 }
 
 /// Clients, in the order of their ids.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct ClientList {
     /// The clients.
     pub items: Vec<ApiClient>,
@@ -82,14 +86,16 @@ pub struct ClientList {
 }
 
 /// The keys of clients' access tokens, newest last, by their names in the published set.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct ClientTokenKeys {
     /// Their `kid`.
     pub keys: Vec<String>,
 }
 
 /// Something to be delegated, to a client or to another person.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NewDelegation {
     /// To this client.
@@ -97,20 +103,21 @@ pub struct NewDelegation {
     pub client: Option<String>,
     /// To this person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[cfg_attr(test, schema(value_type = Option<String>))]
     pub person: Option<Text<PersonId>>,
     /// Which of the caller's accounts, 1 to 16.
-    #[schema(value_type = Vec<String>)]
+    #[cfg_attr(test, schema(value_type = Vec<String>))]
     pub accounts: Vec<Text<AccountId>>,
     /// What of them: `balance:read`, `payments:read`, `statements:read`.
     pub scopes: Vec<String>,
     /// Until when, at most 366 days from now.
-    #[schema(value_type = String, format = DateTime)]
+    #[cfg_attr(test, schema(value_type = String, format = DateTime))]
     pub until: Text<Instant>,
 }
 
 /// What is delegated.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct Delegation {
     /// Its id.
     pub id: String,
@@ -119,32 +126,34 @@ pub struct Delegation {
     pub client: Option<String>,
     /// To this person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[cfg_attr(test, schema(value_type = Option<String>))]
     pub person: Option<Text<PersonId>>,
     /// Which accounts.
-    #[schema(value_type = Vec<String>)]
+    #[cfg_attr(test, schema(value_type = Vec<String>))]
     pub accounts: Vec<Text<AccountId>>,
     /// What of them.
     pub scopes: Vec<String>,
     /// Whether it is the approval of a client's request, good for the tokens of that request alone.
     pub approval: bool,
     /// Since when.
-    #[schema(value_type = String, format = DateTime)]
+    #[cfg_attr(test, schema(value_type = String, format = DateTime))]
     pub made: Text<Instant>,
     /// Until when.
-    #[schema(value_type = String, format = DateTime)]
+    #[cfg_attr(test, schema(value_type = String, format = DateTime))]
     pub until: Text<Instant>,
 }
 
 /// What a person has delegated and what has not ended.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct DelegationList {
     /// The delegations, oldest first.
     pub items: Vec<Delegation>,
 }
 
 /// A client's request that waits for a person, as the page in the browser shows it.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct GrantRequest {
     /// The client's `client_id`.
     pub client: String,
@@ -155,23 +164,24 @@ pub struct GrantRequest {
     /// What it asks for.
     pub scopes: Vec<String>,
     /// Until when it waits.
-    #[schema(value_type = String, format = DateTime)]
+    #[cfg_attr(test, schema(value_type = String, format = DateTime))]
     pub expires: Text<Instant>,
 }
 
 /// A person's approval of a client's request.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ApproveGrant {
     /// The client that the person has been shown: another one is not approved.
     pub client: String,
     /// Which of the caller's accounts, 1 to 16.
-    #[schema(value_type = Vec<String>)]
+    #[cfg_attr(test, schema(value_type = Vec<String>))]
     pub accounts: Vec<Text<AccountId>>,
     /// What of them, if less than what was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scopes: Option<Vec<String>>,
     /// Until when, at most 366 days from now.
-    #[schema(value_type = String, format = DateTime)]
+    #[cfg_attr(test, schema(value_type = String, format = DateTime))]
     pub until: Text<Instant>,
 }

@@ -3,64 +3,69 @@
 use super::{Text, TreeHead};
 use serde::{Deserialize, Serialize};
 use tpw_core::{AccountId, Amount, Asset, DeviceId, Instant, PaymentId};
+#[cfg(test)]
 use utoipa::ToSchema;
 
 /// An instruction to a clearing partner that is neither confirmed nor returned.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct RailInstruction {
     /// The payment.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub payment: Text<PaymentId>,
     /// The account that mirrors the clearing partner's.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub account: Text<AccountId>,
     /// Minor units.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub amount: Text<Amount>,
     /// Of what.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub asset: Text<Asset>,
     /// The payer's words.
     pub purpose: String,
     /// When it was booked.
-    #[schema(value_type = String, format = DateTime)]
+    #[cfg_attr(test, schema(value_type = String, format = DateTime))]
     pub at: Text<Instant>,
 }
 
 /// Open instructions.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct RailList {
     /// The instructions, in the order of their payments' ids, which begin with a time.
     pub items: Vec<RailInstruction>,
     /// Give it as `after` to get those that follow; absent when there may be none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[cfg_attr(test, schema(value_type = Option<String>))]
     pub next_after: Option<Text<PaymentId>>,
 }
 
 /// Something an operator has to look at.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct Alarm {
     /// Its number, from 1.
     pub number: u64,
     /// What about.
-    #[schema(example = "checkpoint_fork")]
+    #[cfg_attr(test, schema(example = "checkpoint_fork"))]
     pub kind: String,
     /// When it was raised.
-    #[schema(value_type = String, format = DateTime)]
+    #[cfg_attr(test, schema(value_type = String, format = DateTime))]
     pub at: Text<Instant>,
     /// The device that reported it.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub device: Text<DeviceId>,
     /// The payment with which it came.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub payment: Text<PaymentId>,
     /// The head that the device claims to have seen.
     pub head: TreeHead,
 }
 
 /// Alarms.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct AlarmList {
     /// The alarms, oldest first.
     pub items: Vec<Alarm>,

@@ -4,35 +4,38 @@ use super::{Base64Url, Payment, Problem, Text};
 use serde::{Deserialize, Serialize};
 use tpw_core::{AccountId, Amount, Asset, Instant, TransferId};
 use tpw_ledger::Balance;
+#[cfg(test)]
 use utoipa::ToSchema;
 
 /// One movement of an order.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Leg {
     /// Its id, made by who orders it. The id of the first leg is the order's.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub id: Text<TransferId>,
     /// The account that gives: the operator's own, an issuance account, or a mirror at a partner.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub debit: Text<AccountId>,
     /// The account that receives.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub credit: Text<AccountId>,
     /// Minor units.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub amount: Text<Amount>,
     /// Of what.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub asset: Text<Asset>,
     /// The value date, if it lies before the booking.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[cfg_attr(test, schema(value_type = Option<String>, format = DateTime))]
     pub effective: Option<Text<Instant>>,
 }
 
 /// What is ordered.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Order {
     /// Move money.
@@ -50,35 +53,35 @@ pub enum Order {
         /// What.
         leg: Leg,
         /// From when on it can only be voided.
-        #[schema(value_type = String, format = DateTime)]
+        #[cfg_attr(test, schema(value_type = String, format = DateTime))]
         expires: Text<Instant>,
     },
     /// Move held money; what is not posted is released.
     Post {
         /// The id of this transfer.
-        #[schema(value_type = String)]
+        #[cfg_attr(test, schema(value_type = String))]
         id: Text<TransferId>,
         /// The hold.
-        #[schema(value_type = String)]
+        #[cfg_attr(test, schema(value_type = String))]
         hold: Text<TransferId>,
         /// Minor units; all when absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        #[schema(value_type = Option<String>)]
+        #[cfg_attr(test, schema(value_type = Option<String>))]
         amount: Option<Text<Amount>>,
     },
     /// Release held money.
     Void {
         /// The id of this transfer.
-        #[schema(value_type = String)]
+        #[cfg_attr(test, schema(value_type = String))]
         id: Text<TransferId>,
         /// The hold.
-        #[schema(value_type = String)]
+        #[cfg_attr(test, schema(value_type = String))]
         hold: Text<TransferId>,
     },
     /// Move the full amount of an ordered transfer back, once.
     Reverse {
         /// The id of this transfer.
-        #[schema(value_type = String)]
+        #[cfg_attr(test, schema(value_type = String))]
         id: Text<TransferId>,
         /// The number of the transfer.
         of: u64,
@@ -86,25 +89,27 @@ pub enum Order {
 }
 
 /// What must hold of an account after the order, or the order is refused.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Condition {
     /// The account.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub account: Text<AccountId>,
     /// Which of its numbers: `posted`, `pending`, `available` or `version`.
-    #[schema(example = "available")]
+    #[cfg_attr(test, schema(example = "available"))]
     pub on: String,
     /// How it must compare: `less`, `at_most`, `equal`, `at_least` or `greater`.
-    #[schema(example = "at_least")]
+    #[cfg_attr(test, schema(example = "at_least"))]
     pub is: String,
     /// With what: minor units, or a number of transfers; may begin with `-`.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub than: Text<Balance>,
 }
 
 /// An order with its conditions.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Ordered {
     /// The order.
@@ -115,7 +120,8 @@ pub struct Ordered {
 }
 
 /// Orders that are given together; each is decided on its own.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OrderBatch {
     /// 1 to 8190 orders.
@@ -123,7 +129,8 @@ pub struct OrderBatch {
 }
 
 /// What became of an order.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum OrderOutcome {
     /// It was done.
@@ -139,7 +146,7 @@ pub enum OrderOutcome {
     /// It cannot be done, and its id is used up.
     Refused {
         /// The stable code.
-        #[schema(example = "insufficient_funds")]
+        #[cfg_attr(test, schema(example = "insufficient_funds"))]
         code: String,
         /// Why, in words.
         text: String,
@@ -149,7 +156,7 @@ pub enum OrderOutcome {
     /// It is no order that could be done. Its id stays as it was.
     Rejected {
         /// The stable code.
-        #[schema(example = "exists_with_different")]
+        #[cfg_attr(test, schema(example = "exists_with_different"))]
         code: String,
         /// Why, in words.
         text: String,
@@ -157,23 +164,26 @@ pub enum OrderOutcome {
 }
 
 /// What became of each order, in the order of the request.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct OrderOutcomes {
     /// One for each.
     pub items: Vec<OrderOutcome>,
 }
 
 /// Payments that are sent together; each is decided on its own, in this order.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PaymentBatch {
     /// 1 to 8190 signed intents: each a `COSE_Sign1` in base64url without padding.
-    #[schema(value_type = Vec<String>)]
+    #[cfg_attr(test, schema(value_type = Vec<String>))]
     pub statements: Vec<Base64Url>,
 }
 
 /// What became of one payment of a batch.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct PaymentOutcome {
     /// The status that the payment would have been answered with alone.
     pub status: u16,
@@ -189,7 +199,8 @@ pub struct PaymentOutcome {
 }
 
 /// What became of each payment, in the order of the request.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct PaymentOutcomes {
     /// One for each.
     pub items: Vec<PaymentOutcome>,

@@ -3,10 +3,12 @@
 use super::{Base64Url, PaymentStatus, Text};
 use serde::{Deserialize, Serialize};
 use tpw_core::{AccountId, DeviceId, Hash32, Instant, PaymentId};
+#[cfg(test)]
 use utoipa::ToSchema;
 
 /// What a browser is to do with a passkey.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PasskeyErrand {
     /// Register a passkey: a key that verifies its user.
@@ -18,7 +20,8 @@ pub enum PasskeyErrand {
 }
 
 /// A one-time link for a browser.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NewPasskeyLink {
     /// What for.
@@ -26,17 +29,18 @@ pub struct NewPasskeyLink {
     pub errand: PasskeyErrand,
     /// The payment that waits for its payer, if a key is to be used for that and not for the session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[cfg_attr(test, schema(value_type = Option<String>))]
     pub payment: Option<Text<PaymentId>>,
 }
 
 /// A one-time link for a browser, bound to the person and device that asked for it.
-#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct PasskeyLink {
     /// The page's address with the code in its fragment, which no browser sends to a server.
     pub url: String,
     /// Until when it can be used.
-    #[schema(value_type = String, format = DateTime)]
+    #[cfg_attr(test, schema(value_type = String, format = DateTime))]
     pub expires: Text<Instant>,
 }
 
@@ -48,7 +52,8 @@ impl core::fmt::Debug for PasskeyLink {
 }
 
 /// A browser begins.
-#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StartPasskey {
     /// The link's code.
@@ -56,48 +61,51 @@ pub struct StartPasskey {
 }
 
 /// The payment that a key is used for: what the person sees before they agree, and what became of it.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct PasskeyPayment {
     /// Its id.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub id: Text<PaymentId>,
     /// How much, in whole units with the asset's code.
-    #[schema(example = "1200.00 USD")]
+    #[cfg_attr(test, schema(example = "1200.00 USD"))]
     pub money: String,
     /// The account that is paid.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub payee: Text<AccountId>,
     /// The payer's words.
     pub purpose: String,
     /// SHA-256 of the intent. The challenge that the key signs is made of it, so that the answer is for no other payment.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub intent_hash: Text<Hash32>,
     /// Where it rests.
     pub status: PaymentStatus,
 }
 
 /// What a browser is asked.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct PasskeyCeremony {
     /// What it is for.
     #[serde(rename = "for")]
     pub errand: PasskeyErrand,
     /// The device that asked for the link: a person who does not know it should not go on.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub device: Text<DeviceId>,
     /// When it asked.
-    #[schema(value_type = String, format = DateTime)]
+    #[cfg_attr(test, schema(value_type = String, format = DateTime))]
     pub asked: Text<Instant>,
     /// The payment that it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment: Option<PasskeyPayment>,
     /// `PublicKeyCredentialCreationOptionsJSON` or `PublicKeyCredentialRequestOptionsJSON` of Web Authentication.
-    #[schema(value_type = Object)]
+    #[cfg_attr(test, schema(value_type = Object))]
     pub options: serde_json::Value,
 }
 
 /// What a browser answers.
-#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FinishPasskey {
     /// The link's code.
@@ -106,12 +114,13 @@ pub struct FinishPasskey {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// `RegistrationResponseJSON` or `AuthenticationResponseJSON` of Web Authentication.
-    #[schema(value_type = Object)]
+    #[cfg_attr(test, schema(value_type = Object))]
     pub credential: serde_json::Value,
 }
 
 /// A registered key.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct Passkey {
     /// Its id here: SHA-256 of its credential id, in hexadecimal digits.
     pub id: String,
@@ -126,23 +135,25 @@ pub struct Passkey {
     /// Whether that proof leads to a maker that is known here.
     pub attested: bool,
     /// When it was registered.
-    #[schema(value_type = String, format = DateTime)]
+    #[cfg_attr(test, schema(value_type = String, format = DateTime))]
     pub created: Text<Instant>,
     /// When it was last used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[cfg_attr(test, schema(value_type = Option<String>, format = DateTime))]
     pub last_used: Option<Text<Instant>>,
 }
 
 /// A person's keys.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct PasskeyList {
     /// The keys, in the order of their ids.
     pub passkeys: Vec<Passkey>,
 }
 
 /// A ceremony ended well.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct PasskeyDone {
     /// The key that was registered or used.
     pub passkey: Passkey,
@@ -156,12 +167,13 @@ pub struct PasskeyDone {
 }
 
 /// What was kept of a passkey's answer for a payment.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct FactorEvidence {
     /// The payment that it let go on.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub payment: Text<PaymentId>,
     /// The record: client data, authenticator data, signature and key. Its SHA-256 is what the receipt's factor evidence is made of.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub data: Base64Url,
 }

@@ -3,28 +3,32 @@
 use super::{Base64Url, Text};
 use serde::{Deserialize, Serialize};
 use tpw_core::{AccountId, Amount, Asset, DeviceId, Hash32, Instant, PaymentId, TransferId};
+#[cfg(test)]
 use utoipa::ToSchema;
 
 /// A payment to be made.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Pay {
     /// The device's signed intent: a `COSE_Sign1` in base64url without padding.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub statement: Base64Url,
 }
 
 /// A fresh signature for a payment that waits for it.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StepUp {
     /// The device's signed step-up proof: a `COSE_Sign1` in base64url without padding.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub proof: Base64Url,
 }
 
 /// Where a payment rests.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PaymentStatus {
     /// Waits for a fresh signature of the payer's device.
@@ -40,7 +44,8 @@ pub enum PaymentStatus {
 }
 
 /// What screening wants done.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Go on.
@@ -54,10 +59,11 @@ pub enum Verdict {
 }
 
 /// One reason of a score.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct Reason {
     /// The stable code.
-    #[schema(example = "payee_new")]
+    #[cfg_attr(test, schema(example = "payee_new"))]
     pub code: String,
     /// Points out of 1000.
     pub points: u16,
@@ -66,7 +72,8 @@ pub struct Reason {
 }
 
 /// What screening said.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct Decision {
     /// Risk from 0 (none seen) to 1000.
     pub score: u16,
@@ -75,83 +82,87 @@ pub struct Decision {
     /// Why, gravest first.
     pub reasons: Vec<Reason>,
     /// The hash of the rule set applied.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub rules: Text<Hash32>,
 }
 
 /// A transfer that moved the money.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct Posting {
     /// The transfer.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub transfer: Text<TransferId>,
     /// Its number in the ledger.
     pub number: u64,
     /// The account debited.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub debit: Text<AccountId>,
     /// The account credited.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub credit: Text<AccountId>,
     /// Minor units.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub amount: Text<Amount>,
     /// Of what.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub asset: Text<Asset>,
     /// The head of the debited account's chain after it.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub debit_chain: Text<Hash32>,
     /// The head of the credited account's chain after it.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub credit_chain: Text<Hash32>,
 }
 
 /// What let a payment go on that had to wait.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Approval {
     /// The payer's device signed again.
     StepUp {
         /// SHA-256 of the signed proof.
-        #[schema(value_type = String)]
+        #[cfg_attr(test, schema(value_type = String))]
         proof: Text<Hash32>,
         /// When.
-        #[schema(value_type = String, format = DateTime)]
+        #[cfg_attr(test, schema(value_type = String, format = DateTime))]
         at: Text<Instant>,
     },
     /// An operator released it.
     Operator {
         /// The RFC 7638 thumbprint of the operator's key.
-        #[schema(value_type = String)]
+        #[cfg_attr(test, schema(value_type = String))]
         key: Text<Hash32>,
         /// When.
-        #[schema(value_type = String, format = DateTime)]
+        #[cfg_attr(test, schema(value_type = String, format = DateTime))]
         at: Text<Instant>,
     },
     /// The payer gave a further factor for this very payment.
     Factor {
         /// What was given, as a hash over the intent hash, the method and the factor's own evidence: `spec/leaf.md`.
-        #[schema(value_type = String)]
+        #[cfg_attr(test, schema(value_type = String))]
         evidence: Text<Hash32>,
         /// When.
-        #[schema(value_type = String, format = DateTime)]
+        #[cfg_attr(test, schema(value_type = String, format = DateTime))]
         at: Text<Instant>,
     },
 }
 
 /// Why a payment was refused.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct Refusal {
     /// The stable code.
-    #[schema(example = "insufficient_funds")]
+    #[cfg_attr(test, schema(example = "insufficient_funds"))]
     pub code: String,
     /// The reason in words.
     pub text: String,
 }
 
 /// Where the money of a booked payment goes on to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RailState {
     /// Nowhere: the payee's account is in this ledger.
@@ -163,7 +174,8 @@ pub enum RailState {
 }
 
 /// Why a booked payment was undone.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// The clearing partner returned it.
@@ -173,12 +185,13 @@ pub enum Cause {
 }
 
 /// The undoing of a booked payment.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct Compensation {
     /// Why.
     pub cause: Cause,
     /// When.
-    #[schema(value_type = String, format = DateTime)]
+    #[cfg_attr(test, schema(value_type = String, format = DateTime))]
     pub at: Text<Instant>,
     /// Its place in the log.
     pub leaf_index: u64,
@@ -187,40 +200,41 @@ pub struct Compensation {
 }
 
 /// A payment.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct Payment {
     /// The id, made on the device.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub id: Text<PaymentId>,
     /// Where it rests.
     pub status: PaymentStatus,
     /// The device that signed it.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub device: Text<DeviceId>,
     /// The account that pays.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub payer: Text<AccountId>,
     /// The account that is paid.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub payee: Text<AccountId>,
     /// Minor units.
-    #[schema(value_type = String, example = "1250")]
+    #[cfg_attr(test, schema(value_type = String, example = "1250"))]
     pub amount: Text<Amount>,
     /// Of what.
-    #[schema(value_type = String, example = "USD/2")]
+    #[cfg_attr(test, schema(value_type = String, example = "USD/2"))]
     pub asset: Text<Asset>,
     /// The payer's words.
     pub purpose: String,
     /// Its number in the signature chain of the device on the account.
     pub sequence: u64,
     /// SHA-256 of the intent: the transaction hash.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub intent_hash: Text<Hash32>,
     /// When the device made it.
-    #[schema(value_type = String, format = DateTime)]
+    #[cfg_attr(test, schema(value_type = String, format = DateTime))]
     pub created: Text<Instant>,
     /// When the server took it.
-    #[schema(value_type = String, format = DateTime)]
+    #[cfg_attr(test, schema(value_type = String, format = DateTime))]
     pub received: Text<Instant>,
     /// What screening said.
     pub decision: Decision,
@@ -229,11 +243,11 @@ pub struct Payment {
     pub approvals: Vec<Approval>,
     /// Until when it waits, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[cfg_attr(test, schema(value_type = Option<String>, format = DateTime))]
     pub deadline: Option<Text<Instant>>,
     /// When the postings were made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[cfg_attr(test, schema(value_type = Option<String>, format = DateTime))]
     pub booked: Option<Text<Instant>>,
     /// The transfers that moved the money.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -252,23 +266,24 @@ pub struct Payment {
     pub compensation: Option<Compensation>,
     /// The receipt file `.tpr`, in base64url without padding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[cfg_attr(test, schema(value_type = Option<String>))]
     pub receipt: Option<Base64Url>,
     /// The receipt of the undoing, in base64url without padding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[cfg_attr(test, schema(value_type = Option<String>))]
     pub compensation_receipt: Option<Base64Url>,
     /// Whether the id and the sequence number are used up: always, once there is a payment.
     pub consumed: bool,
 }
 
 /// Payments.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct PaymentList {
     /// The payments, in the order of their ids, which begin with a time.
     pub items: Vec<Payment>,
     /// Give it as `after` to get those that follow; absent when there may be none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[cfg_attr(test, schema(value_type = Option<String>))]
     pub next_after: Option<Text<PaymentId>>,
 }

@@ -3,16 +3,18 @@
 use super::{Account, NewAccount, Text, TreeHead};
 use serde::{Deserialize, Serialize};
 use tpw_core::{AccountId, DeviceId, Hash32, Instant, PersonId};
+#[cfg(test)]
 use utoipa::ToSchema;
 
 /// A person to be entered, with accounts.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NewPerson {
     /// An id of the caller's making, so that the request can be repeated: the same id with the same content
     /// changes nothing. Made by the server when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, example = "per_01h455vb4pex5vsknk084sn02q")]
+    #[cfg_attr(test, schema(value_type = Option<String>, example = "per_01h455vb4pex5vsknk084sn02q"))]
     pub id: Option<Text<PersonId>>,
     /// The name, 1 to 64 bytes.
     pub name: String,
@@ -25,20 +27,21 @@ pub struct NewPerson {
 }
 
 /// A person was entered.
-#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct PersonAdded {
     /// The person.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub person: Text<PersonId>,
     /// The accounts, in the order of the request.
-    #[schema(value_type = Vec<String>)]
+    #[cfg_attr(test, schema(value_type = Vec<String>))]
     pub accounts: Vec<Text<AccountId>>,
     /// The enrolment code, shown once: the server keeps its hash alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
     /// Until when the code can be used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[cfg_attr(test, schema(value_type = Option<String>, format = DateTime))]
     pub code_expires: Option<Text<Instant>>,
 }
 
@@ -52,7 +55,8 @@ impl core::fmt::Debug for PersonAdded {
 }
 
 /// Up to 500 people to be entered, each on its own.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PeopleBatch {
     /// The people.
@@ -60,7 +64,8 @@ pub struct PeopleBatch {
 }
 
 /// What became of one person of a batch.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum PersonOutcome {
     /// Entered now.
@@ -77,23 +82,25 @@ pub enum PersonOutcome {
 }
 
 /// What became of a batch.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct PeopleAdded {
     /// One outcome for each person, in the order of the request.
     pub items: Vec<PersonOutcome>,
 }
 
 /// An enrolment code.
-#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct IssuedCode {
     /// For whom.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub person: Text<PersonId>,
     /// The code, shown once.
-    #[schema(example = "8XQ2M-4T0ZK-W7P3C-5RJ9D")]
+    #[cfg_attr(test, schema(example = "8XQ2M-4T0ZK-W7P3C-5RJ9D"))]
     pub code: String,
     /// Until when it can be used.
-    #[schema(value_type = String, format = DateTime)]
+    #[cfg_attr(test, schema(value_type = String, format = DateTime))]
     pub code_expires: Text<Instant>,
 }
 
@@ -107,56 +114,59 @@ impl core::fmt::Debug for IssuedCode {
 }
 
 /// A person.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct Person {
     /// The id.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub id: Text<PersonId>,
     /// The name.
     pub name: String,
     /// When entered.
-    #[schema(value_type = String, format = DateTime)]
+    #[cfg_attr(test, schema(value_type = String, format = DateTime))]
     pub added: Text<Instant>,
     /// The accounts.
-    #[schema(value_type = Vec<String>)]
+    #[cfg_attr(test, schema(value_type = Vec<String>))]
     pub accounts: Vec<Text<AccountId>>,
     /// The devices.
     pub devices: Vec<Device>,
 }
 
 /// A device.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct Device {
     /// The id.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub id: Text<DeviceId>,
     /// Whose it is.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub person: Text<PersonId>,
     /// What kind of key it signs with.
-    #[schema(example = "ed25519")]
+    #[cfg_attr(test, schema(example = "ed25519"))]
     pub algorithm: String,
     /// The RFC 7638 thumbprint of its key, 64 hexadecimal digits.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub key_thumbprint: Text<Hash32>,
     /// Since when.
-    #[schema(value_type = String, format = DateTime)]
+    #[cfg_attr(test, schema(value_type = String, format = DateTime))]
     pub enrolled: Text<Instant>,
     /// Since when no more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[cfg_attr(test, schema(value_type = Option<String>, format = DateTime))]
     pub revoked: Option<Text<Instant>>,
 }
 
 /// A device to be enrolled; its key is the one of the request's DPoP proof.
-#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Enrol {
     /// The one-time code.
     pub code: String,
     /// An id of the device's making; made by the server when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[cfg_attr(test, schema(value_type = Option<String>))]
     pub device: Option<Text<DeviceId>>,
 }
 
@@ -168,27 +178,29 @@ impl core::fmt::Debug for Enrol {
 }
 
 /// A device was enrolled: all that it has to know and keep.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct Enrolled {
     /// The device.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub device: Text<DeviceId>,
     /// Whose it is.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub person: Text<PersonId>,
     /// The person's accounts.
     pub accounts: Vec<Account>,
     /// The operator's name, which intents must carry.
     pub audience: String,
     /// The file `trust.json` of this operator.
-    #[schema(value_type = Object)]
+    #[cfg_attr(test, schema(value_type = Object))]
     pub trust: serde_json::Value,
     /// The newest tree head of the log.
     pub head: TreeHead,
 }
 
 /// A short-lived access token, bound to the device key (RFC 9449 §5).
-#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct Token {
     /// The token.
     pub access_token: String,

@@ -2,10 +2,12 @@
 
 use super::Payment;
 use serde::{Deserialize, Serialize};
+#[cfg(test)]
 use utoipa::ToSchema;
 
 /// Whether asking again can help.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Retry {
     /// Not as it is.
@@ -17,7 +19,8 @@ pub enum Retry {
 }
 
 /// Why a request was not done (RFC 9457), as `application/problem+json`.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct Problem {
     /// Where the problem is explained.
     #[serde(rename = "type")]
@@ -29,7 +32,7 @@ pub struct Problem {
     /// Why, and what to do, in the language of `Accept-Language`.
     pub detail: String,
     /// The stable code, never translated.
-    #[schema(example = "sequence_gap")]
+    #[cfg_attr(test, schema(example = "sequence_gap"))]
     pub code: String,
     /// Whether asking again can help.
     pub retry: Retry,

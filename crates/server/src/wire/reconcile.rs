@@ -4,32 +4,35 @@ use super::Text;
 use serde::{Deserialize, Serialize};
 use tpw_core::{AccountId, Amount, Asset, Instant, PaymentId, TransferId};
 use tpw_ledger::Balance;
+#[cfg(test)]
 use utoipa::ToSchema;
 
 /// A line of the ledger.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct LedgerLine {
     /// The number of the transfer.
     pub number: u64,
     /// Its id.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub transfer: Text<TransferId>,
     /// `credit` or `debit` of the account here.
     pub side: String,
     /// Minor units.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub amount: Text<Amount>,
     /// From when on it counts.
-    #[schema(value_type = String, format = DateTime)]
+    #[cfg_attr(test, schema(value_type = String, format = DateTime))]
     pub at: Text<Instant>,
     /// The payment, if the partner names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[cfg_attr(test, schema(value_type = Option<String>))]
     pub payment: Option<Text<PaymentId>>,
 }
 
 /// A line of the partner.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct PartnerLine {
     /// The entry of the statement, or the line of the CSV file.
     pub place: u64,
@@ -38,7 +41,7 @@ pub struct PartnerLine {
     /// `credit` or `debit` of the account there.
     pub side: String,
     /// Minor units.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub amount: Text<Amount>,
     /// `booked`, `pending` or `information`.
     pub status: String,
@@ -59,7 +62,8 @@ pub struct PartnerLine {
 }
 
 /// What became of some lines.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct ReconciledLines {
     /// `matched`, `carried`, `differing`, `missing_in_ledger`, `missing_at_partner`, `pending_at_partner`,
     /// `duplicate_at_partner`, `duplicate_in_ledger`, `ambiguous`, `outside_period` or `information`.
@@ -77,7 +81,8 @@ pub struct ReconciledLines {
 }
 
 /// How much of one outcome there is.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct ReconciledTotal {
     /// The outcome.
     pub outcome: String,
@@ -88,26 +93,28 @@ pub struct ReconciledTotal {
     /// How many of the partner's lines.
     pub partner_lines: u64,
     /// By how much more the partner's balance grew because of them, in minor units; may begin with `-`.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub difference: Text<Balance>,
 }
 
 /// Why the closing balances differ: `closing` is `opening` and `unmatched`, each the partner's less the ledger's.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct ReconciliationProof {
     /// The difference of the opening balances.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub opening: Text<Balance>,
     /// The sum of the differences of all outcomes.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub unmatched: Text<Balance>,
     /// The difference of the closing balances.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub closing: Text<Balance>,
 }
 
 /// One statement set against the ledger.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct Reconciliation {
     /// The partner's number of the statement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -116,10 +123,10 @@ pub struct Reconciliation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partner_account: Option<String>,
     /// The account here.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub account: Text<AccountId>,
     /// Of what.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub asset: Text<Asset>,
     /// The first day that it covers.
     pub from: String,
@@ -137,7 +144,8 @@ pub struct Reconciliation {
 }
 
 /// The statements of a file.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct ReconciliationList {
     /// In the order of the file.
     pub items: Vec<Reconciliation>,

@@ -111,7 +111,7 @@ const SNAPSHOTS: &[(&str, &str)] = &[
 
 /// The operations of the description with the statuses of good answers.
 fn operations() -> BTreeMap<String, Vec<String>> {
-    let description: Value = serde_json::from_str(&tpw_server::openapi_json()).unwrap();
+    let description: Value = serde_json::from_str(tpw_server::openapi_json()).unwrap();
     let paths = description["paths"].as_object().unwrap().values();
     let operations = paths.flat_map(|methods| methods.as_object().unwrap().values());
     operations
@@ -164,7 +164,7 @@ fn every_operation_has_a_snapshot_of_its_good_answer() {
 #[tokio::test]
 async fn the_router_takes_the_methods_that_are_described_and_no_others() {
     let server = Server::start().await;
-    let description: Value = serde_json::from_str(&tpw_server::openapi_json()).unwrap();
+    let description: Value = serde_json::from_str(tpw_server::openapi_json()).unwrap();
     let mut described: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (path, methods) in description["paths"].as_object().unwrap() {
         // An action is a `POST` of the path without its verb.
@@ -189,7 +189,7 @@ async fn the_router_takes_the_methods_that_are_described_and_no_others() {
 
 #[test]
 fn what_a_client_must_know_of_answers_is_described() {
-    let description: Value = serde_json::from_str(&tpw_server::openapi_json()).unwrap();
+    let description: Value = serde_json::from_str(tpw_server::openapi_json()).unwrap();
     let paths = &description["paths"];
     for (path, method) in [
         ("/v1/people", "post"),

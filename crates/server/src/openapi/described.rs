@@ -1,5 +1,6 @@
-//! The description of this API (OpenAPI 3.1), made from the wire types and one table of operations.
+//! The description, made from the wire types and one table of operations.
 
+use super::VERSION;
 use crate::tsp;
 use crate::wire;
 use utoipa::OpenApi;
@@ -9,9 +10,6 @@ use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{Ref, RefOr, Required, ResponseBuilder, Schema};
-
-/// The version of the API: the date of its shape.
-pub const VERSION: &str = "2026-11-22";
 
 #[derive(OpenApi)]
 #[openapi(components(schemas(
@@ -476,8 +474,7 @@ fn built(operation: &Operation) -> utoipa::openapi::path::Operation {
 }
 
 /// The whole description as JSON, ending in a newline; the same types give the same bytes.
-#[must_use]
-pub fn openapi_json() -> String {
+fn described() -> String {
     let mut api = Schemas::openapi();
     api.info = utoipa::openapi::InfoBuilder::new()
         .title("TPWallet API")
@@ -523,18 +520,18 @@ mod tests {
     fn the_committed_description_is_fresh() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../openapi/2026-11-22.json");
         if std::env::var_os("TPW_UPDATE").is_some() {
-            std::fs::write(path, openapi_json()).unwrap();
+            std::fs::write(path, described()).unwrap();
         }
         let committed = std::fs::read_to_string(path).unwrap_or_default();
         assert!(
-            committed == openapi_json(),
+            committed == described(),
             "openapi/{VERSION}.json is stale: run `cargo xtask openapi`, or this test with TPW_UPDATE=1"
         );
     }
 
     #[test]
     fn every_reference_leads_to_a_schema() {
-        let json: serde_json::Value = serde_json::from_str(&openapi_json()).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&described()).unwrap();
         assert_eq!(json["openapi"], "3.1.0");
         let schemas = json["components"]["schemas"].as_object().unwrap();
         let text = json.to_string();
