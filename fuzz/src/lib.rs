@@ -9,6 +9,7 @@ mod oauth;
 mod ots;
 mod partner;
 mod script;
+mod told;
 mod world;
 
 /// One reader under test.
@@ -68,6 +69,10 @@ targets! {
     oauth::token_narrowing, token_narrowing_seeds;
     oauth::client_keys, client_keys_seeds;
     oauth::client_certificate, client_certificate_seeds;
+    told::decision_record, decision_record_seeds;
+    told::block_proof, block_proof_seeds;
+    told::prompt_answer, prompt_answer_seeds;
+    told::letter_message, letter_message_seeds;
     device::vault, vault_seeds;
     device::profile, profile_seeds;
     device::journal, journal_seeds;

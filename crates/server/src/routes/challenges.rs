@@ -2,7 +2,7 @@
 
 use super::contacts::{self, Unproved};
 use super::devices::issue;
-use super::{Reply, json, payments, prompts};
+use super::{Reply, factor_evidence, json, payments, prompts};
 use crate::app::{App, AskedAt};
 use crate::body;
 use crate::ceremonies::{Ceremony, ChallengeId, LIFE, Purpose, State};
@@ -24,7 +24,7 @@ use tpw_access::factor::opaque::{self, PasswordRecord};
 use tpw_access::factor::recovery::{RecoveryCode, RecoverySheet};
 use tpw_access::factor::totp::{self, TotpRecord, TotpSecret};
 use tpw_access::factor::{DigitCode, FactorError, Method, Why};
-use tpw_access::record::{RecordKey, RecordKind, RecordWrite};
+use tpw_access::record::{RecordKind, RecordWrite};
 use tpw_core::codec::Writer;
 use tpw_core::{FactorMethod, Hash32, Instant, PaymentId, PersonId};
 use tpw_crypto::{Entropy, sha256};
@@ -185,11 +185,13 @@ async fn answered(
         }
         Purpose::Payment { id: payment, intent_hash, .. } => {
             let kept = evidence.to_bytes(intent_hash);
-            let key = RecordKey::single(RecordKind::Assurance, *payment.as_bytes());
-            let before = identity::read(app, &key).await?;
-            writes.push(RecordWrite { key, before, after: Some(kept.clone()) });
+            let evidence = Hash32::new(sha256(&kept));
+            let key = factor_evidence::key(payment, &evidence);
+            let key =
+                key.ok_or_else(|| Problem::internal(&"a hash is too long for a record's id"))?;
+            writes.push(RecordWrite { key, before: None, after: Some(kept) });
             demand_written(app, writes).await?;
-            for_payment(app, caller, (payment, method), Hash32::new(sha256(&kept))).await
+            for_payment(app, caller, (payment, method), evidence).await
         }
     }
 }
