@@ -42,3 +42,9 @@ forbids contains "separation.young-device" if {
   input.context.device.age_s < 86400
   input.context.peers > 0
 }
+
+# Where the operator has named its networks, who may do what is not changed from anywhere else.
+forbids contains "separation.elsewhere" if {
+  input.action in govern_actions
+  input.context.place == "elsewhere"
+}

@@ -4,6 +4,7 @@ use crate::ceremonies::Ceremonies;
 use crate::limits::{Limits, RateLimits};
 use crate::links::Links;
 use crate::mutual::Mutual;
+use crate::networks::Networks;
 use crate::places::{Lane, Places};
 use crate::problem::Problem;
 use crate::seen::Seen;
@@ -64,6 +65,8 @@ pub(crate) struct App {
     relying_party: Option<(String, RelyingParty)>,
     /// Makers of passkeys that are believed what their keys are.
     passkey_anchors: TrustAnchors,
+    /// Networks that have names.
+    pub(crate) networks: Networks,
     links: Mutex<Links>,
     request_prefix: u32,
     request_count: AtomicU64,
@@ -84,7 +87,7 @@ impl App {
         shadow: Option<Shadow>,
     ) -> Result<Self, CryptoError> {
         let now = engine.now();
-        let Front { origins, mutual, served } = front;
+        let Front { origins, mutual, served, networks } = front;
         let (signer, slot) = engine.token_signer();
         let token_key = signer.public_key(slot)?;
         let mut prefix = [0; 4];
@@ -92,6 +95,7 @@ impl App {
         Ok(Self {
             relying_party: origins.iter().find_map(relying_party),
             passkey_anchors: TrustAnchors::none(),
+            networks,
             links: Mutex::new(Links::new()),
             origins,
             mutual,

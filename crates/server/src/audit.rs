@@ -153,6 +153,7 @@ fn facts((by, at): (&Session, Instant), question: &Question<'_>) -> Vec<(String,
         ("device_attested", facts.device.map(|device| device.attested.to_string())),
         ("initiator", question.initiator.map(|person| person.to_string())),
         ("peers", facts.peers.map(|peers| peers.to_string())),
+        ("place", facts.place.clone()),
         ("risk", facts.risk.map(|risk| risk.to_string())),
     ];
     let known = named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));

@@ -36,6 +36,9 @@ pub enum ServerError {
     /// No maker of passkeys is known, where some should be.
     #[error("`{}` has no root certificate of a maker of passkeys in a `.pem` file", .0.display())]
     NoAnchors(PathBuf),
+    /// More networks have names than are looked through.
+    #[error("at most 64 networks can have names; put networks of one place together")]
+    TooManyNetworks,
     /// Certificate and key do not fit.
     #[error("the certificate and its key cannot be used: {0}")]
     Tls(rustls::Error),

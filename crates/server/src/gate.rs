@@ -3,7 +3,7 @@
 //! The order of `tpw-access`: proof and token are verified, the device is looked up, the proof is taken as used,
 //! and only then is there a [`Session`].
 
-use crate::app::{App, language_of};
+use crate::app::{App, Peer, language_of};
 use crate::audit::{Audit, Question};
 use crate::problem::{Code, Problem};
 use crate::shadow;
@@ -12,6 +12,7 @@ use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
+use std::net::IpAddr;
 use std::sync::Arc;
 use tpw_access::policy::{Amount, Decision, DeviceFacts, Fact, Facts, Obligations, Request};
 use tpw_access::{
@@ -38,6 +39,8 @@ pub(crate) struct Caller {
     policy: Arc<PolicyEngine>,
     /// When the request came.
     pub(crate) at: Instant,
+    /// From where.
+    sender: IpAddr,
     /// Takes down what is decided.
     pub(crate) audit: Audit,
 }
@@ -151,7 +154,13 @@ impl Caller {
             risk: risk.map(u32::from),
             device: if looks_at(Fact::Device) { self.device() } else { None },
             peers: looks_at(Fact::Peers).then(|| self.peers(about)),
+            place: if looks_at(Fact::Place) { self.place() } else { None },
         }
+    }
+
+    /// From which of the operator's networks the request comes.
+    fn place(&self) -> Option<String> {
+        self.app.networks.place_of(self.sender).map(str::to_owned)
     }
 
     /// The device that asks. What shows what it is, is an attested key with which the person has proved to be there.
@@ -259,7 +268,9 @@ impl FromRequestParts<Arc<App>> for Caller {
             return Err(Problem::role_changed());
         }
         let (language, at, audit) = (language_of(parts), app.engine.now(), Audit::of(parts)?);
-        Ok(Self { session, language, app: Arc::clone(app), policy: app.policy(), at, audit })
+        let Peer(sender) = Peer::from_request_parts(parts, app).await?;
+        let (app, policy) = (Arc::clone(app), app.policy());
+        Ok(Self { session, language, app, policy, at, sender, audit })
     }
 }
 

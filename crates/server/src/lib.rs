@@ -16,6 +16,7 @@ mod letters;
 mod limits;
 mod links;
 mod mutual;
+mod networks;
 mod oauth;
 mod openapi;
 pub mod outbound;
@@ -42,6 +43,7 @@ pub use fault::{QueryFault, ValueFault};
 pub use in_force::restore_builtin_policies;
 pub use limits::{BatchLimits, Limits, Rate};
 pub use mutual::MutualTls;
+pub use networks::{Network, NetworkError};
 pub use openapi::{VERSION, openapi_json};
 pub use problem::{Code, Problem};
 pub use serve::{Bound, ServeOptions, serve};
@@ -53,6 +55,7 @@ pub use tls::{DEVELOPMENT_NAME, Tls, development_certificate_path};
 pub use witness::{serve_witness, witness_router};
 pub use witnessing::{Witnessing, WitnessingTimes};
 
+use networks::Networks;
 use std::sync::Arc;
 use tpw_access::HttpUrl;
 use tpw_access::factor::webauthn::TrustAnchors;
@@ -86,6 +89,11 @@ pub fn router(
 ) -> Result<axum::Router, ServerError> {
     let origin = HttpUrl::parse(&format!("https://{authority}"))
         .map_err(|_| ServerError::PublicUrl(authority.to_owned()))?;
-    let front = serve::Front { origins: vec![origin], mutual: None, served: None };
+    let front = serve::Front {
+        origins: vec![origin],
+        mutual: None,
+        served: None,
+        networks: Networks::default(),
+    };
     Ok(serve::layered(build(engine, front, limits, TrustAnchors::none(), None)?))
 }

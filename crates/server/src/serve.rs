@@ -3,6 +3,7 @@
 use crate::app::{App, Peer};
 use crate::limits::Limits;
 use crate::mutual::{Mutual, MutualTls, Presented};
+use crate::networks::{Network, Networks};
 use crate::places::Places;
 use crate::served::Served;
 use crate::shadow::Shadow;
@@ -40,6 +41,8 @@ pub struct ServeOptions {
     pub mutual: Option<MutualTls>,
     /// A folder with root certificates of makers of passkeys. Without one no passkey is asked what it is.
     pub passkey_anchors: Option<PathBuf>,
+    /// Networks that have names, for policies that look at the place from which a request comes; at most 64.
+    pub networks: Vec<Network>,
     /// The bounds.
     pub limits: Limits,
     /// A second policy engine that is asked about every decision.
@@ -109,6 +112,8 @@ pub(crate) struct Front {
     pub(crate) mutual: Option<Mutual>,
     /// Its own certificate.
     pub(crate) served: Option<Arc<Served>>,
+    /// Networks that have names.
+    pub(crate) networks: Networks,
 }
 
 /// A port that is bound, and the addresses that lead to it.
@@ -158,7 +163,9 @@ pub(crate) async fn bind(
     let first = ports.get(1).and_then(|(port, _)| port.origins.first().cloned());
     let authorities = mutual.as_ref().and_then(|mutual| mutual.authorities.as_deref());
     let mutual = first.map(|origin| Mutual::load(origin, authorities)).transpose()?;
-    let router = router(Front { origins, mutual, served: Some(Arc::clone(&served)) })?;
+    let networks = Networks::new(&options.networks).ok_or(ServerError::TooManyNetworks)?;
+    let front = Front { origins, mutual, served: Some(Arc::clone(&served)), networks };
+    let router = router(front)?;
     let places = Places::new(limits.connections, limits.connections_of_one);
     let (stop, stopping) = watch::channel(());
     let (mut tasks, mut bound) = (Vec::new(), Vec::new());

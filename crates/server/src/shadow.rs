@@ -179,6 +179,7 @@ fn context(facts: &Facts) -> Map<String, Value> {
         ("risk", facts.risk.map(|risk| json!(risk))),
         ("device", device),
         ("peers", facts.peers.map(|peers| json!(peers))),
+        ("place", facts.place.as_ref().map(|place| json!(place))),
     ];
     all.into_iter().filter_map(|(name, fact)| Some((name.to_owned(), fact?))).collect()
 }

@@ -264,6 +264,15 @@ pub const INVARIANTS: &[Invariant] = &[
         claim: Claim::Obliges { when: "true", approvals: 0 },
     },
     Invariant {
+        name: "elsewhere",
+        words: "where networks have names, who may do what is not changed from anywhere else",
+        actions: Actions::These(GOVERNING),
+        claim: Claim::Within(
+            r#"permit (principal, action, resource)
+             unless { context has place && context.place == "elsewhere" };"#,
+        ),
+    },
+    Invariant {
         name: "young-devices",
         words: "while others could do it, who may do what is not changed from a device enrolled today that does not show what it is",
         actions: Actions::These(GOVERNING),

@@ -223,6 +223,7 @@ struct Line {
     risk: Option<u32>,
     device: Option<WrittenDevice>,
     peers: Option<u32>,
+    place: Option<String>,
     allow: Option<BTreeSet<String>>,
     deny: Option<BTreeSet<String>>,
     acr: Option<String>,
@@ -273,6 +274,7 @@ fn case(place: String, line: Line) -> Result<Case, String> {
             .device
             .map(|WrittenDevice { age_s, attested }| DeviceFacts { age_s, attested }),
         peers: line.peers,
+        place: line.place,
     };
     Ok(Case {
         place,

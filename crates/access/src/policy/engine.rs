@@ -360,6 +360,7 @@ fn fits(
         risk: Some(0),
         device: Some(DeviceFacts { age_s: 0, attested: true }),
         peers: Some(0),
+        place: Some(String::new()),
     });
     asked(words, &bare, entity, kind, Some(schema))?;
     asked(words, &full, entity, kind, Some(schema)).map(|_| ())

@@ -51,6 +51,8 @@ tpw_core::codes! {
         Device = 3 "device",
         /// How many other people could agree.
         Peers = 4 "peers",
+        /// From which of the operator's places the request comes.
+        Place = 5 "place",
     }
 }
 
@@ -74,6 +76,8 @@ pub struct Facts {
     pub device: Option<DeviceFacts>,
     /// How many other people could agree.
     pub peers: Option<u32>,
+    /// The name of the network from which the request comes, or `elsewhere`; left out where the operator has named none.
+    pub place: Option<String>,
 }
 
 /// Whether a person may do something.
@@ -183,6 +187,9 @@ fn context(facts: &Facts) -> Result<Context, String> {
     }
     if let Some(peers) = facts.peers {
         pairs.push(("peers".to_owned(), long(peers)));
+    }
+    if let Some(place) = &facts.place {
+        pairs.push(("place".to_owned(), RestrictedExpression::new_string(place.clone())));
     }
     Context::from_pairs(pairs).map_err(|error| error.to_string())
 }

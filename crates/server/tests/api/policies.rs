@@ -41,7 +41,10 @@ struct Scene {
 
 impl Scene {
     async fn set() -> Self {
-        let server = Server::start().await;
+        Self::on(Server::start().await).await
+    }
+
+    async fn on(server: Server) -> Self {
         let operator = server.operator();
         let carol = server.person(&operator, "Carol", "0").await;
         server.recognise(&operator).await;
@@ -68,6 +71,23 @@ impl Scene {
         self.server.clock.advance(DAY);
         self.server.recognise(&self.operator).await;
     }
+}
+
+#[tokio::test]
+async fn nobody_governs_from_elsewhere_where_networks_have_names() {
+    let scene = Scene::on(Server::start_named(&["office=192.0.2.0/24"]).await).await;
+    let before = scene.status().await;
+    assert_eq!(scene.activate(&remarked("from elsewhere")).await.problem(), "forbidden");
+    assert_eq!(scene.status().await, before);
+    let denied = scene.server.call(&scene.operator, "GET", "/v1/decisions", None).await.json();
+    let all = denied["decisions"].as_array().unwrap();
+    let denied = all.iter().find(|one| one["ruling"] == "denied").unwrap();
+    assert_eq!(denied["policies"], json!(["separation.elsewhere"]), "{denied}");
+    assert_eq!(denied["facts"]["place"], "elsewhere", "{denied}");
+
+    let there = Server::start_named(&["office=192.0.2.0/24", "office=127.0.0.0/8"]).await;
+    let scene = Scene::on(there).await;
+    assert_eq!(scene.activate(&remarked("from the office")).await.status, 200);
 }
 
 #[tokio::test]

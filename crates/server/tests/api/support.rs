@@ -34,7 +34,7 @@ use tpw_engines::clock::{Clock, ManualClock, SystemClock};
 use tpw_engines::entropy::OsEntropy;
 use tpw_engines::{Config, Engine};
 use tpw_server::{
-    Bound, Limits, MutualTls, ServeOptions, Tls, development_certificate_path, serve,
+    Bound, Limits, MutualTls, Network, ServeOptions, Tls, development_certificate_path, serve,
 };
 
 pub(crate) struct Server {
@@ -293,6 +293,7 @@ pub(crate) fn limits() -> Limits {
 struct Extras {
     mutual: Option<MutualTls>,
     passkey_anchors: Option<PathBuf>,
+    networks: Vec<Network>,
 }
 
 impl Server {
@@ -319,6 +320,13 @@ impl Server {
         let listen = "127.0.0.1:0".parse().unwrap();
         let mutual = MutualTls { listen, public_url: None, authorities };
         let extras = Extras { mutual: Some(mutual), ..Extras::default() };
+        Self::start_on(TempDir::new().unwrap(), limits(), |_usual| {}, extras).await
+    }
+
+    /// A server whose operator has named networks.
+    pub(crate) async fn start_named(networks: &[&str]) -> Self {
+        let networks = networks.iter().map(|text| text.parse().unwrap()).collect();
+        let extras = Extras { networks, ..Extras::default() };
         Self::start_on(TempDir::new().unwrap(), limits(), |_usual| {}, extras).await
     }
 
@@ -368,6 +376,7 @@ impl Server {
             public_url: None,
             mutual: extras.mutual,
             passkey_anchors: extras.passkey_anchors,
+            networks: extras.networks,
             limits,
             shadow: None,
         };

@@ -265,6 +265,7 @@ async fn a_certificate_from_files_is_used_and_a_wrong_one_is_named() {
         public_url: None,
         mutual: None,
         passkey_anchors: None,
+        networks: Vec::new(),
         limits: limits(),
         shadow: None,
     };
@@ -327,6 +328,7 @@ impl Door {
             public_url: None,
             mutual: None,
             passkey_anchors: None,
+            networks: Vec::new(),
             limits: Limits { certificate_time: Duration::from_millis(20), ..limits() },
             shadow: None,
         };

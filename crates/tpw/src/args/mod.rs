@@ -34,6 +34,7 @@ use std::path::PathBuf;
 use tpw_engines::clock_error::ErrorSource;
 use tpw_engines::pkcs11::KeyUri;
 use tpw_ledger::FreezeReason;
+use tpw_server::Network;
 
 #[derive(Parser)]
 #[command(name = "tpw", version, disable_help_subcommand = true)]
@@ -135,6 +136,8 @@ pub(crate) struct Serve {
     pub(crate) operator_alone: bool,
     #[arg(long)]
     pub(crate) builtin_policies: bool,
+    #[arg(long = "place", id = "network", value_name = "NAME=NETWORK")]
+    pub(crate) networks: Vec<Network>,
     #[arg(long, value_name = "URL")]
     pub(crate) shadow_policy: Option<String>,
     #[arg(long, value_name = "FILE", requires = "shadow_policy")]

@@ -62,6 +62,8 @@ pub(crate) struct PolicyExplain {
     pub(crate) device_attested: bool,
     #[arg(long, value_name = "COUNT")]
     pub(crate) peers: Option<u32>,
+    #[arg(id = "from_place", long = "place", value_name = "NAME")]
+    pub(crate) place: Option<String>,
     #[arg(long, value_name = "DIR")]
     pub(crate) policies: Option<PathBuf>,
 }

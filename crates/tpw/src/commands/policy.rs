@@ -165,7 +165,7 @@ fn question(say: &Say, question: &Question) -> String {
             parts.push(say.with(key, &[("who", &who)]));
         }
     }
-    let Facts { amount, risk, device, peers } = &question.facts;
+    let Facts { amount, risk, device, peers, place } = &question.facts;
     if let Some(Amount { asset, milli }) = amount {
         parts.push(format!("amount {milli}/1000 {asset}"));
     }
@@ -177,6 +177,9 @@ fn question(say: &Say, question: &Question) -> String {
     }
     if let Some(peers) = peers {
         parts.push(format!("peers {peers}"));
+    }
+    if let Some(place) = place {
+        parts.push(format!("place {place}"));
     }
     parts.join(" · ")
 }
@@ -234,13 +237,13 @@ fn obligations_json(obligations: Obligations) -> Value {
 
 fn question_json(question: &Question) -> Value {
     let person = |who: Option<cases::Relation>| who.map(cases::Relation::code);
-    let Facts { amount, risk, device, peers } = &question.facts;
+    let Facts { amount, risk, device, peers, place } = &question.facts;
     json!({
         "action": question.action.code(),
         "as": question.roles.iter().map(|role| role.code()).collect::<Vec<_>>(),
         "owner": person(question.owner), "initiator": person(question.initiator),
         "amount": amount.as_ref().map(|amount| json!({ "asset": amount.asset, "milli": amount.milli.to_string() })),
-        "risk": risk, "peers": peers,
+        "risk": risk, "peers": peers, "place": place,
         "device": device.map(|device| json!({ "age_s": device.age_s, "attested": device.attested })),
     })
 }
@@ -302,7 +305,8 @@ fn facts(args: &PolicyExplain) -> Result<Facts, Failure> {
     };
     let attested = args.device_attested;
     let device = args.device_age.map(|age_s| DeviceFacts { age_s, attested });
-    Ok(Facts { amount, risk: args.risk, device, peers: args.peers })
+    let place = args.place.clone();
+    Ok(Facts { amount, risk: args.risk, device, peers: args.peers, place })
 }
 
 // --- diff -------------------------------------------------------------------------------------------------------------

@@ -20,8 +20,8 @@ use tpw_engines::{Config, Engine, StoreConfig};
 use tpw_proof::timestamp::Disclosure;
 use tpw_server::outbound::Outbound;
 use tpw_server::{
-    Bound, Limits, MutualTls, Records, ServeOptions, Shadow, Tls, Witnessing, WitnessingTimes,
-    development_certificate_path,
+    Bound, Limits, MutualTls, Network, Records, ServeOptions, Shadow, Tls, Witnessing,
+    WitnessingTimes, development_certificate_path,
 };
 
 /// A server of this process.
@@ -44,6 +44,8 @@ pub(super) struct Start<'a> {
     pub(super) mutual: Option<MutualTls>,
     /// A folder with root certificates of makers of passkeys.
     pub(super) passkey_anchors: Option<PathBuf>,
+    /// Networks that have names.
+    pub(super) networks: Vec<Network>,
     pub(super) limits: Limits,
     pub(super) policies: Policies,
     /// A second policy engine that is asked about every decision.
@@ -89,6 +91,7 @@ pub(super) async fn start(
         public_url: start.public_url,
         mutual: start.mutual,
         passkey_anchors: start.passkey_anchors,
+        networks: start.networks,
         limits: start.limits,
         shadow: start.shadow,
     };
@@ -161,6 +164,7 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
         identity: args.cert.clone().zip(args.key.clone()),
         mutual: mutual(args)?,
         passkey_anchors: args.passkey_anchors.clone(),
+        networks: args.networks.clone(),
         limits: limits(args),
         policies: if args.builtin_policies { Policies::Builtin } else { Policies::InForce },
         shadow: shadow(args)?,

@@ -80,7 +80,7 @@ fn as_case(request: &Request<'_>) -> String {
             write!(line, ", {name} = \"{relation}\"").unwrap();
         }
     }
-    let Facts { amount, risk, device, peers } = &request.facts;
+    let Facts { amount, risk, device, peers, place } = &request.facts;
     if let Some(Amount { asset, milli }) = amount {
         write!(line, ", amount = {{ asset = \"{asset}\", milli = {milli} }}").unwrap();
     }
@@ -92,6 +92,9 @@ fn as_case(request: &Request<'_>) -> String {
     }
     if let Some(peers) = peers {
         write!(line, ", peers = {peers}").unwrap();
+    }
+    if let Some(place) = place {
+        write!(line, ", place = \"{place}\"").unwrap();
     }
     line + " }"
 }
@@ -137,11 +140,13 @@ impl Dice {
             attested: self.below(2) == 0,
         };
         let peers = self.of(&[0, 1, 2, u32::MAX]);
+        let place = self.of(&["office", "elsewhere", ""]);
         Facts {
             amount: (self.below(2) == 0).then_some(Amount { asset, milli }),
             risk: (self.below(2) == 0).then_some(risk),
             device: (self.below(2) == 0).then_some(device),
             peers: (self.below(3) > 0).then_some(peers),
+            place: (self.below(2) == 0).then(|| place.to_owned()),
         }
     }
 }

@@ -126,6 +126,7 @@ async fn open(
         identity: None,
         mutual: None,
         passkey_anchors: None,
+        networks: Vec::new(),
         limits: Limits::standard(),
         policies: Policies::InForce,
         shadow: None,

@@ -41,6 +41,7 @@ pub(super) async fn serve(context: &Context, args: &WitnessServe) -> Outcome {
     };
     let options = ServeOptions {
         passkey_anchors: None,
+        networks: Vec::new(),
         listen: args.listen,
         tls,
         public_url: args.public_url.clone(),
