@@ -22,7 +22,7 @@ use tpw_core::{AccountId, PersonId};
 /// A request that reads.
 pub(crate) enum Reader {
     /// From a device.
-    Device(Caller),
+    Device(Box<Caller>),
     /// From a client.
     Client(Box<AskingClient>),
 }
@@ -53,7 +53,7 @@ impl FromRequestParts<Arc<App>> for Reader {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let (scheme, text) = gate::token_of(&parts.headers)?;
         if !tokens::is_of_a_client(text) {
-            return Ok(Self::Device(Caller::from_request_parts(parts, app).await?));
+            return Ok(Self::Device(Box::new(Caller::from_request_parts(parts, app).await?)));
         }
         let asking = AskingClient::known(app, parts, scheme, text).await;
         let asking = asking.map_err(|problem| match scheme {
