@@ -294,6 +294,7 @@ operation-fund = bring money in
 operation-reverse = give a booked payment back
 operation-return = give back a returned payment
 operation-client = enter or remove a client
+operation-keys = give clients’ tokens a new key
 approval-minor = { $amount } in the smallest unit of its asset
 approval-stage-open = open
 approval-stage-expired = expired

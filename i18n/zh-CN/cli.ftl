@@ -294,6 +294,7 @@ operation-fund = 入金
 operation-reverse = 冲正已记账的付款
 operation-return = 退还被退回的付款
 operation-client = 录入或移除客户端
+operation-keys = 为客户端令牌换新密钥
 approval-minor = { $amount }（以该资产的最小单位计）
 approval-stage-open = 待批准
 approval-stage-expired = 已过期

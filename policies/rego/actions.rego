@@ -27,11 +27,11 @@ decide_actions := credit_actions | {"close_account", "reject_hold", "set_limits"
 # What concerns the server and no one person.
 run_actions := {
   "add_person", "list_all", "manage_sets", "order", "read_alarms", "read_approvals", "read_changes",
-  "read_decisions", "read_holds", "read_policies", "reconcile", "report_rail", "rotate_keys",
+  "read_decisions", "read_holds", "read_policies", "reconcile", "report_rail",
 }
 
 # What changes who may do what.
-govern_actions := {"activate_policy", "manage_clients", "manage_roles"}
+govern_actions := {"activate_policy", "manage_clients", "manage_roles", "rotate_keys"}
 
 actions := ((((own_actions | serve_actions) | decide_actions) | run_actions) | govern_actions) | {"approve"}
 

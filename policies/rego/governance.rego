@@ -1,7 +1,7 @@
 # What changes who may do what. Two people do it, as soon as there are two.
 package tpw
 
-of_nobody := {"activate_policy", "manage_clients"}
+of_nobody := {"activate_policy", "manage_clients", "rotate_keys"}
 
 permits contains "govern.alone" if {
   acts_as("operator")

@@ -47,6 +47,8 @@ tpw_core::codes! {
         Return = 9 "return",
         /// Enter or remove a client of the authorization server.
         Client = 10 "client",
+        /// Give clients' tokens a new key.
+        Keys = 11 "keys",
     }
 }
 

@@ -204,6 +204,7 @@ fn as_of_now(engine: &Engine, operation: &Operation) -> Result<Operation, Proble
             let (_, after) = activated(operation).ok_or_else(|| odd("an odd activation"))?;
             Ok(activation(in_force::version(engine)?, after))
         }
+        OperationKind::Keys => Ok(new_key(engine)),
         OperationKind::Roles | OperationKind::Client => {
             let mut changes = operation.changes().map_err(odd)?;
             for change in &mut changes {
@@ -283,6 +284,13 @@ pub(crate) fn give_back(payment: PaymentId, intent_hash: Hash32) -> Operation {
     Operation { kind: OperationKind::Return, resource: *payment.as_bytes(), bytes }
 }
 
+/// The making of a new key for clients' tokens, after the newest one of now.
+pub(crate) fn new_key(engine: &Engine) -> Operation {
+    let mut w = tpw_core::codec::Writer::new();
+    w.uint(engine.client_token_keys().newest().unix_ms());
+    Operation { kind: OperationKind::Keys, resource: [0; 16], bytes: w.finish() }
+}
+
 /// A request after a vote, and what is to be stored for it.
 struct Step {
     approval: Approval,
@@ -356,6 +364,15 @@ async fn take(app: &Arc<App>, step: Step) -> Result<Approval, PayError> {
         }
         OperationKind::Policy => {
             app.engine.write_records(writes).await?;
+            return Ok(approval);
+        }
+        OperationKind::Keys => {
+            app.engine.write_records(writes).await?;
+            // Keys are no records. Should it fail, the old one stays in use, and a new one is asked for again.
+            let engine = Arc::clone(&app.engine);
+            let made = tokio::task::spawn_blocking(move || engine.rotate_client_token_key()).await;
+            let failed = |cause: &dyn core::fmt::Display| PayError::Stopped(cause.to_string());
+            made.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
             return Ok(approval);
         }
         OperationKind::Fund => funding_of(operation).ok_or_else(damaged)?,
@@ -460,6 +477,7 @@ fn resource(operation: &Operation) -> String {
             String::from_utf8(id.unwrap_or_default()).unwrap_or_default()
         }
         OperationKind::Policy => "policy".to_owned(),
+        OperationKind::Keys => "keys".to_owned(),
     }
 }
 

@@ -85,7 +85,8 @@ const CREDITING: &[Action] =
     &[Action::Fund, Action::ReleaseHold, Action::Reverse, Action::ReturnRail];
 
 /// What changes who may do what.
-const GOVERNING: &[Action] = &[Action::ActivatePolicy, Action::ManageRoles, Action::ManageClients];
+const GOVERNING: &[Action] =
+    &[Action::ActivatePolicy, Action::ManageRoles, Action::ManageClients, Action::RotateKeys];
 
 /// What is an operator's alone: to decide, to govern, and to change what concerns the server.
 const OPERATING: &[Action] = &[

@@ -61,7 +61,9 @@ impl ClientTokenKeys {
         alive.filter_map(|(_, (_, slot))| self.signer.public_key(slot).ok()).collect()
     }
 
-    fn newest(&self) -> Instant {
+    /// When the newest of them was made.
+    #[must_use]
+    pub fn newest(&self) -> Instant {
         self.slots.last().map_or(Instant::MIN, |(at, _)| *at)
     }
 

@@ -236,9 +236,14 @@ pub(crate) async fn remove(
     Ok(waits.unwrap_or_else(|| json(StatusCode::OK, &shown(&client))))
 }
 
-/// `POST /v1/client_keys`: a new key for clients' tokens; the one before is published until its tokens have ended.
+/// `POST /v1/client_keys`: a new key for clients' tokens; the one before is published until its tokens have ended. 202 with the request
+/// when somebody has to approve it.
 pub(crate) async fn rotate(State(app): State<Arc<App>>, caller: Caller) -> Reply {
-    caller.may(Action::RotateKeys, None)?;
+    let needed = caller.ask(Action::RotateKeys, &About::default())?;
+    if needed > 0 {
+        let asked = Asked::new(approving::new_key(&app.engine), Vec::new(), needed);
+        return approving::asked(&app, &caller, asked).await;
+    }
     let keys = off_thread(&app, |engine| Ok(engine.rotate_client_token_key()?)).await?;
     let keys = keys.public(app.engine.now()).iter().map(kid).collect();
     Ok(json(StatusCode::OK, &wire::ClientTokenKeys { keys }))

@@ -287,7 +287,7 @@ operations! {
     Post "/v1/clients" "clients" "add_client" Operator (Some("NewClient")) => 201 Json("ApiClient"), [] "Enter a client of the authorization server (`/.well-known/oauth-authorization-server`). The same client once more answers 200.";
     Get "/v1/clients" "clients" "list_clients" Operator (None) => 200 Json("ClientList"), [("after", "the last client seen"), ("limit", "1 to 100")] "List clients, removed ones too.";
     Delete "/v1/clients/{id}" "clients" "remove_client" Operator (None) => 200 Json("ApiClient"), [] "Remove a client: its tokens end at once, and nobody gets its id again. Once more changes nothing.";
-    Post "/v1/client_keys" "clients" "rotate_client_keys" Operator (None) => 200 Json("ClientTokenKeys"), [] "Sign clients' tokens with a new key; the one before is published until its tokens have ended.";
+    Post "/v1/client_keys" "clients" "rotate_client_keys" Operator (None) => 200 Json("ClientTokenKeys"), [] "Sign clients' tokens with a new key; the one before is published until its tokens have ended. As soon as somebody else could agree, somebody else has to: the answer is 202 with the request for approval.";
     Post "/v1/delegations" "clients" "delegate" Holder (Some("NewDelegation")) => 201 Json("Delegation"), [] "Let a client or another person read some of one's accounts until a time.";
     Get "/v1/delegations" "clients" "list_delegations" Holder (None) => 200 Json("DelegationList"), [] "List what one has delegated and what has not ended.";
     Delete "/v1/delegations/{id}" "clients" "take_back" Holder (None) => 200 Json("Delegation"), [] "Take a delegation back, with effect on the next request.";

@@ -467,6 +467,16 @@ async fn clients_are_entered_and_removed_by_two() {
     assert!(listed().await["items"][0]["removed"].is_null());
     office.says(1, &asked.json(), Consent::Approve).await;
     assert!(listed().await["items"][0]["removed"].is_string());
-    // A key is turned by one.
-    assert_eq!(server.call(operator, "POST", "/v1/client_keys", None).await.status, 200);
+    // So is a new key for their tokens. Whoever asked for it alone gets none, and a key that came meanwhile is not made again.
+    let published = async || {
+        let keys = server.get("/oauth/jwks").await.json();
+        keys["keys"].as_array().map_or(0, Vec::len)
+    };
+    server.recognise(operator).await;
+    let asked = server.call(operator, "POST", "/v1/client_keys", None).await;
+    assert_eq!((asked.status.as_u16(), published().await), (202, 1), "{asked:?}");
+    let again = server.call(operator, "POST", "/v1/client_keys", None).await;
+    assert_eq!(again.json()["id"], asked.json()["id"]);
+    let done = office.says(1, &asked.json(), Consent::Approve).await;
+    assert_eq!((done.json()["stage"].as_str(), published().await), (Some("executed"), 2));
 }

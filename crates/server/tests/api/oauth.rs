@@ -373,6 +373,7 @@ async fn the_server_describes_itself_and_its_keys_through_a_rotation() {
     let token = scene.books.own_token(server).await;
     // The operator's session has ended meanwhile.
     *scene.operator.token.borrow_mut() = None;
+    server.recognise(&scene.operator).await;
     let rotate = || server.call(&scene.operator, "POST", "/v1/client_keys", None);
     let rotated = rotate().await;
     assert_json_snapshot!("client_keys", shown(&rotated, &["keys"]));

@@ -120,7 +120,7 @@ fn operation_of(request: &ApprovalRequest) -> Result<Operation, Failure> {
             text.parse::<AccountId>().ok().map(|id| *id.as_bytes())
         }
         OperationKind::Client => Some(Operation::resource_of(text.as_bytes())),
-        OperationKind::Policy => Some([0; 16]),
+        OperationKind::Policy | OperationKind::Keys => Some([0; 16]),
     };
     let resource = resource.ok_or_else(odd)?;
     let operation = Operation { kind, resource, bytes: request.operation.0.clone() };
@@ -150,6 +150,7 @@ fn detail(say: &Say, operation: &Operation) -> String {
             versions.unwrap_or_default()
         }
         OperationKind::Client => client(say, operation).unwrap_or_default(),
+        OperationKind::Keys => String::new(),
         OperationKind::Release
         | OperationKind::Reverse
         | OperationKind::Return

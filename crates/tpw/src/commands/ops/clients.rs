@@ -80,7 +80,11 @@ impl Counter<'_> {
                 })
             }
             ClientOps::RotateKey => {
-                let keys: ClientTokenKeys = self.post("/v1/client_keys", &json!({})).await?;
+                let answer = self.client.post(&self.keys, "/v1/client_keys", &json!({})).await?;
+                if answer.status == ASKED {
+                    return approve::tell_asked(self.say, &answer.json()?);
+                }
+                let keys: ClientTokenKeys = answer.json()?;
                 self.tell(&keys, || keys.keys.iter().for_each(|key| self.say.data(key)))
             }
         }
