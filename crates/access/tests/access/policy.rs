@@ -252,7 +252,7 @@ fn the_engine_knows_at_which_facts_its_policies_look() {
         (Action::Freeze, &[]),
         (Action::Fund, &[Fact::Amount, Fact::Risk]),
         (Action::AddPerson, &[Fact::Amount, Fact::Peers]),
-        (Action::ManageRoles, &[Fact::Device, Fact::Peers]),
+        (Action::ManageRoles, &[Fact::Device, Fact::Peers, Fact::Place]),
     ] {
         assert_eq!(looked_at(&builtin, action), facts, "{action:?}");
     }
