@@ -138,7 +138,7 @@ arg-id = A name for this order: it is carried out once, however often the comman
 arg-called = The name
 arg-payee-name = The payee’s name as the payee says it; checked against the names you know, and remembered
 arg-yes-new-payee = Pay also a payee that could be taken for another; without it the last characters of the account have to be typed
-arg-network = A network with a name, as office=192.0.2.0/24, for policies that look at the place from which a request comes; may be given again
+arg-named-network = A network with a name, as office=192.0.2.0/24, for policies that look at the place from which a request comes; may be given again
 arg-from-place = From which place: the name of a network, or elsewhere
 arg-shadow-policy = A second policy engine to be asked about every decision, by OPA’s REST API, as http://127.0.0.1:8181/v1/data/tpw/decision: it decides nothing, and where it disagrees is counted
 arg-shadow-ca = The certificates that its address is trusted by; otherwise the system’s

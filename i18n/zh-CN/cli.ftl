@@ -138,7 +138,7 @@ arg-id = 此订单的名称：无论输入多少次命令，只执行一次
 arg-called = 名称
 arg-payee-name = 收款方自称的名称；与已知名称比对，并记住
 arg-yes-new-payee = 收款方易与他人混淆时也付款；否则须输入账户末尾的字符
-arg-network = 命名的网络，如 office=192.0.2.0/24，供查看请求来源地点的策略使用；可重复给出
+arg-named-network = 命名的网络，如 office=192.0.2.0/24，供查看请求来源地点的策略使用；可重复给出
 arg-from-place = 来自何处：网络的名称，或 elsewhere
 arg-shadow-policy = 每次决策同时询问的第二个策略引擎，用 OPA 的 REST 接口，如 http://127.0.0.1:8181/v1/data/tpw/decision：它不作任何决定，其分歧会被计数
 arg-shadow-ca = 用于信任其网址的证书；不写则用系统的证书

@@ -169,9 +169,14 @@ fn a_whole_chain_to_a_known_root_is_hardware() {
     assert_eq!((passkey.attestation, passkey.attested), (AttestationFormat::Packed, true));
     assert_eq!(made.strength(&passkey), AssertionStrength::VerifiedInHardware);
     assert!(made.register(&for_model(&made.root, MODEL)).unwrap().attested);
-    // Several makers, of which one is right.
-    let other = Maker::good().made();
-    assert!(made.register(&makers(&[&other.root, &made.root])).unwrap().attested);
+    // Several roots of one name, of which one is right, wherever it stands.
+    let others = [(); 4].map(|()| Maker::good().made());
+    let mut roots: Vec<&[u8]> = others.iter().map(|other| other.root.as_slice()).collect();
+    roots.push(&made.root);
+    for _ in 0..roots.len() {
+        roots.rotate_left(1);
+        assert!(made.register(&makers(&roots)).unwrap().attested);
+    }
 }
 
 #[test]

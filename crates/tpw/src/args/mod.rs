@@ -136,7 +136,7 @@ pub(crate) struct Serve {
     pub(crate) operator_alone: bool,
     #[arg(long)]
     pub(crate) builtin_policies: bool,
-    #[arg(long = "place", id = "network", value_name = "NAME=NETWORK")]
+    #[arg(long = "place", id = "named_network", value_name = "NAME=NETWORK")]
     pub(crate) networks: Vec<Network>,
     #[arg(long, value_name = "URL")]
     pub(crate) shadow_policy: Option<String>,

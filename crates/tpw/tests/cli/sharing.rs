@@ -82,6 +82,7 @@ fn a_client_is_entered_with_a_certificate_and_in_one_way() {
         let words = ["client", "add", "books.example", "Books", "--scope", "balance:read"];
         server.ops(&[&words[..], &["--grant", "client_credentials"], auth].concat())
     };
+    server.log_in(root.path());
     for (auth, code) in [
         (&[][..], 2),
         (&["--jwks", &jwks, "--certificate", &pem], 2),

@@ -46,10 +46,12 @@ pub struct Anchor<'a> {
 }
 
 /// Root certificates of makers of authenticators: those for all models, and those for one each.
+///
+/// Each is a list of its own: of several roots with one name, which makers have, the library tries no other after the first.
 #[derive(Clone, Default)]
 pub struct TrustAnchors {
-    general: AttestationCaList,
-    of_models: BTreeMap<[u8; 16], AttestationCaList>,
+    general: Vec<AttestationCaList>,
+    of_models: BTreeMap<[u8; 16], Vec<AttestationCaList>>,
 }
 
 impl TrustAnchors {
@@ -66,11 +68,13 @@ impl TrustAnchors {
     pub fn new(anchors: &[Anchor<'_>]) -> Result<Self, WebauthnError> {
         let mut all = Self::default();
         for anchor in anchors {
-            let list = match anchor.model {
+            let lists = match anchor.model {
                 None => &mut all.general,
                 Some(model) => all.of_models.entry(model).or_default(),
             };
+            let mut list = AttestationCaList::default();
             list.insert(read_root(anchor.der)?).map_err(|_error| WebauthnError::Anchor)?;
+            lists.push(list);
         }
         Ok(all)
     }
@@ -84,14 +88,14 @@ impl TrustAnchors {
     /// Whether `chain` leads to one that vouches for `model` at `now`.
     fn vouch(&self, chain: &Chain, model: &[u8; 16], now: Instant) -> bool {
         let lists = [Some(&self.general), self.of_models.get(model)];
-        let mut lists = lists.into_iter().flatten().filter(|list| !list.is_empty());
+        let mut lists = lists.into_iter().flatten().flatten();
         !chain.is_empty() && lists.any(|list| leads_to(chain, list, now))
     }
 }
 
 impl fmt::Debug for TrustAnchors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let of_models = self.of_models.values().map(AttestationCaList::len);
+        let of_models = self.of_models.values().map(Vec::len);
         write!(f, "TrustAnchors({} and {} of models)", self.general.len(), of_models.sum::<usize>())
     }
 }
