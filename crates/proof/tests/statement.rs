@@ -214,7 +214,7 @@ fn leaves_have_the_specified_bytes() {
     assert_eq!(Leaf::from_bytes(leaf.as_bytes()).unwrap(), leaf);
     assert_eq!(leaf.kind(), RecordKind::Payment);
     let mut bad = leaf.as_bytes().to_vec();
-    bad[4] = 6;
+    bad[4] = 7;
     assert!(Leaf::from_bytes(&bad).is_err());
     bad[4] = 1;
     bad[3] = b'2';

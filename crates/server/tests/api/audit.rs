@@ -75,7 +75,7 @@ async fn a_change_is_in_the_books_with_what_allowed_it() {
     assert_eq!(found["owner"], ann.person.unwrap().to_string());
     assert_eq!(
         (found["ruling"].as_str(), found["facts"]["aal"].as_str()),
-        (Some("allowed"), Some("aal1"))
+        (Some("allowed"), Some("aal2"))
     );
     assert!(!found["policies"].as_array().unwrap().is_empty(), "{found}");
 }

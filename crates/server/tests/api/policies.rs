@@ -80,7 +80,7 @@ async fn nobody_governs_from_elsewhere_where_networks_have_names() {
     assert_eq!(scene.activate(&remarked("from elsewhere")).await.problem(), "forbidden");
     assert_eq!(scene.status().await, before);
     let denied = scene.server.call(&scene.operator, "GET", "/v1/decisions", None).await.json();
-    let all = denied["decisions"].as_array().unwrap();
+    let all = denied["items"].as_array().unwrap();
     let denied = all.iter().find(|one| one["ruling"] == "denied").unwrap();
     assert_eq!(denied["policies"], json!(["separation.elsewhere"]), "{denied}");
     assert_eq!(denied["facts"]["place"], "elsewhere", "{denied}");
