@@ -59,9 +59,10 @@ impl Workplace {
         self.target.join("tools")
     }
 
-    /// Builds the programs of the workspace as the tests do, so that nothing is compiled a second time.
+    /// Builds the programs of the workspace as a part of its tests: `cargo build` would compile libraries once more, without the features
+    /// that only tests want.
     pub(crate) fn build_programs(&self) -> Result<(), Failure> {
-        self.cargo(["build", "--quiet", "--workspace", "--bins", "--locked"]).pass()
+        self.cargo(["test", "--quiet", "--workspace", "--locked", "--no-run"]).pass()
     }
 
     /// Where `build_programs` puts one.
