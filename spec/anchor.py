@@ -2,6 +2,7 @@
 
 from Crypto.Hash import keccak
 
+from ots import check_ots
 from rfc3161 import Fault, need
 
 EVENT = "Anchored(bytes32,uint64)"
@@ -111,8 +112,13 @@ def read_anchor(data, cbor):
     need(len(data) <= 2**16, "too_large")
     it = cbor(data)
     need(type(it) is dict and next(iter(it), None) == 1 and type(it[1]) is int, "codec_value")
-    need(it[1] == 1, "unsupported")
-    need(list(it) == list(range(1, 8)) and all(type(key) is int for key in it), "codec_value")
+    need(it[1] in (1, 2) and all(type(key) is int for key in it), "unsupported")
+    if it[1] == 2:
+        need(list(it) == list(range(1, 5)) and type(it[2]) is list and len(it[2]) <= 63, "codec_value")
+        need(all(type(node) is bytes and len(node) == 32 for node in it[2]), "codec_value")
+        need(type(it[3]) is bytes and type(it[4]) is bytes, "codec_value")
+        return it
+    need(list(it) == list(range(1, 8)), "codec_value")
     whole = all(type(it[key]) is int and 0 <= it[key] < 2**64 for key in (2, 5, 7))
     need(whole and type(it[3]) is list and type(it[4]) is bytes and type(it[6]) is list, "codec_value")
     need(len(it[3]) <= 63 and all(type(node) is bytes and len(node) == 32 for node in it[3]), "codec_value")
@@ -120,9 +126,12 @@ def read_anchor(data, cbor):
     return it
 
 
-def check_anchor(data, leaf, index, chains, cbor, root_of):
+def check_anchor(data, leaf, index, trust, cbor, root_of, read_checkpoint):
     """Whether the anchor is in a block that the verifier knows."""
     it = read_anchor(data, cbor)
+    if it[1] == 2:
+        return check_ots(it, leaf, index, trust, root_of, read_checkpoint)
+    chains = trust["evm_anchors"]
     header, nodes = it[4], it[6]
     need(len(header) <= 4096 and all(len(node) <= 16384 for node in nodes), "too_large")
     fields = rlp_list(header)

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Exports the good receipts of the corpus and gives their COSE messages to `cwt`, a COSE library that is not ours: the payer's
-statement, and the COSE receipt (RFC 9942), whose detached payload is the root that its path leads to. The checkpoint and the tlog-proof of
-the same folders go to the Go command's own packages `sumdb/note` and `sumdb/tlog`. Then single bits are flipped.
+statement, the COSE receipt (RFC 9942), whose detached payload is the root that its path leads to, and both in one, a transparent
+statement (RFC 9943). The checkpoint and the tlog-proof of the same folders go to the Go command's own packages `sumdb/note` and
+`sumdb/tlog`. Then single bits are flipped, and parts put where they do not belong.
 
     judge_cose.py --tpw PROGRAM --log PROGRAM
 """
@@ -23,7 +24,7 @@ from cwt import COSE, COSEKey
 CORPUS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "vectors", "receipts")
 # RFC 9053 and RFC 9864.
 ALGORITHMS = {-7: "ES256", -8: "EdDSA", -9: "ESP256", -19: "Ed25519"}
-ALG, KID, VDS, VDP = 1, 4, 395, 396
+ALG, KID, RECEIPTS, VDS, VDP = 1, 4, 394, 395, 396
 
 
 def read(folder, name):
@@ -36,7 +37,9 @@ def sha256(*parts):
 
 
 def key_for(message, pem):
-    protected = cbor2.loads(cbor2.loads(message).value[0])
+    outer = cbor2.loads(message)
+    # A hybrid device's COSE_Sign has algorithm and key with each signature, the classical one first.
+    protected = cbor2.loads(outer.value[3][0][0] if outer.tag == 98 else outer.value[0])
     return COSEKey.from_pem(pem, kid=protected[KID], alg=ALGORITHMS[protected[ALG]])
 
 
@@ -70,7 +73,24 @@ def root(leaf, size, index, path):
 def statement_holds(folder, message):
     pem = read(folder, "device-key.pem")
     payload = COSE.new().decode(message, key_for(message, pem))
+    second = os.path.join(folder, "device-key-ml-dsa-44.pem")
+    if os.path.exists(second) != (cbor2.loads(message).tag == 98):
+        return False
+    if os.path.exists(second):
+        second_holds(read(folder, "device-key-ml-dsa-44.pem"), message)
     return sha256(payload) == cbor2.loads(read(folder, "record.cbor"))[3]
+
+
+def second_holds(pem, message):
+    """RFC 9052 §4.4 for the second of two signatures, which `cwt` does not know."""
+    protected, unprotected, payload, signatures = cbor2.loads(message).value
+    own, beside, signature = signatures[1]
+    header = cbor2.loads(own)
+    key = serialization.load_pem_public_key(pem)
+    thumbprint = sha256(cbor2.dumps({1: 7, 3: -48, -1: key.public_bytes_raw()}, canonical=True))
+    if (len(signatures), unprotected, beside, header) != (2, {}, {}, {ALG: -48, KID: thumbprint}):
+        raise ValueError("not the second signature of a hybrid device")
+    key.verify(signature, cbor2.dumps(["Signature", protected, own, b"", payload]))
 
 
 def receipt_holds(folder, message):
@@ -83,6 +103,48 @@ def receipt_holds(folder, message):
         return False
     signed = read(folder, "checkpoint").decode().split("\n")
     return (str(size), base64.b64encode(found).decode()) == (signed[1], signed[2])
+
+
+def bare(message):
+    """A transparent statement as its payer signed it: the entry in the log commits to that."""
+    protected, _unprotected, payload, signature = cbor2.loads(message).value
+    return cbor2.dumps(cbor2.CBORTag(18, [protected, {}, payload, signature]))
+
+
+def entry(folder, statement):
+    """The log entry of a statement: spec/leaf.md."""
+    record, salt = read(folder, "record.cbor"), read(folder, "salt.bin")
+    kind = bytes([cbor2.loads(record)[1]])
+    return b"tpw1" + kind + sha256(b"tpw/leaf/v1\0", kind, salt, sha256(statement), sha256(record))
+
+
+def transparent_holds(folder, message):
+    """RFC 9943 §7: the statement's signature, then each receipt, for the entry that is made of this very statement."""
+    tag, (_protected, unprotected, _payload, _signature) = cbor2.loads(message).tag, cbor2.loads(message).value
+    if tag != 18 or set(unprotected) != {RECEIPTS} or not unprotected[RECEIPTS]:
+        return False
+    if not statement_holds(folder, message) or entry(folder, bare(message)) != read(folder, "leaf.bin"):
+        return False
+    return all(receipt_holds(folder, receipt) for receipt in unprotected[RECEIPTS])
+
+
+def misplaced(folder, other):
+    """Transparent statements whose parts are each good and do not belong together."""
+    protected, unprotected, payload, signature = cbor2.loads(read(folder, "transparent-statement.cose")).value
+    strange = cbor2.loads(read(other, "transparent-statement.cose")).value
+    made = lambda *parts: cbor2.dumps(cbor2.CBORTag(18, list(parts)))
+    receipts = unprotected[RECEIPTS]
+    return {
+        "the receipt of another payment": made(protected, strange[1], payload, signature),
+        "another payment under this receipt": made(strange[0], unprotected, strange[2], strange[3]),
+        "one good and one strange receipt": made(protected, {RECEIPTS: [*receipts, *strange[1][RECEIPTS]]}, payload, signature),
+        "no receipt in the list": made(protected, {RECEIPTS: []}, payload, signature),
+        "no list of receipts": made(protected, {}, payload, signature),
+        "the receipt under another label": made(protected, {VDP: receipts}, payload, signature),
+        "a statement in the place of the receipt": made(protected, {RECEIPTS: [read(folder, "statement.cose")]}, payload, signature),
+        "no payload": made(protected, unprotected, None, signature),
+        "the receipt's signature": made(protected, unprotected, payload, cbor2.loads(receipts[0]).value[3]),
+    }
 
 
 def signed_root(found, pem):
@@ -109,12 +171,26 @@ class Tally:
 
 
 def cose(tally, name, folder):
-    for part, check in (("statement.cose", statement_holds), ("receipt.cose", receipt_holds)):
+    parts = (("statement.cose", statement_holds), ("receipt.cose", receipt_holds), ("transparent-statement.cose", transparent_holds))
+    for part, check in parts:
+        # A hybrid device's statement is no COSE_Sign1, as RFC 9943 has it.
+        if not os.path.exists(os.path.join(folder, part)):
+            tally.that(f"{name}: {part} is missing", part.startswith("transparent") and "hybrid" in name)
+            continue
         message = read(folder, part)
         tally.that(f"{name}: {part} holds", holds(check, folder, message))
         for place in range(0, len(message), 23):
             bad = message[:place] + bytes([message[place] ^ 1]) + message[place + 1:]
             tally.that(f"{name}: {part} with byte {place} changed", not holds(check, folder, bad))
+
+
+def transparent(tally, name, folder, other):
+    message = read(folder, "transparent-statement.cose")
+    tally.that(f"{name}: without its receipts it is the statement", bare(message) == read(folder, "statement.cose"))
+    loose = [read(folder, part) for part in sorted(os.listdir(folder)) if part.startswith("receipt")]
+    tally.that(f"{name}: its receipts are the loose ones", sorted(cbor2.loads(message).value[1][RECEIPTS]) == sorted(loose))
+    for what, bad in misplaced(folder, other).items():
+        tally.that(f"{name}: {what}", not holds(transparent_holds, folder, bad))
 
 
 def copied(folder, to, name, content):
@@ -157,6 +233,11 @@ def main():
             if os.path.exists(os.path.join(folder, "receipt.cose")):
                 cose(tally, case["file"], folder)
             folders[case["file"]] = folder
+        whole = {name: folder for name, folder in folders.items() if os.path.exists(os.path.join(folder, "transparent-statement.cose"))}
+        # Some receipts of the corpus are of one payment: a stranger is one of another.
+        for name, folder in whole.items():
+            others = (other for other in whole.values() if read(other, "statement.cose") != read(folder, "statement.cose"))
+            transparent(tally, name, folder, next(others))
         some = dict(list(folders.items())[:5])
         log(tally, wanted.log, some)
     print(f"{tally.passed} passed, {tally.failed} failed")

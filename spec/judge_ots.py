@@ -22,6 +22,8 @@ from opentimestamps.core.op import OpAppend, OpHexlify, OpKECCAK256, OpPrepend, 
 from opentimestamps.core.serialize import BytesDeserializationContext, BytesSerializationContext, DeserializationError
 from opentimestamps.core.timestamp import DetachedTimestampFile, Timestamp, make_merkle_tree
 
+import verify
+
 EASY = 0x207FFFFF
 FIRST = 700
 DONE, USAGE, NOT_VERIFIED, LATER = 0, 2, 4, 75
@@ -223,6 +225,50 @@ class Judge:
             self.holds("an answer that is no proof", ran.returncode == LATER and not os.path.exists(self.path("none.ots")))
 
 
+    def receipt(self):
+        """A receipt whose checkpoint is stamped: both verifiers prove it by the block, and by nothing else."""
+        vectors = os.path.join(os.path.dirname(os.path.abspath(__file__)), "vectors")
+        with open(os.path.join(vectors, "receipt-v1.tpr"), "rb") as file:
+            receipt, trust = self.path("receipt.tpr", file.read()), os.path.join(vectors, "receipt-v1.trust.json")
+        parts = self.path("parts")
+        tpw = lambda *words: subprocess.run([self.tpw, *words, "--json"], capture_output=True, text=True, timeout=60)
+        tpw("receipt", "export", receipt, "--trust", trust, "--out", parts)
+        stamped, proof = os.path.join(parts, "checkpoint"), os.path.join(parts, "checkpoint.ots")
+        calendar = Calendar()
+        self.run("stamp", stamped, "--calendar", calendar.url)
+        before = self.content("receipt.tpr")
+        attach = lambda *more: self.run("attach", receipt, "--proof", proof, *more).returncode
+        self.holds("a promise is not attached", attach() == LATER and self.content("receipt.tpr") == before)
+        calendar.mine()
+        self.run("upgrade", proof, "--calendar", calendar.url)
+        self.holds("attached", attach() == DONE and self.content("receipt.tpr") != before)
+        once = self.content("receipt.tpr")
+        self.holds("once", attach() == DONE and self.content("receipt.tpr") == once)
+        self.holds("the stamped checkpoint named", attach("--checkpoint", stamped) == DONE)
+        self.holds("not with another one", attach("--checkpoint", receipt) == NOT_VERIFIED)
+        other = self.path("other.tpr", before)
+        alone = self.run("attach", other, "--proof", self.path("file.ots")).returncode
+        self.holds("not of another file", alone == USAGE and self.content("other.tpr") == before)
+
+        headers = self.path("headers", b"".join(header.serialize() for header in calendar.headers))
+        known = ["--headers", headers, "--first-height", str(FIRST), "--network", "regtest"]
+        level = lambda *more: json.loads(tpw("verify", receipt, "--trust", trust, *more).stdout)["levels"][4]["outcome"]
+        self.holds("without headers nothing is anchored", level() == "absent")
+        self.holds("with them it is", level(*known) == "proved")
+        first = self.path("first", calendar.headers[0].serialize())
+        self.holds("not by another block", level("--headers", first, *known[2:]) == "absent")
+        self.holds("a block of something else refutes it", level("--headers", first, "--first-height", str(FIRST + 1), *known[4:]) == "failed")
+        with open(trust, encoding="utf-8") as file:
+            text = json.load(file)
+        texts = [header.serialize().hex() for header in calendar.headers]
+        for name, listed, wanted in (("all", texts, "proved"), ("first", texts[:1], "absent")):
+            text["bitcoin_headers"] = [{"network": "regtest", "first_height": FIRST, "headers": listed}]
+            path = self.path(f"trust-{name}.json", json.dumps(text).encode())
+            second = verify.judge(once, verify.read_trust(json.dumps(text)))["levels"]["anchored"]
+            said = json.loads(tpw("verify", receipt, "--trust", path).stdout)["levels"][4]["outcome"]
+            self.holds(f"both verifiers by the trust file with {name}", (said, second) == (wanted, wanted))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tpw", required=True)
@@ -232,6 +278,7 @@ def main():
         judge.exchange()
         judge.files(60)
         judge.refused()
+        judge.receipt()
     print(f"{judge.passed} passed, {judge.failed} failed")
     return 1 if judge.failed else 0
 

@@ -5,11 +5,11 @@ import hashlib
 import re
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, mldsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
-from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, SignatureAlgorithmOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 
 class Fault(Exception):
@@ -29,6 +29,7 @@ INTEGER, BITS, OCTETS, OID, UTF8, SEQUENCE, SET = 0x02, 0x03, 0x04, 0x06, 0x0C, 
 SIGNED_DATA, TST_INFO = "1.2.840.113549.1.7.2", "1.2.840.113549.1.9.16.1.4"
 CONTENT_TYPE, MESSAGE_DIGEST = "1.2.840.113549.1.9.3", "1.2.840.113549.1.9.4"
 SIGNING_CERTIFICATE_V2 = "1.2.840.113549.1.9.16.2.47"
+ECDSA_SHA256, ML_DSA_65 = "1.2.840.10045.4.3.2", "2.16.840.1.101.3.4.3.18"
 HASHES = {"2.16.840.1.101.3.4.2.1": hashlib.sha256, "2.16.840.1.101.3.4.2.3": hashlib.sha512}
 
 
@@ -108,19 +109,43 @@ class Certificate:
         if tbs.has(0xA0):
             tbs.take()
         self.serial = tbs.take(INTEGER)[1]
-        tbs.take(SEQUENCE)
+        self.inner_algorithm = tbs.take(SEQUENCE)[1]
         self.issuer = tbs.take(SEQUENCE)[1]
         tbs.take(SEQUENCE)
         self.subject = tbs.take(SEQUENCE)[1]
+
+    def signature_algorithm(self):
+        """The identifier of the signature. It has no parameters, and stands outside as inside (RFC 5280 §4.1.1.2)."""
+        outer = Der(self.der).inside()
+        outer.take(SEQUENCE)
+        content, raw = outer.take(SEQUENCE)
+        identifier = Der(content)
+        found = identifier.oid()
+        need(raw == self.inner_algorithm and not identifier.rest, "tsp_signature_algorithm")
+        return found
 
     def value(self, oid):
         return self.extensions[oid].value if oid in self.extensions else None
 
     def key(self):
-        public = self.x509.public_key()
+        """The key with what belongs to its kind: the identifier of its signatures, the digest beside them, its name."""
+        try:
+            public = self.x509.public_key()
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise Fault("tsp_signature_algorithm") from error
+        if isinstance(public, mldsa.MLDSA65PublicKey):
+            return public, ML_DSA_65, hashlib.sha512, "ML-DSA-65"
         need(isinstance(public, ec.EllipticCurvePublicKey) and public.curve.name == "secp256r1",
              "tsp_signature_algorithm")
-        return public
+        return public, ECDSA_SHA256, hashlib.sha256, "ECDSA P-256"
+
+    def check_signed(self, signature, message):
+        """Whether this certificate's key has signed the message."""
+        public, _, _, name = self.key()
+        if name == "ML-DSA-65":
+            return public.verify(signature, message)
+        need(encode_dss_signature(*decode_dss_signature(signature)) == signature, "tsp_bad_signature")
+        return public.verify(signature, message, ec.ECDSA(hashes.SHA256()))
 
     def check_common(self, at_ms):
         need(self.x509.version == x509.Version.v3, "tsp_version")
@@ -148,14 +173,15 @@ class Certificate:
                        self.value(ExtensionOID.SUBJECT_KEY_IDENTIFIER))
         try:
             self.check_common(at_ms)
-            self.key()
+            kind = self.key()[1]
+            need(kind == child.key()[1], "tsp_untrusted_chain")
             need(basic and basic.ca and (basic.path_length is None or below <= basic.path_length), "tsp_untrusted_chain")
             need((bits is None or bits.key_cert_sign) and child.issuer == self.subject, "tsp_untrusted_chain")
             need(usage is None or ExtendedKeyUsageOID.TIME_STAMPING in usage, "tsp_untrusted_chain")
             need(not (wanted and wanted.key_identifier and own) or wanted.key_identifier == own.digest,
                  "tsp_untrusted_chain")
-            need(child.x509.signature_algorithm_oid == SignatureAlgorithmOID.ECDSA_WITH_SHA256, "tsp_untrusted_chain")
-            child.x509.verify_directly_issued_by(self.x509)
+            need(child.signature_algorithm() == kind, "tsp_untrusted_chain")
+            self.check_signed(child.x509.signature, child.x509.tbs_certificate_bytes)
         except (Fault, InvalidSignature, ValueError, TypeError):
             return False
         return True
@@ -344,24 +370,23 @@ def check_token(token, policies, hashes_taken=HASHES):
     listed_hash, content_der, certificates, signer = read_signed_data(token)
     content = read_content(content_der, hashes_taken)
     leaf = signer_certificate(signer, certificates)
-    need(listed_hash is hashlib.sha256 and signer.hash("tsp_digest_algorithm") is hashlib.sha256,
-         "tsp_digest_algorithm")
+    _, identifier, digest, _ = leaf.key()
+    need(listed_hash is digest and signer.hash("tsp_digest_algorithm") is digest, "tsp_digest_algorithm")
     need(signer.has(0xA0), "tsp_attribute_missing")
     attributes_der = signer.take()[1]
     attributes = read_attributes(Der(attributes_der).take()[0])
     need(Der(attributes[CONTENT_TYPE]).oid() == TST_INFO, "tsp_content_type_attribute")
-    need(Der(attributes[MESSAGE_DIGEST]).take(OCTETS)[0] == hashlib.sha256(content_der).digest(), "tsp_message_digest")
+    need(Der(attributes[MESSAGE_DIGEST]).take(OCTETS)[0] == digest(content_der).digest(), "tsp_message_digest")
     check_signing_certificate(attributes[SIGNING_CERTIFICATE_V2], leaf)
     leaf.check_leaf(content["gen_time"])
     algorithm = signer.inside()
-    need(algorithm.oid() == "1.2.840.10045.4.3.2" and not algorithm.rest, "tsp_signature_algorithm")
+    need(algorithm.oid() == identifier and not algorithm.rest, "tsp_signature_algorithm")
     signature = signer.take(OCTETS)[0]
     if signer.has(0xA1):
         Der(signer.take()[0]).sorted(SEQUENCE)
     signer.end()
     try:
-        need(encode_dss_signature(*decode_dss_signature(signature)) == signature, "tsp_bad_signature")
-        leaf.key().verify(signature, b"\x31" + attributes_der[1:], ec.ECDSA(hashes.SHA256()))
+        leaf.check_signed(signature, b"\x31" + attributes_der[1:])
     except (InvalidSignature, ValueError) as error:
         raise Fault("tsp_bad_signature") from error
     if content["tsa"] is not None:

@@ -75,7 +75,8 @@ def check_held(leaf, certificates, function, roots, at_ms):
     except Fault as fault:
         raise Fault("ers_expired") from fault
     need(leads_to_root(leaf, certificates, roots, at_ms), "ers_expired")
-    relied_on("ECDSA P-256", at_ms), relied_on("SHA-256", at_ms), relied_on(NAMES[function], at_ms)
+    _, _, digest, signature = leaf.key()
+    relied_on(signature, at_ms), relied_on(NAMES[digest], at_ms), relied_on(NAMES[function], at_ms)
 
 
 def read_record(data, policies):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Holds both verifiers to the corpora `vectors/receipts` and `vectors/anchors`, and to each other.
+"""Holds both verifiers to the corpora `vectors/receipts`, `vectors/anchors` and `vectors/ots`, and to each other.
 
     test_verify.py [--tpw BINARY] [--judge-dir BINARY] [--flips 2000] [--seed 1]
 
@@ -22,7 +22,7 @@ import verify
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 VECTORS = os.path.join(HERE, "vectors")
-CORPORA = ["receipts", "anchors"]
+CORPORA = ["receipts", "anchors", "ots"]
 
 
 def read(*path):

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from anchor import check_anchor, read_chains
+from ots import read_headers
 from rfc3161 import Certificate, Fault, check_timestamp, need, token_of
 from rfc4998 import check_evidence
 
@@ -139,6 +140,7 @@ class Key:
             raise Fault("bad_signature") from error
 
 
+INTENT = "application/vnd.tpw.intent+cbor;v=1"
 ALGORITHMS = {-19: "Ed25519", -8: "Ed25519", -9: "P-256", -7: "P-256"}
 
 
@@ -151,6 +153,32 @@ def sign1(data, header_keys):
     header = closed_map(cbor(octets(protected)), header_keys)
     need(type(header[0]) is int and header[0] in ALGORITHMS, "unknown_algorithm")
     return header, protected, unprotected, payload, octets(signature)
+
+
+def sign2(data):
+    """The COSE_Sign of a hybrid device: body header, payload, and (protected, algorithm, kid, signature) of both signatures."""
+    need(len(data) <= 4096, "too_large")
+    need(data[:2] == b"\xd8\x62", "malformed")  # tag 98 in its shortest form
+    protected, unprotected, payload, signatures = listed(cbor(data[2:]), 4, 4)
+    need(unprotected == {}, "malformed")
+    signers = []
+    for signature in listed(signatures, 2, 2):
+        header, beside, signed = listed(signature, 3, 3)
+        need(beside == {}, "malformed")
+        algorithm, kid = closed_map(cbor(octets(header)), (1, 4))
+        need(type(algorithm) is int and len(octets(kid)) == 32, "malformed")
+        signers.append((header, algorithm, kid, octets(signed)))
+    return octets(protected), octets(payload), signers
+
+
+def check_hybrid(keys, protected, payload, signers):
+    """Both keys have signed, each under its own header."""
+    (_, first, _, _), (_, second, _, _) = signers
+    need(first in ALGORITHMS and second == -48, "unknown_algorithm")
+    need(ALGORITHMS[first] == keys[0].algorithm, "wrong_key")
+    for key, (header, _, kid, signature) in zip(keys, signers):
+        need(key.thumbprint == kid, "wrong_key")
+        key.verify(cbor2.dumps(["Signature", protected, header, b"", payload]), signature)
 
 
 def check_cose(key, algorithm, thumbprint, protected, payload, signature):
@@ -194,8 +222,11 @@ def read_record(data):
     names = ["kind", "payment", "intent_hash", "key", "received", "booked", "decision", "approvals", "postings"]
     it = dict(zip(names, closed_map(cbor(data), range(1, 10))))
     number(it["kind"], 2), octets(it["payment"], 16), octets(it["intent_hash"], 32)
-    algorithm, key = listed(it["key"], 2, 2)
+    algorithm, key, *second = listed(it["key"], 2, 4)
     number(algorithm, 2**63 - 1, -(2**63)), octets(key)
+    if second:
+        need(len(second) == 2 and second[0] == -48 and type(second[0]) is int, "codec_value")
+        octets(second[1])
     number(it["received"], TIME_MAX), number(it["booked"], TIME_MAX)
     score, verdict, reasons, rules = listed(it["decision"], 4, 4)
     number(score, 1000), number(verdict, 3), octets(rules, 32)
@@ -433,7 +464,7 @@ def read_policy(text):
 def read_trust(text):
     """The verifier's trust file, ready for use; raises Fault or ValueError when it is none."""
     it = json.loads(text)
-    policy, chains = it.pop("witness_policy", None), it.pop("evm_anchors", None)
+    policy, chains, headers = (it.pop(name, None) for name in ("witness_policy", "evm_anchors", "bitcoin_headers"))
     need(list(it) == ["version", "operator", "origin", "log_keys", "cose_keys", "tsa_roots", "tsa_policies"]
          and it["version"] == 1 and it["log_keys"], "malformed")
     need(all(len(value) <= 16 for value in list(it.values())[3:]), "too_large")
@@ -444,7 +475,7 @@ def read_trust(text):
             "cose_keys": [Key(k["algorithm"], b64(k["key"])) for k in it["cose_keys"]],
             "tsa_roots": [Certificate(root.public_bytes(Encoding.DER)) for root in roots],
             "tsa_policies": it["tsa_policies"], "witness_policy": policy and read_policy(policy),
-            "evm_anchors": read_chains(chains or [])}
+            "evm_anchors": read_chains(chains or []), "bitcoin_headers": read_headers(headers or [])}
 
 
 def own_note(head):
@@ -483,12 +514,21 @@ class Judge:
         return self.forms[layer]
 
     def statement(self):
+        number_, raw, *second = self.form("record")["key"]
+        if self.receipt[1][:1] == b"\xd8":
+            protected, payload, signers = sign2(self.receipt[1])
+            need(closed_map(cbor(protected), (3,)) == [INTENT], "malformed")
+            need(number_ in (-19, -9), "unknown_algorithm")
+            need(second, "wrong_key")
+            check_hybrid((Key(ALGORITHMS[number_], raw), Key("ML-DSA-44", second[1])), protected, payload, signers)
+            self.intent = (read_intent(payload), sha256(payload))
+            return
         header, protected, unprotected, payload, signature = sign1(self.receipt[1], (1, 3, 4))
         algorithm, content_type, kid = header
         need(unprotected == {} and payload is not None, "malformed")
-        need(content_type == "application/vnd.tpw.intent+cbor;v=1" and len(octets(kid)) == 32, "malformed")
-        number_, raw = self.form("record")["key"]
+        need(content_type == INTENT and len(octets(kid)) == 32, "malformed")
         need(number_ in (-19, -9), "unknown_algorithm")
+        need(not second, "wrong_key")
         check_cose(Key(ALGORITHMS[number_], raw), algorithm, kid, protected, payload, signature)
         self.intent = (read_intent(payload), sha256(payload))
 
@@ -531,8 +571,8 @@ class Judge:
         return bool(self.receipt[6])
 
     def anchor(self):
-        known = [check_anchor(data, self.form("leaf"), self.form("tlog_proof")["index"], self.trust["evm_anchors"], cbor,
-                              root_of) for data in self.receipt[8]]
+        known = [check_anchor(data, self.form("leaf"), self.form("tlog_proof")["index"], self.trust, cbor, root_of,
+                              read_checkpoint) for data in self.receipt[8]]
         return any(known)
 
     def evidence(self):

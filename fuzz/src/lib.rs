@@ -5,6 +5,7 @@ mod books;
 mod device;
 mod evidence;
 mod identity;
+mod mirror;
 mod oauth;
 mod ots;
 mod partner;
@@ -47,6 +48,9 @@ targets! {
     evidence::tlog_proof, tlog_proof_seeds;
     evidence::cose_receipt, cose_receipt_seeds;
     evidence::chain_anchor, chain_anchor_seeds;
+    mirror::add_entries, add_entries_seeds;
+    mirror::mirror_info, mirror_info_seeds;
+    mirror::sign_subtree, sign_subtree_seeds;
     evidence::tile_path, tile_path_seeds;
     evidence::bundle, bundle_seeds;
     evidence::trust, trust_seeds;

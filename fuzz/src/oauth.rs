@@ -33,6 +33,7 @@ pub(crate) fn client() -> Client {
         scopes: Scopes::parse("balance:read").unwrap(),
         grants: GrantType::ALL.to_vec(),
         auth: ClientAuth::Keys(read_jwks(format!(r#"{{"keys":[{jwk}]}}"#).as_bytes()).unwrap()),
+        former: None,
         added: at(0),
         removed: None,
         ended: Vec::new(),

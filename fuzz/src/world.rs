@@ -151,6 +151,7 @@ fn trust(slots: &SoftwareSlots, root: Vec<u8>) -> Trust {
         tsa_policies: vec![POLICY.to_owned()],
         witness_policy: None,
         evm_anchors: Vec::new(),
+        bitcoin_headers: Vec::new(),
     }
 }
 

@@ -52,7 +52,7 @@ error-font-missing-help = --font FILE
 
 ## Other forms
 
-arg-export-out = The folder to write to; with asic, the file
+arg-export-out = The folder to write to; with asic or asic-ers, the file
 
 ## OpenTimestamps
 
@@ -60,11 +60,14 @@ help-tpw-ots = Prove with OpenTimestamps that a file is older than a Bitcoin blo
 help-tpw-ots-stamp = Ask calendars to have the hash of a file in a block
 help-tpw-ots-upgrade = Ask the calendars of a proof whether there is a block by now
 help-tpw-ots-verify = Verify a proof by block headers that you have
+help-tpw-ots-attach = Put a proof over a checkpoint into receipts of its log, in place
 help-tpw-ots-info = Show what a proof says; nothing is verified
 arg-proof-file = The proof
 arg-stamped-file = The file, of any kind; only a hash that hides it leaves this machine
 arg-calendars = A calendar that may be asked; none else is, whatever a proof names
 arg-ots-out = The proof to write; beside the file, with .ots added, if not given
+arg-ots-proof = The proof, which names a block
+arg-stamped-checkpoint = The checkpoint that was stamped, where it is not the receipts’ own; the log is then needed, too
 arg-ots-data = The file that the proof is about
 arg-ots-digest = The SHA-256 of the file that the proof is about
 arg-headers = Bitcoin block headers of 80 bytes each, one after another, from a source that you trust
@@ -88,4 +91,8 @@ error-ots-headers-help = each must follow the one before and have the work it cl
 error-ots-other-file = the proof { $path } is about another file
 error-ots-unproved = { $path } proves nothing by these headers
 error-ots-unproved-help = give headers of the blocks that tpw ots info names; a calendar’s promise alone proves nothing
+error-ots-no-block = { $path } names no block yet
+error-ots-no-block-help = run tpw ots upgrade first
+error-ots-which-checkpoint = the proof is about another checkpoint than a receipt’s own
+error-ots-which-checkpoint-help = give that checkpoint with --checkpoint, and the log with --log and --trust
 error-ots-address = the calendars cannot be asked

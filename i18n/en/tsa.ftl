@@ -1,7 +1,8 @@
 # Time-stamps on the command line: `tpw tsa`.
 
 help-tpw-tsa = Ask for, answer and verify RFC 3161 time-stamps
-help-tpw-tsa-rotate = Give the time-stamp authority a new key at the next start, and destroy the old one
+help-tpw-tsa-rotate = Give the time-stamp authority a new key and destroy the old one, while the server runs or at its next start
+help-tpw-tsa-destroy = Destroy the time-stamp authority’s key: nobody gets a time-stamp until there is a rotation
 help-tpw-tsa-query = Make a time-stamp request for a file, or show one
 help-tpw-tsa-reply = Answer a time-stamp request with a key of this machine, or show an answer
 help-tpw-tsa-verify = Verify a time-stamp offline, certificates at its time: exit code 0 or 4
@@ -43,7 +44,9 @@ tsa-field-extensions = extensions
 tsa-field-certificates = certificates
 tsa-field-version = version
 tsa-field-certificate-wish = certificate asked for
-tsa-rotates = the next start of the server makes a new time-stamping key, destroys the old one and logs that
+tsa-rotated = the time-stamp authority has a new key; the old one is destroyed, and the log has its end
+tsa-destroyed = the time-stamp authority’s key is destroyed, and the log has its end; requests get none until `tpw tsa rotate`
+tsa-change-waits = no server has done it yet: it is done at the next start
 tsa-none = –
 tsa-yes = yes
 tsa-no = no
@@ -59,3 +62,14 @@ error-tsa-query = the request cannot be made
 error-tsa-unreadable = { $path } is no time-stamp data
 error-tsa-refused = the request is refused; the answer in { $path } says so
 error-tsa-rotate = { $path } is no data folder whose key can be rotated
+error-tsa-destroy = { $path } is no data folder whose key can be destroyed
+
+arg-tsa-policy = The object identifier of the policy of the log’s own time-stamps, also given to who asks for none; without it one that is for documentation only
+arg-tsa-compat-policy = The object identifier of the policy whose times are whole seconds
+arg-tsa-pq-policy = Have a second key, of ML-DSA-65, sign under the policy of this object identifier: for who asks for it, and now and then over the log’s checkpoints
+arg-timestamp-authority = Another time-stamp authority that is to stamp the log’s checkpoints too, as a TOML file with name, url, policy, roots and, if need be, ca; may be given several times
+arg-timestamp-every = At least how many seconds lie between two checkpoints that other authorities are asked about
+error-tsa-policies = two of the policies are the same one: { $policy }
+error-tsa-policies-help = give --tsa-policy, --tsa-compat-policy and --tsa-pq-policy an object identifier of your own each
+error-timestamp-authority = the time-stamp authority of { $path } cannot be asked
+error-timestamp-authority-help = give a TOML file with name, url, policy and roots, the latter a file of PEM certificates beside it

@@ -52,7 +52,7 @@ error-font-missing-help = --font FILE
 
 ## 其他形式
 
-arg-export-out = 要写入的文件夹；格式为 asic 时是文件
+arg-export-out = 要写入的文件夹；格式为 asic 或 asic-ers 时是文件
 
 ## OpenTimestamps
 
@@ -60,11 +60,14 @@ help-tpw-ots = 用 OpenTimestamps 证明文件早于某个比特币区块
 help-tpw-ots-stamp = 请日历服务器将文件的哈希写入区块
 help-tpw-ots-upgrade = 向证明所列的日历服务器询问是否已写入区块
 help-tpw-ots-verify = 用您已有的区块头验证证明
+help-tpw-ots-attach = 把检查点的证明写入该日志的凭证文件
 help-tpw-ots-info = 显示证明的内容；不作验证
 arg-proof-file = 证明文件
 arg-stamped-file = 任意文件；只有隐藏其内容的哈希会离开本机
 arg-calendars = 可以询问的日历服务器；无论证明中写有什么，都不询问其他服务器
 arg-ots-out = 要写入的证明；未指定时写在文件旁，加后缀 .ots
+arg-ots-proof = 已含区块的证明
+arg-stamped-checkpoint = 所证明的检查点，若不是凭证自己的；此时还需要日志
 arg-ots-data = 证明所针对的文件
 arg-ots-digest = 证明所针对文件的 SHA-256
 arg-headers = 比特币区块头，每个 80 字节，依次相连，取自您信任的来源
@@ -88,4 +91,8 @@ error-ots-headers-help = 每个区块头必须承接前一个并具有其声明�
 error-ots-other-file = 证明 { $path } 针对的是另一个文件
 error-ots-unproved = 按这些区块头，{ $path } 不能证明任何事
 error-ots-unproved-help = 请给出 tpw ots info 所列区块的区块头；仅有日历服务器的承诺不能证明任何事
+error-ots-no-block = { $path } 尚未含有区块
+error-ots-no-block-help = 请先运行 tpw ots upgrade
+error-ots-which-checkpoint = 该证明针对的检查点不是凭证自己的
+error-ots-which-checkpoint-help = 请用 --checkpoint 给出该检查点，并用 --log 和 --trust 给出日志
 error-ots-address = 无法询问日历服务器

@@ -1,7 +1,8 @@
 # 命令行上的时间戳：`tpw tsa`。
 
 help-tpw-tsa = 请求、签发与验证 RFC 3161 时间戳
-help-tpw-tsa-rotate = 下次启动时为时间戳机构换用新密钥，并销毁旧密钥
+help-tpw-tsa-rotate = 为时间戳机构换用新密钥并销毁旧密钥：服务器运行时即刻进行，否则在下次启动时进行
+help-tpw-tsa-destroy = 销毁时间戳机构的密钥：在轮换之前不再签发时间戳
 help-tpw-tsa-query = 为文件生成时间戳请求，或显示一个请求
 help-tpw-tsa-reply = 用本机的密钥答复时间戳请求，或显示一个答复
 help-tpw-tsa-verify = 离线验证时间戳，证书按令牌的时间判断：退出码 0 或 4
@@ -43,7 +44,9 @@ tsa-field-extensions = 扩展
 tsa-field-certificates = 证书
 tsa-field-version = 版本
 tsa-field-certificate-wish = 要求带证书
-tsa-rotates = 服务器下次启动时会生成新的时间戳密钥，销毁旧密钥，并记入日志
+tsa-rotated = 时间戳机构已换用新密钥；旧密钥已销毁，并已记入日志
+tsa-destroyed = 时间戳机构的密钥已销毁，并已记入日志；在运行 `tpw tsa rotate` 之前不再签发时间戳
+tsa-change-waits = 尚无服务器完成此事：将在下次启动时进行
 tsa-none = –
 tsa-yes = 是
 tsa-no = 否
@@ -59,3 +62,14 @@ error-tsa-query = 无法生成请求
 error-tsa-unreadable = { $path } 不是时间戳数据
 error-tsa-refused = 请求被拒绝；{ $path } 中的答复写明了原因
 error-tsa-rotate = { $path } 不是可以轮换密钥的数据目录
+error-tsa-destroy = { $path } 不是可以销毁密钥的数据目录
+
+arg-tsa-policy = 日志自身时间戳所用策略的对象标识符，也用于未指明策略的请求；不给则使用仅供文档示例的标识符
+arg-tsa-compat-policy = 时间以整秒表示的策略的对象标识符
+arg-tsa-pq-policy = 启用第二把 ML-DSA-65 密钥，在此对象标识符的策略下签发：用于指明该策略的请求，并不时为日志的检查点签发
+arg-timestamp-authority = 另一家时间戳机构，也为日志的检查点签发时间戳：TOML 文件，含 name、url、policy、roots，必要时含 ca；可多次给出
+arg-timestamp-every = 两次就检查点询问其他机构之间至少相隔的秒数
+error-tsa-policies = 有两个策略相同：{ $policy }
+error-tsa-policies-help = 为 --tsa-policy、--tsa-compat-policy 和 --tsa-pq-policy 各给出一个您自己的对象标识符
+error-timestamp-authority = 无法使用 { $path } 所述的时间戳机构
+error-timestamp-authority-help = 给出含 name、url、policy、roots 的 TOML 文件，其中 roots 为同一文件夹中的 PEM 证书文件

@@ -53,3 +53,16 @@ permits contains "operator.risky" if {
   owned
   input.context.risk >= 800
 }
+
+# Where the operator has named a zone, nobody begins to move a large amount at night (22 to 6 o'clock): whoever took a session over does
+# it while nobody looks.
+forbids contains "operator.night" if {
+  input.action in credit_actions
+  at_night
+  is_number(input.context.amount.milli)
+  not small
+}
+
+at_night if input.context.time.minute >= 1320
+
+at_night if input.context.time.minute < 360

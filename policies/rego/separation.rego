@@ -43,6 +43,12 @@ forbids contains "separation.young-device" if {
   input.context.peers > 0
 }
 
+# A device whose person did not begin what it asked for is in other hands. It is revoked, and the person enrols another one.
+forbids contains "separation.disowned-device" if {
+  input.action in (govern_actions | decide_actions)
+  input.context.device.disowned
+}
+
 # Where the operator has named its networks, who may do what is not changed from anywhere else.
 forbids contains "separation.elsewhere" if {
   input.action in govern_actions

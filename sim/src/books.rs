@@ -527,6 +527,7 @@ fn in_two(books: &mut dyn Books, changes: &Changes) -> Result<(), StoreError> {
         order_digests: Vec::new(),
         tokens: changes.tokens.clone(),
         decisions: changes.decisions.clone(),
+        forgotten: changes.forgotten.clone(),
         records: changes.records.clone(),
         events: changes.events.clone(),
     })

@@ -215,7 +215,7 @@ impl<'k> World<'k> {
         let expires = self.now.plus(Span::from_secs(365 * 86_400));
         self.server.order(Command::IssueCode { person, code, expires });
         let key = self.keys.device(number)?.1.clone();
-        self.server.order(Command::Enrol { code, device, key });
+        self.server.order(Command::Enrol { code, device, key, post_quantum: None });
         let ahead_ms = if self.chance.one_in(5) { 75_000 } else { self.chance.below(30_000) };
         self.clients.push(Client::new(number, device, person, own, ahead_ms));
         Ok(())

@@ -70,6 +70,7 @@ impl Keys {
             tsa_policies: vec![POLICY.to_owned()],
             witness_policy: None,
             evm_anchors: Vec::new(),
+            bitcoin_headers: Vec::new(),
         };
         Ok(Self { slots, authority, trust, log, log_pq, devices })
     }

@@ -20,8 +20,10 @@ pub(crate) fn judges(place: &Workplace) -> Result<Vec<(&'static str, Call)>, Fai
     let (asic, call) = script("spec/judge_asic.py");
     all.push((asic, call.word("--class-path").word(class_path(place)?)));
     let (cose, call) = script("spec/judge_cose.py");
-    all.push((cose, call.word("--log").word(log_judge(place)?)));
+    all.push((cose, call.word("--log").word(go_judge(place, "log")?)));
     all.push(script("spec/judge_ots.py"));
+    let mirror = go_judge(place, "mirror")?;
+    all.push(("spec/judges/mirror", place.call(&mirror).word(place.program("tpw"))));
     Ok(all)
 }
 
@@ -45,13 +47,14 @@ fn class_path(place: &Workplace) -> Result<PathBuf, Failure> {
     Ok(path)
 }
 
-/// The judge of the log, built with the packages that `go.sum` pins.
-fn log_judge(place: &Workplace) -> Result<PathBuf, Failure> {
+/// A judge in Go, built with the packages that its `go.sum` pins.
+fn go_judge(place: &Workplace, name: &str) -> Result<PathBuf, Failure> {
     if !setup::answers(place, "go", &["version"]) {
         setup::system_packages(place, &["golang-go"])?;
     }
-    let program = place.target().join("judge-log");
-    let call = place.call("go").words(&["-C", "spec/judges/log", "build", "-o"]);
+    let program = place.target().join(format!("judge-{name}"));
+    let folder = format!("spec/judges/{name}");
+    let call = place.call("go").words(&["-C", folder.as_str(), "build", "-o"]);
     call.word(&program).word(".").pass()?;
     Ok(program)
 }

@@ -40,6 +40,8 @@ const EXPORTS: Environment = Environment {
 const FONT: (&str, &str) = ("fonts-wqy-microhei", "/usr/share/fonts/truetype/wqy/wqy-microhei.ttc");
 const CARGO_DENY: &str = "0.20.2";
 const CARGO_FUZZ: &str = "0.13.2";
+/// A server of time that others wrote (RFC 10049).
+const ROUGHTIME: (&str, &str, &str) = ("roughenough-server", "roughenough_server", "2.2.0");
 /// Oldest OpenSSL whose `ts -verify` accepts a critical extended key usage and ESSCertIDv2.
 const OPENSSL: &str = "openssl";
 
@@ -72,6 +74,8 @@ pub(crate) fn all(place: &Workplace) -> Result<Tools, Failure> {
     }
     solver(place)?;
     packages::of_the_authority(place)?;
+    let (package, program, version) = ROUGHTIME;
+    cargo_program(place, (package, program), version)?;
     Ok(Tools {
         python: python(place, &SECOND_VERIFIER)?,
         judges: python(place, &JUDGES)?,
@@ -191,8 +195,17 @@ fn make_venv(place: &Workplace, folder: &Path) -> bool {
 
 /// A cargo command from the registry, in the one version that the tests were written with.
 fn cargo_tool(place: &Workplace, name: &str, version: &str) -> Result<PathBuf, Failure> {
+    cargo_program(place, (name, name), version)
+}
+
+/// A program from the registry, of a package that may be called otherwise.
+fn cargo_program(
+    place: &Workplace,
+    (name, program): (&str, &str),
+    version: &str,
+) -> Result<PathBuf, Failure> {
     let root = place.tools();
-    let program = root.join("bin").join(name);
+    let program = root.join("bin").join(program);
     let found = place.call(&program).word("--version").quiet();
     if found.is_ok_and(|finished| finished.success && finished.output.contains(version)) {
         return Ok(program);

@@ -241,11 +241,20 @@ fn evidence_records(place: &Workplace, tools: &Tools) -> Result<Outcome, Failure
     told(script, call.word("--judge-dir").word(judge))
 }
 
-/// The corpus of time-stamps: its generator, its strict verifier, and the page of what stock verifiers say about it.
+/// The corpus of time-stamps: its generator, its strict verifier, and the page of what stock verifiers say about it. Then what a running
+/// authority signs, to verifiers of others.
 fn timestamps(place: &Workplace, tools: &Tools) -> Result<Outcome, Failure> {
-    let script = "spec/test_tsp.py";
+    let (corpus, stamps) = ("spec/test_tsp.py", "spec/judge_stamps.py");
     let page = ["--page", "docs/reference/timestamps.md"];
-    told(script, place.call(&tools.judges).word(script).words(&page))
+    let judged = told(corpus, place.call(&tools.judges).word(corpus).words(&page));
+    let call = place.call(&tools.judges).word(stamps).word("--tpw");
+    let mut sum = Tally::default();
+    for outcome in [judged, told(stamps, call.word(place.program("tpw")))] {
+        if let Outcome::Counted(tally) = outcome? {
+            sum.add(tally);
+        }
+    }
+    Ok(Outcome::Counted(sum))
 }
 
 /// The authorization server, to client libraries that others wrote: one in Python, which signs, and one in Rust, with certificates.

@@ -1,6 +1,7 @@
 //! A log and an authority of their own, with keys that live as long as the run.
 
 use crate::error::BenchError;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use tpw_core::{Instant, Name, Span};
 use tpw_crypto::{Algorithm, Signer as _, SlotName, SoftwareSlots};
@@ -51,7 +52,9 @@ impl Keys {
         let root_der = root_certificate(&slots, &root, &spec("Bench Root", 1))?;
         let public = slots.public_key(&tsa)?;
         let leaf = leaf_certificate(&slots, &root, &root_der, &public, &spec("Bench TSA", 2))?;
-        let authority = Arc::new(Authority::new(tsa, &leaf, POLICY, ACCURACY_MS)?);
+        let authority = Authority::new(tsa, &leaf, POLICY, ACCURACY_MS)?;
+        // As the product's engine has it.
+        let authority = Arc::new(authority.with_self_check(NonZeroU32::MIN.saturating_add(31)));
         let origin = KeyName::new(ORIGIN)?;
         let signer = Arc::new(slots);
         let config = LogConfig { origin, signer, ed25519: ed, ml_dsa_44: mldsa, cose, authority };
@@ -64,6 +67,7 @@ impl Keys {
             tsa_policies: vec![POLICY.to_owned()],
             witness_policy: None,
             evm_anchors: Vec::new(),
+            bitcoin_headers: Vec::new(),
         };
         Ok(Self { config, trust })
     }

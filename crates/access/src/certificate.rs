@@ -3,13 +3,18 @@
 //! Whoever hands one in has seen its key sign the handshake. No chain is followed here.
 
 use core::fmt;
+use core::net::IpAddr;
+use core::str::FromStr;
 
 use const_oid::ObjectIdentifier;
 use der::Decode;
 use tpw_core::{Hash32, Instant, Span};
 use tpw_crypto::sha256;
+use x509_cert::certificate::Rfc5280;
+use x509_cert::crl::CertificateList;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{ExtendedKeyUsage, KeyUsage, SubjectAltName};
+use x509_cert::name::Name as DistinguishedName;
 use x509_cert::time::Time;
 use x509_cert::{Certificate, TbsCertificate};
 
@@ -21,6 +26,9 @@ const CLIENT_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.
 
 const NAME_LEN_MAX: usize = 253;
 const URI_LEN_MAX: usize = 512;
+const SUBJECT_LEN_MAX: usize = 512;
+/// RFC 5321 §4.5.3.1.1.
+const LOCAL_LEN_MAX: usize = 64;
 
 /// Why a certificate proves nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -53,38 +61,58 @@ pub enum CertificateName {
     Dns(String),
     /// An address, of `uniformResourceIdentifier`.
     Uri(String),
+    /// An address of a machine, of `iPAddress`.
+    Ip(IpAddr),
+    /// A mailbox, of `rfc822Name`.
+    Mail(String),
+    /// The whole subject (RFC 4514), in the form that [`CertificateName::subject`] gives it.
+    Subject(String),
 }
 
 impl fmt::Debug for CertificateName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for CertificateName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => write!(f, "{address}"),
+            Self::Dns(text) | Self::Uri(text) | Self::Mail(text) | Self::Subject(text) => {
+                f.write_str(text)
+            }
+        }
     }
 }
 
 impl CertificateName {
-    /// The text.
+    /// A subject as it is written in RFC 4514, `CN=books,O=Example`, in the one form in which subjects are compared: attributes by their
+    /// shortest names, in capitals. `None` for what is none.
     #[must_use]
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Dns(name) | Self::Uri(name) => name,
-        }
+    pub fn subject(text: &str) -> Option<Self> {
+        let subject = canonical(text)?;
+        // What does not come back as it is may have been read as something else.
+        let stable = canonical(&subject)? == subject && subject.len() <= SUBJECT_LEN_MAX;
+        stable.then_some(Self::Subject(subject))
     }
 
-    /// Whether it can be registered: one host in lower case and without a pattern, or one address.
+    /// Whether it can be registered: one host in lower case and without a pattern, one address, one mailbox, or one whole subject.
     #[must_use]
     pub fn is_exact(&self) -> bool {
         match self {
-            Self::Dns(name) => {
-                let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-                (1..=NAME_LEN_MAX).contains(&name.len())
-                    && name.bytes().all(|byte| plain(byte) || matches!(byte, b'-' | b'.'))
-                    && name.bytes().next().is_some_and(plain)
-            }
+            Self::Dns(name) => is_host(name),
             Self::Uri(uri) => {
                 (1..=URI_LEN_MAX).contains(&uri.len())
                     && uri.contains(':')
                     && uri.bytes().all(|byte| byte.is_ascii_graphic())
             }
+            Self::Ip(address) => !address.is_unspecified(),
+            Self::Mail(mailbox) => mailbox.rsplit_once('@').is_some_and(|(local, host)| {
+                let plain = local.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'@');
+                plain && (1..=LOCAL_LEN_MAX).contains(&local.len()) && is_host(host)
+            }),
+            Self::Subject(text) => Self::subject(text).is_some_and(|subject| subject == *self),
         }
     }
 
@@ -97,9 +125,42 @@ impl CertificateName {
             (Self::Uri(uri), GeneralName::UniformResourceIdentifier(other)) => {
                 uri == AsRef::<str>::as_ref(other)
             }
+            (Self::Ip(address), GeneralName::IpAddress(octets)) => match address {
+                IpAddr::V4(v4) => octets.as_bytes() == v4.octets(),
+                IpAddr::V6(v6) => octets.as_bytes() == v6.octets(),
+            },
+            // RFC 5280 §7.5: case tells mailboxes of one host apart, and no hosts.
+            (Self::Mail(mailbox), GeneralName::Rfc822Name(other)) => {
+                let halves = |text: &str| {
+                    let (local, host) = text.rsplit_once('@')?;
+                    Some((local.to_owned(), host.to_ascii_lowercase()))
+                };
+                halves(mailbox).is_some() && halves(mailbox) == halves(AsRef::<str>::as_ref(other))
+            }
             _ => false,
         }
     }
+}
+
+fn is_host(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    (1..=NAME_LEN_MAX).contains(&name.len())
+        && name.bytes().all(|byte| plain(byte) || matches!(byte, b'-' | b'.'))
+        && name.bytes().next().is_some_and(plain)
+}
+
+/// Each subject has one text: what could be read as a separator is escaped in it, and a value that is no text is its bytes.
+fn canonical(text: &str) -> Option<String> {
+    let subject = DistinguishedName::from_str(text).ok()?;
+    let named = subject.iter_rdn().all(|part| !part.is_empty()) && !subject.is_empty();
+    if named { written(&subject) } else { None }
+}
+
+fn written(subject: &DistinguishedName) -> Option<String> {
+    use core::fmt::Write as _;
+    let mut text = String::new();
+    write!(text, "{subject}").ok()?;
+    Some(text)
 }
 
 /// Whether a certificate can be for clients at all.
@@ -117,6 +178,7 @@ pub struct ClientCertificate {
     ends: Instant,
     usage: Usage,
     names: Vec<GeneralName>,
+    subject: String,
 }
 
 impl fmt::Debug for ClientCertificate {
@@ -146,6 +208,7 @@ impl ClientCertificate {
             ends: instant(ends).ok_or(CertificateError::Malformed)?.plus(Span::from_secs(1)),
             usage: usage(tbs).map_err(malformed)?,
             names: names.map(|(_critical, names)| names.0).unwrap_or_default(),
+            subject: written(tbs.subject()).ok_or(CertificateError::Malformed)?,
         })
     }
 
@@ -164,7 +227,10 @@ impl ClientCertificate {
     /// Whether it is one of `name`.
     #[must_use]
     pub fn is_for(&self, name: &CertificateName) -> bool {
-        self.names.iter().any(|other| name.is(other))
+        match name {
+            CertificateName::Subject(subject) => *subject == self.subject,
+            _ => self.names.iter().any(|other| name.is(other)),
+        }
     }
 
     /// Whether its time has begun and is not over.
@@ -187,6 +253,12 @@ impl ClientCertificate {
         self.is_in_time(now)?;
         if self.usage == Usage::Clients { Ok(()) } else { Err(CertificateError::Usage) }
     }
+}
+
+/// When a list of revoked certificates in DER ends (RFC 5280 §5.1.2.5). `None` for what is none, or does not say it.
+#[must_use]
+pub fn revocations_end(der: &[u8]) -> Option<Instant> {
+    instant(CertificateList::<Rfc5280>::from_der(der).ok()?.tbs_cert_list.next_update?)
 }
 
 fn instant(time: Time) -> Option<Instant> {

@@ -215,11 +215,14 @@ fn life(claims: &Members, now: Instant) -> Result<(Instant, Instant), TokenError
     if expires > born.plus(LIFE) {
         return Err(TokenError::BadClaim("exp"));
     }
+    in_its_life(born, expires, now)?;
+    Ok((born, expires))
+}
+
+/// Whether a token's life has begun and is not over.
+pub(crate) fn in_its_life(born: Instant, expires: Instant, now: Instant) -> Result<(), TokenError> {
     if now >= expires {
         return Err(TokenError::Expired);
     }
-    if born > now.plus(SKEW) {
-        return Err(TokenError::Future);
-    }
-    Ok((born, expires))
+    if born > now.plus(SKEW) { Err(TokenError::Future) } else { Ok(()) }
 }

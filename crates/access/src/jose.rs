@@ -123,7 +123,7 @@ pub(crate) fn alg_name(algorithm: Algorithm) -> Option<&'static str> {
         // RFC 9864 prefers `Ed25519`, but more verifiers know RFC 8037's name. Both are read.
         Algorithm::Ed25519 => Some("EdDSA"),
         Algorithm::P256 => Some("ES256"),
-        Algorithm::MlDsa44 => None,
+        Algorithm::MlDsa44 | Algorithm::MlDsa65 => None,
     }
 }
 

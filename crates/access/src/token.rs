@@ -81,10 +81,11 @@ impl core::fmt::Debug for Issued {
 }
 
 /// A token that this server issued and that is alive, but not known to come from its own device.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[must_use = "a token proves nothing until it is bound to the request's key"]
 pub struct UnboundSession {
     session: Session,
+    born: Instant,
     token_hash: Hash32,
 }
 
@@ -136,6 +137,12 @@ impl Session {
 }
 
 impl UnboundSession {
+    /// The same session at a later time, as [`check`] would judge its life then.
+    pub(crate) fn alive(self, now: Instant) -> Result<Self, TokenError> {
+        claims::in_its_life(self.born, self.session.expires, now)?;
+        Ok(self)
+    }
+
     /// The session, once the request's own proof is by the token's key and for this very token.
     ///
     /// # Errors
@@ -188,7 +195,7 @@ pub fn check(
     let keys = core::slice::from_ref(server_key);
     let live = claims::check(token, Kind::Session, keys, issuer, now)?;
     let session = Session { grant: read_grant(&live)?, expires: live.expires };
-    Ok(UnboundSession { session, token_hash: live.hash })
+    Ok(UnboundSession { session, born: live.born, token_hash: live.hash })
 }
 
 fn read_grant(Live { claims, binding, .. }: &Live) -> Result<Grant, TokenError> {

@@ -35,6 +35,6 @@ pub use money::{Amount, Asset, Money, ParseAmountError, ParseAssetError};
 pub use prompt::{PromptAnswer, PromptReply, PromptSubject, Unlocked};
 pub use receipt::Receipt;
 pub use record::{
-    Approval, DeviceKey, FactorMethod, Posting, Record, RecordKind, read_decision, read_posting,
-    write_decision, write_posting,
+    Approval, DeviceKey, FactorMethod, Posting, Record, RecordKind, read_decision, read_device_key,
+    read_posting, write_decision, write_device_key, write_posting,
 };

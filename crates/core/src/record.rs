@@ -67,6 +67,13 @@ pub struct DeviceKey {
     pub algorithm: i64,
     /// The key: 32 bytes for Ed25519, 65 bytes uncompressed for P-256 (SEC 1 §2.3.3).
     pub bytes: Vec<u8>,
+    /// The ML-DSA-44 key of a hybrid device (RFC 9964), which signs beside the other one: 1312 bytes.
+    pub post_quantum: Option<Vec<u8>>,
+}
+
+impl DeviceKey {
+    /// RFC 9964: ML-DSA-44.
+    pub const ML_DSA_44: i64 = -48;
 }
 
 /// What let a payment go on after it had to wait.
@@ -168,7 +175,8 @@ impl Record {
         let mut w = Writer::new();
         w.map(9).uint(1).uint(self.kind.number()).uint(2).bytes(self.payment.as_bytes());
         w.uint(3).bytes(self.intent_hash.as_bytes());
-        w.uint(4).array(2).int(self.device_key.algorithm).bytes(&self.device_key.bytes);
+        w.uint(4);
+        write_device_key(&mut w, &self.device_key);
         w.uint(5).uint(self.received.unix_ms()).uint(6).uint(self.booked.unix_ms()).uint(7);
         write_decision(&mut w, &self.decision);
         w.uint(8).array(length(&self.approvals));
@@ -207,10 +215,7 @@ impl Record {
         r.key(3, "intent_hash")?;
         let intent_hash = r.hash("intent_hash")?;
         r.key(4, "device_key")?;
-        if r.array("device_key", 2)? != 2 {
-            return Err(r.bad("device_key"));
-        }
-        let device_key = DeviceKey { algorithm: r.int()?, bytes: r.bytes()?.to_vec() };
+        let device_key = read_device_key(r)?;
         r.key(5, "received")?;
         let received = read_instant(r, "received")?;
         r.key(6, "booked")?;
@@ -246,6 +251,29 @@ fn read_many<'b, T>(
     one: impl Fn(&mut Reader<'b>) -> Result<T, CodecError>,
 ) -> Result<Vec<T>, CodecError> {
     (0..r.array(field, most)?).map(|_| one(r)).collect()
+}
+
+/// Writes a device's key as `[algorithm, key]`, that of a hybrid device as `[algorithm, key, -48, key]`.
+pub fn write_device_key(w: &mut Writer, key: &DeviceKey) {
+    w.array(if key.post_quantum.is_some() { 4 } else { 2 }).int(key.algorithm).bytes(&key.bytes);
+    if let Some(bytes) = &key.post_quantum {
+        w.int(DeviceKey::ML_DSA_44).bytes(bytes);
+    }
+}
+
+/// Reads what [`write_device_key`] writes.
+///
+/// # Errors
+/// [`CodecError`] naming the field.
+pub fn read_device_key(r: &mut Reader<'_>) -> Result<DeviceKey, CodecError> {
+    let items = r.array("device_key", 4)?;
+    let (algorithm, bytes) = (r.int()?, r.bytes()?.to_vec());
+    let post_quantum = match items {
+        2 => None,
+        4 if r.int()? == DeviceKey::ML_DSA_44 => Some(r.bytes()?.to_vec()),
+        _ => return Err(r.bad("device_key")),
+    };
+    Ok(DeviceKey { algorithm, bytes, post_quantum })
 }
 
 /// Writes a decision as `[score, verdict, [[code, points]...], rules]`.

@@ -20,6 +20,10 @@ const fn spki_prefix(algorithm: Algorithm) -> &'static [u8] {
             0x30, 0x82, 0x05, 0x32, 0x30, 0x0b, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03,
             0x04, 0x03, 0x11, 0x03, 0x82, 0x05, 0x21, 0x00,
         ],
+        Algorithm::MlDsa65 => &[
+            0x30, 0x82, 0x07, 0xb2, 0x30, 0x0b, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03,
+            0x04, 0x03, 0x12, 0x03, 0x82, 0x07, 0xa1, 0x00,
+        ],
     }
 }
 
@@ -76,8 +80,8 @@ impl PublicKey {
                 let (x, y) = self.p256_coordinates();
                 format!(r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#, b64(x), b64(y))
             }
-            Algorithm::MlDsa44 => {
-                format!(r#"{{"alg":"ML-DSA-44","kty":"AKP","pub":"{}"}}"#, b64(self.as_bytes()))
+            akp @ (Algorithm::MlDsa44 | Algorithm::MlDsa65) => {
+                format!(r#"{{"alg":"{akp}","kty":"AKP","pub":"{}"}}"#, b64(self.as_bytes()))
             }
         }
     }
@@ -114,6 +118,11 @@ impl PublicKey {
             // {1: 7 (AKP), 3: -48 (ML-DSA-44), -1: pub}
             Algorithm::MlDsa44 => sha256_parts(&[
                 &[0xa3, 0x01, 0x07, 0x03, 0x38, 0x2f, 0x20, 0x59, 0x05, 0x20],
+                self.as_bytes(),
+            ]),
+            // {1: 7 (AKP), 3: -49 (ML-DSA-65), -1: pub}
+            Algorithm::MlDsa65 => sha256_parts(&[
+                &[0xa3, 0x01, 0x07, 0x03, 0x38, 0x30, 0x20, 0x59, 0x07, 0xa0],
                 self.as_bytes(),
             ]),
         }

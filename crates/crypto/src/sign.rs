@@ -16,11 +16,13 @@ pub enum Algorithm {
     P256,
     /// ML-DSA-44, pure, empty context (FIPS 204).
     MlDsa44,
+    /// ML-DSA-65, pure, empty context (FIPS 204): for certificates and time-stamps.
+    MlDsa65,
 }
 
 impl Algorithm {
     /// Every algorithm, in its stable order.
-    pub const ALL: [Self; 3] = [Self::Ed25519, Self::P256, Self::MlDsa44];
+    pub const ALL: [Self; 4] = [Self::Ed25519, Self::P256, Self::MlDsa44, Self::MlDsa65];
 
     /// The name in formats and logs.
     #[must_use]
@@ -29,6 +31,7 @@ impl Algorithm {
             Self::Ed25519 => "Ed25519",
             Self::P256 => "P-256",
             Self::MlDsa44 => "ML-DSA-44",
+            Self::MlDsa65 => "ML-DSA-65",
         }
     }
 
@@ -45,6 +48,7 @@ impl Algorithm {
             Self::Ed25519 => 32,
             Self::P256 => 65,
             Self::MlDsa44 => 1312,
+            Self::MlDsa65 => 1952,
         }
     }
 
@@ -54,6 +58,7 @@ impl Algorithm {
         match self {
             Self::Ed25519 | Self::P256 => 64,
             Self::MlDsa44 => 2420,
+            Self::MlDsa65 => 3309,
         }
     }
 }
@@ -78,8 +83,8 @@ struct Parsed {
 }
 
 impl PublicKey {
-    /// Reads a key: Ed25519 32 bytes (RFC 8032), P-256 65 bytes (SEC 1 §2.3.3, uncompressed), ML-DSA-44 1312 bytes
-    /// (FIPS 204, `pkEncode`).
+    /// Reads a key: Ed25519 32 bytes (RFC 8032), P-256 65 bytes (SEC 1 §2.3.3, uncompressed), ML-DSA-44 1312 and
+    /// ML-DSA-65 1952 bytes (FIPS 204, `pkEncode`).
     ///
     /// # Errors
     /// [`CryptoError::BadKey`] when the length, the encoding or the point is not acceptable.
@@ -120,7 +125,7 @@ impl PublicKey {
     }
 
     /// Verifies `signature` over `message`: Ed25519 strictly (`s` below the order, no small-order `R`), P-256 as
-    /// `r || s` over SHA-256 of the message, ML-DSA-44 pure with the empty context.
+    /// `r || s` over SHA-256 of the message, ML-DSA pure with the empty context.
     ///
     /// # Errors
     /// [`CryptoError::BadSignature`] for every signature that does not verify, whatever the reason.
@@ -181,7 +186,7 @@ pub(crate) fn is_key_form(algorithm: Algorithm, bytes: &[u8]) -> bool {
         && match algorithm {
             Algorithm::Ed25519 => is_strict_ed25519_point(bytes),
             Algorithm::P256 => bytes.first() == Some(&0x04),
-            Algorithm::MlDsa44 => true,
+            Algorithm::MlDsa44 | Algorithm::MlDsa65 => true,
         }
 }
 

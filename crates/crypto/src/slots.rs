@@ -8,7 +8,7 @@ use aws_lc_rs::encoding::{AsBigEndian as _, EcPrivateKeyBin};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, ML_DSA_44_SIGNING,
-    PqdsaKeyPair,
+    ML_DSA_65_SIGNING, PqdsaKeyPair, PqdsaSigningAlgorithm,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 use crate::{Algorithm, CryptoError, Entropy, PublicKey, Signer, SlotName};
 
 /// Key pairs in this process's memory. Each key is its 32-byte secret: the Ed25519 seed (RFC 8032 §5.1.5), the P-256
-/// scalar (big endian), the ML-DSA-44 seed ξ (FIPS 204 §5.1).
+/// scalar (big endian), the ML-DSA seed ξ (FIPS 204 §5.1).
 #[derive(Default)]
 pub struct SoftwareSlots {
     slots: BTreeMap<SlotName, Slot>,
@@ -34,7 +34,7 @@ type Secret = Zeroizing<[u8; 32]>;
 enum Pair {
     Ed25519(Ed25519KeyPair),
     P256(EcdsaKeyPair),
-    MlDsa44(PqdsaKeyPair),
+    MlDsa(PqdsaKeyPair, &'static PqdsaSigningAlgorithm),
 }
 
 impl SoftwareSlots {
@@ -211,12 +211,8 @@ impl Slot {
                 let (pair, public) = p256_pair(&secret)?;
                 (Pair::P256(pair), public)
             }
-            Algorithm::MlDsa44 => {
-                let pair = PqdsaKeyPair::from_seed(&ML_DSA_44_SIGNING, secret.as_slice())
-                    .map_err(rejected)?;
-                let public = pair.public_key().as_ref().to_vec();
-                (Pair::MlDsa44(pair), public)
-            }
+            Algorithm::MlDsa44 => ml_dsa_pair(&ML_DSA_44_SIGNING, &secret)?,
+            Algorithm::MlDsa65 => ml_dsa_pair(&ML_DSA_65_SIGNING, &secret)?,
         };
         let public = PublicKey::from_bytes(algorithm, &public_bytes)?;
         Ok(Self { secret, pair, public })
@@ -233,8 +229,8 @@ impl Pair {
                 let signature = pair.sign(&SystemRandom::new(), message).map_err(failed)?;
                 Ok(signature.as_ref().to_vec())
             }
-            Self::MlDsa44(pair) => {
-                let mut signature = vec![0; ML_DSA_44_SIGNING.signature_len()];
+            Self::MlDsa(pair, algorithm) => {
+                let mut signature = vec![0; algorithm.signature_len()];
                 pair.sign(message, &mut signature).map_err(failed)?;
                 Ok(signature)
             }
@@ -248,7 +244,7 @@ const P256_ORDER: [u8; 32] = [
     0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
 ];
 
-/// Whether the secret is in its algorithm's range. Zeros are refused for all three: no working source gives them.
+/// Whether the secret is in its algorithm's range. Zeros are refused for all of them: no working source gives them.
 fn in_range(algorithm: Algorithm, secret: &[u8; 32]) -> bool {
     secret != &[0; 32] && (algorithm != Algorithm::P256 || secret < &P256_ORDER)
 }
@@ -266,6 +262,16 @@ fn p256_pair(secret: &[u8; 32]) -> Result<(EcdsaKeyPair, Vec<u8>), CryptoError> 
     )
     .map_err(|_rejected| CryptoError::BadKey)?;
     Ok((pair, public.as_ref().to_vec()))
+}
+
+fn ml_dsa_pair(
+    algorithm: &'static PqdsaSigningAlgorithm,
+    secret: &Secret,
+) -> Result<(Pair, Vec<u8>), CryptoError> {
+    let pair = PqdsaKeyPair::from_seed(algorithm, secret.as_slice());
+    let pair = pair.map_err(|_rejected| CryptoError::BadKey)?;
+    let public = pair.public_key().as_ref().to_vec();
+    Ok((Pair::MlDsa(pair, algorithm), public))
 }
 
 /// FIPS 186-5 §A.2.2: draw and test. A P-256 draw fails once in 2^32, so that a run of failures means a broken source.
@@ -295,6 +301,7 @@ const fn algorithm_code(algorithm: Algorithm) -> u8 {
         Algorithm::Ed25519 => 1,
         Algorithm::P256 => 2,
         Algorithm::MlDsa44 => 3,
+        Algorithm::MlDsa65 => 4,
     }
 }
 

@@ -69,20 +69,25 @@ fn wycheproof_p256() {
 }
 
 #[test]
-fn wycheproof_ml_dsa_44() {
-    let (good, bad) = run_verify("ml-dsa-44.json", Algorithm::MlDsa44);
-    assert!(good >= 3 && bad >= 10, "{good} {bad}");
+fn wycheproof_ml_dsa() {
+    let both = [("ml-dsa-44.json", Algorithm::MlDsa44), ("ml-dsa-65.json", Algorithm::MlDsa65)];
+    for (name, algorithm) in both {
+        let (good, bad) = run_verify(name, algorithm);
+        assert!(good >= 3 && bad >= 10, "{name}: {good} {bad}");
+    }
 }
 
 #[test]
-fn wycheproof_ml_dsa_44_key_generation() {
-    let vectors = read_vectors("ml-dsa-44.json");
-    let cases = vectors["keyGen"].as_array().unwrap();
-    assert!(cases.len() >= 3);
-    for case in cases {
-        let key = one_slot(3, case["seed"].as_str().unwrap()).public_key(&k()).unwrap();
-        let hash = hex::encode(sha256(key.as_bytes()));
-        assert_eq!(hash, case["publicKeySha256"].as_str().unwrap());
+fn wycheproof_ml_dsa_key_generation() {
+    for (name, code) in [("ml-dsa-44.json", 3), ("ml-dsa-65.json", 4)] {
+        let vectors = read_vectors(name);
+        let cases = vectors["keyGen"].as_array().unwrap();
+        assert!(cases.len() >= 3);
+        for case in cases {
+            let key = one_slot(code, case["seed"].as_str().unwrap()).public_key(&k()).unwrap();
+            let hash = hex::encode(sha256(key.as_bytes()));
+            assert_eq!(hash, case["publicKeySha256"].as_str().unwrap());
+        }
     }
 }
 

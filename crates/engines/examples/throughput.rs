@@ -51,7 +51,7 @@ async fn enrol(engine: &Engine, now: Instant) -> Fallible<Payer> {
     let mut slots = SoftwareSlots::new();
     let key = slots.generate(SlotName::new("d")?, Algorithm::Ed25519, &mut OsEntropy)?;
     let device = DeviceId::new(ms, random()?);
-    match engine.command(Command::Enrol { code, device, key }).await? {
+    match engine.command(Command::Enrol { code, device, key, post_quantum: None }).await? {
         Answer::Device(device) => Ok(Payer { device: device.id, account, slots }),
         other => Err(format!("{other:?}").into()),
     }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use tpw_access::RecordKey;
 use tpw_access::record::RecordSpan;
 use tpw_core::{
-    AccountId, AccountSetId, DecisionId, DecisionRecord, DeviceId, Instant, Money, PaymentId,
-    PersonId, TransferId,
+    AccountId, AccountSetId, DecisionId, DecisionRecord, DeviceId, Hash32, Instant, Money,
+    PaymentId, PersonId, TransferId, TreeHead,
 };
 use tpw_flow::{
     Alarm, Archive, ArchiveError, Burnt, Changes, DecisionRow, EventRow, Funding, IdUse, MadeBy,
@@ -30,29 +30,49 @@ pub struct DecisionQuery {
     pub resource: Option<String>,
     /// What was asked for.
     pub action: Option<String>,
+    /// Not before this.
+    pub from: Option<Instant>,
+    /// Before this.
+    pub until: Option<Instant>,
 }
 
 impl DecisionQuery {
-    /// The end of a statement that reads decisions. Its parameters are the number before the first and how many, then actor, owner, resource
-    /// and action: each is compared or, where it is not named, demanded to be null; so an index serves what is named.
-    pub(crate) fn conditions(&self, parameter: &str, kinds: [&str; 4]) -> String {
+    /// The end of a statement that reads decisions. Its parameters are the number before the first and how many, then actor, owner,
+    /// resource, action and the ids with which the times begin: each is compared or, where it is not named, demanded to be null; so an
+    /// index serves what is named. Where that is the time alone, the order is not to be had from the numbers, of which all would
+    /// be read: `+` keeps their index out.
+    pub(crate) fn conditions(&self, parameter: &str, kinds: [&str; 6]) -> String {
         let named = [
-            ("actor", self.actor.is_some()),
-            ("owner", self.owner.is_some()),
-            ("resource", self.resource.is_some()),
-            ("action", self.action.is_some()),
+            ("actor =", self.actor.is_some()),
+            ("owner =", self.owner.is_some()),
+            ("resource =", self.resource.is_some()),
+            ("action =", self.action.is_some()),
+            ("id >=", self.from.is_some()),
+            ("id <", self.until.is_some()),
         ];
-        let mut sql = format!("WHERE number > {parameter}1");
-        for (place, ((column, is_named), kind)) in (3..).zip(named.into_iter().zip(kinds)) {
+        let by_time = named.iter().skip(4).any(|(_, is_named)| *is_named)
+            && !named.iter().take(4).any(|(_, is_named)| *is_named);
+        let number = if by_time { "+number" } else { "number" };
+        let mut sql = format!("WHERE {number} > {parameter}1");
+        for (place, ((compared, is_named), kind)) in (3..).zip(named.into_iter().zip(kinds)) {
             let value = format!("{parameter}{place}{kind}");
             let condition =
-                if is_named { format!("{column} = {value}") } else { format!("{value} IS NULL") };
+                if is_named { format!("{compared} {value}") } else { format!("{value} IS NULL") };
             sql.push_str(" AND ");
             sql.push_str(&condition);
         }
-        format!("{sql} ORDER BY number LIMIT {parameter}2")
+        format!("{sql} ORDER BY {number} LIMIT {parameter}2")
+    }
+
+    /// The ids with which the times begin: an id begins with its time.
+    pub(crate) fn ids(&self) -> [Option<[u8; 16]>; 2] {
+        [self.from, self.until].map(|at| Some(*DecisionId::new(at?.unix_ms(), [0; 10]).as_bytes()))
     }
 }
+
+/// In the place of what an alarm does not have. Ids begin with a time, so that no payment has this one, and no log had such a head.
+pub(crate) const NO_PAYMENT: PaymentId = PaymentId::from_bytes([0; 16]);
+pub(crate) const NO_HEAD: TreeHead = TreeHead { size: 0, root: Hash32::ZERO };
 
 /// Who asked, as a column has it: the person, or else the client.
 pub(crate) fn actor_of(record: &DecisionRecord) -> Option<String> {

@@ -18,6 +18,17 @@ pub enum ClockFault {
     /// The clock follows no reference.
     #[error("the clock is not synchronised with a reference; see `chronyc sources`")]
     Unsynchronised,
+    /// The clock follows a reference that anybody could pretend to be.
+    #[error("{0}")]
+    Unauthenticated(String),
+    /// Too few of those who are asked agree on the time.
+    #[error("{0}")]
+    NoQuorum(String),
+    /// One of those who know it is wrong.
+    #[error(
+        "the sources of the clock's error exclude each other: it is not known which of them is wrong"
+    )]
+    Contradiction,
     /// What is known of it is too old.
     #[error("the clock's error was last read {0} s ago")]
     Stale(u64),
@@ -57,28 +68,33 @@ const VOUCHED: Span = Span::from_ms(500);
 
 /// Both clocks, read together.
 #[derive(Clone, Copy, Debug)]
-struct Readings {
-    wall_ms: u64,
-    monotonic: Monotonic,
+pub(crate) struct Readings {
+    pub(crate) wall_us: u64,
+    pub(crate) monotonic: Monotonic,
 }
 
 impl Readings {
-    fn take() -> Self {
+    pub(crate) fn take() -> Self {
         #[expect(clippy::disallowed_methods, reason = "this is the edge that reads the clock")]
         let wall = SystemTime::now();
         let since = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { wall_ms: millis(since), monotonic: Monotonic::now() }
+        Self { wall_us: micros(since), monotonic: Monotonic::now() }
     }
 
-    /// By how much the wall clock went another way than the monotonic one since `first`, in milliseconds.
-    fn jump_ms_since(&self, first: &Self) -> u64 {
-        let passed = millis(self.monotonic.saturating_duration_since(first.monotonic));
-        first.wall_ms.saturating_add(passed).abs_diff(self.wall_ms)
+    /// How much time passed since `earlier`, whatever was done to the wall clock.
+    pub(crate) fn passed_since(&self, earlier: &Self) -> Duration {
+        self.monotonic.saturating_duration_since(earlier.monotonic)
+    }
+
+    /// By how much the wall clock went another way than the monotonic one since `first`, in microseconds.
+    pub(crate) fn jump_us_since(&self, first: &Self) -> u64 {
+        let passed = micros(self.passed_since(first));
+        first.wall_us.saturating_add(passed).abs_diff(self.wall_us)
     }
 }
 
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+pub(crate) fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl Default for SystemClock {
@@ -108,18 +124,18 @@ impl SystemClock {
 
 impl Clock for SystemClock {
     fn now(&self) -> Instant {
-        let wall_ms = self.read().0.wall_ms;
+        let wall_ms = self.read().0.wall_us / 1000;
         let before = self.latest_ms.fetch_max(wall_ms, Ordering::Relaxed);
         Instant::from_unix_ms(before.max(wall_ms)).unwrap_or(Instant::MAX)
     }
 
     fn error(&self) -> Result<Span, ClockFault> {
-        self.bound.error()
+        self.bound.error(&Readings::take())
     }
 
     fn jump_ms(&self) -> u64 {
         let (readings, first) = self.read();
-        readings.jump_ms_since(first)
+        readings.jump_us_since(first) / 1000
     }
 }
 
@@ -194,10 +210,10 @@ mod tests {
 
     #[test]
     fn a_wall_clock_that_was_set_is_noticed_either_way_until_it_is_set_back() {
-        let first = Readings { wall_ms: 1_000_000, monotonic: Monotonic::now() };
-        let later = |passed_ms, wall_ms| {
+        let first = Readings { wall_us: 1_000_000_000, monotonic: Monotonic::now() };
+        let later = |passed_ms, wall_ms: u64| {
             let monotonic = first.monotonic + Duration::from_millis(passed_ms);
-            Readings { wall_ms, monotonic }.jump_ms_since(&first)
+            Readings { wall_us: wall_ms * 1000, monotonic }.jump_us_since(&first) / 1000
         };
         assert_eq!(later(5_000, 1_005_000), 0);
         assert_eq!(later(5_000, 1_006_500), 1_500);
@@ -210,7 +226,7 @@ mod tests {
         clock.first.set(Readings::take()).unwrap_err();
         let early = SystemClock::new();
         let mut readings = Readings::take();
-        readings.wall_ms -= 60_000;
+        readings.wall_us -= 60_000_000;
         early.first.set(readings).unwrap();
         assert!((59_000..61_000).contains(&early.jump_ms()));
     }

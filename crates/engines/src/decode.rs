@@ -2,7 +2,7 @@
 //!
 //! What a row means is the same in every store; how a column is read is the store's own.
 
-use crate::books::{Past, StoreError};
+use crate::books::{NO_HEAD, NO_PAYMENT, Past, StoreError};
 use tpw_core::{
     AccountId, AccountSetId, Amount, Asset, DecisionRecord, DeviceId, Hash32, Instant, Money, Name,
     PaymentId, PersonId, Span, TransferId, TreeHead,
@@ -107,10 +107,23 @@ pub(crate) trait Row<'a> {
     fn device(&mut self) -> Read<Device> {
         let (id, person) = (self.device_id()?, self.person_id()?);
         let algorithm = self.text()?;
-        let algorithm = self.checked(Algorithm::from_name(algorithm))?;
-        let key = self.bytes()?;
-        let key = PublicKey::from_bytes(algorithm, key).map_err(|_| self.damaged())?;
-        Ok(Device { id, person, key, enrolled: self.time()?, revoked: self.maybe_time()? })
+        let (name, second) = match algorithm.split_once('+') {
+            Some((first, second)) => (first, Some(second)),
+            None => (algorithm, None),
+        };
+        let algorithms = (Algorithm::from_name(name), second.map(Algorithm::from_name));
+        let first = self.checked(algorithms.0)?;
+        let bytes = self.bytes()?;
+        let (key, rest) = self.checked(bytes.split_at_checked(first.public_key_len()))?;
+        let read = |algorithm, bytes: &[u8]| PublicKey::from_bytes(algorithm, bytes).ok();
+        let key = self.checked(read(first, key))?;
+        let post_quantum = match algorithms.1 {
+            None if rest.is_empty() => None,
+            Some(Some(Algorithm::MlDsa44)) => Some(self.checked(read(Algorithm::MlDsa44, rest))?),
+            _ => return Err(self.damaged()),
+        };
+        let (enrolled, revoked) = (self.time()?, self.maybe_time()?);
+        Ok(Device { id, person, key, post_quantum, enrolled, revoked })
     }
 
     fn code(&mut self) -> Read<(Hash32, CodeGrant)> {
@@ -291,8 +304,9 @@ pub(crate) trait Row<'a> {
             kind: self.checked(AlarmKind::from_code(kind))?,
             at: self.time()?,
             device: self.device_id()?,
-            payment: self.payment_id()?,
-            head: TreeHead { size: self.uint()?, root: self.hash()? },
+            payment: Some(self.payment_id()?).filter(|id| *id != NO_PAYMENT),
+            head: Some(TreeHead { size: self.uint()?, root: self.hash()? })
+                .filter(|head| *head != NO_HEAD),
         })
     }
 

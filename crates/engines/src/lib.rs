@@ -6,20 +6,24 @@ pub mod books;
 pub mod clock;
 pub mod clock_error;
 mod decode;
+mod device_row;
 mod engine;
 pub mod entropy;
 pub mod files;
 pub mod log_store;
+pub mod mirror;
 pub mod outbox;
 pub mod pkcs11;
 pub mod postgres;
 #[cfg(test)]
 pub(crate) mod scratch;
 pub mod sqlite;
+pub mod stamped;
 pub mod witness;
 
 pub use engine::{
     AccountView, Change, ClientTokenKeys, Config, DecisionProof, Drafted, Engine, EngineError,
-    Health, Metrics, Paid, Part, Past, PayError, Place, Repeated, StoreConfig, Timings, TokenProof,
-    Trail, TrailError, ask_for_rotation,
+    Health, KeyWish, Metrics, Paid, Part, Past, PayError, Place, Repeated, Reputation,
+    RetentionError, StoreConfig, Timings, TokenProof, Trail, TrailError, ask_for_key_change,
+    is_key_change_done,
 };

@@ -21,7 +21,9 @@ use std::path::Path;
 use std::process::{Command as Process, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tpw_core::{Asker, DecisionId, DecisionRecord, Ruling};
+use tpw_access::record::RecordWrite;
+use tpw_access::{GivenRoles, Role, Roles};
+use tpw_core::{Asker, DecisionId, DecisionRecord, Ruling, Span};
 use tpw_engines::books::{BooksReader, DecisionQuery};
 use tpw_engines::sqlite::Reader;
 use tpw_engines::{Config, DecisionProof, Engine, PayError, Trail};
@@ -200,6 +202,19 @@ fn what_was_gathered_is_stored_within_a_second_and_at_the_end() {
 fn books_that_take_no_writes_for_a_while_lose_nothing_and_have_nothing_twice() {
     let dir = scratch();
     let engine = open(dir.path()).unwrap();
+    // What no desk knows is there again as well when the memory was rebuilt.
+    let person = tpw_core::PersonId::from_bytes([7; 16]);
+    let given = GivenRoles { roles: Roles::of(&[Role::Approver]), by: person };
+    let (key, after) = (Roles::key(person), Some(given.to_bytes()));
+    let give = Command::Records(vec![RecordWrite { key, before: None, after }]);
+    let device = tpw_core::DeviceId::from_bytes([8; 16]);
+    let not_me = Command::NotMe { writes: Vec::new(), device, payment: None };
+    runtime().block_on(async {
+        engine.command(give).await.unwrap();
+        engine.command(not_me).await.unwrap();
+    });
+    let known = || (engine.roles_of(person), engine.reputation(&device).disowned);
+    assert_eq!(known(), (given.roles, true));
     let blocker = rusqlite::Connection::open(dir.path().join("books.db")).unwrap();
     blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
     let gathered = drafts(&engine, 0..3);
@@ -210,10 +225,12 @@ fn books_that_take_no_writes_for_a_while_lose_nothing_and_have_nothing_twice() {
     assert!(matches!(refused, Err(PayError::Stopped(_))), "{refused:?}");
     blocker.execute_batch("ROLLBACK").unwrap();
     assert_eq!(stored(&engine, 3), ids);
+    assert_eq!(known(), (given.roles, true));
     engine.close();
     drop(engine);
     let engine = open(dir.path()).unwrap();
     assert_eq!(stored(&engine, 3), ids);
+    assert!(engine.reputation(&device).disowned);
     engine.close();
     demand_sound_log(dir.path(), engine.trust());
 }
@@ -257,4 +274,72 @@ fn each_decision_is_proved_alone() {
         assert_eq!((&proved.record, proved.index), (&decided.record, row.leaf()));
     }
     assert_eq!(engine.decision(DecisionId::from_bytes([9; 16])).unwrap(), None);
+}
+
+/// Blocks of decisions: two that are older than what is kept, one that is older in part, one of now.
+#[test]
+fn old_decisions_are_removed_in_whole_blocks_and_what_was_proved_stays_proved() {
+    let dir = scratch();
+    let engine = open(dir.path()).unwrap();
+    let now = engine.now();
+    let (kept, old) = (Span::from_secs(24 * 3600), Span::from_secs(48 * 3600));
+    let made = |range: std::ops::Range<u8>, at: tpw_core::Instant| {
+        let mut block = drafts(&engine, range.clone());
+        for (decided, number) in block.iter_mut().zip(range) {
+            decided.record.at = at;
+            decided.record.id = DecisionId::new(at.unix_ms(), [number; 10]);
+        }
+        block
+    };
+    let mixed = [made(5..7, now.minus(old)), made(7..8, now)].concat();
+    let blocks = [made(0..3, now.minus(old)), made(3..5, now.minus(old)), mixed, made(8..10, now)];
+    let rt = runtime();
+    rt.block_on(async {
+        for block in &blocks {
+            engine.keep_decisions(block.clone()).await.unwrap();
+        }
+        let mut dice = Dice::new(1);
+        let mut ann = Holder::enrolled(&engine, &mut dice, 1_000).await;
+        let bob = Holder::enrolled(&engine, &mut dice, 0).await;
+        let signed = ann.next(&engine, &mut dice, bob.account, 1);
+        engine.pay(&signed.bytes).await.unwrap();
+    });
+    let proof = |id: DecisionId| match engine.decision(id).unwrap() {
+        Some((_, DecisionProof::Proved(text))) => Some(text),
+        Some((_, DecisionProof::Waiting)) => panic!("it waits"),
+        None => None,
+    };
+    let ids = |block: &[Decided]| block.iter().map(|it| it.record.id).collect::<Vec<_>>();
+    let proofs: Vec<String> = ids(&blocks[0]).into_iter().filter_map(proof).collect();
+    assert_eq!(proofs.len(), 3);
+    // By time: what is asked for is found whatever its number is.
+    let of = |from: Option<tpw_core::Instant>, until: Option<tpw_core::Instant>| {
+        let query = DecisionQuery { from, until, ..DecisionQuery::default() };
+        let rows = engine.decisions(&query, 0, 1_000).unwrap();
+        rows.iter().map(|row| row.decided.record.id).collect::<Vec<_>>()
+    };
+    let late = [ids(&blocks[2])[2..].to_vec(), ids(&blocks[3])].concat();
+    assert_eq!(of(Some(now), None), late);
+    assert_eq!(of(Some(now), Some(now)), []);
+    assert_eq!(of(None, Some(now)).len(), 7);
+    assert_eq!(of(Some(now.minus(old)), Some(now.plus(kept))).len(), 10);
+
+    assert_eq!(rt.block_on(engine.forget_decisions(now.minus(kept))).unwrap(), 5);
+    assert_eq!(rt.block_on(engine.forget_decisions(now.minus(kept))).unwrap(), 0);
+    let left = [ids(&blocks[2]), ids(&blocks[3])].concat();
+    assert_eq!(stored(&engine, 5), left, "a block that is old in part is kept as a whole");
+    for (block, wanted) in [(&blocks[0], false), (&blocks[1], false), (&blocks[2], true)] {
+        for id in ids(block) {
+            assert_eq!(proof(id).is_some(), wanted);
+        }
+    }
+    for text in left.iter().map(|id| proof(*id).unwrap()).chain(proofs) {
+        verify_decision(&text, engine.trust()).unwrap();
+    }
+    engine.close();
+    demand_sound_log(dir.path(), engine.trust());
+    drop(engine);
+    let engine = open(dir.path()).unwrap();
+    assert_eq!(stored(&engine, 5), left);
+    engine.close();
 }

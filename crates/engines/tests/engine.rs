@@ -140,7 +140,7 @@ fn what_must_be_refused_is_refused_and_changes_nothing() {
         assert_eq!(engine.chain_head(ann.device, ann.account).sequence, 1);
         let alarms = engine.alarms(0, 10).unwrap();
         assert_eq!(alarms.len(), 2, "each contradicted head was stored as an alarm");
-        assert_eq!(alarms[0].1.payment, good.payment);
+        assert_eq!(alarms[0].1.payment, Some(good.payment));
         assert_eq!(status(&engine.pay(&valid).await.unwrap()), "booked", "the number was free");
         assert_eq!(balance(&engine, bob.account), 105);
     });

@@ -18,8 +18,9 @@ use std::sync::Arc;
 use tpw_core::{RecordKind, Span};
 use tpw_crypto::sha256;
 use tpw_engines::clock::{Clock, ManualClock, SystemClock};
-use tpw_engines::{Engine, ask_for_rotation};
+use tpw_engines::{Engine, KeyWish, TokenProof, ask_for_key_change, is_key_change_done};
 use tpw_proof::Leaf;
+use tpw_proof::logged::verify_token;
 use tpw_proof::timestamp::{CertificateWish, info, query, verify_answer};
 use world::*;
 
@@ -49,10 +50,7 @@ fn records(dir: &Path, kind: &str) -> Vec<PathBuf> {
 /// The entries of keys' ends in the log.
 fn ends(engine: &Engine) -> Vec<Leaf> {
     let size = engine.log().newest().unwrap().head.size;
-    let file = engine.log().file(&format!("tile/entries/000.p/{size}")).unwrap().unwrap();
-    let entries = tpw_proof::tile::decode_bundle(&file, u16::try_from(size).unwrap()).unwrap();
-    let leaves = entries.iter().map(|entry| Leaf::from_bytes(entry).unwrap());
-    leaves.filter(|leaf| leaf.kind() == RecordKind::KeyEnd).collect()
+    entries(engine, size).into_iter().filter(|leaf| leaf.kind() == RecordKind::KeyEnd).collect()
 }
 
 fn keys(dir: &Path) -> Vec<u8> {
@@ -67,7 +65,7 @@ fn certificate(dir: &Path) -> Vec<u8> {
 fn demand_rotated(dir: &Path, engine: &Engine, before: (&[u8], &[u8])) {
     let (old_keys, old_certificate) = before;
     assert_ne!(certificate(dir), old_certificate);
-    assert!(!dir.join("keys.old").exists() && !dir.join("tsa-rotate").exists());
+    assert!(!dir.join("keys.old").exists() && is_key_change_done(dir).unwrap());
     assert_eq!(keys(dir).len() - old_keys.len(), "-1795391254243".len(), "one key in place of one");
     let answer = stamp(engine);
     assert!(holds(engine, &answer));
@@ -101,7 +99,7 @@ fn a_key_answers_for_a_year_and_its_successor_goes_on() {
     engine.close();
     drop(engine);
 
-    ask_for_rotation(dir.path()).unwrap();
+    ask_for_key_change(dir.path(), KeyWish::Rotate).unwrap();
     let engine = open_at(dir.path(), clock.clone()).unwrap();
     demand_rotated(dir.path(), &engine, (&before.0, &before.1));
     assert_eq!((ends(&engine).len(), records(dir.path(), "cbor").len()), (1, 1));
@@ -132,7 +130,7 @@ fn a_rotation_that_was_broken_off_is_finished_and_loses_no_key() {
     drop(engine);
 
     // After the new keys, before the certificate: with the wish still there another key is made, and the unused one is destroyed too.
-    ask_for_rotation(dir.path()).unwrap();
+    ask_for_key_change(dir.path(), KeyWish::Rotate).unwrap();
     open_at(dir.path(), clock.clone()).unwrap().close();
     let rotated = (keys(dir.path()), certificate(dir.path()));
     std::fs::write(dir.path().join("tsa.der"), &before.1).unwrap();
@@ -162,7 +160,224 @@ fn a_rotation_that_was_broken_off_is_finished_and_loses_no_key() {
 #[test]
 fn a_folder_without_keys_is_not_rotated() {
     let dir = scratch();
-    let error = ask_for_rotation(dir.path()).unwrap_err().to_string();
-    assert!(error.contains("`keys` is missing"), "{error}");
-    assert!(!dir.path().join("tsa-rotate").exists());
+    for wish in [KeyWish::Rotate, KeyWish::Destroy] {
+        let error = ask_for_key_change(dir.path(), wish).unwrap_err().to_string();
+        assert!(error.contains("`keys` is missing"), "{error}");
+        assert!(is_key_change_done(dir.path()).unwrap());
+    }
+}
+
+/// Waits for the running engine to do what was asked for.
+fn change(dir: &Path, wish: KeyWish) {
+    ask_for_key_change(dir, wish).unwrap();
+    let begun = std::time::Instant::now();
+    while !is_key_change_done(dir).unwrap() {
+        assert!(begun.elapsed().as_secs() < 30, "{wish:?} is not carried out");
+        std::thread::park_timeout(std::time::Duration::from_millis(5));
+    }
+}
+
+/// Asks until the answer is as wanted: a key answers a moment after its predecessor's end is in the log.
+fn wait_for(engine: &Engine, wanted: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+    let begun = std::time::Instant::now();
+    loop {
+        let answer = stamp(engine);
+        if wanted(&answer) {
+            return answer;
+        }
+        assert!(begun.elapsed().as_secs() < 30, "{:?}", info(&answer));
+        std::thread::park_timeout(std::time::Duration::from_millis(5));
+    }
+}
+
+/// The words of a refusal with `systemFailure`.
+fn silence(answer: &[u8]) -> Option<String> {
+    let summary = info(answer).unwrap();
+    (summary.failure == [25]).then(|| summary.status_text.join("; "))
+}
+
+#[test]
+fn a_running_engine_changes_its_key_and_goes_on_paying() {
+    let dir = scratch();
+    let engine = open_at(dir.path(), clock()).unwrap();
+    let (rt, mut dice) = (runtime(), Dice::new(3));
+    let mut ann = rt.block_on(Holder::enrolled(&engine, &mut dice, 100));
+    let bob = rt.block_on(Holder::enrolled(&engine, &mut dice, 0));
+    let first = stamp(&engine);
+    let before = (keys(dir.path()), certificate(dir.path()));
+    change(dir.path(), KeyWish::Rotate);
+    let second = wait_for(&engine, |answer| silence(answer).is_none());
+    demand_rotated(dir.path(), &engine, (&before.0, &before.1));
+    assert_eq!(ends(&engine).len(), 1, "a checkpoint covers the end");
+    let signed = ann.next(&engine, &mut dice, bob.account, 1);
+    demand_receipt(&engine, &rt.block_on(engine.pay(&signed.bytes)).unwrap());
+    assert!(holds(&engine, &first) && holds(&engine, &second));
+
+    // Again, while it goes on running: each change has its own key and its own entry.
+    change(dir.path(), KeyWish::Rotate);
+    wait_for(&engine, |answer| silence(answer).is_none());
+    assert_eq!((ends(&engine).len(), records(dir.path(), "cbor").len()), (2, 2));
+    engine.close();
+    demand_sound_log(dir.path(), engine.trust());
+}
+
+#[test]
+fn a_destroyed_key_answers_nobody_until_there_is_another() {
+    let dir = scratch();
+    let clock = clock();
+    let engine = open_at(dir.path(), clock.clone()).unwrap();
+    let (rt, mut dice) = (runtime(), Dice::new(4));
+    let mut ann = rt.block_on(Holder::enrolled(&engine, &mut dice, 100));
+    let bob = rt.block_on(Holder::enrolled(&engine, &mut dice, 0));
+    let first = stamp(&engine);
+    let before = keys(dir.path());
+    change(dir.path(), KeyWish::Destroy);
+    assert!(silence(&stamp(&engine)).unwrap().contains("destroyed"));
+    assert_ne!(keys(dir.path()), before);
+    assert_eq!((ends(&engine).len(), records(dir.path(), "cbor").len()), (1, 1));
+    // The log's own checkpoints have another key, so that payments go on.
+    let mut pay = |engine: &Engine| {
+        let signed = ann.next(engine, &mut dice, bob.account, 1);
+        demand_receipt(engine, &rt.block_on(engine.pay(&signed.bytes)).unwrap());
+    };
+    pay(&engine);
+    assert!(holds(&engine, &first));
+    engine.close();
+    drop(engine);
+
+    // A start changes nothing about it.
+    let engine = open_at(dir.path(), clock.clone()).unwrap();
+    assert!(silence(&stamp(&engine)).unwrap().contains("destroyed"));
+    pay(&engine);
+    assert_eq!(ends(&engine).len(), 1);
+    change(dir.path(), KeyWish::Rotate);
+    wait_for(&engine, |answer| silence(answer).is_none());
+    pay(&engine);
+    assert_eq!(ends(&engine).len(), 2, "the key that stamped meanwhile has its end too");
+    engine.close();
+    drop(engine);
+
+    // Asked for while nothing runs, the next start does it before it answers anybody.
+    ask_for_key_change(dir.path(), KeyWish::Destroy).unwrap();
+    let engine = open_at(dir.path(), clock.clone()).unwrap();
+    assert!(silence(&stamp(&engine)).unwrap().contains("destroyed"));
+    assert!(is_key_change_done(dir.path()).unwrap());
+    engine.close();
+    drop(engine);
+    // Of two wishes the later one says what follows.
+    ask_for_key_change(dir.path(), KeyWish::Destroy).unwrap();
+    ask_for_key_change(dir.path(), KeyWish::Rotate).unwrap();
+    let engine = open_at(dir.path(), clock).unwrap();
+    assert!(silence(&stamp(&engine)).is_none());
+    engine.close();
+    demand_sound_log(dir.path(), engine.trust());
+}
+
+#[test]
+fn a_wish_that_cannot_be_read_changes_nothing() {
+    let dir = scratch();
+    let clock = clock();
+    let engine = open_at(dir.path(), clock.clone()).unwrap();
+    let before = (keys(dir.path()), certificate(dir.path()));
+    std::fs::write(dir.path().join("tsa-rotate"), b"burn").unwrap();
+    let begun = std::time::Instant::now();
+    while begun.elapsed().as_millis() < 1_000 {
+        assert_eq!(silence(&stamp(&engine)), None);
+    }
+    assert_eq!((keys(dir.path()), certificate(dir.path())), before);
+    engine.close();
+    drop(engine);
+    let refused = refusal(dir.path());
+    assert!(refused.contains("`tsa-rotate` in the data folder is damaged"), "{refused}");
+    ask_for_key_change(dir.path(), KeyWish::Rotate).unwrap();
+    let engine = open_at(dir.path(), clock).unwrap();
+    assert!(silence(&stamp(&engine)).is_none() && ends(&engine).len() == 1);
+    engine.close();
+}
+
+#[test]
+fn under_load_each_answer_is_a_token_before_the_end_or_of_the_next_key() {
+    let dir = scratch();
+    let engine = open_at(dir.path(), clock()).unwrap();
+    let rt = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build();
+    let rt = rt.unwrap();
+    let stopped = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let request = query(sha256(b"data"), Some([1; 8]), CertificateWish::Embedded).unwrap();
+    let load: Vec<_> = (0..4)
+        .map(|_| {
+            let (engine, request, stopped) =
+                (Arc::clone(&engine), request.clone(), Arc::clone(&stopped));
+            rt.spawn(async move {
+                let mut answers = Vec::new();
+                while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
+                    answers.push(engine.stamp(&request).await.unwrap());
+                    tokio::time::sleep(std::time::Duration::from_millis(8)).await;
+                }
+                answers
+            })
+        })
+        .collect();
+    let mut certificates = vec![certificate(dir.path())];
+    for _ in 0..3 {
+        change(dir.path(), KeyWish::Rotate);
+        wait_for(&engine, |answer| silence(answer).is_none());
+        certificates.push(certificate(dir.path()));
+    }
+    stopped.store(true, std::sync::atomic::Ordering::Relaxed);
+    let mut given = Vec::new();
+    for one in load {
+        given.extend(rt.block_on(one).unwrap());
+    }
+    engine.close();
+    drop(engine);
+
+    // The stop has made a checkpoint over all tokens.
+    let engine = open_at(dir.path(), clock()).unwrap();
+    let (mut ended, mut places) = (Vec::new(), vec![Vec::new(); certificates.len()]);
+    let size = engine.log().newest().unwrap().head.size;
+    for (index, leaf) in (0..).zip(entries(&engine, size)) {
+        if leaf.kind() == RecordKind::KeyEnd {
+            ended.push(index);
+        }
+    }
+    let (mut tokens, mut refused) = (0, 0);
+    for answer in &given {
+        let Some(token) = info(answer).unwrap().token else {
+            assert!(silence(answer).unwrap().contains("another key"), "{:?}", info(answer));
+            refused += 1;
+            continue;
+        };
+        assert!(holds(&engine, answer));
+        let serial = hex::decode(&token.serial_hex).unwrap().try_into().unwrap();
+        let TokenProof::Proved(proof) = engine.token_proof(&serial).unwrap() else {
+            panic!("no proof of {}", token.serial_hex)
+        };
+        let index = verify_token(answer, &proof, engine.trust()).unwrap().index;
+        let embeds = |der: &Vec<u8>| answer.windows(der.len()).any(|part| part == der);
+        places[certificates.iter().position(embeds).unwrap()].push(index);
+        tokens += 1;
+    }
+    assert_eq!(ended.len(), 3);
+    // Each key has its part of the log: behind its predecessor's end and before its own.
+    for (key, places) in places.iter().enumerate() {
+        for place in places {
+            assert_eq!(ended.iter().filter(|end| *end < place).count(), key, "{place}: {ended:?}");
+        }
+    }
+    assert!(tokens > 20, "{tokens} tokens, {refused} refusals");
+    engine.close();
+}
+
+/// All entries of the log.
+fn entries(engine: &Engine, size: u64) -> Vec<Leaf> {
+    let mut found = Vec::new();
+    for bundle in 0..size.div_ceil(256) {
+        let count = (size - bundle * 256).min(256);
+        let whole = format!("tile/entries/{bundle:03}");
+        let path = if count == 256 { whole } else { format!("{whole}.p/{count}") };
+        let file = engine.log().file(&path).unwrap().unwrap();
+        let read = tpw_proof::tile::decode_bundle(&file, u16::try_from(count).unwrap()).unwrap();
+        found.extend(read.iter().map(|entry| Leaf::from_bytes(entry).unwrap()));
+    }
+    found
 }

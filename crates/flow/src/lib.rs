@@ -14,9 +14,9 @@ pub use approvers::{Approver, Approvers};
 pub use desk::{
     Adjustment, Alarm, AlarmKind, Answer, Approved, Archive, ArchiveError, Burnt, ChainHead,
     Changes, CodeGrant, Command, Decided, DecisionRow, Desk, DeskFault, Device, EventKind,
-    EventRow, Frozen, Funding, Guards, IdUse, LeafRow, Look, MadeBy, NewAccountOrder, NewPerson,
-    Opening, OrderBatch, Outcome, Owner, Person, RailInstruction, Registry, Rejection,
-    RejectionClass, Submission, TokenRow, Watch, key_end_record,
+    EventRow, FORGOTTEN_MAX, Frozen, Funding, Guards, IdUse, LeafRow, Look, MadeBy,
+    NewAccountOrder, NewPerson, Opening, OrderBatch, Outcome, Owner, Person, RailInstruction,
+    Registry, Rejection, RejectionClass, Submission, TokenRow, Watch, key_end_record,
 };
 pub use event::{Effect, Event};
 pub use fingerprint::OrderDigest;

@@ -11,8 +11,8 @@
 use tpw_core::{
     Approval, Decision, DeviceKey, Hash32, Instant, Intent, PaymentId, Posting, Refusal,
 };
-use tpw_proof::ProofError;
-use tpw_proof::statement::{self, Unverified, Verified};
+use tpw_proof::statement::{Unverified, Verified};
+use tpw_proof::{DeviceKeys, ProofError};
 
 /// A statement whose signature was checked, with what was read from it.
 ///
@@ -33,7 +33,7 @@ impl Intake {
             statement: verified.bytes().to_vec(),
             intent: verified.value().clone(),
             intent_hash: verified.payload_hash(),
-            device_key: statement::device_key(verified.key()),
+            device_key: verified.keys().to_record(),
         }
     }
 
@@ -42,12 +42,12 @@ impl Intake {
     /// # Errors
     /// [`ProofError`] when the statement or its signature is broken.
     pub fn reopen(statement: &[u8], device_key: &DeviceKey) -> Result<Self, ProofError> {
-        let key = statement::public_key(device_key)?;
-        let verified = Unverified::<Intent>::parse(statement)?.verify(&key)?;
+        let keys = DeviceKeys::from_record(device_key)?;
+        let verified = Unverified::<Intent>::parse(statement)?.verify_by(&keys)?;
         Ok(Self::new(&verified))
     }
 
-    /// The signed statement, a `COSE_Sign1`.
+    /// The signed statement, a `COSE_Sign1` or, of a hybrid device, a `COSE_Sign`.
     #[must_use]
     pub fn statement(&self) -> &[u8] {
         &self.statement

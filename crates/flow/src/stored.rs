@@ -16,8 +16,8 @@ use crate::payment::{
 use crate::step::second_salt;
 use tpw_core::codec::{Reader, Writer};
 use tpw_core::{
-    CodecError, DeviceKey, Hash32, Instant, Posting, Record, Refusal, read_decision, read_posting,
-    write_decision, write_posting,
+    CodecError, Hash32, Instant, Posting, Record, Refusal, read_decision, read_device_key,
+    read_posting, write_decision, write_device_key, write_posting,
 };
 use tpw_proof::ProofError;
 
@@ -43,7 +43,7 @@ pub fn to_bytes(payment: &Payment) -> Option<Vec<u8>> {
     let (intake, key) = (payment.intake(), payment.intake().device_key());
     let mut w = Writer::new();
     w.array(7).uint(VERSION).uint(status.number()).bytes(intake.statement());
-    w.array(2).int(key.algorithm).bytes(&key.bytes);
+    write_device_key(&mut w, key);
     w.bytes(&stamped.accepted.salt).uint(stamped.received.unix_ms());
     match payment {
         Payment::StepUp(s) | Payment::Held(s) => {
@@ -107,8 +107,7 @@ fn read(r: &mut Reader<'_>) -> Result<Payment, StoredError> {
     let status = r.uint()?;
     let status = Status::ALL.into_iter().find(|s| s.number() == status);
     let statement = r.bytes()?;
-    expect(r, 2)?;
-    let key = DeviceKey { algorithm: r.int()?, bytes: r.bytes()?.to_vec() };
+    let key = read_device_key(r)?;
     let salt = r.fixed("salt")?;
     let received = instant(r, "received")?;
     let intake = Intake::reopen(statement, &key)?;

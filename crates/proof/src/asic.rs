@@ -1,19 +1,24 @@
-//! ASiC-S containers (ETSI EN 319 162-1 §4.3): the time-stamped checkpoint of a receipt with its RFC 3161 token, in the form that
-//! validators of the European Union read.
+//! ASiC-S containers (ETSI EN 319 162-1 §4.3): what was time-stamped, with its RFC 3161 token or its RFC 4998 evidence record, in the
+//! form that validators of the European Union read.
 //!
 //! A container holds one object and one thing that proves when it was there. What else a receipt proves is not in it.
 
 use crate::error::ProofError;
+use crate::evidence::archived_bytes;
 use crate::timestamp;
 use crate::tlog_proof::TlogProof;
 use tpw_core::Receipt;
 
 /// ETSI EN 319 162-1 annex A.1.
 pub const MEDIA_TYPE: &str = "application/vnd.etsi.asic-s+zip";
-/// What the object is called inside.
+/// What the object of a time-stamp is called inside.
 pub const OBJECT: &str = "checkpoint";
-/// §4.3.3.2: of a time-stamp token. (An evidence record's is `META-INF/evidencerecord.ers`, in its place.)
+/// What the object of an evidence record is called inside, as among the loose files.
+pub const ARCHIVED: &str = "archived.cbor";
+/// §4.3.3.2: of a time-stamp token.
 const TOKEN: &str = "META-INF/timestamp.tst";
+/// §4.3.3.2: of an evidence record by RFC 4998, in place of a token.
+const RECORD: &str = "META-INF/evidencerecord.ers";
 
 /// The container of a receipt's first time-stamp: the same receipt gives the same bytes. Nothing is verified here.
 ///
@@ -24,9 +29,24 @@ pub fn container(receipt: &Receipt) -> Result<Vec<u8>, ProofError> {
     let response = receipt.timestamps.first().ok_or(none)?;
     let token = timestamp::token_der(response)?;
     let object = TlogProof::parse(&receipt.tlog_proof)?.checkpoint.log_signed_bytes();
+    packed((OBJECT, &object), (TOKEN, &token))
+}
+
+/// The container of a receipt's first evidence record, over what that archives. Nothing is verified here.
+///
+/// # Errors
+/// [`ProofError::Malformed`] for a receipt without an evidence record; what reading the proof answers.
+pub fn evidence_container(receipt: &Receipt) -> Result<Vec<u8>, ProofError> {
+    let none = ProofError::Malformed { what: "archived receipt", why: "no evidence record" };
+    let record = receipt.evidence.first().ok_or(none)?;
+    packed((ARCHIVED, &archived_bytes(receipt)?), (RECORD, record))
+}
+
+/// An object and what proves when it was there.
+fn packed(object: (&str, &[u8]), proof: (&str, &[u8])) -> Result<Vec<u8>, ProofError> {
     // §4.3.3.1: `mimetype` is the first file, stored as it is and without extra fields, so that it stands at a fixed place.
-    let files = [("mimetype", MEDIA_TYPE.as_bytes()), (OBJECT, object.as_slice()), (TOKEN, &token)];
-    zip(&files).ok_or(ProofError::TooLarge { what: "container", most: FILE_MAX })
+    zip(&[("mimetype", MEDIA_TYPE.as_bytes()), object, proof])
+        .ok_or(ProofError::TooLarge { what: "container", most: FILE_MAX })
 }
 
 /// A receipt has 1 MiB at most.

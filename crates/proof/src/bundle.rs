@@ -2,12 +2,13 @@
 
 use crate::checkpoint::SignedCheckpoint;
 use crate::cose_receipt::RootSignature;
+use crate::device_keys::DeviceKeys;
 use crate::error::ProofError;
 use crate::evidence::archived_bytes;
 use crate::leaf::Leaf;
-use crate::statement::public_key;
 use crate::timestamp::certificate_pem;
 use crate::tlog_proof::{self, TlogProof};
+use crate::transparent;
 use crate::trust::Trust;
 use tpw_core::codec::Writer;
 use tpw_core::{Hash32, Receipt, Record};
@@ -147,7 +148,8 @@ const OWN_ROOM: usize = 128;
 pub fn export(receipt: &Receipt, trust: &Trust) -> Result<Vec<(String, Vec<u8>)>, ProofError> {
     let record = Record::from_bytes(&receipt.record)?;
     let proof = TlogProof::parse(&receipt.tlog_proof)?;
-    let device_key = public_key(&record.device_key)?.spki_pem();
+    let keys = DeviceKeys::from_record(&record.device_key)?;
+    let device_key = keys.classical().spki_pem();
     let tsa_roots: String = trust.tsa_roots.iter().map(|der| certificate_pem(der)).collect();
     let file = |name: &str, bytes: &[u8]| (name.to_owned(), bytes.to_vec());
     let mut files = vec![
@@ -162,6 +164,14 @@ pub fn export(receipt: &Receipt, trust: &Trust) -> Result<Vec<(String, Vec<u8>)>
         file("trust.json", trust.to_json().as_bytes()),
         file("VERIFY.md", VERIFY_GUIDE.as_bytes()),
     ];
+    if let Some(key) = keys.post_quantum() {
+        files.push(file("device-key-ml-dsa-44.pem", key.spki_pem().as_bytes()));
+    }
+    // RFC 9943 §3: a signed statement is a `COSE_Sign1`, which that of a hybrid device is not.
+    if !receipt.cose_receipts.is_empty() && keys.post_quantum().is_none() {
+        let whole = transparent::attach(&receipt.statement, &receipt.cose_receipts)?;
+        files.push(("transparent-statement.cose".to_owned(), whole));
+    }
     if !receipt.evidence.is_empty() {
         files.push(file("archived.cbor", &archived_bytes(receipt)?));
     }

@@ -19,6 +19,7 @@ const EDDSA: i64 = -8;
 const ES256: i64 = -7;
 /// RFC 9964: ML-DSA-44.
 const ML_DSA_44: i64 = -48;
+const ML_DSA_65: i64 = -49;
 
 /// RFC 9052 §3.1: the header parameters used here.
 pub(crate) const ALG: u64 = 1;
@@ -31,6 +32,7 @@ pub(crate) fn algorithm(key: &PublicKey) -> i64 {
         Algorithm::Ed25519 => ED25519,
         Algorithm::P256 => ESP256,
         Algorithm::MlDsa44 => ML_DSA_44,
+        Algorithm::MlDsa65 => ML_DSA_65,
     }
 }
 
@@ -39,7 +41,7 @@ pub(crate) fn fits(claimed: i64, key: &PublicKey) -> bool {
     match key.algorithm() {
         Algorithm::Ed25519 => claimed == ED25519 || claimed == EDDSA,
         Algorithm::P256 => claimed == ESP256 || claimed == ES256,
-        Algorithm::MlDsa44 => false,
+        Algorithm::MlDsa44 | Algorithm::MlDsa65 => false,
     }
 }
 

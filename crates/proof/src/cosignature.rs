@@ -68,6 +68,27 @@ impl Subtree {
         Ok(timestamped(time_s, &signature))
     }
 
+    /// The line that an ML-DSA-44 key signs over it, without a time, as a witness answers `sign-subtree`.
+    ///
+    /// # Errors
+    /// As [`Subtree::sign`]; [`ProofError::Unsupported`] for a key of another type, [`ProofError::WrongKey`] when the slot holds
+    /// another key.
+    pub fn cosign(
+        &self,
+        key: &VerifierKey,
+        signer: &dyn Signer,
+        slot: &SlotName,
+    ) -> Result<NoteSignature, ProofError> {
+        if key.signature_type() != SignatureType::MlDsa44 {
+            return Err(ProofError::Unsupported);
+        }
+        if signer.public_key(slot)? != *key.key() {
+            return Err(ProofError::WrongKey);
+        }
+        let signature = self.sign(key.name(), 0, signer, slot)?;
+        Ok(NoteSignature { name: key.name().clone(), id: key.id(), signature })
+    }
+
     /// Checks a cosignature by an ML-DSA-44 key and answers its time.
     ///
     /// # Errors

@@ -123,7 +123,7 @@ impl VerifierKey {
         match key.algorithm() {
             Algorithm::Ed25519 => Ok(Self::typed(name, key, SignatureType::Ed25519)),
             Algorithm::MlDsa44 => Ok(Self::typed(name, key, SignatureType::MlDsa44)),
-            Algorithm::P256 => Err(ProofError::Unsupported),
+            Algorithm::P256 | Algorithm::MlDsa65 => Err(ProofError::Unsupported),
         }
     }
 
@@ -135,7 +135,7 @@ impl VerifierKey {
         match key.algorithm() {
             Algorithm::Ed25519 => Ok(Self::typed(name, key, SignatureType::CosignatureEd25519)),
             Algorithm::MlDsa44 => Ok(Self::typed(name, key, SignatureType::MlDsa44)),
-            Algorithm::P256 => Err(ProofError::Unsupported),
+            Algorithm::P256 | Algorithm::MlDsa65 => Err(ProofError::Unsupported),
         }
     }
 

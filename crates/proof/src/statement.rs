@@ -1,9 +1,11 @@
-//! Signed statements: `COSE_Sign1` (RFC 9052 §4.2) over one of our payloads, as `spec/intent.md` says.
+//! Signed statements: `COSE_Sign1` (RFC 9052 §4.2) over one of our payloads, or `COSE_Sign` of a hybrid device, as `spec/intent.md` says.
 //!
 //! INVARIANT: the payload of an [`Unverified`] cannot be read. The only way to it leads through
 //! [`Unverified::verify`] and so through a signature check with a key that the caller chose.
 
 use crate::cose::{self, Cbor, NO_HEADERS, Sign1};
+use crate::cose_sign::{self, Sign2, Signature};
+use crate::device_keys::DeviceKeys;
 use crate::error::ProofError;
 use core::marker::PhantomData;
 use minicbor::Decoder;
@@ -96,13 +98,13 @@ pub fn cose_algorithm(key: &PublicKey) -> i64 {
     cose::algorithm(key)
 }
 
-/// A device's key as the record of a payment holds it.
+/// The key of a device that is not hybrid, as the record of a payment holds it.
 #[must_use]
 pub fn device_key(key: &PublicKey) -> DeviceKey {
-    DeviceKey { algorithm: cose::algorithm(key), bytes: key.as_bytes().to_vec() }
+    DeviceKeys::from(key.clone()).to_record()
 }
 
-/// The key that a record holds.
+/// The classical key that a record holds.
 ///
 /// # Errors
 /// [`ProofError::UnknownAlgorithm`], or a crypto error when the bytes are no key.
@@ -149,21 +151,69 @@ pub fn sign<T: Signed>(
         signature: &signature,
     }
     .to_bytes();
-    if bytes.len() > SIZE_MAX {
+    bounded(bytes)
+}
+
+/// Signs a value with both keys of a hybrid device and returns the statement's bytes, a `COSE_Sign`.
+///
+/// # Errors
+/// As [`sign`]; [`ProofError::UnknownAlgorithm`] also when the second key is not of ML-DSA-44.
+pub fn sign_hybrid<T: Signed>(
+    value: &T,
+    signer: &dyn Signer,
+    slot: &SlotName,
+    post_quantum: &SlotName,
+) -> Result<Vec<u8>, ProofError> {
+    let keys = DeviceKeys::new(signer.public_key(slot)?, Some(signer.public_key(post_quantum)?))?;
+    let (body, payload) = (body::<T>(), value.to_payload());
+    let made = |key: &PublicKey, slot: &SlotName| {
+        let header = signer_header(cose::algorithm(key), &key.cose_key_thumbprint());
+        let signature = signer.sign(slot, &cose_sign::to_be_signed(&body, &header, &payload))?;
+        Ok::<_, ProofError>((header, signature))
+    };
+    let (first, second) = (
+        made(keys.classical(), slot)?,
+        made(keys.post_quantum().ok_or(ProofError::WrongKey)?, post_quantum)?,
+    );
+    let signatures =
+        [&first, &second].map(|(protected, signature)| Signature { protected, signature });
+    bounded(Sign2 { protected: &body, payload: &payload, signatures }.to_bytes())
+}
+
+fn bounded(statement: Vec<u8>) -> Result<Vec<u8>, ProofError> {
+    if statement.len() > SIZE_MAX {
         return Err(ProofError::TooLarge { what: WHAT, most: SIZE_MAX });
     }
-    Ok(bytes)
+    Ok(statement)
+}
+
+/// A signature of a statement and what it claims to be signed with.
+#[derive(Clone, PartialEq, Eq)]
+struct Claimed {
+    algorithm: i64,
+    thumbprint: [u8; 32],
+    /// The bytes that it is over.
+    message: Vec<u8>,
+    signature: Vec<u8>,
+}
+
+impl Claimed {
+    fn verify(&self, key: &PublicKey) -> Result<(), ProofError> {
+        if key.cose_key_thumbprint() != self.thumbprint {
+            return Err(ProofError::WrongKey);
+        }
+        Ok(key.verify(&self.message, &self.signature)?)
+    }
 }
 
 /// A statement whose form was checked and whose signature was not.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Unverified<T> {
     bytes: Vec<u8>,
-    algorithm: i64,
-    thumbprint: [u8; 32],
-    protected: Vec<u8>,
     payload: Vec<u8>,
-    signature: Vec<u8>,
+    classical: Claimed,
+    /// That of a hybrid device's second key.
+    post_quantum: Option<Claimed>,
     kind: PhantomData<fn() -> T>,
 }
 
@@ -179,7 +229,7 @@ impl<T> Unverified<T> {
     /// The thumbprint (RFC 9679) of the key that the statement claims to be signed with.
     #[must_use]
     pub fn key_thumbprint(&self) -> Hash32 {
-        Hash32::new(self.thumbprint)
+        Hash32::new(self.classical.thumbprint)
     }
 
     /// SHA-256 of the whole statement, for recognising a repeated one.
@@ -202,6 +252,9 @@ impl<T: Signed> Unverified<T> {
     /// [`ProofError::TooLarge`] beyond [`SIZE_MAX`] bytes, [`ProofError::UnknownAlgorithm`], or
     /// [`ProofError::Malformed`] when bytes, headers or content type are not those of this kind.
     pub fn parse(bytes: &[u8]) -> Result<Self, ProofError> {
+        if Sign2::is_meant(bytes) {
+            return Self::parse_hybrid(bytes);
+        }
         let message = Sign1::parse(bytes, WHAT, SIZE_MAX)?;
         let wrong = |why| ProofError::Malformed { what: WHAT, why };
         if message.unprotected != NO_HEADERS {
@@ -214,13 +267,51 @@ impl<T: Signed> Unverified<T> {
         if protected::<T>(algorithm, &thumbprint) != message.protected {
             return Err(wrong("the protected header is of another kind of statement"));
         }
-        Ok(Self {
-            bytes: bytes.to_vec(),
+        let claimed = Claimed {
             algorithm,
             thumbprint,
-            protected: message.protected.to_vec(),
-            payload: payload.to_vec(),
+            message: cose::to_be_signed(message.protected, payload),
             signature: message.signature.to_vec(),
+        };
+        Ok(Self {
+            bytes: bytes.to_vec(),
+            payload: payload.to_vec(),
+            classical: claimed,
+            post_quantum: None,
+            kind: PhantomData,
+        })
+    }
+
+    /// A `COSE_Sign`: the classical signature first, then that of ML-DSA-44.
+    fn parse_hybrid(bytes: &[u8]) -> Result<Self, ProofError> {
+        let message = Sign2::parse(bytes, WHAT, SIZE_MAX)?;
+        let wrong = |why| ProofError::Malformed { what: WHAT, why };
+        if message.protected != body::<T>() {
+            return Err(wrong("the protected header is of another kind of statement"));
+        }
+        let claimed = |one: &Signature<'_>| {
+            let (algorithm, thumbprint) =
+                read_signer(one.protected).ok_or(wrong("the protected header of a signature"))?;
+            let message =
+                cose_sign::to_be_signed(message.protected, one.protected, message.payload);
+            Ok::<_, ProofError>(Claimed {
+                algorithm,
+                thumbprint,
+                message,
+                signature: one.signature.to_vec(),
+            })
+        };
+        let [first, second] = &message.signatures;
+        let (classical, post_quantum) = (claimed(first)?, claimed(second)?);
+        cose::check_claimed(classical.algorithm)?;
+        if post_quantum.algorithm != DeviceKey::ML_DSA_44 {
+            return Err(ProofError::UnknownAlgorithm(post_quantum.algorithm));
+        }
+        Ok(Self {
+            bytes: bytes.to_vec(),
+            payload: message.payload.to_vec(),
+            classical,
+            post_quantum: Some(post_quantum),
             kind: PhantomData,
         })
     }
@@ -228,22 +319,66 @@ impl<T: Signed> Unverified<T> {
     /// Checks the signature with a key that the caller trusts for this statement, then reads the payload.
     ///
     /// # Errors
-    /// [`ProofError::WrongKey`] when the statement names another key or algorithm, a crypto error when
+    /// [`ProofError::WrongKey`] when the statement names another key or algorithm or has two signatures, a crypto error when
     /// the signature is not valid, a codec error when the payload is not of this kind.
     pub fn verify(self, key: &PublicKey) -> Result<Verified<T>, ProofError> {
-        if key.cose_key_thumbprint() != self.thumbprint || !cose::fits(self.algorithm, key) {
+        self.verify_by(&DeviceKeys::from(key.clone()))
+    }
+
+    /// The same with all keys of a device: of a hybrid one both must have signed, of another one its only one.
+    ///
+    /// # Errors
+    /// As [`Self::verify`]; [`ProofError::WrongKey`] also when the number of signatures is not that of the keys.
+    pub fn verify_by(self, keys: &DeviceKeys) -> Result<Verified<T>, ProofError> {
+        if !cose::fits(self.classical.algorithm, keys.classical()) {
             return Err(ProofError::WrongKey);
         }
-        key.verify(&cose::to_be_signed(&self.protected, &self.payload), &self.signature)?;
+        self.classical.verify(keys.classical())?;
+        match (&self.post_quantum, keys.post_quantum()) {
+            (None, None) => {}
+            (Some(claimed), Some(key)) => claimed.verify(key)?,
+            // INVARIANT: who breaks the classical key of a hybrid device signs nothing in its name.
+            (None, Some(_)) | (Some(_), None) => return Err(ProofError::WrongKey),
+        }
         let value = T::from_payload(&self.payload)?;
         Ok(Verified {
             value,
             payload_hash: Hash32::new(sha256(&self.payload)),
             statement_hash: self.statement_hash(),
             bytes: self.bytes,
-            key: key.clone(),
+            keys: keys.clone(),
         })
     }
+}
+
+/// What a `COSE_Sign` says in its body: the kind of the statement.
+fn body<T: Signed>() -> Vec<u8> {
+    Cbor::new().write(|e| {
+        e.map(1)?.u64(cose::CONTENT_TYPE)?.str(T::CONTENT_TYPE)?;
+        Ok(())
+    })
+}
+
+/// And with each signature: algorithm and key.
+fn signer_header(algorithm: i64, thumbprint: &[u8; 32]) -> Vec<u8> {
+    Cbor::new().write(|e| {
+        e.map(2)?.u64(cose::ALG)?.i64(algorithm)?;
+        e.u64(cose::KID)?.bytes(thumbprint)?;
+        Ok(())
+    })
+}
+
+fn read_signer(bytes: &[u8]) -> Option<(i64, [u8; 32])> {
+    let mut d = Decoder::new(bytes);
+    if d.map().ok()? != Some(2) || d.u64().ok()? != cose::ALG {
+        return None;
+    }
+    let algorithm = d.i64().ok()?;
+    if d.u64().ok()? != cose::KID {
+        return None;
+    }
+    let thumbprint = d.bytes().ok()?.try_into().ok()?;
+    (signer_header(algorithm, &thumbprint) == bytes).then_some((algorithm, thumbprint))
 }
 
 /// Reads algorithm and key thumbprint; the caller compares the rest by encoding again.
@@ -270,7 +405,7 @@ pub struct Verified<T> {
     bytes: Vec<u8>,
     payload_hash: Hash32,
     statement_hash: Hash32,
-    key: PublicKey,
+    keys: DeviceKeys,
 }
 
 impl<T> Verified<T> {
@@ -304,9 +439,15 @@ impl<T> Verified<T> {
         self.statement_hash
     }
 
-    /// The key that verified it.
+    /// The key that verified it; of a hybrid device the classical one.
     #[must_use]
     pub const fn key(&self) -> &PublicKey {
-        &self.key
+        self.keys.classical()
+    }
+
+    /// All keys that verified it.
+    #[must_use]
+    pub const fn keys(&self) -> &DeviceKeys {
+        &self.keys
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::checkpoint::parse_decimal;
 use crate::error::ProofError;
+use crate::subtree::Interval;
 use crate::tree::{SIZE_MAX, empty_root, node_hash, root_of};
 use core::fmt;
 use std::collections::BTreeMap;
@@ -404,4 +405,65 @@ pub fn consistency_proof(
     }
     path.reverse();
     Ok(path)
+}
+
+/// The root over the leaves of a subtree of the tree of `size` leaves.
+///
+/// # Errors
+/// As [`subtree_proof`].
+pub fn subtree_root(
+    reader: &dyn TileReader,
+    interval: Interval,
+    size: u64,
+) -> Result<Hash32, ProofError> {
+    demand_subtree(interval, size)?;
+    Tiles::new(reader, size)?.hash(interval.start, interval.len())
+}
+
+/// The proof that the leaves of a subtree stand at their places in the tree of `size` leaves
+/// (draft-ietf-plants-merkle-tree-certs-03 §4.4.1).
+///
+/// # Errors
+/// [`ProofError::OutOfTree`] for what is no subtree of it, what the reader answers, or [`ProofError::BadTile`].
+pub fn subtree_proof(
+    reader: &dyn TileReader,
+    interval: Interval,
+    size: u64,
+) -> Result<Vec<Hash32>, ProofError> {
+    demand_subtree(interval, size)?;
+    if interval.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut tiles = Tiles::new(reader, size)?;
+    let (mut begin, mut count, mut path) = (0_u64, size, Vec::new());
+    let Interval { mut start, end } = interval;
+    // While it is the subtree's own root that is looked for, the verifier knows it.
+    let mut whole = true;
+    while (start, end) != (begin, begin.saturating_add(count)) {
+        let left = split(count);
+        let (middle, right) = (begin.saturating_add(left), count.saturating_sub(left));
+        if end <= middle {
+            path.push(tiles.hash(middle, right)?);
+            count = left;
+            continue;
+        }
+        path.push(tiles.hash(begin, left)?);
+        (begin, count) = (middle, right);
+        if start < middle {
+            (start, whole) = (middle, false);
+        }
+    }
+    if !whole {
+        path.push(tiles.hash(begin, count)?);
+    }
+    path.reverse();
+    Ok(path)
+}
+
+fn demand_subtree(interval: Interval, size: u64) -> Result<(), ProofError> {
+    if interval.is_subtree() && interval.end <= size {
+        Ok(())
+    } else {
+        Err(ProofError::OutOfTree { value: interval.end, size })
+    }
 }

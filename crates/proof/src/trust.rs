@@ -3,6 +3,7 @@
 use crate::anchor;
 use crate::error::ProofError;
 use crate::note::{KeyName, VerifierKey};
+use crate::ots::Headers;
 use crate::policy::Policy;
 use crate::timestamp::{certificate_der, certificate_pem};
 use base64::Engine as _;
@@ -38,6 +39,8 @@ pub struct Trust {
     pub witness_policy: Option<Policy>,
     /// The EVM chains that anchors may be on, and the blocks of them that are known.
     pub evm_anchors: Vec<anchor::EvmTrust>,
+    /// Bitcoin block headers that are known, in runs.
+    pub bitcoin_headers: Vec<Headers>,
 }
 
 /// The wire form.
@@ -55,6 +58,8 @@ struct File {
     witness_policy: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     evm_anchors: Option<Vec<anchor::trust::Wire>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bitcoin_headers: Option<Vec<anchor::bitcoin::Wire>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -110,6 +115,7 @@ impl Trust {
             tsa_policies: file.tsa_policies,
             witness_policy: policy.transpose()?,
             evm_anchors: anchor::trust::read(&file.evm_anchors.unwrap_or_default())?,
+            bitcoin_headers: anchor::bitcoin::read(&file.bitcoin_headers.unwrap_or_default())?,
         })
     }
 
@@ -130,6 +136,7 @@ impl Trust {
             tsa_policies: self.tsa_policies.clone(),
             witness_policy: self.witness_policy.as_ref().map(policy_text),
             evm_anchors: anchor::trust::write(&self.evm_anchors),
+            bitcoin_headers: anchor::bitcoin::write(&self.bitcoin_headers),
         };
         // Structs of strings and numbers always serialise.
         let mut text = serde_json::to_string_pretty(&file).unwrap_or_default();
@@ -151,7 +158,9 @@ fn policy_text(policy: &Policy) -> String {
 
 fn read_key(key: &CoseKey) -> Result<PublicKey, ProofError> {
     let wrong = |why| ProofError::Malformed { what: WHAT, why };
-    let algorithm = Algorithm::from_name(&key.algorithm).ok_or(wrong("a COSE key's algorithm"))?;
+    let signs_roots = |algorithm: &Algorithm| *algorithm != Algorithm::MlDsa65;
+    let algorithm = Algorithm::from_name(&key.algorithm).filter(signs_roots);
+    let algorithm = algorithm.ok_or(wrong("a COSE key's algorithm"))?;
     let bytes = STANDARD.decode(&key.key).map_err(|_| wrong("a COSE key that is not base64"))?;
     Ok(PublicKey::from_bytes(algorithm, &bytes)?)
 }

@@ -7,8 +7,8 @@
 
 use std::path::{Path, PathBuf};
 use tpw_core::Receipt;
-use tpw_proof::anchor::{Announcement, EvmAnchor, path_to, rlp};
-use tpw_proof::{Level, ProofError, Trust, judge};
+use tpw_proof::anchor::{Announcement, BitcoinAnchor, EvmAnchor, Standing, path_to, rlp};
+use tpw_proof::{BulkJudge, Level, ProofError, Trust, judge};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec/vectors/anchors")
@@ -26,15 +26,18 @@ fn receipt(name: &str) -> Receipt {
     Receipt::from_bytes(&std::fs::read(folder().join(name)).unwrap()).unwrap()
 }
 
-#[test]
-fn every_receipt_gets_its_verdict() {
-    let manifest = trust_text("manifest.json");
+/// Every case of a corpus gets the verdict that its manifest says; how many are good and broken.
+fn judged(corpus: &str) -> (usize, usize) {
+    let folder = folder().join("..").join(corpus);
+    let text = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    let manifest = text("manifest.json");
     let cases: Vec<serde_json::Value> = serde_json::from_str(&manifest).unwrap();
     let (mut wrong, mut broken) = (Vec::new(), 0);
     for case in &cases {
         let file = case["file"].as_str().unwrap();
-        let bytes = std::fs::read(folder().join(file)).unwrap();
-        let found = judge(&bytes, &trust(case["trust"].as_str().unwrap()));
+        let bytes = std::fs::read(folder.join(file)).unwrap();
+        let trust = Trust::from_json(&text(case["trust"].as_str().unwrap())).unwrap();
+        let found = judge(&bytes, &trust);
         let layer = found.first_failure().map(|(layer, _)| layer.code());
         let anchored = found.level(Level::Anchored).code();
         let wanted = (case["valid"].as_bool().unwrap(), case["layer"].as_str());
@@ -44,19 +47,34 @@ fn every_receipt_gets_its_verdict() {
         broken += usize::from(case["valid"] == false);
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    assert!(broken >= 60 && cases.len() - broken >= 12, "{broken} of {}", cases.len());
+    (cases.len() - broken, broken)
+}
+
+#[test]
+fn every_receipt_gets_its_verdict() {
+    let (good, broken) = judged("anchors");
+    assert!(good >= 12 && broken >= 60, "{good}, {broken}");
+    let (good, broken) = judged("ots");
+    assert!(good >= 12 && broken >= 35, "{good}, {broken}");
 }
 
 #[test]
 fn no_byte_of_an_anchor_can_change() {
-    let (good, trust) = (receipt("good/in-a-full-block.tpr"), trust("trust.json"));
-    assert!(judge(&good.to_bytes(), &trust).level(Level::Anchored).is_proved());
-    for place in 0..good.anchors[0].len() {
-        let mut other = good.clone();
-        other.anchors[0][place] ^= 1;
-        let found = judge(&other.to_bytes(), &trust);
-        // The chain's number says only which of the verifier's lists to look at.
-        assert!(!found.level(Level::Anchored).is_proved(), "byte {place}");
+    for (name, trusted) in [
+        ("good/in-a-full-block.tpr", "trust.json"),
+        ("../ots/good/in-a-block.tpr", "../ots/trust.json"),
+    ] {
+        let (good, trust) = (receipt(name), trust(trusted));
+        assert!(judge(&good.to_bytes(), &trust).level(Level::Anchored).is_proved());
+        // Only the anchor changes: the signatures are checked once.
+        let mut judge = BulkJudge::new(&trust);
+        for place in 0..good.anchors[0].len() {
+            let mut other = good.clone();
+            other.anchors[0][place] ^= 1;
+            let found = judge.judge(&other.to_bytes());
+            // The chain's number says only which of the verifier's lists to look at.
+            assert!(!found.level(Level::Anchored).is_proved(), "{name}, byte {place}");
+        }
     }
 }
 
@@ -100,6 +118,55 @@ fn an_anchor_has_one_encoding() {
     let bytes = &receipt("good/in-a-full-block.tpr").anchors[0];
     let anchor = EvmAnchor::from_bytes(bytes).unwrap();
     assert_eq!(anchor.to_bytes(), *bytes);
+    let bytes = &receipt("../ots/good/in-a-block.tpr").anchors[0];
+    let anchor = BitcoinAnchor::from_bytes(bytes).unwrap();
+    assert_eq!(anchor.to_bytes(), *bytes);
+}
+
+#[test]
+fn the_earliest_known_block_is_the_one_told() {
+    let told = |file: &str, trusted: &str| {
+        let found = judge(&receipt(&format!("../ots/{file}")).to_bytes(), &trust(trusted));
+        let [anchor] = found.anchors.as_slice() else { panic!("{:?}", found.anchors) };
+        (anchor.number, anchor.time.map(|time| time.to_string()), anchor.standing)
+    };
+    let block = |time: &str| Some(time.to_owned());
+    let known = told("good/in-a-block.tpr", "../ots/trust-in-runs.json");
+    assert_eq!(known, (701, block("2027-01-15T08:10:00.000Z"), Standing::Known));
+    let beside = told("good/in-a-later-block-too.tpr", "../ots/trust.json");
+    assert_eq!(beside, (706, block("2027-01-15T09:00:00.000Z"), Standing::Known));
+    let elsewhere = told("good/in-a-block.tpr", "../ots/trust-first-block.json");
+    assert_eq!(elsewhere, (701, None, Standing::UnknownBlock));
+    let nothing = told("good/in-a-block.tpr", "../ots/trust-no-block.json");
+    assert_eq!(nothing, (701, None, Standing::UnknownChain));
+}
+
+#[test]
+fn a_trust_file_has_headers_in_one_way() {
+    let good = trust_text("../ots/trust-first-block.json");
+    assert_eq!(Trust::from_json(&good).unwrap().to_json(), good);
+    assert!(!trust_text("../ots/trust-no-block.json").contains("bitcoin_headers"));
+    let whole: serde_json::Value = serde_json::from_str(&good).unwrap();
+    let header = whole["bitcoin_headers"][0]["headers"][0].as_str().unwrap();
+    let quoted = format!("\"{header}\"");
+    for (from, to) in [
+        ("\"regtest\"", "\"main\""),
+        ("\"regtest\"", "\"testnet\""),
+        ("\"first_height\": 700", "\"first_height\": -1"),
+        ("\"first_height\": 700,", ""),
+        ("\"first_height\": 700", "\"first_height\": 700, \"more\": 1"),
+        (quoted.as_str(), ""),
+        (quoted.as_str(), &format!("\"{}\"", header.to_uppercase())),
+        (quoted.as_str(), &format!("\"{}\"", &header[2..])),
+        // It does not follow itself.
+        (quoted.as_str(), &format!("{quoted}, {quoted}")),
+    ] {
+        assert!(good.contains(from), "{from}");
+        assert!(Trust::from_json(&good.replacen(from, to, 1)).is_err(), "{to}");
+    }
+    let mut many = Trust::from_json(&good).unwrap();
+    many.bitcoin_headers = vec![many.bitcoin_headers[0].clone(); 17];
+    assert!(Trust::from_json(&many.to_json()).is_err());
 }
 
 #[test]

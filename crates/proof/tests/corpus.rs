@@ -6,7 +6,8 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use tpw_proof::{Layer, Trust, judge};
+use tpw_core::Receipt;
+use tpw_proof::{Layer, Trust, judge, with_known_stamps};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec/vectors/receipts")
@@ -37,6 +38,31 @@ fn every_receipt_gets_its_verdict() {
         assert!(!judgement.is_valid() || judgement.payment.is_some(), "{file}");
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// A device keeps the trust file of its enrolment: an authority that was named later costs it nothing.
+#[test]
+fn time_stamps_of_authorities_that_are_not_known_are_left_out_and_bad_ones_are_not() {
+    let read = |file: &str| Receipt::from_bytes(&std::fs::read(folder().join(file)).unwrap());
+    let (older, newer) = (trust("trust.json"), trust("trust-authorities.json"));
+    let three = read("good/authorities-three.tpr").unwrap();
+    assert_eq!(with_known_stamps(three.clone(), &newer), three);
+    let own = with_known_stamps(three.clone(), &older);
+    assert_eq!(own.timestamps, three.timestamps[..1]);
+    assert!(judge(&own.to_bytes(), &older).is_valid());
+    for (file, trust) in [
+        ("broken/authorities-ml-dsa-65-flipped.tpr", &newer),
+        ("broken/authorities-second-over-other-data.tpr", &newer),
+        ("broken/authorities-ml-dsa-65-with-sha-256.tpr", &older),
+        ("broken/time-second-token-bad.tpr", &older),
+        // None is known: nothing is taken away that would say why.
+        ("good/authorities-ml-dsa-65-alone.tpr", &older),
+    ] {
+        let receipt = read(file).unwrap();
+        let kept = with_known_stamps(receipt.clone(), trust);
+        assert_eq!(kept, receipt, "{file}");
+        assert!(!judge(&kept.to_bytes(), trust).is_valid(), "{file}");
+    }
 }
 
 #[test]

@@ -50,6 +50,7 @@ fn printed_commands_work_and_notice_changes() {
             "proof.tlog-proof",
             "checkpoint",
             "receipt.cose",
+            "transparent-statement.cose",
             "token.tsr",
             "tsa-root.pem",
             "device-key.pem",

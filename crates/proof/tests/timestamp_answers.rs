@@ -6,6 +6,7 @@
 
 mod timestamp_support;
 
+use core::num::NonZeroU32;
 use proptest::prelude::*;
 use timestamp_support::*;
 use tpw_core::Span;
@@ -107,6 +108,32 @@ fn what_cannot_be_signed_well_is_a_system_failure() {
     assert_eq!(bits(&other.answer(&kit.slots, &good, now(), GOOD, used)), [25]);
     assert_eq!(other.check(&kit.slots, now()).unwrap_err().code(), "tsp_setup");
     kit.authority().check(&kit.slots, now()).unwrap();
+}
+
+#[test]
+fn where_one_of_four_is_verified_a_signer_gone_bad_is_found_and_watched_from_then_on() {
+    let kit = Kit::new();
+    let (good, faulty) = (request(1, imprint(), &[boolean(true)]), Faulty(&kit, Ok(())));
+    let authority = kit.authority().with_self_check(NonZeroU32::new(4).unwrap());
+    let bits_of = |signer: &dyn Signer, number| {
+        let response = authority.answer(signer, &good, now(), GOOD, serial(number, [0; 11]));
+        // A granted response has none.
+        verify_answer(&response, &good, &kit.roots(), &policies())
+            .map_or_else(|error| error.code(), |_granted| "granted")
+    };
+    assert_eq!(bits_of(&kit.slots, 1), "granted");
+    // Nobody looks at the second to the fourth; whoever asked does.
+    let unseen: Vec<_> = (2..=4).map(|number| bits_of(&faulty, number)).collect();
+    assert_eq!(unseen, ["tsp_bad_signature"; 3]);
+    let seen: Vec<_> = (5..=12).map(|number| bits_of(&faulty, number)).collect();
+    assert_eq!(seen, ["tsp_refused"; 8]);
+    assert_eq!(bits_of(&kit.slots, 13), "granted");
+
+    let late = at("2036-01-01T00:00:01Z");
+    for number in 0..4 {
+        let response = authority.answer(&kit.slots, &good, late, GOOD, serial(number, [1; 11]));
+        assert_eq!(bits(&response), [25], "a certificate that has expired, {number}");
+    }
 }
 
 #[test]

@@ -14,12 +14,12 @@ use tpw_core::{Hash32, TreeHead};
 use tpw_crypto::{Algorithm, FixedEntropy, Signer, SoftwareSlots};
 use tpw_proof::cosignature::Subtree;
 use tpw_proof::note::{NoteSignature, parse_lines};
-use tpw_proof::tile::consistency_proof;
+use tpw_proof::tile::{consistency_proof, subtree_proof};
 use tpw_proof::tree::{empty_root, root_of};
-use tpw_proof::witness::{AddCheckpoint, Refusal};
+use tpw_proof::witness::{AddCheckpoint, Refusal, SignSubtree};
 use tpw_proof::{
-    Checkpoint, KeyName, Layer, Level, Policy, ProofError, SignedCheckpoint, Trust, VerifierKey,
-    judge,
+    Checkpoint, Interval, KeyName, Layer, Level, Policy, ProofError, SignedCheckpoint, Trust,
+    VerifierKey, judge,
 };
 
 fn vectors() -> serde_json::Value {
@@ -467,6 +467,80 @@ fn requests_in_another_form_are_refused() {
         assert!(AddCheckpoint::parse(&bad).is_err(), "{bad:.80}");
     }
     assert_eq!(ORIGIN, "example.com/log");
+}
+
+#[test]
+fn a_subtree_is_cosigned_only_under_a_checkpoint_that_was() {
+    let (log, witnesses) = (Growing::new(), Witnesses::new(2));
+    let (keys, own) = (&log.world.trust.log_keys, &witnesses.keys);
+    let checkpoint = witnesses.cosigned(&log.ask(0, 33).checkpoint, &[0, 1]);
+    let ask = |start: usize, end: usize| {
+        let interval = Interval { start: start as u64, end: end as u64 };
+        let tiles = Memory(log.leaves[..33].to_vec());
+        let (proof, hash) = (
+            subtree_proof(&tiles, interval, 33).unwrap_or_default(),
+            root_of(&log.leaves[start..end]),
+        );
+        SignSubtree { interval, hash, proof, checkpoint: checkpoint.clone() }
+    };
+    for (start, end) in [(0, 33), (0, 1), (32, 33), (8, 13), (16, 32), (0, 17)] {
+        let asked = ask(start, end);
+        assert_eq!(SignSubtree::parse(&asked.to_string()).unwrap(), asked);
+        let subtree = asked.judge(keys, own).unwrap();
+        let line = subtree.cosign(&own[1], &witnesses.slots, &slot("w1")).unwrap();
+        assert_eq!(subtree.verify(&own[1], &line.signature).unwrap(), 0, "{start} to {end}");
+        // An Ed25519 cosignature can say nothing of a subtree, and a slot has one key.
+        let unsupported = subtree.cosign(&own[0], &witnesses.slots, &slot("w0"));
+        assert_eq!(unsupported, Err(ProofError::Unsupported));
+        assert_eq!(
+            subtree.cosign(&own[1], &witnesses.slots, &slot("w0")),
+            Err(ProofError::WrongKey)
+        );
+    }
+    let refused = |asked: &SignSubtree| asked.judge(keys, own).unwrap_err();
+    for (start, end) in [(5, 5), (5, 7), (4, 9)] {
+        assert_eq!(refused(&ask(start, end)).code(), "no_subtree", "{start} to {end}");
+    }
+    let good = ask(8, 13);
+    let beyond = Interval { start: 32, end: 34 };
+    assert_eq!(refused(&SignSubtree { interval: beyond, ..good.clone() }).status(), 400);
+    let mut shorter = good.clone();
+    shorter.proof.pop();
+    for bad in [
+        shorter,
+        SignSubtree { hash: hash(1), ..good.clone() },
+        SignSubtree { interval: Interval { start: 8, end: 12 }, ..good.clone() },
+        SignSubtree { proof: vec![hash(1); good.proof.len()], ..good.clone() },
+    ] {
+        assert_eq!((refused(&bad).code(), refused(&bad).status()), ("unproved", 422));
+    }
+    // What this witness has not cosigned, or somebody else has, or what does not hold.
+    let bare = SignSubtree { checkpoint: log.ask(0, 33).checkpoint, ..good.clone() };
+    assert_eq!((refused(&bare).code(), refused(&bare).status()), ("not_cosigned", 403));
+    let mut lines = checkpoint.note().signatures.clone();
+    lines.last_mut().unwrap().signature[70] ^= 1;
+    let false_line =
+        SignSubtree { checkpoint: checkpoint.with_lines(&lines).unwrap(), ..good.clone() };
+    assert_eq!(refused(&false_line).code(), "not_cosigned");
+    let strangers = &Witnesses::new(4).keys[2..];
+    assert_eq!(good.judge(keys, strangers).unwrap_err().code(), "not_cosigned");
+    assert_eq!(good.judge(&[], own).unwrap_err().code(), "unknown_log");
+    let text = good.to_string();
+    for (from, to) in [
+        ("subtree 8 13\n", "subtree 08 13\n"),
+        ("subtree 8 13\n", "subtree 8  13\n"),
+        ("subtree 8 13\n", "subtree 8\n"),
+        ("subtree 8 13\n", "old 8\n"),
+        ("subtree 8 13\n", ""),
+        ("\n\n", "\n\n\n"),
+        ("\n\n", "\n"),
+        ("=\n", "\n"),
+    ] {
+        assert!(SignSubtree::parse(&text.replacen(from, to, 1)).is_err(), "{to:?}");
+    }
+    let long = good.proof[0];
+    let long = SignSubtree { proof: vec![long; 64], ..good };
+    assert!(SignSubtree::parse(&long.to_string()).is_err(), "64 hashes");
 }
 
 proptest! {

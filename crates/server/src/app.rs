@@ -20,8 +20,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tpw_access::factor::webauthn::{RelyingParty, TrustAnchors};
-use tpw_access::{HttpUrl, PolicyEngine, ReplayCache, Throttle};
-use tpw_crypto::{CryptoError, Entropy, PublicKey};
+use tpw_access::policy::Zone;
+use tpw_access::{HttpUrl, PolicyEngine, ReplayCache, Throttle, TokenCache};
+use tpw_crypto::{CryptoError, Entropy};
 use tpw_engines::Engine;
 use tpw_engines::entropy::OsEntropy;
 
@@ -37,7 +38,8 @@ pub(crate) struct App {
     pub(crate) mutual: Option<Mutual>,
     /// The certificate that is shown.
     pub(crate) served: Option<Arc<Served>>,
-    pub(crate) token_key: PublicKey,
+    /// Sessions of devices.
+    pub(crate) tokens: TokenCache,
     pub(crate) limits: Limits,
     pub(crate) rates: RateLimits,
     pub(crate) in_flight: Arc<Places>,
@@ -67,6 +69,8 @@ pub(crate) struct App {
     passkey_anchors: TrustAnchors,
     /// Networks that have names.
     pub(crate) networks: Networks,
+    /// The operator's, if policies may look at the time.
+    pub(crate) zone: Option<Zone>,
     links: Mutex<Links>,
     request_prefix: u32,
     request_count: AtomicU64,
@@ -87,20 +91,23 @@ impl App {
         shadow: Option<Shadow>,
     ) -> Result<Self, CryptoError> {
         let now = engine.now();
-        let Front { origins, mutual, served, networks } = front;
+        let Front { origins, mutual, served, networks, zone } = front;
         let (signer, slot) = engine.token_signer();
         let token_key = signer.public_key(slot)?;
+        let issuer = origins.first().map_or("", HttpUrl::origin).to_owned();
+        let tokens = TokenCache::new(token_key, issuer, TokenCache::CAPACITY);
         let mut prefix = [0; 4];
         OsEntropy.fill(&mut prefix)?;
         Ok(Self {
             relying_party: origins.iter().find_map(relying_party),
             passkey_anchors: TrustAnchors::none(),
             networks,
+            zone,
             links: Mutex::new(Links::new()),
             origins,
             mutual,
             served,
-            token_key,
+            tokens,
             rates: RateLimits::new(&limits),
             in_flight: Places::new(limits.requests, limits.requests_of_one),
             collected: Lane::new(&limits.batches, limits.batches.bodies_of_one),

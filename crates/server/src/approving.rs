@@ -5,15 +5,15 @@ use crate::gate::{About, Caller, Word};
 use crate::in_force;
 use crate::problem::{Code, Problem};
 use crate::routes::off_thread;
+use crate::shadow::Shadow;
 use crate::wire::{self, Base64Url, Text};
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use tpw_access::approval::{
     Approval, ApprovalError, Cast, Operation, OperationKind, Quorum, Stage, Standing, Voter,
 };
-use tpw_access::policy::{activated, activation};
+use tpw_access::policy::{Decision, activated, activation};
 use tpw_access::{Action, PolicyEngine, RecordKey, RecordWrite, Role, Roles};
 use tpw_core::{
     AccountId, Amount, ApprovalId, Consent, DeviceId, Hash32, PaymentId, PersonId, TransferId, Vote,
@@ -135,16 +135,22 @@ pub(crate) async fn vote(
     let (device, person) = (device.id, caller.session.person());
     let key = caller.session.jkt();
     for _ in 0..TRIES {
-        let (vote, statement, policy) = (vote.clone(), statement.clone(), app.policy());
+        let (vote, statement, shadow) = (vote.clone(), statement.clone(), app.shadow.clone());
+        let asking = Asking { policy: app.policy(), shadow };
         let judge = move |engine: &Engine| {
             let (approval, before) = read(engine, id)?;
-            let standing = standing(engine, device, word(engine, &approval, person), &policy);
+            let word = word(engine, &approval, person);
+            let standing = standing(engine, device, word.person, &asking.about(word));
             let voter = Voter { person, device, key, standing };
             let now_is = as_of_now(engine, approval.operation())?.hash();
             let after = approval.vote(&vote, &statement, &voter, now_is, engine.now())?;
-            step(engine, &policy, before, after)
+            step(engine, &asking, before, after)
         };
         let next = off_thread(app, judge).await?;
+        // What was asked about this very word is noted already.
+        for (word, device, decision) in next.judged.iter().filter(|it| it.0.person != person) {
+            caller.audit.note_word(word, *device, caller.at, decision)?;
+        }
         match take(app, next).await {
             Err(PayError::Rejected(Rejection::RecordChanged)) => {}
             Err(error) => return Err(error.into()),
@@ -182,11 +188,23 @@ fn word(engine: &Engine, approval: &Approval, person: PersonId) -> Word {
     Word { person, roles: engine.roles_of(person), by: approval.asked_by(), owner }
 }
 
-/// Whether somebody's word counts at this moment.
-fn standing(engine: &Engine, device: DeviceId, word: Word, policy: &PolicyEngine) -> Standing {
+/// Whom one asks whether somebody may agree.
+struct Asking {
+    policy: Arc<PolicyEngine>,
+    shadow: Option<Shadow>,
+}
+
+impl Asking {
+    fn about(&self, word: Word) -> Decision {
+        word.judged(&self.policy, self.shadow.as_ref())
+    }
+}
+
+/// Whether somebody's word counts at this moment, which the policies have judged.
+fn standing(engine: &Engine, device: DeviceId, person: PersonId, judged: &Decision) -> Standing {
     match engine.device(&device) {
-        Some(device) if device.person == word.person && device.revoked.is_none() => {
-            if word.counts(policy) { Standing::Good } else { Standing::NoRole }
+        Some(device) if device.person == person && device.revoked.is_none() => {
+            if judged.is_allowed() { Standing::Good } else { Standing::NoRole }
         }
         _ => Standing::DeviceRevoked,
     }
@@ -297,30 +315,34 @@ struct Step {
     writes: Vec<RecordWrite>,
     /// Who agreed, if it is to be carried out now.
     approvers: Option<Vec<Approver>>,
+    /// What the policies say now of each word that was given for it.
+    judged: Vec<(Word, DeviceId, Decision)>,
 }
 
 /// The next step of a request. If enough people agree now it is to be carried out, on the condition that the roles of those who count
 /// are still the same at that very moment.
 fn step(
     engine: &Engine,
-    policy: &PolicyEngine,
+    asking: &Asking,
     before: Vec<u8>,
     after: Approval,
 ) -> Result<Step, Problem> {
     let mut demands = Vec::new();
-    let mut people = BTreeMap::new();
+    let mut judged = Vec::new();
     for cast in after.votes() {
         let key = Roles::key(cast.person);
         let stored = engine.record(&key).map_err(|error| Problem::internal(&error))?;
         let roles = engine.roles_in(cast.person, stored.as_deref());
-        people.insert(cast.person, Word { roles, ..word(engine, &after, cast.person) });
+        let word = Word { roles, ..word(engine, &after, cast.person) };
+        judged.push((word, cast.device, asking.about(word)));
         demands.push((cast.person, RecordWrite { key, before: stored.clone(), after: stored }));
     }
-    let counts = |cast: &Cast| match people.get(&cast.person) {
-        Some(word) => standing(engine, cast.device, *word, policy),
+    let counts = |cast: &Cast| match judged.iter().find(|(word, ..)| word.person == cast.person) {
+        Some((word, _, decision)) => standing(engine, cast.device, word.person, decision),
         None => Standing::NoRole,
     };
-    let carried = if after.stage() == Stage::Open { after.carried(counts) } else { None };
+    let is_open = after.stage() == Stage::Open;
+    let carried = if is_open { after.carried(counts) } else { None };
     let counted = carried.map(|casts| {
         let people: Vec<PersonId> = casts.iter().map(|cast| cast.person).collect();
         (people, casts.iter().map(|cast| Approver { key: cast.key, at: cast.at }).collect())
@@ -341,12 +363,13 @@ fn step(
     };
     let (key, bytes) = (Approval::key(approval.id()), approval.to_bytes());
     writes.push(RecordWrite { key, before: Some(before), after: Some(bytes) });
-    Ok(Step { approval, writes, approvers })
+    judged.retain(|_| is_open);
+    Ok(Step { approval, writes, approvers, judged })
 }
 
 /// Stores a step, in one with the operation if it is to be carried out.
 async fn take(app: &Arc<App>, step: Step) -> Result<Approval, PayError> {
-    let Step { approval, mut writes, approvers } = step;
+    let Step { approval, mut writes, approvers, judged: _ } = step;
     let Some(approvers) = approvers else {
         app.engine.write_records(writes).await?;
         return Ok(approval);

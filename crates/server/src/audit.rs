@@ -5,6 +5,7 @@
 //! otherwise. A decision that cannot be noted allows nothing, and what cannot be stored is not answered.
 
 use crate::app::{App, RequestId};
+use crate::gate::Word;
 use crate::problem::Problem;
 use crate::routes::random;
 use axum::body::Body;
@@ -12,7 +13,7 @@ use axum::http::request::Parts;
 use axum::http::{Method, Response};
 use axum::response::IntoResponse as _;
 use std::sync::Arc;
-use tpw_access::oauth::{ClientGrant, Scope};
+use tpw_access::oauth::{ClientGrant, ClientId, Scope};
 use tpw_access::policy::{Decision, Facts};
 use tpw_access::{Action, Session};
 use tpw_core::{
@@ -85,6 +86,35 @@ impl Audit {
         outcome
     }
 
+    /// Notes whether a word that was given before still counts, where somebody's word may carry out what it is about. How surely the person
+    /// was recognised was demanded when it was given.
+    pub(crate) fn note_word(
+        &self,
+        word: &Word,
+        device: DeviceId,
+        at: Instant,
+        decision: &Decision,
+    ) -> Result<(), Problem> {
+        let policies = decision.reasons().iter().map(|id| short(id));
+        let policies = policies.take(DecisionRecord::LIST_MAX).collect();
+        let asker = Asker {
+            person: Some(word.person),
+            device: Some(device),
+            client: String::new(),
+            roles: vec![word.roles.strongest().code().to_owned()],
+        };
+        let fact = |name: &str, value: String| (name.to_owned(), value);
+        self.keep(DecisionRecord {
+            asker,
+            owner: word.owner,
+            ruling: if decision.is_allowed() { Ruling::Allowed } else { Ruling::Denied },
+            policies,
+            version: Some(decision.policy_version()),
+            facts: vec![fact("initiator", word.by.to_string()), fact("vote", "given".to_owned())],
+            ..self.record(at, Action::Approve)?
+        })
+    }
+
     /// Notes whether a person's delegation allows a client, or another person's device, to read.
     pub(crate) fn note_delegated(
         &self,
@@ -151,10 +181,14 @@ fn facts((by, at): (&Session, Instant), question: &Question<'_>) -> Vec<(String,
         ("auth_age_s", age.map(|age| age.to_string())),
         ("device_age_s", facts.device.map(|device| device.age_s.to_string())),
         ("device_attested", facts.device.map(|device| device.attested.to_string())),
+        ("device_disowned", facts.device.map(|device| device.disowned.to_string())),
+        ("device_payments", facts.device.map(|device| device.payments.to_string())),
         ("initiator", question.initiator.map(|person| person.to_string())),
         ("peers", facts.peers.map(|peers| peers.to_string())),
         ("place", facts.place.clone()),
         ("risk", facts.risk.map(|risk| risk.to_string())),
+        ("time_minute", facts.time.map(|time| time.minute.to_string())),
+        ("time_weekday", facts.time.map(|time| time.weekday.to_string())),
     ];
     let known = named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
     known.collect()
@@ -185,6 +219,11 @@ fn resource_of(path: &str) -> String {
     let path = path.strip_prefix("/v1/").unwrap_or(path);
     let mut segments = path.split('/').map(|part| part.split(':').next().unwrap_or_default());
     let collection = segments.clone().next().unwrap_or_default();
+    // A client's id is a name that somebody chose, so that only its place tells that it is one.
+    let client = segments.clone().nth(1).filter(|_| collection == "clients");
+    if let Some(client) = client.and_then(|id| id.parse::<ClientId>().ok()) {
+        return client.to_string();
+    }
     short(segments.find(|part| is_id(part)).unwrap_or(collection))
 }
 
@@ -272,6 +311,11 @@ mod tests {
             (format!("/v1/accounts/{account}/statement"), account.to_string()),
             (format!("/v1/account_sets/{account}/members/{member}"), account.to_string()),
             ("/v1/accounts/acc_x".to_owned(), "accounts".to_owned()),
+            ("/v1/clients".to_owned(), "clients".to_owned()),
+            ("/v1/clients/books.example".to_owned(), "books.example".to_owned()),
+            ("/v1/clients/books.example/credentials".to_owned(), "books.example".to_owned()),
+            ("/v1/clients/x".to_owned(), "clients".to_owned()),
+            ("/v1/people/books.example".to_owned(), "people".to_owned()),
             (format!("/v1/{}", "x".repeat(99)), "x".repeat(64)),
             (String::new(), String::new()),
         ] {

@@ -30,6 +30,9 @@ pub enum ServerError {
     /// A certificate or key file holds something else.
     #[error("`{}` does not hold what is needed in PEM form", .0.display())]
     BadPem(PathBuf),
+    /// A file of lists of revoked certificates holds something else.
+    #[error("`{}` does not hold a list of revoked certificates (RFC 5280) with a time of its next update, in PEM or DER", .0.display())]
+    BadRevocations(PathBuf),
     /// A certificate's time is over.
     #[error("the certificate in `{}` has expired; replace it and its key", .0.display())]
     Expired(PathBuf),

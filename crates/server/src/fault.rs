@@ -42,6 +42,10 @@ pub enum ValueFault {
     PrivateKey,
     /// They are no certificates of a client that hold now, or it is no name that a certificate can be for.
     Certificates,
+    /// It is not within the time for which a client is also known by what it proved itself with before.
+    Overlap,
+    /// It is so already.
+    Unchanged,
     /// They are no ways to a token, or do not go together.
     Grants,
     /// They are no scopes, or not among those that were asked for.
@@ -73,6 +77,8 @@ impl ValueFault {
             Self::Jwks => "jwks",
             Self::PrivateKey => "private_key",
             Self::Certificates => "certificates",
+            Self::Overlap => "overlap",
+            Self::Unchanged => "unchanged",
             Self::Grants => "grants",
             Self::Scopes => "scopes",
             Self::Accounts(_) => "accounts",

@@ -6,7 +6,7 @@
 use crate::app::{App, Peer, language_of};
 use crate::audit::{Audit, Question};
 use crate::problem::{Code, Problem};
-use crate::shadow;
+use crate::shadow::{self, Shadow};
 use crate::text::Language;
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
@@ -14,10 +14,12 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use std::net::IpAddr;
 use std::sync::Arc;
-use tpw_access::policy::{Amount, Decision, DeviceFacts, Fact, Facts, Obligations, Request};
+use tpw_access::policy::{
+    Amount, Decision, DeviceFacts, Fact, Facts, Obligations, Request, TimeFacts,
+};
 use tpw_access::{
     Aal, Action, DpopProof, DpopRequest, HttpUrl, PolicyEngine, ProvenKey, Roles, Session,
-    TokenError, token,
+    TokenError,
 };
 use tpw_core::{Hash32, Instant, Money, PersonId, Span};
 use tpw_flow::Device;
@@ -116,18 +118,20 @@ impl Caller {
     /// Whether this is allowed with somebody else's things, whatever it obliges to: who could do it with nobody's is told nothing of
     /// whether there is such a thing.
     pub(crate) fn could(&self, action: Action) -> Result<(), Problem> {
-        let decision = self.with_others(action);
+        let (facts, decision) = self.with_others(action);
         if decision.is_allowed() {
             return Ok(());
         }
         let denied = Err(Problem::new(Code::Forbidden));
-        self.note(action, &About::default(), &Facts::default(), &decision, denied).map(drop)
+        self.note(action, &About::default(), &facts, &decision, denied).map(drop)
     }
 
-    /// The answer of the policies about somebody else's things.
-    fn with_others(&self, action: Action) -> Decision {
+    /// The answer of the policies about somebody else's things, and what was known of the request.
+    fn with_others(&self, action: Action) -> (Facts, Decision) {
         let about = About::of(Some(ANYBODY_ELSE));
-        self.decide(action, &about, self.facts(action, &about))
+        let facts = self.facts(action, &about);
+        let decision = self.decide(action, &about, facts.clone());
+        (facts, decision)
     }
 
     /// The answer of the policies in force.
@@ -155,6 +159,11 @@ impl Caller {
             device: if looks_at(Fact::Device) { self.device() } else { None },
             peers: looks_at(Fact::Peers).then(|| self.peers(about)),
             place: if looks_at(Fact::Place) { self.place() } else { None },
+            time: self
+                .app
+                .zone
+                .filter(|_| looks_at(Fact::Time))
+                .map(|zone| TimeFacts::of(self.at, zone)),
         }
     }
 
@@ -166,9 +175,14 @@ impl Caller {
     /// The device that asks. What shows what it is, is an attested key with which the person has proved to be there.
     fn device(&self) -> Option<DeviceFacts> {
         let device = self.app.engine.device(&self.session.device())?;
-        let age_s = self.at.since(device.enrolled).as_ms() / 1000;
-        let attested = self.session.level().aal == Aal::Three;
-        Some(DeviceFacts { age_s: u32::try_from(age_s).unwrap_or(u32::MAX), attested })
+        let number = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
+        let known = self.app.engine.reputation(&device.id);
+        Some(DeviceFacts {
+            age_s: number(self.at.since(device.enrolled).as_ms() / 1000),
+            attested: self.session.level().aal == Aal::Three,
+            payments: number(known.payments),
+            disowned: known.disowned,
+        })
     }
 
     /// How many other people could agree.
@@ -181,8 +195,9 @@ impl Caller {
         let people = self.app.engine.people_with_roles();
         let others = people.into_iter().filter(|(person, _)| is_other(*person));
         let agrees = |(person, roles)| {
-            Word { person, roles, by, owner: about.serves.into_iter().flatten().next() }
-                .counts(&self.policy)
+            let owner = about.serves.into_iter().flatten().next();
+            let word = Word { person, roles, by, owner };
+            word.judged(&self.policy, self.app.shadow.as_ref()).is_allowed()
         };
         u32::try_from(others.filter(|other| agrees(*other)).count()).unwrap_or(u32::MAX)
     }
@@ -191,7 +206,7 @@ impl Caller {
     fn forbidden(&self, action: Action, about: &About) -> Problem {
         let me = Some(self.session.person());
         let own =
-            [about.owner, about.initiator].contains(&me) && self.with_others(action).is_allowed();
+            [about.owner, about.initiator].contains(&me) && self.with_others(action).1.is_allowed();
         if own { Problem::own_favour() } else { Problem::new(Code::Forbidden) }
     }
 
@@ -242,10 +257,13 @@ pub(crate) struct Word {
 
 impl Word {
     /// Whether the policies let this person agree. How surely the person is recognised is asked when the word is given.
-    pub(crate) fn counts(self, policy: &PolicyEngine) -> bool {
+    pub(crate) fn judged(self, policy: &PolicyEngine, shadow: Option<&Shadow>) -> Decision {
         let roles = self.roles.strongest().acts_as();
         let request = Request::new(self.person, roles, Action::Approve, self.owner);
-        policy.decide(&request.initiated_by(self.by)).is_allowed()
+        let request = request.initiated_by(self.by);
+        let decision = policy.decide(&request);
+        shadow::ask(shadow, &request, &decision);
+        decision
     }
 }
 
@@ -254,7 +272,7 @@ impl FromRequestParts<Arc<App>> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let token = bound_token(&parts.headers)?;
-        let unbound = token::check(token, &app.token_key, app.issuer(), app.engine.now())?;
+        let unbound = app.tokens.check(token, app.engine.now())?;
         let proof = verify(app, parts, Some(token))?;
         let device = known_device(app, proof.jkt())?;
         app.rates.device(proof.jkt())?;

@@ -1,11 +1,14 @@
 #![doc = include_str!("../README.md")]
 
+pub(crate) mod anchoring;
 mod anchors;
 mod app;
 mod approving;
 mod audit;
+mod authorities;
 mod body;
 mod ceremonies;
+mod cosigning;
 mod edge;
 mod error;
 mod fault;
@@ -15,6 +18,8 @@ mod in_force;
 mod letters;
 mod limits;
 mod links;
+mod mirror;
+mod mirroring;
 mod mutual;
 mod networks;
 mod oauth;
@@ -23,12 +28,14 @@ pub mod outbound;
 mod pages;
 mod places;
 mod problem;
+mod retention;
 mod routes;
 mod seen;
 mod serve;
 mod served;
 mod shadow;
 mod sms;
+mod stamping;
 mod telemetry;
 mod text;
 mod tls;
@@ -38,17 +45,23 @@ pub mod wire;
 mod witness;
 mod witnessing;
 
+pub use anchoring::{Anchoring, AnchoringTimes, ChainNode};
 pub use error::ServerError;
 pub use fault::{QueryFault, ValueFault};
 pub use in_force::restore_builtin_policies;
 pub use limits::{BatchLimits, Limits, Rate};
+pub use mirror::{mirror_router, serve_mirror};
+pub use mirroring::{Mirroring, MirroringTimes};
 pub use mutual::MutualTls;
 pub use networks::{Network, NetworkError};
 pub use openapi::{VERSION, openapi_json};
+pub use pages::verify_page;
 pub use problem::{Code, Problem};
+pub use retention::Retention;
 pub use serve::{Bound, ServeOptions, serve};
 pub use shadow::{Shadow, shadow_input};
 pub use sms::{GatewayKey, SmsGateway};
+pub use stamping::{Stamping, StampingTimes};
 pub use telemetry::{Records, start_records};
 pub use text::{Language, reason, refusal};
 pub use tls::{DEVELOPMENT_NAME, Tls, development_certificate_path};
@@ -94,6 +107,7 @@ pub fn router(
         mutual: None,
         served: None,
         networks: Networks::default(),
+        zone: None,
     };
     Ok(serve::layered(build(engine, front, limits, TrustAnchors::none(), None)?))
 }

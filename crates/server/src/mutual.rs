@@ -5,21 +5,16 @@
 //! there are no certificates.
 
 use crate::ServerError;
+use crate::authorities::Authorities;
 use crate::tls;
 use axum::http::request::Parts;
-use core::time::Duration;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::WebPkiSupportedAlgorithms;
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
-    SignatureScheme,
-};
-use rustls_pki_types::pem::PemObject as _;
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use tpw_access::oauth::Issuer;
 use tpw_access::{ClientCertificate, HttpUrl};
@@ -35,47 +30,38 @@ pub struct MutualTls {
     /// The authorities, in PEM, whose certificates are known by the name in them. Without one, certificates are known by themselves
     /// alone.
     pub authorities: Option<PathBuf>,
+    /// Files with their lists of revoked certificates (RFC 5280 §5), in PEM or DER, reread while the server runs. With any, each authority
+    /// has one that has not ended, or its certificates prove nothing.
+    pub revocations: Vec<PathBuf>,
 }
 
 /// The port with certificates, as requests on any port see it.
 pub(crate) struct Mutual {
     /// Its address.
     pub(crate) origin: HttpUrl,
-    authorities: Option<Arc<dyn ClientCertVerifier>>,
+    authorities: Option<Arc<Authorities>>,
 }
 
 impl Mutual {
-    pub(crate) fn load(origin: HttpUrl, authorities: Option<&Path>) -> Result<Self, ServerError> {
-        Ok(Self { origin, authorities: authorities.map(trusted).transpose()? })
+    pub(crate) fn load(origin: HttpUrl, options: &MutualTls) -> Result<Self, ServerError> {
+        let load = |path: &PathBuf| Authorities::load(path, &options.revocations).map(Arc::new);
+        Ok(Self { origin, authorities: options.authorities.as_ref().map(load).transpose()? })
     }
 
-    /// Whether certificates are also known by the name in them.
-    pub(crate) fn has_authorities(&self) -> bool {
-        self.authorities.is_some()
+    /// Whether certificates are also known by the name in them, and by whom that is vouched for.
+    pub(crate) const fn authorities(&self) -> Option<&Arc<Authorities>> {
+        self.authorities.as_ref()
     }
 
     /// Follows the chain of what a client presented: RFC 5280 §6, and that it is for clients.
     pub(crate) fn issuer(&self, presented: &Presented, now: Instant) -> Issuer {
         let Presented(chain) = presented;
-        let now = UnixTime::since_unix_epoch(Duration::from_millis(now.unix_ms()));
-        let verified = self.authorities.as_ref().is_some_and(|authorities| {
-            authorities.verify_client_cert(&chain.leaf, &chain.intermediates, now).is_ok()
-        });
-        if verified { Issuer::Trusted } else { Issuer::Unknown }
+        let issued = self
+            .authorities
+            .as_ref()
+            .is_some_and(|all| all.issued(&chain.leaf, &chain.intermediates, now));
+        if issued { Issuer::Trusted } else { Issuer::Unknown }
     }
-}
-
-fn trusted(path: &Path) -> Result<Arc<dyn ClientCertVerifier>, ServerError> {
-    let bad = || ServerError::BadPem(path.to_owned());
-    let pem = tls::read_pem(path)?;
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        roots.add(certificate.map_err(|_| bad())?).map_err(|_| bad())?;
-    }
-    let verifier =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(tls::provider()));
-    let verifier = verifier.build().map_err(|_| bad())?;
-    Ok(verifier)
 }
 
 /// The certificate of the connection that a request came through. Its key signed the handshake.

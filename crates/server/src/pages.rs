@@ -58,6 +58,13 @@ files! {
     "/passkeys/page.css", "passkeys/page.css", "text/css; charset=utf-8";
 }
 
+/// The verify page in one file, as text: a printed receipt can carry it.
+#[must_use]
+pub fn verify_page() -> &'static str {
+    let whole = FILES.iter().find(|file| file.path.ends_with("/verify.html"));
+    whole.and_then(|file| str::from_utf8(file.bytes).ok()).unwrap_or_default()
+}
+
 /// The routes of the pages.
 pub(crate) fn all() -> Router<Arc<App>> {
     // What the page refers to lies beside it, not below it.

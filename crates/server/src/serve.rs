@@ -24,6 +24,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant as Stopwatch;
 use tokio_rustls::TlsAcceptor;
 use tpw_access::HttpUrl;
+use tpw_access::policy::Zone;
 use tpw_core::Instant;
 use tpw_engines::Engine;
 
@@ -43,6 +44,8 @@ pub struct ServeOptions {
     pub passkey_anchors: Option<PathBuf>,
     /// Networks that have names, for policies that look at the place from which a request comes; at most 64.
     pub networks: Vec<Network>,
+    /// How far the operator's clocks are ahead of UTC, for policies that look at the time. Without it they see none.
+    pub zone: Option<Zone>,
     /// The bounds.
     pub limits: Limits,
     /// A second policy engine that is asked about every decision.
@@ -114,6 +117,8 @@ pub(crate) struct Front {
     pub(crate) served: Option<Arc<Served>>,
     /// Networks that have names.
     pub(crate) networks: Networks,
+    /// The operator's, if policies may look at the time.
+    pub(crate) zone: Option<Zone>,
 }
 
 /// A port that is bound, and the addresses that lead to it.
@@ -161,10 +166,12 @@ pub(crate) async fn bind(
     }
     let second = ports.get(1).map(|(port, _)| (port.addr, port.url()));
     let first = ports.get(1).and_then(|(port, _)| port.origins.first().cloned());
-    let authorities = mutual.as_ref().and_then(|mutual| mutual.authorities.as_deref());
-    let mutual = first.map(|origin| Mutual::load(origin, authorities)).transpose()?;
+    let mutual = first.zip(mutual.as_ref());
+    let mutual = mutual.map(|(origin, options)| Mutual::load(origin, options)).transpose()?;
+    let authorities = mutual.as_ref().and_then(Mutual::authorities).cloned();
     let networks = Networks::new(&options.networks).ok_or(ServerError::TooManyNetworks)?;
-    let front = Front { origins, mutual, served: Some(Arc::clone(&served)), networks };
+    let (served_here, zone) = (Some(Arc::clone(&served)), options.zone);
+    let front = Front { origins, mutual, served: served_here, networks, zone };
     let router = router(front)?;
     let places = Places::new(limits.connections, limits.connections_of_one);
     let (stop, stopping) = watch::channel(());
@@ -180,6 +187,10 @@ pub(crate) async fn bind(
             limits: *limits,
         };
         tasks.push(tokio::spawn(listening.run(ended(stopping.clone()))));
+    }
+    if let Some(authorities) = authorities {
+        let reread = authorities.reread(limits.certificate_time, stopping.clone());
+        tasks.push(tokio::spawn(reread));
     }
     tasks.push(tokio::spawn(served.renew(now, limits.certificate_time, stopping)));
     tokio::spawn(async move {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{Semaphore, mpsc};
-use tpw_access::policy::{Amount, Decision, DeviceFacts, Facts, Obligations, Request};
+use tpw_access::policy::{Amount, Decision, DeviceFacts, Facts, Obligations, Request, TimeFacts};
 use tpw_access::{Aal, Action, Role};
 use tpw_core::PersonId;
 
@@ -171,15 +171,15 @@ pub fn shadow_input(request: &Request<'_>) -> Value {
 fn context(facts: &Facts) -> Map<String, Value> {
     let amount = facts.amount.as_ref();
     let amount = amount.map(|Amount { asset, milli }| json!({ "asset": asset, "milli": milli }));
-    let device = facts
-        .device
-        .map(|DeviceFacts { age_s, attested }| json!({ "age_s": age_s, "attested": attested }));
+    let device = |DeviceFacts { age_s, attested, payments, disowned }: DeviceFacts| json!({ "age_s": age_s, "attested": attested, "payments": payments, "disowned": disowned });
+    let time = |TimeFacts { unix_s, weekday, minute }: TimeFacts| json!({ "unix_s": unix_s, "weekday": weekday, "minute": minute });
     let all = [
         ("amount", amount),
         ("risk", facts.risk.map(|risk| json!(risk))),
-        ("device", device),
+        ("device", facts.device.map(device)),
         ("peers", facts.peers.map(|peers| json!(peers))),
         ("place", facts.place.as_ref().map(|place| json!(place))),
+        ("time", facts.time.map(time)),
     ];
     all.into_iter().filter_map(|(name, fact)| Some((name.to_owned(), fact?))).collect()
 }

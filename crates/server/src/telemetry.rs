@@ -1,5 +1,6 @@
 //! What operators see: records and metrics. Never bodies, tokens, codes, proofs, names or addresses of people.
 
+use crate::authorities::Rereadings;
 use crate::served::Renewals;
 use axum::http::{Method, StatusCode};
 use core::fmt::Write as _;
@@ -7,6 +8,7 @@ use core::time::Duration;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tpw_engines::Metrics;
+use tpw_engines::log_store::CosignerRow;
 
 /// How the records are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -100,6 +102,7 @@ pub(crate) fn prometheus(
     engine: &Metrics,
     http: &HttpMeter,
     certificate: Option<&Renewals>,
+    revocations: Option<&Rereadings>,
 ) -> String {
     let mut out = String::with_capacity(8 * 1024);
     for (name, kind, help, value) in [
@@ -127,11 +130,27 @@ pub(crate) fn prometheus(
     for (code, count) in &engine.rejections {
         put(&mut out, "tpw_rejections_total", &format!("{{code=\"{code}\"}}"), *count);
     }
+    outside(&mut out, engine);
     if let Some(certificate) = certificate {
         renewals(&mut out, certificate);
     }
+    if let Some(revocations) = revocations {
+        rereadings(&mut out, revocations);
+    }
     requests(&mut out, http);
     out
+}
+
+/// The names of authorities are of the operator's configuration, and their outcomes a closed set.
+fn outside(out: &mut String, engine: &Metrics) {
+    if engine.outside.is_empty() {
+        return;
+    }
+    let name = "tpw_outside_timestamps_total";
+    head(out, name, "counter", "Questions to other time-stamp authorities, by what came of them.");
+    for ((authority, outcome), count) in &engine.outside {
+        put(out, name, &format!("{{authority=\"{authority}\",outcome=\"{outcome}\"}}"), *count);
+    }
 }
 
 fn renewals(out: &mut String, certificate: &Renewals) {
@@ -144,6 +163,20 @@ fn renewals(out: &mut String, certificate: &Renewals) {
     head(out, name, "counter", "New certificates found on disk, by what came of them.");
     put(out, name, "{outcome=\"used\"}", certificate.renewed);
     put(out, name, "{outcome=\"refused\"}", certificate.refused);
+}
+
+fn rereadings(out: &mut String, revocations: &Rereadings) {
+    if let Some(ends_s) = revocations.ends_s {
+        let name = "tpw_client_revocations_end_seconds";
+        let help = "When the first of the lists of clients' revoked certificates ends, in seconds since 1970.";
+        head(out, name, "gauge", help);
+        put(out, name, "", ends_s);
+    }
+    let name = "tpw_client_revocations_rereads_total";
+    let help = "New lists of clients' revoked certificates found on disk, by what came of them.";
+    head(out, name, "counter", help);
+    put(out, name, "{outcome=\"used\"}", revocations.used);
+    put(out, name, "{outcome=\"refused\"}", revocations.refused);
 }
 
 fn requests(out: &mut String, http: &HttpMeter) {
@@ -191,6 +224,37 @@ pub(crate) fn put(out: &mut String, name: &str, labels: &str, value: u64) {
     let _never_fails = writeln!(out, "{name}{labels} {value}");
 }
 
+/// A label's value as Prometheus reads it.
+pub(crate) fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"")
+}
+
+/// What the log's witnesses and mirrors do for it.
+pub(crate) fn cosigners(out: &mut String, rows: &[CosignerRow], tree_size: u64) {
+    let label = |row: &CosignerRow| {
+        format!("cosigner=\"{}\",role=\"{}\"", escaped(&row.name), row.role.code())
+    };
+    let name = "tpw_cosigner_answers_total";
+    head(out, name, "counter", "Answers of witnesses and mirrors, by what came of them.");
+    for row in rows {
+        for (outcome, count) in &row.outcomes {
+            put(out, name, &format!("{{{},outcome=\"{outcome}\"}}", label(row)), *count);
+        }
+    }
+    let name = "tpw_cosigner_answer_seconds";
+    head(out, name, "summary", "How long cosignatures took, from the question on.");
+    for row in rows {
+        let (took_s, count) = (seconds(row.took_us), row.outcomes.get("cosigned").copied());
+        let _never_fails = writeln!(out, "{name}_sum{{{}}} {took_s}", label(row));
+        put(out, &format!("{name}_count"), &format!("{{{}}}", label(row)), count.unwrap_or(0));
+    }
+    let name = "tpw_cosigner_behind";
+    head(out, name, "gauge", "Entries of the log that it has not cosigned yet.");
+    for row in rows {
+        put(out, name, &format!("{{{}}}", label(row)), tree_size.saturating_sub(row.size));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,7 +266,7 @@ mod tests {
         meter.count(route, StatusCode::CREATED, Duration::from_micros(900));
         meter.count(route, StatusCode::CREATED, Duration::from_millis(5));
         meter.count(Some("/nowhere"), StatusCode::NOT_FOUND, Duration::from_secs(60));
-        let text = prometheus(&Metrics::default(), &meter, None);
+        let text = prometheus(&Metrics::default(), &meter, None, None);
         for line in [
             "tpw_http_requests_total{route=\"/v1/payments\",status=\"2xx\"} 2",
             "tpw_http_requests_total{route=\"other\",status=\"4xx\"} 1",

@@ -1,34 +1,33 @@
-//! A witness over HTTP (`c2sp.org/tlog-witness`): `POST /add-checkpoint` and `GET /<origin hash>/checkpoint`.
+//! A witness over HTTP (`c2sp.org/tlog-witness`): `POST /add-checkpoint`, `POST /sign-subtree` and
+//! `GET /<origin hash>/checkpoint`; `GET /metrics` for whoever runs it.
 //!
 //! It is a server of its own, with its own keys and folder: a witness in the operator's process would witness nothing.
 
 use crate::ServerError;
-use crate::body::{self, BodyLimit};
+use crate::body::BodyLimit;
+use crate::cosigning::{self, Tally, failed, later, say};
 use crate::limits::Limits;
-use crate::routes::typed;
 use crate::serve::{Bound, ServeOptions, bind};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::header::{CACHE_CONTROL, RETRY_AFTER};
+use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
-use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tpw_core::Instant;
 use tpw_engines::witness::{Witness, WitnessError};
-use tpw_proof::witness::{AddCheckpoint, REQUEST_MAX, Refusal};
+use tpw_proof::witness::{AddCheckpoint, REQUEST_MAX, Refusal, SignSubtree};
 
 /// Requests that are judged at once; each takes two signature checks, two signatures and a sync.
 const JUDGED_MAX: usize = 32;
-
-const TEXT: &str = "text/plain; charset=utf-8";
 
 struct Shared {
     witness: Arc<Witness>,
     body: BodyLimit,
     judged: Arc<Semaphore>,
+    tally: Tally,
 }
 
 /// Starts to listen; answers when the port is bound. It serves until `shutdown` ends.
@@ -49,18 +48,13 @@ pub async fn serve_witness(
 pub fn witness_router(witness: Arc<Witness>, limits: &Limits) -> Router {
     let body = BodyLimit { bytes: REQUEST_MAX, time: limits.body_time };
     let judged = Arc::new(Semaphore::new(JUDGED_MAX));
+    let shared = Shared { witness, body, judged, tally: Tally::default() };
     Router::new()
         .route("/add-checkpoint", post(add_checkpoint))
+        .route("/sign-subtree", post(sign_subtree))
+        .route("/metrics", get(metrics))
         .route("/{origin}/checkpoint", get(checkpoint))
-        .with_state(Arc::new(Shared { witness, body, judged }))
-}
-
-fn say(status: StatusCode, text: impl Into<String>) -> Response<Body> {
-    let mut text = text.into();
-    if !text.ends_with('\n') {
-        text.push('\n');
-    }
-    typed(status, TEXT, text)
+        .with_state(Arc::new(shared))
 }
 
 async fn add_checkpoint(
@@ -68,23 +62,17 @@ async fn add_checkpoint(
     headers: HeaderMap,
     body: Body,
 ) -> Response<Body> {
-    let bytes = match body::read(&headers, body, shared.body).await {
-        Ok(bytes) => bytes,
-        Err(problem) => {
-            return say(problem.into_response().status(), "the request could not be read");
-        }
-    };
-    let request = str::from_utf8(&bytes).ok().map(AddCheckpoint::parse);
+    let request = cosigning::read(&headers, body, shared.body, AddCheckpoint::parse).await;
     let request = match request {
-        Some(Ok(request)) => request,
-        Some(Err(error)) => return say(StatusCode::BAD_REQUEST, error.to_string()),
-        None => return say(StatusCode::BAD_REQUEST, "the request is no text"),
+        Ok(request) => request,
+        Err(response) => return malformed(&shared, response),
     };
     let Ok(place) = Arc::clone(&shared.judged).try_acquire_owned() else {
-        return later();
+        return busy(&shared);
     };
+    let asked = Arc::clone(&shared);
     let judged = tokio::task::spawn_blocking(move || {
-        let answer = shared.witness.add_checkpoint(&request);
+        let answer = asked.witness.add_checkpoint(&request);
         drop(place);
         (answer, request)
     });
@@ -93,42 +81,82 @@ async fn add_checkpoint(
             let checkpoint = request.checkpoint.checkpoint();
             let (origin, size) = (&checkpoint.origin, checkpoint.head.size);
             tracing::info!(%origin, size, "cosigned");
+            shared.tally.given("checkpoint");
             say(StatusCode::OK, lines)
         }
-        Ok((Err(error), request)) => refuse(&error, &request),
+        Ok((Err(error), request)) => {
+            if let WitnessError::Refused(refusal @ Refusal::Inconsistent(_)) = &error {
+                // Signed by the log, and it does not follow: kept in the records, for it may prove a fork.
+                let checkpoint = request.checkpoint.to_string();
+                tracing::warn!(old = request.old_size, %refusal, checkpoint, "not cosigned");
+            }
+            refuse(&shared, &error)
+        }
         Err(error) => failed(&error),
     }
 }
 
-/// Everybody who waits here is a log, and will ask again.
-fn later() -> Response<Body> {
-    let mut response = say(StatusCode::SERVICE_UNAVAILABLE, "busy; ask again");
-    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+async fn sign_subtree(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response<Body> {
+    let request = cosigning::read(&headers, body, shared.body, SignSubtree::parse).await;
+    let request = match request {
+        Ok(request) => request,
+        Err(response) => return malformed(&shared, response),
+    };
+    let Ok(place) = Arc::clone(&shared.judged).try_acquire_owned() else {
+        return busy(&shared);
+    };
+    let asked = Arc::clone(&shared);
+    let judged = tokio::task::spawn_blocking(move || {
+        let answer = asked.witness.sign_subtree(&request);
+        drop(place);
+        answer
+    });
+    match judged.await {
+        Ok(Ok(line)) => {
+            shared.tally.given("subtree");
+            say(StatusCode::OK, line)
+        }
+        Ok(Err(error)) => refuse(&shared, &error),
+        Err(error) => failed(&error),
+    }
+}
+
+fn malformed(shared: &Shared, response: Response<Body>) -> Response<Body> {
+    shared.tally.refused("malformed");
     response
 }
 
-fn failed(error: &dyn core::fmt::Display) -> Response<Body> {
-    tracing::error!(%error, "the witness could not answer");
-    say(StatusCode::INTERNAL_SERVER_ERROR, "the witness could not answer")
+fn busy(shared: &Shared) -> Response<Body> {
+    shared.tally.refused("busy");
+    later()
 }
 
-fn refuse(error: &WitnessError, request: &AddCheckpoint) -> Response<Body> {
-    let refusal = match error {
-        WitnessError::Refused(refusal) => refusal,
-        WitnessError::TooLarge => return say(StatusCode::BAD_REQUEST, error.to_string()),
-        WitnessError::Busy => return later(),
-        other => return failed(other),
-    };
-    if let Refusal::Stale { size } = refusal {
-        return typed(StatusCode::CONFLICT, "text/x.tlog.size", format!("{size}\n"));
+fn refuse(shared: &Shared, error: &WitnessError) -> Response<Body> {
+    match error {
+        WitnessError::Refused(refusal) => {
+            shared.tally.refused(refusal.code());
+            cosigning::refused(refusal)
+        }
+        WitnessError::TooLarge => {
+            shared.tally.refused("too_large");
+            say(StatusCode::BAD_REQUEST, error.to_string())
+        }
+        WitnessError::Busy => busy(shared),
+        other => {
+            shared.tally.refused("failed");
+            failed(other)
+        }
     }
-    if matches!(refusal, Refusal::Inconsistent(_)) {
-        // Signed by the log, and it does not follow: kept in the records, for it may prove a fork.
-        let checkpoint = request.checkpoint.to_string();
-        tracing::warn!(old = request.old_size, %refusal, checkpoint, "not cosigned");
-    }
-    let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST);
-    say(status, refusal.to_string())
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> Response<Body> {
+    let mut text = String::new();
+    shared.tally.write(&mut text);
+    cosigning::metrics(text)
 }
 
 async fn checkpoint(

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tpw_engines::Engine;
-use tpw_engines::log_store::{LogError, SignedHead, Witnessed};
+use tpw_engines::log_store::{LogError, Role, SignedHead, Witnessed};
 use tpw_proof::note::{self, NoteSignature};
+use tpw_proof::policy::PolicyWitness;
 use tpw_proof::witness::AddCheckpoint;
 use tpw_proof::{Policy, ProofError, VerifierKey};
 
@@ -55,14 +56,22 @@ impl Drop for Witnessing {
 }
 
 impl Witnessing {
-    /// Begins to ask the witnesses of the engine's policy that have an address; `None` when there is none.
+    /// Begins to ask the witnesses of the engine's policy that have an address, but those that the policy calls as one of
+    /// `mirrors`; `None` when there is none.
     #[must_use]
-    pub fn start(engine: Arc<Engine>, outbound: Outbound, times: WitnessingTimes) -> Option<Self> {
+    pub fn start(
+        engine: Arc<Engine>,
+        outbound: Outbound,
+        times: WitnessingTimes,
+        mirrors: &[String],
+    ) -> Option<Self> {
         let witnessed = Arc::clone(engine.witnessed()?);
-        let targets = Target::all(witnessed.policy());
+        let targets = Target::all(witnessed.policy(), mirrors);
         if targets.is_empty() {
             return None;
         }
+        let names = targets.iter().map(|target| target.name.as_str());
+        names.for_each(|name| witnessed.meter().add(name, Role::Witness));
         let rounds = Rounds { engine, witnessed, outbound, times, targets };
         Some(Self(tokio::spawn(rounds.run())))
     }
@@ -70,6 +79,8 @@ impl Witnessing {
 
 /// A witness at one address, with all keys that the policy knows of it.
 struct Target {
+    /// The name in its cosignatures.
+    name: String,
     url: String,
     keys: Vec<VerifierKey>,
     /// The size that it has cosigned last, as far as is known.
@@ -81,13 +92,15 @@ struct Target {
 }
 
 impl Target {
-    fn all(policy: &Policy) -> Vec<Self> {
+    fn all(policy: &Policy, mirrors: &[String]) -> Vec<Self> {
         let mut targets: Vec<Self> = Vec::new();
-        for witness in policy.witnesses() {
+        let is_witness = |witness: &&PolicyWitness| !mirrors.contains(&witness.name());
+        for witness in policy.witnesses().iter().filter(is_witness) {
             let Some(url) = witness.url().map(|url| url.trim_end_matches('/')) else { continue };
             match targets.iter_mut().find(|target| target.url == url) {
                 Some(target) => target.keys.push(witness.key.clone()),
                 None => targets.push(Self {
+                    name: witness.key.name().to_string(),
                     url: url.to_owned(),
                     keys: vec![witness.key.clone()],
                     known: 0,
@@ -121,9 +134,9 @@ impl Target {
     }
 }
 
-/// Why a witness did not cosign.
+/// Why a witness or a mirror did not cosign.
 #[derive(Debug, thiserror::Error)]
-enum Failed {
+pub(crate) enum Failed {
     #[error(transparent)]
     Away(#[from] OutboundError),
     #[error("HTTP {0}")]
@@ -144,11 +157,29 @@ enum Failed {
     Task(#[from] tokio::task::JoinError),
 }
 
+impl Failed {
+    /// One of a closed set, for counting.
+    pub(crate) const fn reason(&self) -> &'static str {
+        match self {
+            Self::Away(_) => "away",
+            Self::Status(400..=499) => "refused",
+            Self::Status(_) => "status",
+            Self::Answer(_) => "malformed",
+            Self::Size => "size",
+            Self::Ahead { .. } => "ahead",
+            Self::NoLine => "no_line",
+            Self::Late => "late",
+            Self::Proof(_) | Self::Task(_) => "own",
+        }
+    }
+}
+
 /// What became of asking one witness: the size that it is known to have cosigned, and its lines.
 struct Asked {
     place: usize,
     known: u64,
     lines: Result<Vec<NoteSignature>, Failed>,
+    took: Duration,
 }
 
 struct Rounds {
@@ -186,8 +217,9 @@ impl Rounds {
                 head: Arc::clone(head),
             };
             asking.spawn(async move {
+                let began = Instant::now();
                 let (known, lines) = ask.run().await;
-                Asked { place, known, lines }
+                Asked { place, known, lines, took: began.elapsed() }
             });
             open.push(place);
         }
@@ -200,6 +232,7 @@ impl Rounds {
         asking.abort_all();
         for place in open {
             if let Some(target) = self.targets.get_mut(place) {
+                self.witnessed.meter().failed(&target.name, Failed::Late.reason());
                 target.failed(&Failed::Late, &self.times);
             }
         }
@@ -221,10 +254,14 @@ impl Rounds {
         target.known = asked.known;
         match stored {
             Ok(met) => {
+                self.witnessed.meter().cosigned(&target.name, size, asked.took);
                 (target.done, target.failures, target.rests_until) = (size, 0, None);
                 tracing::debug!(witness = target.url, size, quorum = met, "a witness has cosigned");
             }
-            Err(why) => target.failed(&why, &self.times),
+            Err(why) => {
+                self.witnessed.meter().failed(&target.name, why.reason());
+                target.failed(&why, &self.times);
+            }
         }
     }
 }
@@ -279,7 +316,7 @@ impl Ask {
         let answer = self.outbound.post(&self.url, request, ANSWER_MAX).await?;
         let text = str::from_utf8(&answer.body).unwrap_or_default();
         match answer.status {
-            200 => Ok(Said::Lines(self.checked(text)?)),
+            200 => Ok(Said::Lines(checked(&self.head, &self.keys, text)?)),
             409 => {
                 let size = text.strip_suffix('\n').and_then(|size| size.parse().ok());
                 Ok(Said::Size(size.ok_or(Failed::Size)?))
@@ -287,18 +324,21 @@ impl Ask {
             status => Err(Failed::Status(status)),
         }
     }
+}
 
-    /// The lines of the keys that the policy knows, each of which holds and says when.
-    fn checked(&self, text: &str) -> Result<Vec<NoteSignature>, Failed> {
-        let lines = note::parse_lines(text).map_err(Failed::Answer)?;
-        let only = |line: &NoteSignature| {
-            let key =
-                self.keys.iter().find(|key| *key.name() == line.name && key.id() == line.id)?;
-            let one = self.head.checkpoint.with_lines(core::slice::from_ref(line)).ok()?;
-            let times = one.times_of(key).ok()?;
-            times.iter().all(|time| *time > 0).then(|| line.clone())
-        };
-        let good: Vec<NoteSignature> = lines.iter().filter_map(only).collect();
-        if good.is_empty() { Err(Failed::NoLine) } else { Ok(good) }
-    }
+/// The lines of `keys` in an answer, each of which holds over this head and says when.
+pub(crate) fn checked(
+    head: &SignedHead,
+    keys: &[VerifierKey],
+    text: &str,
+) -> Result<Vec<NoteSignature>, Failed> {
+    let lines = note::parse_lines(text).map_err(Failed::Answer)?;
+    let only = |line: &NoteSignature| {
+        let key = keys.iter().find(|key| *key.name() == line.name && key.id() == line.id)?;
+        let one = head.checkpoint.with_lines(core::slice::from_ref(line)).ok()?;
+        let times = one.times_of(key).ok()?;
+        times.iter().all(|time| *time > 0).then(|| line.clone())
+    };
+    let good: Vec<NoteSignature> = lines.iter().filter_map(only).collect();
+    if good.is_empty() { Err(Failed::NoLine) } else { Ok(good) }
 }

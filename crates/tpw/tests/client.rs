@@ -346,6 +346,7 @@ fn trust() -> Trust {
         tsa_policies: Vec::new(),
         witness_policy: None,
         evm_anchors: Vec::new(),
+        bitcoin_headers: Vec::new(),
     }
 }
 

@@ -113,7 +113,7 @@ pub fn prepare(
     Ok(intent)
 }
 
-/// Signs an intent with the key that the vault signs payments with, and gives the statement, a `COSE_Sign1`.
+/// Signs an intent with the key that the vault signs payments with, of a hybrid device with both, and gives the statement.
 ///
 /// # Errors
 /// [`WalletError::NotEnrolled`] when the intent names another device than the vault's, [`WalletError::Proof`] when
@@ -122,7 +122,7 @@ pub fn sign(intent: &Intent, vault: &Vault) -> Result<Vec<u8>, WalletError> {
     if vault.device() != Some(intent.device) {
         return Err(WalletError::NotEnrolled);
     }
-    Ok(tpw_proof::sign(intent, vault.signer(), vault.slot())?)
+    vault.sign(intent)
 }
 
 /// What [`begin`] found or made.

@@ -30,5 +30,5 @@ pub fn sign(entry: &Entry, vault: &Vault, now: Instant) -> Result<Vec<u8>, Walle
         created: now,
         audience: entry.intent().audience.clone(),
     };
-    Ok(tpw_proof::sign(&proof, vault.signer(), vault.slot())?)
+    vault.sign(&proof)
 }

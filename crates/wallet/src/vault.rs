@@ -2,7 +2,7 @@
 //!
 //! A vault file is `magic and version 10 || passphrase seal || SHA-256 of all before, 32`. The checksum is no
 //! security: it tells a damaged file from a wrong passphrase, which the seal alone cannot. The sealed text is
-//! `signing algorithm u8 || device (flag u8, 16) || person (flag u8, 16) || key slots`.
+//! `signing algorithm u8, its highest bit set when there is a key of ML-DSA-44 || device (flag u8, 16) || person (flag u8, 16) || key slots`.
 
 use std::fmt;
 
@@ -13,13 +13,18 @@ use tpw_crypto::{
 };
 use zeroize::Zeroizing;
 
+use tpw_proof::Signed;
+
 use crate::WalletError;
 
 const MAGIC: [u8; 10] = *b"tpw-vault\x01";
 const CONTEXT: &[u8] = b"tpw/vault/v1";
 const SLOT_ED25519: &str = "device-ed25519";
 const SLOT_P256: &str = "device-p256";
-/// A vault holds two keys; anything much larger is not one.
+const SLOT_ML_DSA_44: &str = "device-ml-dsa-44";
+/// Set in the number of the signing algorithm when ML-DSA-44 signs beside it.
+const HYBRID: u8 = 0x80;
+/// A vault holds two or three keys; anything much larger is not one.
 const FILE_LEN_MAX: usize = 64 * 1024;
 
 /// A passphrase that follows the policy: 8 to 1024 bytes, not only white space. Wiped when dropped.
@@ -62,6 +67,8 @@ impl fmt::Debug for Passphrase {
 pub struct Vault {
     signing: Algorithm,
     slot: SlotName,
+    /// Where the second key of a hybrid device is.
+    post_quantum: Option<SlotName>,
     device: Option<DeviceId>,
     person: Option<PersonId>,
     slots: SoftwareSlots,
@@ -78,7 +85,22 @@ impl Vault {
         for algorithm in [Algorithm::Ed25519, Algorithm::P256] {
             slots.generate(slot_of(algorithm)?, algorithm, entropy)?;
         }
-        Ok(Self { signing, slot, device: None, person: None, slots })
+        Ok(Self { signing, slot, post_quantum: None, device: None, person: None, slots })
+    }
+
+    /// Makes the keys of a new hybrid device: its payments are signed with `signing` and with ML-DSA-44, and hold only with both.
+    ///
+    /// # Errors
+    /// As [`Vault::create`].
+    pub fn create_hybrid(
+        signing: Algorithm,
+        entropy: &mut dyn Entropy,
+    ) -> Result<Self, WalletError> {
+        let mut vault = Self::create(signing, entropy)?;
+        let slot = SlotName::new(SLOT_ML_DSA_44)?;
+        vault.slots.generate(slot.clone(), Algorithm::MlDsa44, entropy)?;
+        vault.post_quantum = Some(slot);
+        Ok(vault)
     }
 
     /// Remembers as which device of which person the operator enrolled this vault's key.
@@ -121,6 +143,24 @@ impl Vault {
         &self.slot
     }
 
+    /// The slot of a hybrid device's second key, of ML-DSA-44.
+    #[must_use]
+    pub const fn post_quantum_slot(&self) -> Option<&SlotName> {
+        self.post_quantum.as_ref()
+    }
+
+    /// Signs a statement as the operator wants it of this device: with both keys if it is hybrid.
+    ///
+    /// # Errors
+    /// [`WalletError::Proof`] when signing fails.
+    pub fn sign<T: Signed>(&self, value: &T) -> Result<Vec<u8>, WalletError> {
+        let signed = match &self.post_quantum {
+            Some(second) => tpw_proof::sign_hybrid(value, &self.slots, &self.slot, second),
+            None => tpw_proof::sign(value, &self.slots, &self.slot),
+        };
+        Ok(signed?)
+    }
+
     /// Signs with this vault's keys.
     #[must_use]
     pub fn signer(&self) -> &dyn Signer {
@@ -149,7 +189,8 @@ impl Vault {
         let keys = self.slots.to_secret_bytes();
         // Room for all of it up front: a growing vector would leave copies of keys behind.
         let mut text = Zeroizing::new(Vec::with_capacity(keys.len().saturating_add(35)));
-        text.push(algorithm_number(self.signing)?);
+        let hybrid = if self.post_quantum.is_some() { HYBRID } else { 0 };
+        text.push(algorithm_number(self.signing)? | hybrid);
         write_id(&mut text, self.device.as_ref().map(DeviceId::as_bytes));
         write_id(&mut text, self.person.as_ref().map(PersonId::as_bytes));
         text.extend_from_slice(&keys);
@@ -187,7 +228,8 @@ impl Vault {
 
     fn read(text: &[u8]) -> Option<Self> {
         let (signing, rest) = text.split_first()?;
-        let signing = match signing {
+        let is_hybrid = signing & HYBRID != 0;
+        let signing = match signing & !HYBRID {
             1 => Algorithm::Ed25519,
             2 => Algorithm::P256,
             _ => return None,
@@ -195,13 +237,17 @@ impl Vault {
         let (device, rest) = read_id(rest)?;
         let (person, rest) = read_id(rest)?;
         let slots = SoftwareSlots::from_secret_bytes(rest).ok()?;
-        let expected = [(SLOT_ED25519, Algorithm::Ed25519), (SLOT_P256, Algorithm::P256)];
+        // In the order of their names.
+        let second = is_hybrid.then_some((SLOT_ML_DSA_44, Algorithm::MlDsa44));
+        let first = [(SLOT_ED25519, Algorithm::Ed25519)].into_iter();
+        let expected = first.chain(second).chain([(SLOT_P256, Algorithm::P256)]);
         let found = slots.slots().map(|(name, algorithm)| (name.as_str(), algorithm));
         if !found.eq(expected) {
             return None;
         }
+        let post_quantum = second.map(|(name, _)| SlotName::new(name)).transpose().ok()?;
         let (device, person) = (device.map(DeviceId::from_bytes), person.map(PersonId::from_bytes));
-        Some(Self { signing, slot: slot_of(signing).ok()?, device, person, slots })
+        Some(Self { signing, slot: slot_of(signing).ok()?, post_quantum, device, person, slots })
     }
 }
 
@@ -219,7 +265,7 @@ fn slot_of(algorithm: Algorithm) -> Result<SlotName, WalletError> {
     match algorithm {
         Algorithm::Ed25519 => Ok(SlotName::new(SLOT_ED25519)?),
         Algorithm::P256 => Ok(SlotName::new(SLOT_P256)?),
-        Algorithm::MlDsa44 => Err(WalletError::SigningAlgorithm(algorithm)),
+        Algorithm::MlDsa44 | Algorithm::MlDsa65 => Err(WalletError::SigningAlgorithm(algorithm)),
     }
 }
 
@@ -227,7 +273,7 @@ const fn algorithm_number(algorithm: Algorithm) -> Result<u8, WalletError> {
     match algorithm {
         Algorithm::Ed25519 => Ok(1),
         Algorithm::P256 => Ok(2),
-        Algorithm::MlDsa44 => Err(WalletError::SigningAlgorithm(algorithm)),
+        Algorithm::MlDsa44 | Algorithm::MlDsa65 => Err(WalletError::SigningAlgorithm(algorithm)),
     }
 }
 

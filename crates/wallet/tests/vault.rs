@@ -39,6 +39,26 @@ fn what_was_sealed_is_opened() {
 }
 
 #[test]
+fn a_hybrid_vault_signs_with_both_keys_after_it_was_opened() {
+    for signing in [Algorithm::Ed25519, Algorithm::P256] {
+        let own = Vault::create_hybrid(signing, &mut FixedEntropy::new(5)).unwrap();
+        let opened = Vault::open(&passphrase(), &sealed(&own)).unwrap();
+        let second = opened.post_quantum_slot().unwrap();
+        let key = opened.signer().public_key(second).unwrap();
+        assert_eq!((opened.signing(), key.algorithm()), (signing, Algorithm::MlDsa44));
+        assert_eq!(own.signer().public_key(second).unwrap(), key);
+        let other = vault(signing);
+        assert!(other.post_quantum_slot().is_none());
+    }
+    let file = sealed(&Vault::create_hybrid(Algorithm::P256, &mut FixedEntropy::new(5)).unwrap());
+    for place in (0..file.len()).step_by(7) {
+        let mut bad = file.clone();
+        bad[place] ^= 1;
+        assert!(Vault::open(&passphrase(), &bad).is_err(), "byte {place}");
+    }
+}
+
+#[test]
 fn a_wrong_passphrase_is_called_that() {
     let file = sealed(&vault(Algorithm::Ed25519));
     let long = "x".repeat(Passphrase::LEN_MAX);

@@ -1,29 +1,37 @@
 //! A judgement as JSON, in the words of `tpw verify --json`, with what the page draws.
 
 use serde_json::{Map, Value, json};
-use tpw_core::{Hash32, Receipt};
-use tpw_crypto::PublicKey;
-use tpw_proof::anchor::{self, Standing};
+use tpw_core::{Hash32, Receipt, words};
+use tpw_crypto::{PublicKey, sha256};
+use tpw_proof::anchor::{self, KnownFault, Place, Standing, with_known};
 use tpw_proof::timestamp;
 use tpw_proof::tree::{Side, inclusion_steps};
 use tpw_proof::verdict::{Layer, Outcome, ProvedPayment};
-use tpw_proof::{Judgement, Leaf, ProofError, TlogProof, Trust, VerifierKey, judge, public_key};
+use tpw_proof::{DeviceKeys, Judgement, Leaf, ProofError, TlogProof, Trust, VerifierKey, judge};
 
-/// Judges the bytes of a receipt by the bytes of a trust file. When there is no trust to judge by, the answer has the one member
-/// `trust_error`.
+/// Judges the bytes of a receipt by the bytes of a trust file and the blocks that a person has written down. When there is no trust
+/// to judge by, the answer has the one member `trust_error`; when a line is no block, the one member `blocks_error`.
 #[must_use]
-pub fn verdict_json(receipt: &[u8], trust: &[u8]) -> String {
+pub fn verdict_json(receipt: &[u8], trust: &[u8], blocks: &[u8]) -> String {
     let wrong = || ProofError::Malformed { what: "trust file", why: "not UTF-8" };
     let read = str::from_utf8(trust).map_err(|_| wrong()).and_then(Trust::from_json);
-    let answer = match read {
-        Ok(trust) => judged(receipt, &trust),
-        Err(error) => json!({ "trust_error": fault(&error) }),
+    let trust = match read {
+        Ok(trust) => trust,
+        Err(error) => return json!({ "trust_error": fault(&error) }).to_string(),
     };
-    answer.to_string()
+    let blocks = str::from_utf8(blocks).map_err(|_odd| (1, KnownFault::Form));
+    match blocks.and_then(|text| with_known(&trust, text)) {
+        Ok(more) => judged(receipt, &trust, &more).to_string(),
+        Err((line, fault)) => {
+            json!({ "blocks_error": { "line": line.to_string(), "reason": fault.code() } })
+                .to_string()
+        }
+    }
 }
 
-fn judged(bytes: &[u8], trust: &Trust) -> Value {
-    let judgement = judge(bytes, trust);
+/// What is told of the trust is about the file alone, whatever blocks were added to it.
+fn judged(bytes: &[u8], trust: &Trust, more: &Trust) -> Value {
+    let judgement = judge(bytes, more);
     let receipt = Receipt::from_bytes(bytes).ok();
     let proof = receipt.as_ref().and_then(|receipt| TlogProof::parse(&receipt.tlog_proof).ok());
     let failure = judgement.first_failure().map(|(layer, reason)| {
@@ -39,6 +47,8 @@ fn judged(bytes: &[u8], trust: &Trust) -> Value {
         "layers": layers(&judgement),
         "payment": judgement.payment.as_ref().map(payment),
         "facts": seen.facts(bytes.len()),
+        "anchors": judgement.anchors.iter().map(anchor).collect::<Vec<_>>(),
+        "file_hash": Hash32::new(sha256(bytes)).to_string(),
         "path": seen.path(),
         "signers": seen.signers(),
         "trust": seen.trust(),
@@ -99,6 +109,12 @@ fn payment(proved: &ProvedPayment) -> Value {
         "money": intent.money.to_string(),
         "amount": intent.money.amount.to_string(),
         "asset": intent.money.asset.to_string(),
+        "in_words": {
+            "en": words::english(intent.money),
+            "zh-CN": words::formal_chinese(intent.money),
+        },
+        "operator": intent.audience.as_str(),
+        "sequence": intent.sequence.to_string(),
         "purpose": intent.purpose.as_str(),
         "created": intent.created.to_string(),
         "received": record.received.to_string(),
@@ -109,6 +125,22 @@ fn payment(proved: &ProvedPayment) -> Value {
         "root": proved.head.root.to_string(),
         "time_stamped": proved.gen_time.map(|at| at.to_string()),
     })
+}
+
+/// Where an anchor is, and what is known of its block. Not the hash that it claims: whoever copied that from here would have asked
+/// nobody else.
+fn anchor(found: &anchor::Found) -> Value {
+    let standing = match found.standing {
+        Standing::Known => "known",
+        Standing::UnknownBlock => "unknown-block",
+        Standing::UnknownChain => "unknown-chain",
+    };
+    let kind = match found.place {
+        Place::Evm(_) => "evm",
+        Place::Bitcoin => "bitcoin",
+    };
+    let (chain, block) = (found.place.to_string(), found.number.to_string());
+    json!({ "kind": kind, "chain": chain, "block": block, "standing": standing })
 }
 
 /// What the judge saw.
@@ -134,10 +166,11 @@ impl Seen<'_> {
             }
         };
         tell(Layer::Container, json!({ "bytes": bytes.to_string() }));
-        if let Some(key) = self.device_key() {
-            let value =
-                json!({ "algorithm": key.algorithm().name(), "key": thumbprint(&key).short() });
-            tell(Layer::Statement, value);
+        if let Some(keys) = self.device_keys() {
+            let all = [Some(keys.classical()), keys.post_quantum()].into_iter().flatten();
+            let names: Vec<&str> = all.map(|key| key.algorithm().name()).collect();
+            let key = thumbprint(keys.classical()).short();
+            tell(Layer::Statement, json!({ "algorithm": names.join(" + "), "key": key }));
         }
         if let Ok(leaf) = Leaf::from_bytes(&receipt.leaf) {
             tell(Layer::Leaf, json!({ "hash": leaf.leaf_hash().to_string() }));
@@ -162,8 +195,9 @@ impl Seen<'_> {
         }
         let known = |found: &&anchor::Found| found.standing == Standing::Known;
         if let Some(found) = self.judgement.anchors.iter().find(known) {
-            let (block, chain) = (found.number.to_string(), found.chain_id.to_string());
-            let value = json!({ "block": block, "chain": chain, "time": found.time.to_string() });
+            let (block, chain) = (found.number.to_string(), found.place.to_string());
+            let time = found.time.map(|time| time.to_string());
+            let value = json!({ "block": block, "chain": chain, "time": time });
             tell(Layer::Anchor, value);
         }
         let payment = self.judgement.payment.as_ref();
@@ -175,9 +209,9 @@ impl Seen<'_> {
         Value::Object(facts)
     }
 
-    fn device_key(&self) -> Option<PublicKey> {
+    fn device_keys(&self) -> Option<DeviceKeys> {
         let record = tpw_core::Record::from_bytes(&self.receipt.as_ref()?.record).ok()?;
-        public_key(&record.device_key).ok()
+        DeviceKeys::from_record(&record.device_key).ok()
     }
 
     /// The way from the entry to the root as the file claims it; `leads` tells whether it is the checkpoint's root.
@@ -218,9 +252,10 @@ impl Seen<'_> {
     fn signers(&self) -> Vec<Value> {
         let mut signers = Vec::new();
         if self.is_proved(Layer::Statement)
-            && let Some(key) = self.device_key()
+            && let Some(keys) = self.device_keys()
         {
-            signers.push(signer("device", "", &key));
+            let keys = [Some(keys.classical()), keys.post_quantum()].into_iter().flatten();
+            signers.extend(keys.map(|key| signer("device", "", key)));
         }
         if self.is_proved(Layer::Checkpoint) {
             let of_log = |key: &VerifierKey| signer("log", key.name().as_str(), key.key());

@@ -18,10 +18,13 @@ use std::path::{Path, PathBuf};
 use tpw_crypto::{Sha256, sha256};
 
 /// The scripts, in the order in which they use each other.
-const SCRIPTS: [&str; 5] = ["judge.js", "dom.js", "picture.js", "findings.js", "page.js"];
+const SCRIPTS: [&str; 6] =
+    ["judge.js", "dom.js", "picture.js", "findings.js", "carried.js", "page.js"];
 const LANGUAGES: [&str; 2] = ["en", "zh-CN"];
 /// What the page takes of the texts of the command line.
 const SHARED_TEXTS: [&str; 4] = ["level-", "layer-", "kind-", "field-"];
+/// What it takes of the texts of prints.
+const PRINTED_TEXTS: [&str; 3] = ["field-", "print-title-", "print-download"];
 /// The crates in the module.
 const CRATES: [&str; 4] = ["core", "crypto", "proof", "wasm"];
 
@@ -76,6 +79,8 @@ fn texts() -> String {
         texts.extend(texts_of(&file("evidence"), |_key| true));
         let shared = |key: &str| SHARED_TEXTS.iter().any(|start| key.starts_with(start));
         texts.extend(texts_of(&file("cli"), shared));
+        let printed = |key: &str| PRINTED_TEXTS.iter().any(|start| key.starts_with(start));
+        texts.extend(texts_of(&file("exports"), printed));
         all.insert(language, texts);
     }
     // A text with `</script>` would end the element that it stands in.

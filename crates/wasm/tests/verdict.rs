@@ -5,6 +5,8 @@
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use tpw_core::{Hash32, words};
+use tpw_crypto::sha256;
 use tpw_proof::{Trust, judge};
 use tpw_wasm::verdict_json;
 
@@ -17,7 +19,7 @@ fn file(name: &str) -> Vec<u8> {
 }
 
 fn told(receipt: &[u8], trust: &[u8]) -> Value {
-    serde_json::from_str(&verdict_json(receipt, trust)).unwrap()
+    serde_json::from_str(&verdict_json(receipt, trust, b"")).unwrap()
 }
 
 fn outcomes(list: &Value) -> Vec<(&str, &str)> {
@@ -47,6 +49,14 @@ fn every_receipt_of_the_corpus_is_told_as_it_is_judged() {
         let layers = judgement.layers.iter().map(|r| (r.layer.code(), r.outcome.code()));
         assert_eq!(outcomes(&answer["layers"]), layers.collect::<Vec<_>>(), "{name}");
         assert_eq!(answer["payment"].is_null(), judgement.payment.is_none(), "{name}");
+        assert_eq!(answer["file_hash"], Hash32::new(sha256(&bytes)).to_string(), "{name}");
+        if let Some(proved) = &judgement.payment {
+            let (money, payment) = (proved.intent.money, &answer["payment"]);
+            assert_eq!(payment["in_words"]["en"], words::english(money), "{name}");
+            assert_eq!(payment["in_words"]["zh-CN"], words::formal_chinese(money), "{name}");
+            assert_eq!(payment["operator"], proved.intent.audience.as_str(), "{name}");
+            assert_eq!(payment["sequence"], proved.intent.sequence.to_string(), "{name}");
+        }
         // Facts are told of what is proved alone.
         for layer in answer["facts"].as_object().unwrap().keys() {
             let proved =
@@ -115,4 +125,98 @@ fn no_bytes_make_it_panic() {
     for end in (0..trust.len()).step_by(97) {
         assert!(told(&receipt, &trust[..end])["trust_error"].is_object());
     }
+}
+
+/// A file of the corpora of anchors.
+fn anchored(name: &str) -> Vec<u8> {
+    std::fs::read(folder().join("..").join(name)).unwrap()
+}
+
+fn told_with(receipt: &str, trust: &str, blocks: &str) -> Value {
+    let answer = verdict_json(&anchored(receipt), &anchored(trust), blocks.as_bytes());
+    serde_json::from_str(&answer).unwrap()
+}
+
+#[test]
+fn a_block_that_a_person_knows_proves_the_anchor_and_nothing_else_does() {
+    let (receipt, bare) = ("anchors/good/in-a-full-block.tpr", "anchors/trust-no-block.json");
+    let list: Value = serde_json::from_slice(&anchored("anchors/trust.json")).unwrap();
+    let hash = list["evm_anchors"][0]["blocks"][0].as_str().unwrap();
+    let other = list["evm_anchors"][0]["blocks"][1].as_str().unwrap();
+    let level = |blocks: &str| {
+        let answer = told_with(receipt, bare, blocks);
+        assert_eq!(answer["valid"], true, "{blocks}");
+        let outcome = answer["levels"][4]["outcome"].as_str().unwrap().to_owned();
+        (outcome, answer["anchors"][0]["standing"].as_str().unwrap().to_owned())
+    };
+    let pair = |outcome: &str, standing: &str| (outcome.to_owned(), standing.to_owned());
+    assert_eq!(level(""), pair("absent", "unknown-block"));
+    assert_eq!(level(other), pair("absent", "unknown-block"));
+    for blocks in
+        [hash.to_owned(), format!("\n  {other} \r\n{}\n", hash.to_uppercase()), format!("{hash}\n")]
+    {
+        assert_eq!(level(&blocks), pair("proved", "known"), "{blocks}");
+    }
+    // The trust file is told as it is, whatever was added.
+    let trust = |blocks: &str| told_with(receipt, bare, blocks)["trust"].clone();
+    assert_eq!(trust(""), trust(hash));
+    // The hash that the anchor claims is nowhere in the answer.
+    assert!(!told_with(receipt, bare, "").to_string().contains(&hash[2..]));
+}
+
+#[test]
+fn what_is_no_block_is_told_with_its_line() {
+    let zeros = |count: usize| "00".repeat(count);
+    let hash = format!("0x{}", zeros(32));
+    for (blocks, line, reason) in [
+        (zeros(32), "1", "form"),
+        (format!("0x{}", zeros(31)), "1", "form"),
+        (format!("{hash}\n\n0x{}", zeros(33)), "3", "form"),
+        (format!("{hash} {hash}"), "1", "form"),
+        (format!("main 1 {}", zeros(80)), "1", "header"),
+        (format!("{hash}\nmain 1 {}", zeros(79)), "2", "header"),
+        (format!("main -1 {}", zeros(80)), "1", "form"),
+        (format!("testnet 1 {}", zeros(80)), "1", "form"),
+        ("main 1 xyz".to_owned(), "1", "form"),
+        (format!("{hash}\n").repeat(65), "65", "too-many"),
+        (" ".repeat(1 << 15), "1", "too-many"),
+    ] {
+        let answer =
+            told_with("anchors/good/in-a-full-block.tpr", "anchors/trust-no-block.json", &blocks);
+        let wanted = serde_json::json!({ "blocks_error": { "line": line, "reason": reason } });
+        assert_eq!(answer, wanted, "{blocks}");
+    }
+    let answer =
+        told_with("anchors/good/in-a-full-block.tpr", "anchors/trust-no-chain.json", &hash);
+    assert_eq!(answer["blocks_error"]["reason"], "no-chain");
+    let (receipt, trust) =
+        (anchored("anchors/good/in-a-full-block.tpr"), anchored("anchors/trust.json"));
+    let odd = verdict_json(&receipt, &trust, &[0xff]);
+    assert!(odd.contains("blocks_error"), "{odd}");
+}
+
+#[test]
+fn a_bitcoin_header_that_a_person_knows_proves_the_anchor() {
+    let list: Value = serde_json::from_slice(&anchored("ots/trust.json")).unwrap();
+    let run = &list["bitcoin_headers"][0];
+    let line = |place: usize| {
+        let height = run["first_height"].as_u64().unwrap() + u64::try_from(place).unwrap();
+        format!("regtest {height} {}", run["headers"][place].as_str().unwrap())
+    };
+    let level = |blocks: &str| {
+        told_with("ots/good/in-a-block.tpr", "ots/trust-no-block.json", blocks)["levels"][4]["outcome"]
+            .clone()
+    };
+    assert_eq!(level(""), "absent");
+    assert_eq!(level(&line(0)), "absent", "another block");
+    assert_eq!(level(&line(1)), "proved");
+    // That block at another height, and another block at that height.
+    let away = line(1).replacen("701", "700", 1);
+    assert_eq!(level(&away), "absent");
+    let swapped = line(0).replacen("700", "701", 1);
+    assert_eq!(level(&swapped), "failed");
+    // What costs nothing is none of Bitcoin's.
+    let claimed = line(1).replacen("regtest", "main", 1);
+    let answer = told_with("ots/good/in-a-block.tpr", "ots/trust-no-block.json", &claimed);
+    assert_eq!(answer["blocks_error"]["reason"], "header");
 }

@@ -88,6 +88,22 @@ const CREDITING: &[Action] =
 const GOVERNING: &[Action] =
     &[Action::ActivatePolicy, Action::ManageRoles, Action::ManageClients, Action::RotateKeys];
 
+/// What a device does not do whose person had not begun what it asked for.
+const DISOWNED: &[Action] = &[
+    Action::Unfreeze,
+    Action::SetLimits,
+    Action::CloseAccount,
+    Action::Fund,
+    Action::ReleaseHold,
+    Action::RejectHold,
+    Action::Reverse,
+    Action::ReturnRail,
+    Action::ManageRoles,
+    Action::ManageClients,
+    Action::ActivatePolicy,
+    Action::RotateKeys,
+];
+
 /// What is an operator's alone: to decide, to govern, and to change what concerns the server.
 const OPERATING: &[Action] = &[
     Action::Unfreeze,
@@ -123,6 +139,18 @@ pub enum Claim {
         /// How many.
         approvals: u32,
     },
+}
+
+/// An amount is known, and is one at which a second person is wanted. An asset that is not named here is always large.
+macro_rules! large {
+    () => {
+        r#"context has amount && !(
+           (context.amount.asset == "USD/2" && context.amount.milli < 10000000) ||
+           (context.amount.asset == "EUR/2" && context.amount.milli < 10000000) ||
+           (context.amount.asset == "CNY/2" && context.amount.milli < 70000000) ||
+           (context.amount.asset == "BTC/8" && context.amount.milli < 100) ||
+           (context.amount.asset == "ETH/18" && context.amount.milli < 3000))"#
+    };
 }
 
 /// The statements.
@@ -216,27 +244,14 @@ pub const INVARIANTS: &[Invariant] = &[
         name: "large-amounts",
         words: "money above the limit reaches nobody without aal2 and a second person",
         actions: Actions::These(CREDITING),
-        claim: Claim::Obliges {
-            when: r#"context has amount && !(
-                (context.amount.asset == "USD/2" && context.amount.milli < 10000000) ||
-                (context.amount.asset == "EUR/2" && context.amount.milli < 10000000) ||
-                (context.amount.asset == "CNY/2" && context.amount.milli < 70000000) ||
-                (context.amount.asset == "BTC/8" && context.amount.milli < 100) ||
-                (context.amount.asset == "ETH/18" && context.amount.milli < 3000))"#,
-            approvals: 1,
-        },
+        claim: Claim::Obliges { when: large!(), approvals: 1 },
     },
     Invariant {
         name: "openings",
         words: "nobody is entered with money above the limit by one person, once there is a second",
         actions: Actions::These(&[Action::AddPerson]),
         claim: Claim::Obliges {
-            when: r#"!(context has peers && context.peers == 0) && context has amount && !(
-                (context.amount.asset == "USD/2" && context.amount.milli < 10000000) ||
-                (context.amount.asset == "EUR/2" && context.amount.milli < 10000000) ||
-                (context.amount.asset == "CNY/2" && context.amount.milli < 70000000) ||
-                (context.amount.asset == "BTC/8" && context.amount.milli < 100) ||
-                (context.amount.asset == "ETH/18" && context.amount.milli < 3000))"#,
+            when: concat!("!(context has peers && context.peers == 0) && ", large!()),
             approvals: 1,
         },
     },
@@ -245,6 +260,27 @@ pub const INVARIANTS: &[Invariant] = &[
         words: "money that screening held for its risk reaches nobody without aal2 and a second person",
         actions: Actions::These(CREDITING),
         claim: Claim::Obliges { when: "context has risk && context.risk >= 800", approvals: 1 },
+    },
+    Invariant {
+        name: "night",
+        words: "where a zone is named, nobody begins to move money above the limit from 22 to 6 o'clock",
+        actions: Actions::These(CREDITING),
+        claim: Claim::Within(concat!(
+            "permit (principal, action, resource)
+             unless {
+               context has time && (context.time.minute >= 1320 || context.time.minute < 360) && ",
+            large!(),
+            "};"
+        )),
+    },
+    Invariant {
+        name: "disowned-devices",
+        words: "a device whose person did not begin what it asked for decides and governs nothing",
+        actions: Actions::These(DISOWNED),
+        claim: Claim::Within(
+            "permit (principal, action, resource)
+             unless { context has device && context.device.disowned };",
+        ),
     },
     Invariant {
         name: "approving",

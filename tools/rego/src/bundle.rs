@@ -1,14 +1,17 @@
-//! The files of a bundle, unpacked in a folder: modules, data, and a manifest that says what it may speak of.
+//! The files of a bundle, unpacked in a folder or packed in one file: modules, data, and a manifest that says what it may speak of.
 
 use std::io::Read as _;
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use crate::archive::{self, File};
+use crate::signature::{self, SignatureError, VerificationKey};
+
 /// The most files of a bundle.
-const FILES_MAX: usize = 1000;
+pub(crate) const FILES_MAX: usize = 1000;
 /// The most bytes of all of them together.
-const BYTES_MAX: u64 = 16 << 20;
+pub(crate) const BYTES_MAX: u64 = 16 << 20;
 /// How deep folders may lie in each other: links could make them endless.
 const DEPTH_MAX: usize = 16;
 
@@ -25,7 +28,7 @@ pub enum BundleError {
     },
     /// Too much of something.
     #[error(
-        "the folder has more than {FILES_MAX} files, {BYTES_MAX} bytes or {DEPTH_MAX} folders in each other"
+        "the bundle has more than {FILES_MAX} files, {BYTES_MAX} bytes or {DEPTH_MAX} folders in each other"
     )]
     TooLarge,
     /// No module at all: most likely the wrong folder.
@@ -39,6 +42,9 @@ pub enum BundleError {
         /// Why.
         cause: String,
     },
+    /// It is not by who should have made it.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
     /// Something of bundles that is not done here.
     #[error("`{path}`: {what} is not supported; {instead}")]
     Unsupported {
@@ -92,22 +98,40 @@ impl Bundle {
         Self { modules, data, manifest: Manifest::default() }
     }
 
+    /// Reads a bundle: a folder, or one file as `opa build` writes it. With a key, a file that is signed by it and nothing else.
+    ///
+    /// # Errors
+    /// [`BundleError`]
+    pub fn open(path: &Path, key: Option<&VerificationKey>) -> Result<Self, BundleError> {
+        if path.is_dir() {
+            let shown = path.display().to_string();
+            let (what, instead) = ("a signature over a folder", "pack it with `opa build`");
+            return match key {
+                None => Self::read(path),
+                Some(_) => Err(BundleError::Unsupported { path: shown, what, instead }),
+            };
+        }
+        let mut reading = Reading::new();
+        for File { name, bytes } in signature::checked(archive::read(path)?, key)? {
+            let mut at: Vec<String> = name.split('/').map(str::to_owned).collect();
+            let last = at.pop().unwrap_or_default();
+            let cause = "it is no text".to_owned();
+            let odd = || BundleError::Content { path: name.clone(), cause };
+            let text = || String::from_utf8(bytes).map_err(|_| odd());
+            reading.take(&name, &last, &at, |_bounds| text())?;
+        }
+        reading.whole(path)
+    }
+
     /// Reads a folder: `NAME.rego` (tests, `NAME_test.rego`, are left out), `data.json` under the path of its folder, and
     /// `.manifest`.
     ///
     /// # Errors
     /// [`BundleError`]
     pub fn read(folder: &Path) -> Result<Self, BundleError> {
-        let mut reading =
-            Reading { found: Self::of(Vec::new(), Value::Object(Map::new())), files: 0, bytes: 0 };
+        let mut reading = Reading::new();
         reading.folder(folder, &mut Vec::new())?;
-        let mut bundle = reading.found;
-        if bundle.modules.is_empty() {
-            return Err(BundleError::Empty(folder.display().to_string()));
-        }
-        bundle.modules.sort();
-        bundle.data_is_owned(&bundle.data, &mut Vec::new())?;
-        Ok(bundle)
+        reading.whole(folder)
     }
 
     /// What the bundle calls its version, if it does.
@@ -140,6 +164,22 @@ struct Reading {
 }
 
 impl Reading {
+    fn new() -> Self {
+        let found = Bundle::of(Vec::new(), Value::Object(Map::new()));
+        Self { found, files: 0, bytes: 0 }
+    }
+
+    /// What was found, if it is a bundle.
+    fn whole(self, path: &Path) -> Result<Bundle, BundleError> {
+        let mut bundle = self.found;
+        if bundle.modules.is_empty() {
+            return Err(BundleError::Empty(path.display().to_string()));
+        }
+        bundle.modules.sort();
+        bundle.data_is_owned(&bundle.data, &mut Vec::new())?;
+        Ok(bundle)
+    }
+
     fn folder(&mut self, folder: &Path, at: &mut Vec<String>) -> Result<(), BundleError> {
         let failed = |cause| BundleError::Read { path: folder.display().to_string(), cause };
         if at.len() > DEPTH_MAX {
@@ -161,25 +201,33 @@ impl Reading {
                     at.pop();
                 }
             } else {
-                self.file(&path, name, at)?;
+                let shown = path.display().to_string();
+                self.take(&shown, name, at, |reading| reading.text(&path))?;
             }
         }
         Ok(())
     }
 
-    fn file(&mut self, path: &Path, name: &str, at: &[String]) -> Result<(), BundleError> {
-        let shown = || path.display().to_string();
+    /// Takes what a file says, which is read only if it says something.
+    fn take(
+        &mut self,
+        path: &str,
+        name: &str,
+        at: &[String],
+        text: impl FnOnce(&mut Self) -> Result<String, BundleError>,
+    ) -> Result<(), BundleError> {
+        let shown = || path.to_owned();
         let unsupported =
             |what, instead| Err(BundleError::Unsupported { path: shown(), what, instead });
         match name {
             ".manifest" if at.is_empty() => {
-                self.found.manifest = manifest(&self.text(path)?)
+                self.found.manifest = manifest(&text(self)?)
                     .map_err(|cause| BundleError::Content { path: shown(), cause })?;
             }
             ".signatures.json" => {
                 return unsupported(
-                    "a signed bundle",
-                    "check its signature, then take the file out",
+                    "a signature over a folder",
+                    "pack it with `opa build`, or take the file out",
                 );
             }
             "data.yaml" | "data.yml" => {
@@ -187,8 +235,8 @@ impl Reading {
             }
             "data.json" => {
                 let odd = |cause| BundleError::Content { path: shown(), cause };
-                let value: Value = serde_json::from_str(&self.text(path)?)
-                    .map_err(|error| odd(error.to_string()))?;
+                let value: Value =
+                    serde_json::from_str(&text(self)?).map_err(|error| odd(error.to_string()))?;
                 let nested = at.iter().rev().fold(value, |value, name| {
                     Value::Object(Map::from_iter([(name.clone(), value)]))
                 });
@@ -198,7 +246,7 @@ impl Reading {
                 && !name.ends_with("_test.rego")
                 && !name.starts_with('.') =>
             {
-                let text = self.text(path)?;
+                let text = text(self)?;
                 let place =
                     at.iter().map(String::as_str).chain([name]).collect::<Vec<_>>().join("/");
                 self.found.modules.push((place, text));
@@ -293,7 +341,7 @@ mod tests {
     fn what_is_not_understood_is_refused() {
         let module = ("a.rego", "package a");
         for (file, word) in [
-            ((".signatures.json", "{}"), "signed"),
+            ((".signatures.json", "{}"), "signature"),
             (("data.yaml", "a: 1"), "YAML"),
             (("data.json", "{"), "not what it should be"),
             (("data.json", "[1]"), "no object"),

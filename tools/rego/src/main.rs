@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
-use tpw_rego::{Bounds, Bundle, Loaded, Policies, Workers, listen};
+use tpw_rego::{Bounds, Bundle, Loaded, Policies, Tls, VerificationKey, Workers, listen};
 
 /// So many questions wait for each thread.
 const WAITING_PER_WORKER: usize = 64;
@@ -22,12 +22,21 @@ const WAITING_PER_WORKER: usize = 64;
 #[derive(Parser)]
 #[command(name = "tpw-rego", version)]
 struct Arguments {
-    /// The folder of an unpacked bundle: `.rego` files, `data.json`, `.manifest`. It is read again at SIGHUP
-    #[arg(long, value_name = "DIR")]
+    /// A bundle, packed by `opa build` or as a folder: `.rego` files, `data.json`, `.manifest`. It is read again at SIGHUP
+    #[arg(long, value_name = "FILE|DIR")]
     policies: PathBuf,
-    /// Where to listen, without TLS; port 0 takes a free one
+    /// The public key in PEM, on P-256 or Ed25519, by which the bundle has to be signed
+    #[arg(long, value_name = "FILE")]
+    verification_key: Option<PathBuf>,
+    /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8181")]
     listen: SocketAddr,
+    /// The certificate chain in PEM, for TLS 1.3; read again at SIGHUP
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Its key in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     /// Threads that evaluate, each with an engine of its own
     #[arg(long, value_name = "COUNT", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
     workers: u8,
@@ -60,7 +69,11 @@ async fn run(arguments: &Arguments) -> Result<(), String> {
     let shown = |error: &dyn core::fmt::Display| error.to_string();
     bound_memory(arguments.memory_max).map_err(|error| shown(&error))?;
     let time_max = Duration::from_millis(arguments.time_max);
-    let (policies, revision) = load(&arguments.policies, time_max)?;
+    let key = arguments.verification_key.as_deref().map(key).transpose()?;
+    let (policies, revision) = load(&arguments.policies, key.as_ref(), time_max)?;
+    let tls = arguments.tls_cert.as_deref().zip(arguments.tls_key.as_deref());
+    let tls = tls.map(|(certificate, key)| Tls::read(certificate, key)).transpose();
+    let tls = tls.map_err(|error| shown(&error))?.map(Arc::new);
     let count = usize::from(arguments.workers);
     // Whoever waits behind a full queue is told before its answer could be worth anything.
     let patience = time_max.saturating_mul(4).max(Duration::from_secs(1));
@@ -74,15 +87,21 @@ async fn run(arguments: &Arguments) -> Result<(), String> {
     };
     let stop = stop_signal().map_err(|error| shown(&error))?;
     let mut again = signal(SignalKind::hangup()).map_err(|error| shown(&error))?;
-    let listening = listen(Arc::clone(&workers), arguments.listen, bounds, stop);
+    let listening = listen(Arc::clone(&workers), arguments.listen, tls.clone(), bounds, stop);
     let listening = listening.await.map_err(|error| shown(&error))?;
-    println!("http://{}", listening.address());
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    println!("{scheme}://{}", listening.address());
     eprintln!("policies {revision} of `{}`", arguments.policies.display());
     let mut stopped = core::pin::pin!(listening.stopped());
     loop {
         tokio::select! {
             () = &mut stopped => break,
-            Some(()) = again.recv() => reload(&workers, &arguments.policies, time_max),
+            Some(()) = again.recv() => {
+                if let Some(Err(cause)) = tls.as_ref().map(|tls| tls.reread()) {
+                    eprintln!("error: the certificate of before stays: {cause}");
+                }
+                reload(&workers, &arguments.policies, key.as_ref(), time_max);
+            }
         }
     }
     if let Some(workers) = Arc::into_inner(workers) {
@@ -92,18 +111,27 @@ async fn run(arguments: &Arguments) -> Result<(), String> {
 }
 
 /// What cannot be loaded changes nothing: the policies of before stay in force.
-fn reload(workers: &Workers, folder: &Path, time_max: Duration) {
-    match load(folder, time_max) {
+fn reload(workers: &Workers, path: &Path, key: Option<&VerificationKey>, time_max: Duration) {
+    match load(path, key, time_max) {
         Ok((policies, revision)) => {
             workers.replace(policies);
-            eprintln!("policies {revision} of `{}`", folder.display());
+            eprintln!("policies {revision} of `{}`", path.display());
         }
         Err(cause) => eprintln!("error: the policies of before stay in force: {cause}"),
     }
 }
 
-fn load(folder: &Path, time_max: Duration) -> Result<(Policies, String), String> {
-    let bundle = Bundle::read(folder).map_err(|error| error.to_string())?;
+fn key(path: &Path) -> Result<VerificationKey, String> {
+    let pem = std::fs::read(path).map_err(|error| format!("`{}`: {error}", path.display()))?;
+    VerificationKey::from_pem(&pem).map_err(|error| format!("`{}`: {error}", path.display()))
+}
+
+fn load(
+    path: &Path,
+    key: Option<&VerificationKey>,
+    time_max: Duration,
+) -> Result<(Policies, String), String> {
+    let bundle = Bundle::open(path, key).map_err(|error| error.to_string())?;
     let policies = Policies::load(&bundle, time_max).map_err(|error| error.to_string())?;
     let revision =
         if bundle.revision().is_empty() { "without a revision" } else { bundle.revision() };

@@ -1,4 +1,4 @@
-//! Listening: HTTP/1.1 without TLS, for programs on the same machine or behind a proxy that has it.
+//! Listening: HTTP/1.1, under TLS if there is a certificate.
 
 use core::time::Duration;
 use std::net::SocketAddr;
@@ -9,11 +9,13 @@ use axum::http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use crate::api::{Shared, router};
+use crate::tls::Tls;
 use crate::workers::Workers;
 
 /// How much of everything there may be at once.
@@ -62,6 +64,7 @@ impl Listening {
 pub async fn listen(
     workers: Arc<Workers>,
     address: SocketAddr,
+    tls: Option<Arc<Tls>>,
     bounds: Bounds,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Listening, ServeError> {
@@ -69,11 +72,12 @@ pub async fn listen(
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let shared = Shared { workers, body_bytes_max: bounds.body_bytes };
-    Ok(Listening { address, task: tokio::spawn(accept(listener, shared, bounds, shutdown)) })
+    Ok(Listening { address, task: tokio::spawn(accept(listener, tls, shared, bounds, shutdown)) })
 }
 
 async fn accept(
     listener: TcpListener,
+    tls: Option<Arc<Tls>>,
     shared: Shared,
     bounds: Bounds,
     shutdown: impl Future<Output = ()> + Send,
@@ -97,8 +101,19 @@ async fn accept(
             continue;
         };
         let (shared, stopping) = (shared.clone(), stopping.clone());
+        let acceptor = tls.as_ref().map(|tls| tls.acceptor());
         tokio::spawn(async move {
-            connection(stream, shared, bounds, stopping).await;
+            let _best_effort = stream.set_nodelay(true);
+            match acceptor {
+                None => connection(stream, shared, bounds, stopping).await,
+                Some(acceptor) => {
+                    let shaken = tokio::time::timeout(bounds.request_time, acceptor.accept(stream));
+                    // Who breaks off, or speaks no TLS, is no news.
+                    if let Ok(Ok(stream)) = shaken.await {
+                        connection(stream, shared, bounds, stopping).await;
+                    }
+                }
+            }
             drop(place);
         });
     }
@@ -109,12 +124,11 @@ async fn accept(
 }
 
 async fn connection(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     shared: Shared,
     bounds: Bounds,
     mut stopping: watch::Receiver<()>,
 ) {
-    let _best_effort = stream.set_nodelay(true);
     let router = router(shared);
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let mut router = router.clone();

@@ -4,6 +4,7 @@
 
 const RECEIPT_SIZE_MAX = 1 << 20;
 const TRUST_SIZE_MAX = 1 << 18;
+const BLOCKS_SIZE_MAX = 1 << 14;
 
 /** The module: out of the page itself, or from the server that served the page. */
 async function judgeModule() {
@@ -19,18 +20,23 @@ async function judgeModule() {
   return WebAssembly.compile(await answer.arrayBuffer());
 }
 
-/** Judges the bytes of a receipt by the bytes of a trust file. Each judgement has memory of its own. */
-async function judge(module, receipt, trust) {
+/** Judges the bytes of a receipt by the bytes of a trust file and of the blocks that a person knows. Each judgement has memory of its own. */
+async function judge(module, receipt, trust, blocks) {
   const { memory, tpw_input, tpw_judge, tpw_answer } = (await WebAssembly.instantiate(module, {})).exports;
-  const place = tpw_input(receipt.length + trust.length);
+  const parts = [receipt, trust, blocks];
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  const place = tpw_input(length);
   if (place === 0) {
     throw new Error('the files are too large');
   }
-  const input = new Uint8Array(memory.buffer, place, receipt.length + trust.length);
-  input.set(receipt);
-  input.set(trust, receipt.length);
-  const length = tpw_judge(receipt.length);
-  const answer = new Uint8Array(memory.buffer, tpw_answer(), length);
+  const input = new Uint8Array(memory.buffer, place, length);
+  let at = 0;
+  for (const part of parts) {
+    input.set(part, at);
+    at += part.length;
+  }
+  const told = tpw_judge(receipt.length, trust.length);
+  const answer = new Uint8Array(memory.buffer, tpw_answer(), told);
   return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(answer));
 }
 
@@ -279,24 +285,120 @@ function verdictLines(found, name) {
   return ['bad', say('page-invalid', { name }), say('page-incomplete', { levels })];
 }
 
-function findings(found) {
-  return [
-    levelsPart(found), paymentPart(found.payment), pathPart(found), layersPart(found),
-    signersPart(found.signers), trustPart(found.trust),
-  ];
+/** All parts; a printed receipt stands first and has what the payment's part says. */
+function findings(found, sheet) {
+  const [first, second] = sheet ? [sheet, levelsPart(found)] : [levelsPart(found), paymentPart(found.payment)];
+  return [first, second, pathPart(found), layersPart(found), signersPart(found.signers), trustPart(found.trust)];
+}
+
+// A receipt that the page itself carries: `tpw receipt print --format self-verifying` puts it into the page together with the trust
+// file and its printed text. That text is for readers without scripts. Here nothing of it is shown: the receipt is drawn from what
+// the judge proved, and where the text says something else, that is told.
+
+/** What `id` holds as a data URL; null when it holds none. */
+function carriedBytes(id) {
+  const [, text] = document.getElementById(id)?.getAttribute('href')?.split(';base64,') ?? [];
+  try {
+    return text ? Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Whether this page carries a receipt. */
+function isPrinted() {
+  return document.getElementById('carried') !== null;
+}
+
+/** The language of the text that it carries. */
+function printedLanguage() {
+  const { lang } = document.getElementById('carried');
+  return Object.hasOwn(TEXTS, lang) ? lang : 'en';
+}
+
+/** What is printed of a proved payment, in the words of `tongue`; the names are those that `tpw receipt print` gives to its texts. */
+function printedFacts({ payment, trust, file_hash }, tongue) {
+  return {
+    title: TEXTS[tongue][`print-title-${payment.kind}`],
+    amount: payment.money,
+    words: payment.in_words[tongue],
+    'field-payment': payment.id,
+    'field-kind': TEXTS[tongue][`kind-${payment.kind}`],
+    'field-from': payment.payer,
+    'field-to': payment.payee,
+    'field-note': payment.purpose,
+    'field-operator': payment.operator,
+    'field-device': payment.device,
+    'field-sequence': payment.sequence,
+    'field-created': payment.created,
+    'field-received': payment.received,
+    'field-booked': payment.booked,
+    'field-time': payment.time_stamped ?? '',
+    'field-log': trust.origin,
+    'field-leaf': `${payment.leaf_index} / ${payment.tree_size}`,
+    'field-root': payment.root,
+    'field-intent-hash': payment.intent_hash,
+    'field-file-hash': file_hash,
+    'field-trust-hash': trust.hash,
+  };
+}
+
+/** Where the text that the page carries differs from what was signed: [name, said, signed]. Each fact must be there once. */
+function alteredFacts(found, isOwnTrust) {
+  const place = document.getElementById('carried');
+  const facts = Object.entries(printedFacts(found, printedLanguage()));
+  const differing = [];
+  for (const [name, signed] of facts) {
+    const said = [...place.querySelectorAll(`[data-fact="${name}"]`)].map((text) => text.textContent);
+    const wanted = signed === '' ? [] : [signed];
+    // A trust file that somebody chose is another one than the text was printed under.
+    const isFree = isOwnTrust && name === 'field-trust-hash';
+    if (!isFree && (said.length !== wanted.length || said.some((text) => text !== signed))) {
+      differing.push([name, said.join(' | '), signed]);
+    }
+  }
+  return differing;
+}
+
+const FACT_NAMES = { title: 'page-receipt', amount: 'field-amount', words: 'page-in-words' };
+
+function alteredNote(differing) {
+  const item = ([name, said, signed]) => element('li', {},
+    say('page-altered-field', { name: say(FACT_NAMES[name] ?? name), said: said || say('page-altered-missing'), signed }));
+  return [element('strong', {}, say('page-altered')), element('ul', {}, ...differing.map(item))];
+}
+
+/** The receipt as it is printed. Only a valid one is. */
+function sheetPart(found, file) {
+  if (!found.valid) {
+    return part('sheet', 'page-receipt', element('p', {}, say('page-sheet-none')));
+  }
+  const { amount, words, ...rows } = printedFacts(found, language);
+  const shown = Object.entries(rows).filter(([name]) => name.startsWith('field-'));
+  const base64 = btoa(Array.from(file.bytes, (byte) => String.fromCharCode(byte)).join(''));
+  const save = { download: file.name, href: `data:application/vnd.tpw.receipt+cbor;base64,${base64}` };
+  return part('sheet', `print-title-${found.payment.kind}`,
+    element('p', { class: 'amount' }, amount),
+    element('p', { class: 'words' }, words),
+    pairs(shown.map(([name, value]) => [say(name), value === '' ? '' : element('bdi', {}, value)])),
+    element('p', { class: 'save' }, element('a', save, say('print-download'))));
 }
 
 // The page: files in, verdict out. It reads nothing from its own address, so no link can hand it a file.
 
 const shown = {
-  receipt: null, // { name, bytes }
-  trust: null, // { name, bytes, server }
+  receipt: null, // { name, bytes, carried }
+  trust: null, // { name, bytes, server, carried }
+  blocks: '', // what a person has written about blocks
+  fault: null, // what is wrong with that: { line, reason }
   found: null, // what the judge answered, or null
   notice: null, // [key, values]
 };
 let module = null;
 // Judgements may overtake each other: only the newest is shown.
 let newest = 0;
+// A page that carries a receipt is that receipt, printed.
+const isPrint = isPrinted();
 
 function byId(id) {
   return document.getElementById(id);
@@ -321,18 +423,31 @@ function drawFiles() {
   byId('receipt-state').textContent = receipt ? receipt.name : say('page-no-receipt');
   const own = () => say('page-trust-own', { name: trust.name });
   const served = () => say('page-trust-server', { server: trust.server });
-  byId('trust-state').textContent = trust ? (trust.server ? served() : own()) : say('page-no-trust');
+  const from = () => (trust.carried ? say('page-trust-carried') : trust.server ? served() : own());
+  byId('trust-state').textContent = trust ? from() : say('page-no-trust');
   byId('trust-note').textContent = trust?.server ? say('page-trust-server-note') : '';
   byId('notice').textContent = shown.notice ? say(...shown.notice) : '';
 }
 
+/** What the text in the page says and the receipt in it does not. */
+function drawAltered() {
+  const { found, receipt, trust } = shown;
+  const isJudged = found?.valid && receipt.carried;
+  const differing = isJudged ? alteredFacts(found, !trust.carried) : [];
+  byId('altered').replaceChildren(...(differing.length ? alteredNote(differing) : []));
+}
+
 function drawVerdict() {
   const place = byId('verdict');
+  drawAltered();
   if (shown.found) {
     const [kind, head, note] = verdictLines(shown.found, shown.receipt.name);
+    const isInside = shown.receipt.carried && shown.trust.carried;
     place.className = kind;
-    place.replaceChildren(element('strong', {}, head), element('p', {}, note));
-    byId('findings').replaceChildren(...findings(shown.found));
+    place.replaceChildren(element('strong', {}, head), element('p', {}, note),
+      isInside ? element('p', { class: 'quiet' }, say('page-carried-note')) : '');
+    const sheet = isPrint ? sheetPart(shown.found, shown.receipt) : null;
+    byId('findings').replaceChildren(...findings(shown.found, sheet));
     return;
   }
   place.className = '';
@@ -343,10 +458,31 @@ function drawVerdict() {
   place.replaceChildren(shown.receipt && shown.trust ? '' : waits);
 }
 
+/** Which blocks the receipt's anchors are in, as long as nobody has said that these are the chain's. */
+function drawAnchors() {
+  const { fault, found } = shown;
+  byId('blocks-fault').textContent = fault ? say(`page-blocks-${fault.reason}`, fault) : '';
+  const open = (found?.anchors ?? []).filter((anchor) => anchor.standing !== 'known');
+  const lines = open.map((anchor) => say(`page-anchor-${anchor.kind}-${anchor.standing}`, anchor));
+  byId('anchors').replaceChildren(...lines.map((line) => element('li', {}, line)));
+}
+
 function draw() {
   drawTexts();
   drawFiles();
+  drawAnchors();
   drawVerdict();
+}
+
+/** What the judge says of the files and these blocks. */
+function judged(blocks) {
+  if (blocks.length > BLOCKS_SIZE_MAX) {
+    return Promise.resolve({ blocks_error: { line: '1', reason: 'too-many' } });
+  }
+  return judge(module, shown.receipt.bytes, shown.trust.bytes, blocks).catch((error) => {
+    console.error(error);
+    return { broken: true };
+  });
 }
 
 /** Judges what is there and shows it. */
@@ -354,14 +490,19 @@ async function update() {
   newest += 1;
   const mine = newest;
   shown.found = null;
+  shown.fault = null;
   if (shown.receipt && shown.trust && module) {
-    const found = await judge(module, shown.receipt.bytes, shown.trust.bytes).catch((error) => {
-      console.error(error);
-      return { broken: true };
-    });
+    const blocks = new TextEncoder().encode(shown.blocks);
+    let found = await judged(blocks);
+    const fault = found.blocks_error ?? null;
+    if (fault) {
+      // What is no block changes nothing: the files are judged without it.
+      found = await judged(new Uint8Array());
+    }
     if (mine !== newest) {
       return;
     }
+    shown.fault = fault;
     if (found.broken) {
       shown.notice = ['page-broken'];
     } else if (found.trust_error) {
@@ -424,6 +565,10 @@ function listen() {
   };
   byId('receipt').addEventListener('change', picked(takeReceipt));
   byId('trust').addEventListener('change', picked(takeTrust));
+  byId('blocks').addEventListener('input', (event) => {
+    shown.blocks = event.target.value;
+    update();
+  });
   for (const button of document.querySelectorAll('[data-language]')) {
     button.addEventListener('click', () => {
       language = button.dataset.language;
@@ -443,6 +588,22 @@ function listen() {
   });
 }
 
+/** Takes what the page carries; the files that somebody chooses come after it. */
+function takeCarried() {
+  document.body.classList.add('print');
+  const [receipt, trust] = [carriedBytes('receipt-file'), carriedBytes('trust-file')];
+  const name = byId('receipt-file')?.getAttribute('download') ?? '';
+  language = printedLanguage();
+  byId('intro').remove();
+  byId('findings').after(byId('files'));
+  if (receipt === null || receipt.length > RECEIPT_SIZE_MAX) {
+    shown.notice = ['page-unread', { name: name || say('page-receipt') }];
+    return;
+  }
+  shown.receipt = { name, bytes: receipt, carried: true };
+  shown.trust = trust && trust.length <= TRUST_SIZE_MAX ? { name: 'trust.json', bytes: trust, server: null, carried: true } : null;
+}
+
 /** A page that a server serves begins with that server's trust file, and says so. */
 async function serverTrust() {
   const from = document.documentElement.dataset.trust;
@@ -457,6 +618,9 @@ async function serverTrust() {
 }
 
 async function start() {
+  if (isPrint) {
+    takeCarried();
+  }
   listen();
   draw();
   try {

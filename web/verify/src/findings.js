@@ -126,9 +126,8 @@ function verdictLines(found, name) {
   return ['bad', say('page-invalid', { name }), say('page-incomplete', { levels })];
 }
 
-function findings(found) {
-  return [
-    levelsPart(found), paymentPart(found.payment), pathPart(found), layersPart(found),
-    signersPart(found.signers), trustPart(found.trust),
-  ];
+/** All parts; a printed receipt stands first and has what the payment's part says. */
+function findings(found, sheet) {
+  const [first, second] = sheet ? [sheet, levelsPart(found)] : [levelsPart(found), paymentPart(found.payment)];
+  return [first, second, pathPart(found), layersPart(found), signersPart(found.signers), trustPart(found.trust)];
 }

@@ -1,14 +1,18 @@
 // The page: files in, verdict out. It reads nothing from its own address, so no link can hand it a file.
 
 const shown = {
-  receipt: null, // { name, bytes }
-  trust: null, // { name, bytes, server }
+  receipt: null, // { name, bytes, carried }
+  trust: null, // { name, bytes, server, carried }
+  blocks: '', // what a person has written about blocks
+  fault: null, // what is wrong with that: { line, reason }
   found: null, // what the judge answered, or null
   notice: null, // [key, values]
 };
 let module = null;
 // Judgements may overtake each other: only the newest is shown.
 let newest = 0;
+// A page that carries a receipt is that receipt, printed.
+const isPrint = isPrinted();
 
 function byId(id) {
   return document.getElementById(id);
@@ -33,18 +37,31 @@ function drawFiles() {
   byId('receipt-state').textContent = receipt ? receipt.name : say('page-no-receipt');
   const own = () => say('page-trust-own', { name: trust.name });
   const served = () => say('page-trust-server', { server: trust.server });
-  byId('trust-state').textContent = trust ? (trust.server ? served() : own()) : say('page-no-trust');
+  const from = () => (trust.carried ? say('page-trust-carried') : trust.server ? served() : own());
+  byId('trust-state').textContent = trust ? from() : say('page-no-trust');
   byId('trust-note').textContent = trust?.server ? say('page-trust-server-note') : '';
   byId('notice').textContent = shown.notice ? say(...shown.notice) : '';
 }
 
+/** What the text in the page says and the receipt in it does not. */
+function drawAltered() {
+  const { found, receipt, trust } = shown;
+  const isJudged = found?.valid && receipt.carried;
+  const differing = isJudged ? alteredFacts(found, !trust.carried) : [];
+  byId('altered').replaceChildren(...(differing.length ? alteredNote(differing) : []));
+}
+
 function drawVerdict() {
   const place = byId('verdict');
+  drawAltered();
   if (shown.found) {
     const [kind, head, note] = verdictLines(shown.found, shown.receipt.name);
+    const isInside = shown.receipt.carried && shown.trust.carried;
     place.className = kind;
-    place.replaceChildren(element('strong', {}, head), element('p', {}, note));
-    byId('findings').replaceChildren(...findings(shown.found));
+    place.replaceChildren(element('strong', {}, head), element('p', {}, note),
+      isInside ? element('p', { class: 'quiet' }, say('page-carried-note')) : '');
+    const sheet = isPrint ? sheetPart(shown.found, shown.receipt) : null;
+    byId('findings').replaceChildren(...findings(shown.found, sheet));
     return;
   }
   place.className = '';
@@ -55,10 +72,31 @@ function drawVerdict() {
   place.replaceChildren(shown.receipt && shown.trust ? '' : waits);
 }
 
+/** Which blocks the receipt's anchors are in, as long as nobody has said that these are the chain's. */
+function drawAnchors() {
+  const { fault, found } = shown;
+  byId('blocks-fault').textContent = fault ? say(`page-blocks-${fault.reason}`, fault) : '';
+  const open = (found?.anchors ?? []).filter((anchor) => anchor.standing !== 'known');
+  const lines = open.map((anchor) => say(`page-anchor-${anchor.kind}-${anchor.standing}`, anchor));
+  byId('anchors').replaceChildren(...lines.map((line) => element('li', {}, line)));
+}
+
 function draw() {
   drawTexts();
   drawFiles();
+  drawAnchors();
   drawVerdict();
+}
+
+/** What the judge says of the files and these blocks. */
+function judged(blocks) {
+  if (blocks.length > BLOCKS_SIZE_MAX) {
+    return Promise.resolve({ blocks_error: { line: '1', reason: 'too-many' } });
+  }
+  return judge(module, shown.receipt.bytes, shown.trust.bytes, blocks).catch((error) => {
+    console.error(error);
+    return { broken: true };
+  });
 }
 
 /** Judges what is there and shows it. */
@@ -66,14 +104,19 @@ async function update() {
   newest += 1;
   const mine = newest;
   shown.found = null;
+  shown.fault = null;
   if (shown.receipt && shown.trust && module) {
-    const found = await judge(module, shown.receipt.bytes, shown.trust.bytes).catch((error) => {
-      console.error(error);
-      return { broken: true };
-    });
+    const blocks = new TextEncoder().encode(shown.blocks);
+    let found = await judged(blocks);
+    const fault = found.blocks_error ?? null;
+    if (fault) {
+      // What is no block changes nothing: the files are judged without it.
+      found = await judged(new Uint8Array());
+    }
     if (mine !== newest) {
       return;
     }
+    shown.fault = fault;
     if (found.broken) {
       shown.notice = ['page-broken'];
     } else if (found.trust_error) {
@@ -136,6 +179,10 @@ function listen() {
   };
   byId('receipt').addEventListener('change', picked(takeReceipt));
   byId('trust').addEventListener('change', picked(takeTrust));
+  byId('blocks').addEventListener('input', (event) => {
+    shown.blocks = event.target.value;
+    update();
+  });
   for (const button of document.querySelectorAll('[data-language]')) {
     button.addEventListener('click', () => {
       language = button.dataset.language;
@@ -155,6 +202,22 @@ function listen() {
   });
 }
 
+/** Takes what the page carries; the files that somebody chooses come after it. */
+function takeCarried() {
+  document.body.classList.add('print');
+  const [receipt, trust] = [carriedBytes('receipt-file'), carriedBytes('trust-file')];
+  const name = byId('receipt-file')?.getAttribute('download') ?? '';
+  language = printedLanguage();
+  byId('intro').remove();
+  byId('findings').after(byId('files'));
+  if (receipt === null || receipt.length > RECEIPT_SIZE_MAX) {
+    shown.notice = ['page-unread', { name: name || say('page-receipt') }];
+    return;
+  }
+  shown.receipt = { name, bytes: receipt, carried: true };
+  shown.trust = trust && trust.length <= TRUST_SIZE_MAX ? { name: 'trust.json', bytes: trust, server: null, carried: true } : null;
+}
+
 /** A page that a server serves begins with that server's trust file, and says so. */
 async function serverTrust() {
   const from = document.documentElement.dataset.trust;
@@ -169,6 +232,9 @@ async function serverTrust() {
 }
 
 async function start() {
+  if (isPrint) {
+    takeCarried();
+  }
   listen();
   draw();
   try {

@@ -97,13 +97,22 @@ pub struct Loaded {
     pub times: Vec<Duration>,
     /// Payments that were answered otherwise.
     pub other: usize,
+    /// What one of those was told.
+    pub told_otherwise: Option<String>,
     /// From the first to the last answer.
     pub wall: Duration,
 }
 
 impl Loaded {
-    pub(super) fn add(&mut self, booked: bool, took: Duration) {
-        if booked { self.times.push(took) } else { self.other = self.other.saturating_add(1) }
+    /// Takes an answer: how long a booked payment took, or what another one was told.
+    pub(super) fn add(&mut self, answer: Result<Duration, String>) {
+        match answer {
+            Ok(took) => self.times.push(took),
+            Err(told) => {
+                self.other = self.other.saturating_add(1);
+                self.told_otherwise.get_or_insert(told);
+            }
+        }
     }
 }
 
@@ -140,13 +149,15 @@ impl Load {
         pay::sign(0, &payer, payee, money, &setting)
     }
 
-    /// Whether the payment was booked with a receipt; the payer is free again.
-    fn note(&self, mut one: One, statement: &Statement, told: &Told) -> bool {
+    /// Whether the payment was booked with a receipt, or what it was told; the payer is free again.
+    fn note(&self, mut one: One, statement: &Statement, told: &Told) -> Result<(), String> {
         if told.answer.consumed {
             one.head = (statement.sequence, statement.intent_hash);
         }
         self.payers.give(one);
-        told.answer.status == "booked" && told.receipt.is_some()
+        let (status, code) = (&told.answer.status, told.answer.code.as_deref().unwrap_or(""));
+        let booked = status == "booked" && told.receipt.is_some();
+        if booked { Ok(()) } else { Err(format!("{} {status} {code}", told.answer.http)) }
     }
 
     /// Sends `rate` payments a second for `time`, evenly spaced, however long the answers take.
@@ -180,7 +191,7 @@ impl Load {
             if let Some(next) = next {
                 let (one, statement, told, took) = joined(next)?;
                 let booked = self.note(one, &statement, &told);
-                loaded.add(booked, took);
+                loaded.add(booked.map(|()| took));
             }
         }
         loaded.wall = began.elapsed();

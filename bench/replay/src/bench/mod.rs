@@ -323,6 +323,9 @@ async fn part_of(
     let before = cpu();
     let loaded = work.await?;
     let after = cpu();
+    if let (true, Some(told)) = (loaded.times.is_empty(), &loaded.told_otherwise) {
+        return Err(ReplayError::Check(format!("not one payment was booked: {told}")));
+    }
     Ok(Part {
         booked: loaded.times.len(),
         other: loaded.other,

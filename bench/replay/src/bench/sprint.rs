@@ -176,6 +176,7 @@ impl Sprint {
             let ran = ran.map_err(|error| ReplayError::Check(error.to_string()))??;
             all.loaded.times.extend(ran.loaded.times);
             all.loaded.other = all.loaded.other.saturating_add(ran.loaded.other);
+            all.loaded.told_otherwise = all.loaded.told_otherwise.or(ran.loaded.told_otherwise);
             all.kept.extend(ran.kept);
             all.payers.extend(ran.payers);
         }
@@ -199,16 +200,22 @@ async fn run_lane(
         }
         let sent = Instant::now();
         let answer = exchange(&mut stream, &one.request, &mut buffer).await?;
-        let booked = answer.status == 201 && answer.receipt;
-        loaded.add(booked, sent.elapsed());
-        if !booked {
+        let body = buffer.get(answer.body_at..).unwrap_or_default();
+        if answer.status != 201 || !answer.receipt {
+            let told = String::from_utf8_lossy(body);
+            loaded.add(Err(format!(
+                "{} {}",
+                answer.status,
+                told.chars().take(300).collect::<String>()
+            )));
             continue;
         }
+        loaded.add(Ok(sent.elapsed()));
         if let Some(payer) = payers.get_mut(one.payer) {
             payer.head = (one.sequence, one.intent_hash);
         }
         if number.is_multiple_of(JUDGE_EVERY) {
-            kept.push(buffer.get(answer.body_at..).unwrap_or_default().to_vec());
+            kept.push(body.to_vec());
         }
     }
     Ok(Ran { payers, loaded, kept })

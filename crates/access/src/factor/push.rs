@@ -224,6 +224,12 @@ impl Prompts {
         self.open.as_ref().filter(waits).filter(|prompt| prompt.question.asked_by != device)
     }
 
+    /// The newest prompt, if it was not collected.
+    #[must_use]
+    pub const fn open(&self) -> Option<&Prompt> {
+        self.open.as_ref()
+    }
+
     /// Judges an answer whose signature was checked; `statement` is that of `answer`, to be kept.
     #[must_use]
     pub fn answer(&self, answer: &PromptAnswer, statement: &[u8], now: Instant) -> Answered {

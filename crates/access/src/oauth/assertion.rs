@@ -93,12 +93,12 @@ impl Authenticated {
         issuer: Issuer,
         now: Instant,
     ) -> Result<Self, CertificateError> {
-        let registered = match (&client.auth, issuer) {
+        let registered = |auth: &ClientAuth| match (auth, issuer) {
             (ClientAuth::Certificates(all), _) => all.contains(&certificate.thumbprint()),
             (ClientAuth::Name(name), Issuer::Trusted) => certificate.is_for(name),
             (ClientAuth::Name(_), Issuer::Unknown) | (ClientAuth::Keys(_), _) => false,
         };
-        if !registered {
+        if !client.auths(now).any(registered) {
             return Err(CertificateError::NotRegistered);
         }
         certificate.holds(now)?;
@@ -118,7 +118,7 @@ impl Assertion {
         issuer: &str,
         now: Instant,
     ) -> Result<Self, AssertionError> {
-        let claims = verified(assertion, &client)?;
+        let claims = verified(assertion, &client, now)?;
         for name in ["iss", "sub"] {
             if jose::text(&claims, name) != Some(client.id.as_str()) {
                 return Err(AssertionError::BadClaim(name));
@@ -163,7 +163,7 @@ impl Assertion {
 }
 
 /// The claims, signed by one of the client's keys.
-fn verified(assertion: &str, client: &Client) -> Result<Members, AssertionError> {
+fn verified(assertion: &str, client: &Client, now: Instant) -> Result<Members, AssertionError> {
     let jws = Unverified::parse(assertion)?;
     // An access token or a request's proof is no proof of a client.
     let types = [None, Some("JWT"), Some("client-authentication+jwt")];
@@ -175,8 +175,8 @@ fn verified(assertion: &str, client: &Client) -> Result<Members, AssertionError>
     let kid = jose::text(jws.header(), "kid");
     let named = |key: &&super::client::ClientKey| kid.is_some() && key.kid.as_deref() == kid;
     // A `kid` that the client's set does not have says nothing: sets without one are common.
-    let by_name = client.keys().iter().any(|key| named(&key));
-    let fitting = client.keys().iter().filter(|key| !by_name || named(key));
+    let by_name = client.keys(now).any(|key| named(&key));
+    let fitting = client.keys(now).filter(|key| !by_name || named(key));
     let keys = fitting.map(|key| &key.key).filter(|key| key.algorithm() == algorithm);
     for key in keys {
         if let Some(claims) = signed_by(assertion, key)? {

@@ -5,7 +5,7 @@ use core::str::FromStr;
 
 use serde_json::Value;
 use tpw_core::codec::{CodecError, Reader, Writer, decode_exact};
-use tpw_core::{Hash32, Instant, Name};
+use tpw_core::{Hash32, Instant, Name, Span};
 use tpw_crypto::{Algorithm, PublicKey};
 
 use super::scope::Scopes;
@@ -20,15 +20,22 @@ pub const REDIRECTS_MAX: usize = 8;
 pub const KEYS_MAX: usize = 8;
 /// The most ended tokens that a client's record remembers; each is forgotten with the token's end.
 pub const ENDED_MAX: usize = 64;
+/// For so long at most a client is also known by what it proved itself with before.
+pub const OVERLAP_MAX: Span = Span::from_secs(30 * 24 * 3600);
 
 const URI_LEN_MAX: usize = 512;
 const ID_LEN_MAX: usize = 48;
 const KID_LEN_MAX: usize = 64;
-/// With keys, and with certificates.
-const FORMATS: [u64; 2] = [1, 2];
+const WITH_KEYS: u64 = 1;
+const WITH_CERTIFICATES: u64 = 2;
+/// With either, and with what it proved itself with before.
+const WITH_FORMER: u64 = 3;
 const CERTIFICATES: u64 = 1;
 const DNS: u64 = 2;
 const URI: u64 = 3;
+const IP: u64 = 4;
+const MAIL: u64 = 5;
+const SUBJECT: u64 = 6;
 const WHAT: &str = "client";
 
 /// Why a client is not entered.
@@ -60,9 +67,17 @@ pub enum ClientError {
     PrivateKey,
     /// Not certificates of a client, or no name that a certificate can be for.
     #[error(
-        "a client has 1 to {KEYS_MAX} certificates, each once, or one host or address that its certificate is for"
+        "a client has 1 to {KEYS_MAX} certificates, each once, or one host, address, mailbox or subject that its certificate is for"
     )]
     Certificates,
+    /// What it proved itself with before would count for too long, or no longer.
+    #[error(
+        "what a client proved itself with before ends at once, or at a time within the next 30 days"
+    )]
+    Overlap,
+    /// What it would prove itself with from now on is what it proves itself with.
+    #[error("the client proves itself with just that already")]
+    Unchanged,
     /// No way to get a token.
     #[error("a client has at least one grant; `refresh_token` goes with `authorization_code`")]
     Grants,
@@ -181,9 +196,23 @@ impl ClientAuth {
 
     const fn format(&self) -> u64 {
         match self {
-            Self::Keys(_) => FORMATS[0],
-            Self::Certificates(_) | Self::Name(_) => FORMATS[1],
+            Self::Keys(_) => WITH_KEYS,
+            Self::Certificates(_) | Self::Name(_) => WITH_CERTIFICATES,
         }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        let bytes = |auth: &Self| {
+            let mut w = Writer::new();
+            auth.write_tagged(&mut w);
+            w.finish()
+        };
+        bytes(self) == bytes(other)
+    }
+
+    fn write_tagged(&self, w: &mut Writer) {
+        w.array(2).uint(self.format());
+        self.write(w);
     }
 
     fn write(&self, w: &mut Writer) {
@@ -202,14 +231,27 @@ impl ClientAuth {
                     w.bytes(certificate.as_bytes());
                 }
             }
-            Self::Name(CertificateName::Dns(name)) => {
-                w.array(2).uint(DNS).text(name);
-            }
-            Self::Name(CertificateName::Uri(uri)) => {
-                w.array(2).uint(URI).text(uri);
+            Self::Name(name) => {
+                let kind = match name {
+                    CertificateName::Dns(_) => DNS,
+                    CertificateName::Uri(_) => URI,
+                    CertificateName::Ip(_) => IP,
+                    CertificateName::Mail(_) => MAIL,
+                    CertificateName::Subject(_) => SUBJECT,
+                };
+                w.array(2).uint(kind).text(&name.to_string());
             }
         }
     }
+}
+
+/// What a client proved itself with before, while it still may.
+#[derive(Debug, Clone)]
+pub struct Former {
+    /// How.
+    pub auth: ClientAuth,
+    /// Until when.
+    pub until: Instant,
 }
 
 /// A client.
@@ -227,6 +269,8 @@ pub struct Client {
     pub grants: Vec<GrantType>,
     /// How it proves itself.
     pub auth: ClientAuth,
+    /// How it did before.
+    pub former: Option<Former>,
     /// When it was entered.
     pub added: Instant,
     /// When it was removed. The record stays, so that nobody else gets the id.
@@ -261,13 +305,43 @@ impl Client {
         Ok(self)
     }
 
-    /// The keys that sign for it, if it proves itself so.
-    #[must_use]
-    pub fn keys(&self) -> &[ClientKey] {
-        match &self.auth {
-            ClientAuth::Keys(keys) => keys,
+    /// In which ways it proves itself now: the one that is entered, and for a while the one before.
+    pub fn auths(&self, now: Instant) -> impl Iterator<Item = &ClientAuth> {
+        let former = self.former.as_ref().filter(|former| now < former.until);
+        core::iter::once(&self.auth).chain(former.map(|former| &former.auth))
+    }
+
+    /// The keys that sign for it now, if it proves itself so.
+    pub fn keys(&self, now: Instant) -> impl Iterator<Item = &ClientKey> {
+        self.auths(now).flat_map(|auth| match auth {
+            ClientAuth::Keys(keys) => keys.as_slice(),
             ClientAuth::Certificates(_) | ClientAuth::Name(_) => &[],
+        })
+    }
+
+    /// The same client, which proves itself otherwise from now on. What it proved itself with so far ends at once, or at a time; what
+    /// came before that ends at once in any case, as it does when the present way is entered once more without a time.
+    ///
+    /// # Errors
+    /// [`ClientError`] when `auth` is none, is the one that it has, or `until` is not within [`OVERLAP_MAX`].
+    pub fn proves_by(
+        &self,
+        auth: ClientAuth,
+        until: Option<Instant>,
+        now: Instant,
+    ) -> Result<Self, ClientError> {
+        auth.checked()?;
+        if auth.is(&self.auth) {
+            return match (&self.former, until) {
+                (Some(_), None) => Ok(Self { former: None, ..self.clone() }),
+                _ => Err(ClientError::Unchanged),
+            };
         }
+        if until.is_some_and(|until| until <= now || until > now.plus(OVERLAP_MAX)) {
+            return Err(ClientError::Overlap);
+        }
+        let former = until.map(|until| Former { auth: self.auth.clone(), until });
+        Ok(Self { auth, former, ..self.clone() })
     }
 
     /// Whether it may get tokens in this way.
@@ -293,7 +367,11 @@ impl Client {
     pub fn to_bytes(&self) -> Vec<u8> {
         let count = |len: usize| u64::try_from(len).unwrap_or(u64::MAX);
         let mut w = Writer::new();
-        w.array(10).uint(self.auth.format()).text(self.id.as_str()).text(self.name.as_str());
+        match self.former {
+            None => w.array(10).uint(self.auth.format()),
+            Some(_) => w.array(11).uint(WITH_FORMER),
+        };
+        w.text(self.id.as_str()).text(self.name.as_str());
         w.array(count(self.redirect_uris.len()));
         for uri in &self.redirect_uris {
             w.text(uri);
@@ -303,13 +381,21 @@ impl Client {
         for grant in &self.grants {
             w.uint(grant.number().into());
         }
-        self.auth.write(&mut w);
+        match self.former {
+            None => self.auth.write(&mut w),
+            Some(_) => self.auth.write_tagged(&mut w),
+        }
         w.uint(self.added.unix_ms());
         // No client was removed in 1970.
         w.uint(self.removed.map_or(0, Instant::unix_ms));
         w.array(count(self.ended.len()));
         for (token, until) in &self.ended {
             w.array(2).bytes(token.as_bytes()).uint(until.unix_ms());
+        }
+        if let Some(Former { auth, until }) = &self.former {
+            w.array(2);
+            auth.write_tagged(&mut w);
+            w.uint(until.unix_ms());
         }
         w.finish()
     }
@@ -324,11 +410,8 @@ impl Client {
 }
 
 fn read(r: &mut Reader<'_>) -> Result<Client, CodecError> {
-    if r.array("client", 10)? != 10 {
-        return Err(r.bad("format"));
-    }
-    let format = r.uint()?;
-    if !FORMATS.contains(&format) {
+    let (members, format) = (r.array("client", 11)?, r.uint()?);
+    if !matches!((members, format), (10, WITH_KEYS | WITH_CERTIFICATES) | (11, WITH_FORMER)) {
         return Err(r.bad("format"));
     }
     let id = r.text("id", ID_LEN_MAX)?.parse().map_err(|_| r.bad("id"))?;
@@ -344,7 +427,7 @@ fn read(r: &mut Reader<'_>) -> Result<Client, CodecError> {
         let number = u8::try_from(r.uint()?).ok();
         grants.push(number.and_then(GrantType::from_number).ok_or_else(|| r.bad("grants"))?);
     }
-    let auth = if format == FORMATS[0] { read_keys(r)? } else { read_certificates(r)? };
+    let auth = if format == WITH_FORMER { read_tagged(r)? } else { read_auth(r, format)? };
     let added = read_time(r, "added")?;
     let removed = Some(read_time(r, "removed")?).filter(|at| at.unix_ms() != 0);
     let mut ended = Vec::new();
@@ -354,7 +437,30 @@ fn read(r: &mut Reader<'_>) -> Result<Client, CodecError> {
         }
         ended.push((r.hash("ended")?, read_time(r, "ended")?));
     }
-    Ok(Client { id, name, redirect_uris, scopes, grants, auth, added, removed, ended })
+    let former = match format {
+        WITH_FORMER if r.array("former", 2)? == 2 => {
+            Some(Former { auth: read_tagged(r)?, until: read_time(r, "former")? })
+        }
+        WITH_FORMER => return Err(r.bad("former")),
+        _ => None,
+    };
+    Ok(Client { id, name, redirect_uris, scopes, grants, auth, former, added, removed, ended })
+}
+
+fn read_tagged(r: &mut Reader<'_>) -> Result<ClientAuth, CodecError> {
+    if r.array("auth", 2)? != 2 {
+        return Err(r.bad("auth"));
+    }
+    let format = r.uint()?;
+    read_auth(r, format)
+}
+
+fn read_auth(r: &mut Reader<'_>, format: u64) -> Result<ClientAuth, CodecError> {
+    match format {
+        WITH_KEYS => read_keys(r),
+        WITH_CERTIFICATES => read_certificates(r),
+        _ => Err(r.bad("auth")),
+    }
 }
 
 fn read_keys(r: &mut Reader<'_>) -> Result<ClientAuth, CodecError> {
@@ -367,16 +473,24 @@ fn read_keys(r: &mut Reader<'_>) -> Result<ClientAuth, CodecError> {
 
 fn read_certificates(r: &mut Reader<'_>) -> Result<ClientAuth, CodecError> {
     const ALL_MAX: u64 = KEYS_MAX as u64 + 1;
-    let name = |name| Ok(ClientAuth::Name(name));
-    match (r.array("certificates", ALL_MAX)?, r.uint()?) {
-        (count @ 2.., CERTIFICATES) => {
-            let all = (1..count).map(|_| r.hash("certificate"));
-            Ok(ClientAuth::Certificates(all.collect::<Result<_, _>>()?))
-        }
-        (2, DNS) => name(CertificateName::Dns(r.text("name", URI_LEN_MAX)?.to_owned())),
-        (2, URI) => name(CertificateName::Uri(r.text("name", URI_LEN_MAX)?.to_owned())),
-        _ => Err(r.bad("certificates")),
+    let (count, kind) = (r.array("certificates", ALL_MAX)?, r.uint()?);
+    if kind == CERTIFICATES && count >= 2 {
+        let all = (1..count).map(|_| r.hash("certificate"));
+        return Ok(ClientAuth::Certificates(all.collect::<Result<_, _>>()?));
     }
+    if count != 2 {
+        return Err(r.bad("certificates"));
+    }
+    let text = r.text("name", URI_LEN_MAX)?.to_owned();
+    let name = match kind {
+        DNS => CertificateName::Dns(text),
+        URI => CertificateName::Uri(text),
+        IP => CertificateName::Ip(text.parse().map_err(|_| r.bad("name"))?),
+        MAIL => CertificateName::Mail(text),
+        SUBJECT => CertificateName::Subject(text),
+        _ => return Err(r.bad("certificates")),
+    };
+    Ok(ClientAuth::Name(name))
 }
 
 fn read_key(r: &mut Reader<'_>) -> Result<ClientKey, CodecError> {

@@ -22,7 +22,7 @@ pub mod token;
 pub mod user_code;
 
 pub use assertion::{Assertion, Authenticated, Issuer};
-pub use client::{Client, ClientAuth, ClientError, ClientId, GrantType};
+pub use client::{Client, ClientAuth, ClientError, ClientId, Former, GrantType};
 pub use delegation::{Delegation, DelegationError, DelegationId, Delegations, Grantee};
 pub use form::Form;
 pub use grant::{Authorized, Ended, Family, GrantId, Presented, Redeemer, Secret, Stage};

@@ -13,7 +13,7 @@ use super::decision::{Decision, Effect, Obligations};
 use super::engine::PolicyEngine;
 use super::error::PolicyError;
 use super::files::PolicyFiles;
-use super::request::{Amount, DeviceFacts, Fact, Facts, Request};
+use super::request::{Amount, DeviceFacts, Fact, Facts, Request, TimeFacts};
 use crate::role::{Action, Role};
 
 /// The most cases of a set.
@@ -224,6 +224,7 @@ struct Line {
     device: Option<WrittenDevice>,
     peers: Option<u32>,
     place: Option<String>,
+    time: Option<WrittenTime>,
     allow: Option<BTreeSet<String>>,
     deny: Option<BTreeSet<String>>,
     acr: Option<String>,
@@ -243,6 +244,32 @@ struct WrittenAmount {
 struct WrittenDevice {
     age_s: u32,
     attested: bool,
+    #[serde(default)]
+    payments: u32,
+    #[serde(default)]
+    disowned: bool,
+}
+
+impl From<WrittenDevice> for DeviceFacts {
+    fn from(written: WrittenDevice) -> Self {
+        let WrittenDevice { age_s, attested, payments, disowned } = written;
+        Self { age_s, attested, payments, disowned }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenTime {
+    #[serde(default)]
+    unix_s: u32,
+    weekday: u32,
+    minute: u32,
+}
+
+impl From<WrittenTime> for TimeFacts {
+    fn from(WrittenTime { unix_s, weekday, minute }: WrittenTime) -> Self {
+        Self { unix_s, weekday, minute }
+    }
 }
 
 fn parse(file: &str, text: &str) -> Result<Vec<Case>, PolicyError> {
@@ -270,11 +297,10 @@ fn case(place: String, line: Line) -> Result<Case, String> {
     let facts = Facts {
         amount: line.amount.map(|WrittenAmount { asset, milli }| Amount { asset, milli }),
         risk: line.risk,
-        device: line
-            .device
-            .map(|WrittenDevice { age_s, attested }| DeviceFacts { age_s, attested }),
+        device: line.device.map(DeviceFacts::from),
         peers: line.peers,
         place: line.place,
+        time: line.time.map(TimeFacts::from),
     };
     Ok(Case {
         place,

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use cedar_policy::{
     ActionConstraint, Authorizer, Decision, Entities, EntityUid, Policy, PolicyId, PolicySet,
-    Request, Schema, ValidationMode, Validator,
+    PrincipalConstraint, Request, Schema, ValidationMode, Validator,
 };
 
 /// Why a set is not loaded.
@@ -40,6 +40,16 @@ pub fn concerns(policy: &Policy, action: &EntityUid, groups: &HashSet<EntityUid>
         ActionConstraint::In(wanted) => {
             wanted.iter().any(|wanted| wanted == action || groups.contains(wanted))
         }
+    }
+}
+
+/// The one thing that whoever asks has to be in, such as a role, for a policy to apply, if its head names one. A policy for what
+/// somebody is not in applies to nothing that they ask: it is not even evaluated beyond its head.
+#[must_use]
+pub fn is_for(policy: &Policy) -> Option<EntityUid> {
+    match policy.principal_constraint() {
+        PrincipalConstraint::In(group) | PrincipalConstraint::IsIn(_, group) => Some(group),
+        PrincipalConstraint::Any | PrincipalConstraint::Eq(_) | PrincipalConstraint::Is(_) => None,
     }
 }
 

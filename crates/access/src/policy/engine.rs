@@ -1,13 +1,14 @@
-//! The engine: a policy set, checked against its schema once, cut into one small set for each action.
+//! The engine: a policy set, checked against its schema once, cut into small sets for each action and the roles of who asks.
 //!
-//! Cedar's time grows with the number of policies in a set. All but a few speak of other actions, which is known beforehand.
+//! Cedar's time grows with the number of policies in a set. All but a few speak of other actions or other roles, which is known
+//! beforehand.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::str::FromStr as _;
 use std::sync::Arc;
 
 use cedar_policy::{
-    Authorizer, Entity, EntityId, EntityTypeName, EntityUid, PolicyId, PolicySet, Schema,
+    Authorizer, Entity, EntityId, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, Schema,
 };
 use serde_json::Value;
 use tpw_core::{Hash32, PersonId};
@@ -19,7 +20,7 @@ use super::decision::{Decision, Effect, Obligations};
 use super::embedding::{self, Answer};
 use super::error::PolicyError;
 use super::files::PolicyFiles;
-use super::request::{Amount, Asked, DeviceFacts, Fact, Facts, Request, asked};
+use super::request::{Amount, Asked, DeviceFacts, Fact, Facts, Request, TimeFacts, asked};
 use crate::role::{Action, Role};
 
 /// The most policies in a set.
@@ -78,14 +79,57 @@ impl Words {
 
 /// What concerns one action.
 struct Slice {
-    /// With the groups it belongs to.
-    action: Entity,
+    action: EntityUid,
+    /// The groups it belongs to, where a policy's condition may ask for them. That a policy is about this action is known.
+    groups: Option<Entity>,
     /// What the action is done to.
     kind: EntityTypeName,
-    policies: PolicySet,
+    policies: ByRoles,
     notes: HashMap<PolicyId, Note>,
     /// What these policies look at.
     facts: BTreeSet<Fact>,
+}
+
+/// The policies about one action, once for each set of roles that makes a difference to which of them can apply.
+struct ByRoles {
+    /// Roles that these policies are for. Whether somebody has any other one makes no difference.
+    named: Vec<Role>,
+    /// For each subset of `named`: its number has the bit of each member.
+    sets: Vec<PolicySet>,
+}
+
+impl ByRoles {
+    fn new(words: &Words, policies: &[Policy]) -> Result<Self, PolicyError> {
+        let named: Vec<(Role, EntityUid)> = Role::ALL
+            .into_iter()
+            .map(|role| (role, words.role(role)))
+            .filter(|(_, uid)| {
+                policies.iter().any(|policy| embedding::is_for(policy) == Some(uid.clone()))
+            })
+            .collect();
+        let subsets = 0..1_usize << named.len();
+        let sets = subsets.map(|subset| {
+            let has = |uid: &EntityUid| {
+                named.iter().enumerate().any(|(bit, (_, own))| own == uid && subset >> bit & 1 == 1)
+            };
+            let can_apply =
+                |policy: &&Policy| embedding::is_for(policy).is_none_or(|uid| has(&uid));
+            let mut set = PolicySet::new();
+            for policy in policies.iter().filter(can_apply) {
+                let same = |_| PolicyError::SameId(id_of(policy).to_owned());
+                set.add(policy.clone()).map_err(same)?;
+            }
+            Ok(set)
+        });
+        let sets = sets.collect::<Result<_, PolicyError>>()?;
+        Ok(Self { named: named.into_iter().map(|(role, _)| role).collect(), sets })
+    }
+
+    /// Those that can apply to somebody with these roles.
+    fn of(&self, roles: &[Role]) -> Option<&PolicySet> {
+        let bits = self.named.iter().enumerate().filter(|(_, role)| roles.contains(role));
+        self.sets.get(bits.fold(0_usize, |subset, (bit, _)| subset | 1 << bit))
+    }
 }
 
 /// What a policy says beside its condition.
@@ -156,15 +200,20 @@ impl PolicyEngine {
         let Some(slice) = self.slice(request.action) else {
             return self.denied(format!("the schema has no action `{}`", request.action.code()));
         };
-        match asked(&self.words, request, &slice.action, &slice.kind, None) {
-            Ok(asked) => self.answer(slice, &asked),
+        match asked(&self.words, request, (&slice.action, slice.groups.as_ref()), &slice.kind, None)
+        {
+            Ok(asked) => self.answer(slice, request.roles, &asked),
             Err(cause) => self.denied(cause),
         }
     }
 
-    fn answer(&self, slice: &Slice, asked: &Asked) -> Decision {
+    fn answer(&self, slice: &Slice, roles: &[Role], asked: &Asked) -> Decision {
+        // There is a set for every subset of the roles.
+        let Some(policies) = slice.policies.of(roles) else {
+            return self.denied("the policies for these roles are missing".to_owned());
+        };
         let Answer { allowed, reasons: ids, errors } =
-            embedding::answer(&self.authorizer, &asked.request, &slice.policies, &asked.entities);
+            embedding::answer(&self.authorizer, &asked.request, policies, &asked.entities);
         let notes = || ids.iter().filter_map(|id| slice.notes.get(id));
         let mut reasons: Vec<Arc<str>> = notes().map(|note| Arc::clone(&note.id)).collect();
         reasons.sort_unstable();
@@ -198,7 +247,7 @@ fn schema(text: &str) -> Result<Schema, PolicyError> {
     }
 }
 
-fn id_of(policy: &cedar_policy::Policy) -> &str {
+fn id_of(policy: &Policy) -> &str {
     let id: &str = policy.id().as_ref();
     id
 }
@@ -234,7 +283,7 @@ fn policies(files: &PolicyFiles) -> Result<(PolicySet, HashMap<PolicyId, Note>),
 }
 
 /// What the annotations of a policy oblige to.
-fn obligations(id: &str, policy: &cedar_policy::Policy) -> Result<Obligations, PolicyError> {
+fn obligations(id: &str, policy: &Policy) -> Result<Obligations, PolicyError> {
     let mut found = Obligations::default();
     for (name, value) in policy.annotations() {
         let bad = || PolicyError::AnnotationValue {
@@ -295,24 +344,49 @@ fn slice(
     };
     fits(words, schema, action, entity, &kind).map_err(bad)?;
     let groups: HashSet<EntityUid> = entity.clone().into_inner().2;
-    let mut slice = Slice {
-        action: entity.clone(),
-        kind,
-        policies: PolicySet::new(),
-        notes: HashMap::new(),
-        facts: BTreeSet::new(),
-    };
-    for policy in set.policies() {
-        let concerned = embedding::concerns(policy, &uid, &groups);
-        if let (true, Some(note)) = (concerned, notes.get(policy.id())) {
-            slice.notes.insert(policy.id().clone(), note.clone());
-            let form = policy.to_json().map_err(|error| bad(error.to_string()))?;
-            note_facts(&form, &mut slice.facts);
-            let same = |_| PolicyError::SameId(note.id.to_string());
-            slice.policies.add(policy.clone()).map_err(same)?;
-        }
+    let mut concerned: Vec<Policy> = set
+        .policies()
+        .filter(|policy| embedding::concerns(policy, &uid, &groups))
+        .cloned()
+        .collect();
+    let forms = concerned.iter().map(Policy::to_json).collect::<Result<Vec<_>, _>>();
+    let forms = forms.map_err(|error| bad(error.to_string()))?;
+    let mut facts = BTreeSet::new();
+    forms.iter().for_each(|form| note_facts(form, &mut facts));
+    let asks_for_groups = forms.iter().any(looks_at_action);
+    if !asks_for_groups {
+        let all = concerned.iter().zip(forms).map(|(policy, form)| about_any_action(policy, form));
+        concerned = all.collect::<Result<_, _>>().map_err(bad)?;
     }
-    Ok(slice)
+    let note = |policy: &Policy| Some((policy.id().clone(), notes.get(policy.id())?.clone()));
+    Ok(Slice {
+        action: uid,
+        groups: asks_for_groups.then(|| entity.clone()),
+        kind,
+        policies: ByRoles::new(words, &concerned)?,
+        notes: concerned.iter().filter_map(note).collect(),
+        facts,
+    })
+}
+
+/// Whether the condition of a policy, in Cedar's JSON form, looks at the action, as its head may without this.
+fn looks_at_action(form: &Value) -> bool {
+    match form {
+        Value::Array(parts) => parts.iter().any(looks_at_action),
+        Value::Object(members) => {
+            members.get("Var").and_then(Value::as_str) == Some("action")
+                || members.values().any(looks_at_action)
+        }
+        _ => false,
+    }
+}
+
+/// The same policy without the action in its head: for a set in which each policy is about the one action that is asked for. So the
+/// action's groups need not be told with each request, which takes Cedar as long as deciding.
+fn about_any_action(policy: &Policy, mut form: Value) -> Result<Policy, String> {
+    let head = form.get_mut("action").ok_or("a policy has no action in its head")?;
+    *head = serde_json::json!({ "op": "All" });
+    Policy::from_json(Some(policy.id().clone()), form).map_err(|error| error.to_string())
 }
 
 /// Notes the facts that a policy, in Cedar's JSON form, looks at. Where it takes the context as a whole it may look at all of them.
@@ -358,10 +432,12 @@ fn fits(
     let full = full.with(Facts {
         amount: Some(Amount { asset: String::new(), milli: 0 }),
         risk: Some(0),
-        device: Some(DeviceFacts { age_s: 0, attested: true }),
+        device: Some(DeviceFacts { age_s: 0, attested: true, payments: 0, disowned: false }),
         peers: Some(0),
         place: Some(String::new()),
+        time: Some(TimeFacts { unix_s: 0, weekday: 1, minute: 0 }),
     });
-    asked(words, &bare, entity, kind, Some(schema))?;
-    asked(words, &full, entity, kind, Some(schema)).map(|_| ())
+    let action = (&entity.uid(), None);
+    asked(words, &bare, action, kind, Some(schema))?;
+    asked(words, &full, action, kind, Some(schema)).map(|_| ())
 }

@@ -22,4 +22,4 @@ pub use files::PolicyFiles;
 pub use record::{
     Activation, ActivePolicy, PolicyRecord, activated, activation, active_key, version_key,
 };
-pub use request::{Amount, DeviceFacts, Fact, Facts, Request};
+pub use request::{Amount, DeviceFacts, Fact, Facts, Request, TimeFacts, Zone, ZoneError};

@@ -29,6 +29,7 @@ pub(crate) fn client(keys: &SoftwareSlots, name: &str) -> Client {
         scopes: Scopes::parse("balance:read statements:read").unwrap(),
         grants: GrantType::ALL.to_vec(),
         auth: ClientAuth::Keys(read_jwks(format!(r#"{{"keys":[{jwk}]}}"#).as_bytes()).unwrap()),
+        former: None,
         added: at(NOW),
         removed: None,
         ended: Vec::new(),
@@ -55,7 +56,17 @@ fn a_stored_client_comes_back() {
         ClientAuth::Certificates((0..8).map(|byte| Hash32::new([byte; 32])).collect()),
         ClientAuth::Name(CertificateName::Dns("books.example".to_owned())),
         ClientAuth::Name(CertificateName::Uri("https://books.example/".to_owned())),
+        ClientAuth::Name(CertificateName::Ip("2001:db8::7".parse().unwrap())),
+        ClientAuth::Name(CertificateName::Mail("Api@books.example".to_owned())),
+        ClientAuth::Name(CertificateName::subject(r"cn=a\,b,O=c").unwrap()),
     ] {
+        let former = entered.proves_by(auth.clone(), Some(at(NOW + 9)), at(NOW)).unwrap();
+        let bytes = former.to_bytes();
+        let read = Client::from_bytes(&bytes).unwrap();
+        assert_eq!(format!("{read:?}"), format!("{former:?}"));
+        for end in 0..bytes.len() {
+            assert!(Client::from_bytes(&bytes[..end]).is_err(), "{end}");
+        }
         let entered = Client { auth, ..entered.clone() }.checked().unwrap();
         let bytes = entered.to_bytes();
         let read = Client::from_bytes(&bytes).unwrap();
@@ -71,6 +82,34 @@ fn a_stored_client_comes_back() {
     }
     assert!(full.with_ended(Hash32::ZERO, at(NOW + 9), at(NOW)).is_none());
     assert_eq!(full.with_ended(Hash32::ZERO, at(NOW + 9), at(NOW + 9)).unwrap().ended.len(), 1);
+}
+
+#[test]
+fn what_a_client_proved_itself_with_before_ends_when_it_was_said() {
+    let keys = keys();
+    let (before, after) = (client(&keys, "ec"), client(&keys, "ed").auth);
+    let ways = |client: &Client, now| client.auths(at(now)).count();
+    let at_once = before.proves_by(after.clone(), None, at(NOW)).unwrap();
+    assert_eq!(ways(&at_once, NOW), 1);
+    let overlapping = before.proves_by(after.clone(), Some(at(NOW + 9)), at(NOW)).unwrap();
+    assert_eq!([NOW, NOW + 8, NOW + 9].map(|now| ways(&overlapping, now)), [2, 2, 1]);
+    // Another change ends what came before the one before; the present way once more ends what came before it.
+    let third = ClientAuth::Certificates(vec![Hash32::new([7; 32])]);
+    let third = overlapping.proves_by(third, Some(at(NOW + 9)), at(NOW)).unwrap();
+    assert!(
+        third
+            .keys(at(NOW))
+            .all(|key| key.key.as_bytes() != before.keys(at(NOW)).next().unwrap().key.as_bytes())
+    );
+    assert_eq!(ways(&overlapping.proves_by(after.clone(), None, at(NOW)).unwrap(), NOW), 1);
+    let refused =
+        |client: &Client, auth, until| client.proves_by(auth, until, at(NOW)).unwrap_err();
+    for until in [NOW - 1, NOW, NOW + 30 * 24 * 3600 + 1] {
+        assert_eq!(refused(&before, after.clone(), Some(at(until))), ClientError::Overlap);
+    }
+    assert_eq!(refused(&before, before.auth.clone(), None), ClientError::Unchanged);
+    assert_eq!(refused(&overlapping, after, Some(at(NOW + 9))), ClientError::Unchanged);
+    assert_eq!(refused(&before, ClientAuth::Keys(Vec::new()), None), ClientError::Keys);
 }
 
 #[test]

@@ -219,11 +219,14 @@ fn a_change_is_shown_by_the_questions_that_it_answers_otherwise() {
     assert_ne!(before.version(), after.version());
     let questions = cases::read(&builtin).unwrap();
     let found = cases::differences(&questions, &before, &after);
-    assert_eq!(found.len(), 6, "{found:#?}");
+    // By day what obliges, and at night what is not begun at all.
+    let denied = found.iter().filter(|it| !it.before.is_allowed() && it.after.is_allowed());
+    assert_eq!((found.len(), denied.count()), (13, 4), "{found:#?}");
     for difference in found {
         let amount = Some(Amount { asset: "USD/2".to_owned(), milli: 10_000_000 });
         assert_eq!(difference.question.facts.amount, amount);
-        assert!(!difference.before.obligations().is_empty());
+        let obliged = !difference.before.obligations().is_empty();
+        assert!(obliged || !difference.before.is_allowed());
         assert!(difference.after.obligations().is_empty());
     }
     assert!(cases::differences(&questions, &before, &before).is_empty());
@@ -250,7 +253,8 @@ fn the_engine_knows_at_which_facts_its_policies_look() {
     for (action, facts) in [
         (Action::ReadAccount, &[][..]),
         (Action::Freeze, &[]),
-        (Action::Fund, &[Fact::Amount, Fact::Risk]),
+        (Action::Fund, &[Fact::Amount, Fact::Risk, Fact::Device, Fact::Time]),
+        (Action::SetLimits, &[Fact::Device]),
         (Action::AddPerson, &[Fact::Amount, Fact::Peers]),
         (Action::ManageRoles, &[Fact::Device, Fact::Peers, Fact::Place]),
     ] {
@@ -261,6 +265,7 @@ fn the_engine_knows_at_which_facts_its_policies_look() {
         ("context has risk", Fact::Risk),
         ("resource has owner && !(context has device && context.device.attested)", Fact::Device),
         ("if context has peers then true else false", Fact::Peers),
+        ("context has time && [6, 7].contains(context.time.weekday)", Fact::Time),
         ("[1].contains(if context has amount then context.amount.milli else 1)", Fact::Amount),
     ] {
         let policy = format!(

@@ -85,6 +85,7 @@ fn the_published_vectors_are_judged_alike() {
         ("ed25519-edge-cases", Algorithm::Ed25519, (3, 10)),
         ("ecdsa-p256-verify", Algorithm::P256, (100, 80)),
         ("ml-dsa-44", Algorithm::MlDsa44, (3, 10)),
+        ("ml-dsa-65", Algorithm::MlDsa65, (3, 10)),
     ] {
         let (good, bad) = judge_all(name, algorithm);
         assert!(good >= at_least.0 && bad >= at_least.1, "{name}: {good} {bad}");
@@ -98,6 +99,7 @@ fn a_flipped_bit_of_a_key_or_a_signature_is_judged_alike() {
         ("ecdsa-p256-verify", Algorithm::P256, 1),
         // Its keys and signatures are long: a sample of their bits, with the hint's at the end.
         ("ml-dsa-44", Algorithm::MlDsa44, 307),
+        ("ml-dsa-65", Algorithm::MlDsa65, 307),
     ] {
         let good = cases(name).into_iter().find(|(.., valid)| *valid).unwrap();
         let (key, message, signature, _) = good;

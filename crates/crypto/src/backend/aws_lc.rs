@@ -70,6 +70,7 @@ impl VerifyingKey {
             Algorithm::Ed25519 => &ED25519,
             Algorithm::P256 => &ECDSA_P256_SHA256_FIXED,
             Algorithm::MlDsa44 => &ML_DSA_44,
+            Algorithm::MlDsa65 => &ML_DSA_65,
         };
         let parsed = ParsedPublicKey::new(verification, bytes);
         parsed.map(Self).map_err(|_rejected| CryptoError::BadKey)

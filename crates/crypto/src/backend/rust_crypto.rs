@@ -74,6 +74,7 @@ pub(crate) enum VerifyingKey {
     Ed25519([u8; 32]),
     P256(Box<p256::ecdsa::VerifyingKey>),
     MlDsa44(Box<[u8]>),
+    MlDsa65(Box<[u8]>),
 }
 
 impl VerifyingKey {
@@ -84,6 +85,7 @@ impl VerifyingKey {
             }
             Algorithm::P256 => p256_key(bytes).map(|key| Self::P256(Box::new(key))),
             Algorithm::MlDsa44 => Ok(Self::MlDsa44(bytes.into())),
+            Algorithm::MlDsa65 => Ok(Self::MlDsa65(bytes.into())),
         }
     }
 
@@ -96,6 +98,7 @@ impl VerifyingKey {
                 })
                 .is_ok(),
             Self::MlDsa44(key) => ml_dsa::<MlDsa44>(key, message, signature),
+            Self::MlDsa65(key) => ml_dsa::<MlDsa65>(key, message, signature),
         };
         if holds { Ok(()) } else { Err(CryptoError::BadSignature) }
     }

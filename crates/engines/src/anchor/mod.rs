@@ -7,16 +7,18 @@
 mod journal;
 mod machine;
 mod node;
+mod proofs;
 mod rpc;
 mod transaction;
 
 use crate::entropy::OsEntropy;
 use crate::files::{self, Access, Durability, FileError, FolderLock};
+use crate::log_store::{LogError, LogView};
 use journal::{Attempt, Journal, Order};
 use machine::{Mined, Next, View};
 use node::{At, Node};
 use std::path::{Path, PathBuf};
-use tpw_core::{Hash32, TreeHead};
+use tpw_core::TreeHead;
 use tpw_crypto::{ChainKey, CryptoError, Zeroizing, keccak256};
 use tpw_proof::ProofError;
 use tpw_proof::anchor::{Address, Announcement, EvmAnchor, path_to};
@@ -24,6 +26,7 @@ use transaction::Draft;
 
 pub use journal::Purpose;
 pub use machine::Waiting;
+pub use proofs::{Anchored, Anchors, Course};
 pub use rpc::{ANSWER_LEN_MAX, Transport};
 pub use transaction::Fees;
 
@@ -102,6 +105,17 @@ pub enum AnchorError {
     /// The contract did not take the call.
     #[error("the transaction was reverted: is this the account that made the contract?")]
     Reverted,
+    /// The folder is of another log.
+    #[error(
+        "the folder has announced a tree of {size} entries that this log never signed; name the folder of this log"
+    )]
+    OtherLog {
+        /// The tree's size.
+        size: u64,
+    },
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// What the node gave is no proof.
     #[error("the chain's node gives no proof of its block: {0}")]
     Unproved(#[from] ProofError),
@@ -293,13 +307,26 @@ impl Anchorer {
     /// # Errors
     /// [`AnchorError::Damaged`], [`AnchorError::File`].
     pub fn announcement(&self, size: u64) -> Result<Announcement, AnchorError> {
-        let damaged = || AnchorError::Damaged { file: "proofs" };
-        let bytes = files::read(&self.proof_path(size), PROOF_LEN_MAX)?.ok_or_else(damaged)?;
-        Ok(EvmAnchor::from_bytes(&bytes).map_err(|_odd| damaged())?.announcement)
+        proofs::read(&self.folder, size)
     }
 
-    fn proof_path(&self, size: u64) -> PathBuf {
-        self.folder.join("proofs").join(format!("{size}.evm"))
+    /// That what was anchored, or is on its way, are heads of this log: a folder of another one would prove nothing, and cost
+    /// its fees.
+    ///
+    /// # Errors
+    /// [`AnchorError::OtherLog`]; [`AnchorError::Log`] when the log cannot be read.
+    pub fn check_log(&self, log: &LogView) -> Result<(), AnchorError> {
+        let status = self.status();
+        let open = match status.open {
+            Some((Purpose::Anchor(head), _)) => Some(head),
+            _ => None,
+        };
+        for head in status.anchored.into_iter().chain(open) {
+            if log.root_at(head.size)? != Some(head.root) {
+                return Err(AnchorError::OtherLog { size: head.size });
+            }
+        }
+        Ok(())
     }
 
     fn store(&self, journal: &Journal) -> Result<(), AnchorError> {
@@ -412,7 +439,7 @@ impl Anchorer {
             }
             Purpose::Anchor(head) => {
                 let announcement = self.prove(node, mined, head)?;
-                let path = self.proof_path(head.size);
+                let path = proofs::path(&self.folder, head.size);
                 files::create_folder(&self.folder.join("proofs"))?;
                 let bytes = EvmAnchor { path: Vec::new(), announcement }.to_bytes();
                 files::write_atomic(&path, &bytes, Durability::Synced, Access::Ordinary)?;
@@ -494,10 +521,4 @@ fn bytecode() -> Result<Vec<u8>, AnchorError> {
     let artefact: serde_json::Value = serde_json::from_str(ARTEFACT).unwrap_or_default();
     let code = artefact.get("bytecode").and_then(serde_json::Value::as_str).and_then(rpc::data);
     code.ok_or(AnchorError::Damaged { file: "contracts/Anchor.json" })
-}
-
-/// A block's hash as chains write it, in letters of any size.
-#[must_use]
-pub fn block_hash(text: &str) -> Option<Hash32> {
-    Hash32::from_slice(&rpc::data(text)?)
 }

@@ -1,11 +1,13 @@
 //! What an operator decides when setting up, and why the engine may not start.
 
+use crate::anchor::{AnchorError, Anchors};
 use crate::books::StoreError;
 use crate::files::FileError;
 use crate::log_store::LogError;
 use crate::outbox::Outbox;
-use crate::pkcs11::{KeyUri, TokenError};
-
+use crate::pkcs11::{KeyPlace, TokenError};
+use crate::stamped::{OutsideAuthority, StampedError};
+use core::num::NonZeroU32;
 use std::sync::Arc;
 use tpw_core::{Asset, Money, Name, Span};
 use tpw_crypto::CryptoError;
@@ -39,15 +41,20 @@ pub struct Config {
     pub tsa_policy: String,
     /// That of the second policy, whose times are whole seconds. It is given to whoever asks for it, and no checkpoint has it.
     pub tsa_policy_seconds: String,
+    /// That of a second key, of ML-DSA-65, for whoever asks for it; the log's checkpoints then have a second time-stamp now and then.
+    pub tsa_second_policy: Option<String>,
     /// How far the clock may be off before no time-stamps are given, in milliseconds.
     pub tsa_accuracy_ms: u64,
     /// Whether the authority hands out its certificate with a token that others ask for.
     pub tsa_certificate: Disclosure,
-    /// The key that signs the time-stamps that others ask for, if it is on a PKCS #11 token; one of the data folder otherwise. The
-    /// log's own checkpoints always have theirs from the data folder: a payment may not wait for a token.
-    pub tsa_key: Option<KeyUri>,
+    /// Where the key is that signs the time-stamps that others ask for. The log's own checkpoints always have theirs from the data
+    /// folder: a payment may not wait for a token.
+    pub tsa_key: KeyPlace,
     /// For how long a key answers who asks for a time-stamp, from its certificate's first second on.
     pub tsa_key_use: Span,
+    /// One in so many answers to who asks for a time-stamp is verified before it leaves (`docs/adr/0018`). What a PKCS #11 token signs is
+    /// verified each time, and so are the time-stamps of the log's own checkpoints.
+    pub tsa_self_check: NonZeroU32,
     /// How many commands may wait for the writer before more are turned away.
     pub queue: usize,
     /// How many decisions of the policies that changed nothing may wait to be stored, which takes less than a second. When as many wait,
@@ -57,8 +64,12 @@ pub struct Config {
     pub store: StoreConfig,
     /// The witnesses that are asked to cosign the log's checkpoints, with their addresses.
     pub witnesses: Option<Policy>,
+    /// Other time-stamp authorities that are asked to stamp the log's checkpoints as well.
+    pub outside: Vec<OutsideAuthority>,
     /// A payment of such an amount or more is not answered before the witnesses' quorum covers it; one amount for each asset.
     pub witnessed_from: Vec<Money>,
+    /// The proofs of the account that anchors the log on a chain: receipts that are asked for later have them.
+    pub anchors: Option<Arc<Anchors>>,
     /// The release of a held payment of such an amount or more needs the approval of several people, and so does the lifting of a freeze
     /// or of limits on as much; one amount for each asset.
     pub approvals_above: Vec<Money>,
@@ -71,6 +82,10 @@ pub struct Config {
 }
 
 impl Config {
+    /// The policy of checkpoints' time-stamps when none is named. It is under the number that IANA keeps for documentation
+    /// (RFC 5612): an operator has its own.
+    pub const FIRST_TSA_POLICY: &str = "1.3.6.1.4.1.32473.1.1";
+
     /// The usual settings for an operator called so.
     #[must_use]
     pub fn new(audience: Name) -> Self {
@@ -82,19 +97,22 @@ impl Config {
             audience,
             assets: assets.iter().filter_map(|text| text.parse().ok()).collect(),
             rules_toml: None,
-            // Under the number that IANA keeps for documentation (RFC 5612): an operator has its own.
-            tsa_policy: "1.3.6.1.4.1.32473.1.1".to_owned(),
+            tsa_policy: Self::FIRST_TSA_POLICY.to_owned(),
             tsa_policy_seconds: "1.3.6.1.4.1.32473.1.2".to_owned(),
+            tsa_second_policy: None,
             tsa_accuracy_ms: 1_000,
             tsa_certificate: Disclosure::OnRequest,
-            tsa_key: None,
+            tsa_key: KeyPlace::Folder,
             // CA/Browser Forum, code-signing requirements §6.3.2: no longer than 15 months.
             tsa_key_use: Span::from_secs(365 * 24 * 3600),
+            tsa_self_check: NonZeroU32::MIN.saturating_add(31),
             queue: 8_192,
             decisions: 16_384,
             store: StoreConfig::Sqlite,
             witnesses: None,
+            outside: Vec::new(),
             witnessed_from: Vec::new(),
+            anchors: None,
             approvals_above: Vec::new(),
             approvals: 2,
             operator_alone: false,
@@ -115,6 +133,9 @@ pub enum EngineError {
     /// The log.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The proof of an anchor.
+    #[error(transparent)]
+    Anchor(#[from] AnchorError),
     /// A key.
     #[error("the operator's keys cannot be used: {0}")]
     Crypto(#[from] CryptoError),
@@ -124,6 +145,9 @@ pub enum EngineError {
     /// The time-stamp authority.
     #[error("the time-stamp authority cannot be set up: {0}")]
     Timestamp(#[from] TspError),
+    /// Other authorities, or the store of their tokens.
+    #[error(transparent)]
+    Stamped(#[from] StampedError),
     /// The token with the time-stamping key.
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -146,6 +170,9 @@ pub enum EngineError {
         /// Who was named.
         wanted: String,
     },
+    /// A key is destroyed, and the log does not have that yet.
+    #[error("the end of a key cannot be logged: {0}")]
+    KeyEnd(PayError),
     /// A thread could not be started.
     #[error("the system gives no thread: {0}")]
     Thread(std::io::Error),

@@ -1,11 +1,18 @@
 //! What readers see: the state of the last commit, never that of a batch which may yet fail.
 
+use crate::books::{BooksReader, StoreError};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use tpw_access::record::RecordSpan;
 use tpw_access::{GivenRoles, RecordKey, RecordKind, Roles};
 use tpw_core::{AccountId, DeviceId, Hash32, PaymentId, PersonId};
-use tpw_flow::{ChainHead, Changes, Desk, Device, Owner, Payment, Person, Status};
+use tpw_flow::{
+    Alarm, AlarmKind, ChainHead, Changes, Desk, Device, Owner, Payment, Person, Status,
+};
 use tpw_ledger::Account;
+
+/// How many rows are read at once.
+const PAGE: usize = 1_000;
 
 /// An account and whose it is, as of the last commit.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,23 +35,72 @@ pub(super) struct Directory {
     pub(super) waiting: BTreeMap<PaymentId, Arc<Payment>>,
     /// Of those who were given some.
     pub(super) roles: HashMap<PersonId, Roles>,
+    /// Of devices of which something is known beside what their keys signed today.
+    pub(super) reputations: HashMap<DeviceId, Reputation>,
+}
+
+/// What is known of a device from what it has done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Reputation {
+    /// How many payments that it signed were taken, refused ones among them: the sum of its chains' numbers.
+    pub payments: u64,
+    /// Whether its person said that they had not begun what it asked for.
+    pub disowned: bool,
 }
 
 impl Directory {
-    /// The whole state of a desk that was just restored.
-    pub(super) fn of(desk: &Desk) -> Self {
+    /// The whole state: of a desk that was just restored, and of what the books have that no desk knows.
+    pub(super) fn read(desk: &Desk, source: &dyn BooksReader) -> Result<Self, StoreError> {
+        let mut directory = Self::of(desk);
+        directory.read_roles(source)?;
+        directory.read_alarms(source)?;
+        Ok(directory)
+    }
+
+    /// The roles that people were given: they are looked up with every request.
+    fn read_roles(&mut self, source: &dyn BooksReader) -> Result<(), StoreError> {
+        let span = RecordSpan::of(RecordKind::Roles, Roles::owner());
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = source.records(span, after.as_deref(), PAGE)?;
+            for (key, value) in &page {
+                GivenRoles::from_bytes(value).map_err(|_| StoreError::Damaged { what: "roles" })?;
+                self.note_roles(key, Some(value));
+            }
+            match page.last() {
+                Some((key, _)) if page.len() >= PAGE => after = Some(key.id().to_vec()),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    fn read_alarms(&mut self, source: &dyn BooksReader) -> Result<(), StoreError> {
+        let mut after = 0;
+        loop {
+            let page = source.alarms(after, PAGE)?;
+            page.iter().for_each(|(_, alarm)| self.note_alarm(alarm));
+            match page.last() {
+                Some((number, _)) if page.len() >= PAGE => after = *number,
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    fn of(desk: &Desk) -> Self {
         let mut directory = Self::default();
         let registry = desk.registry();
         registry.people.values().for_each(|p| directory.add_person(p));
         registry.devices.values().for_each(|d| directory.add_device(d));
         directory.moving = desk.ledger().unsaved().map(|account| (account.id, account)).collect();
-        directory.chains.clone_from(&registry.chains);
+        for ((device, account), head) in &registry.chains {
+            directory.add_chain(*device, *account, *head);
+        }
         directory.waiting = desk.waiting().map(|p| (p.id(), Arc::clone(p))).collect();
         directory
     }
 
     /// Takes over the roles of one person, as they are stored. What cannot be read gives none.
-    pub(super) fn note_roles(&mut self, key: &RecordKey, value: Option<&[u8]>) {
+    fn note_roles(&mut self, key: &RecordKey, value: Option<&[u8]>) {
         let Some(person) = Roles::person_of(key) else { return };
         match value {
             Some(bytes) => {
@@ -65,7 +121,8 @@ impl Directory {
         for saved in &changes.ledger.saves {
             self.moving.remove(&saved.id);
         }
-        self.chains.extend(changes.chains.iter().map(|(d, a, head)| ((*d, *a), *head)));
+        changes.chains.iter().for_each(|(d, a, head)| self.add_chain(*d, *a, *head));
+        changes.alarms.iter().for_each(|alarm| self.note_alarm(alarm));
         for (key, value) in
             changes.records.iter().filter(|(key, _)| key.kind() == RecordKind::Roles)
         {
@@ -80,6 +137,19 @@ impl Directory {
                     self.waiting.remove(&payment.id());
                 }
             }
+        }
+    }
+
+    fn add_chain(&mut self, device: DeviceId, account: AccountId, head: ChainHead) {
+        let before = self.chains.insert((device, account), head);
+        let more = head.sequence.saturating_sub(before.map_or(0, |before| before.sequence));
+        let known = self.reputations.entry(device).or_default();
+        known.payments = known.payments.saturating_add(more);
+    }
+
+    fn note_alarm(&mut self, alarm: &Alarm) {
+        if alarm.kind == AlarmKind::NotMe {
+            self.reputations.entry(alarm.device).or_default().disowned = true;
         }
     }
 

@@ -4,9 +4,10 @@
 //! the server must start by itself.
 
 use super::client_keys::ClientKeys;
+use super::stamper::{Service, Stamper};
 use super::{Config, EngineError, rotation};
 use crate::files::{self, Access, Durability};
-use crate::pkcs11::TokenKey;
+use crate::pkcs11::{KeyUri, TokenKey};
 use std::path::Path;
 use std::sync::Arc;
 use tpw_core::{Hash32, Instant, Span};
@@ -16,9 +17,10 @@ use tpw_proof::timestamp::{
 };
 
 pub(super) const SIZE_MAX: u64 = 1 << 16;
-const YEAR: u64 = 365 * 24 * 3600;
+pub(super) const YEAR: u64 = 365 * 24 * 3600;
 
 /// The slots of the server's keys.
+#[derive(Clone)]
 pub(super) struct Slots {
     pub(super) log: SlotName,
     pub(super) log_pq: SlotName,
@@ -42,14 +44,24 @@ impl Slots {
 /// The server's keys, and the certificates that go with them.
 pub(super) struct Keys {
     pub(super) slots: Slots,
-    pub(super) signer: Arc<SoftwareSlots>,
+    /// Without those of the time-stamp authority: of a key that is replaced nothing stays in memory.
+    pub(super) signer: SoftwareSlots,
     pub(super) tsa_root: Vec<u8>,
-    /// Stamps the log's own checkpoints.
-    pub(super) authority: Arc<Authority>,
-    /// Answers who asks for a time-stamp, and what it signs with.
-    pub(super) public: (Arc<Authority>, Arc<dyn Signer>),
+    /// Answers who asks for a time-stamp.
+    pub(super) service: Arc<Service>,
+    /// The key on a token that it began with, if it is one.
+    pub(super) token: Option<KeyUri>,
     /// Sign the access tokens of clients.
     pub(super) clients: ClientKeys,
+}
+
+/// The keys of the data folder, with the certificate of the one that stamps.
+pub(super) struct FolderKeys {
+    pub(super) slots: Slots,
+    pub(super) signer: Arc<SoftwareSlots>,
+    root: Vec<u8>,
+    /// Stamps the log's own checkpoints.
+    pub(super) authority: Arc<Authority>,
 }
 
 /// Whether the folder was set up before: then its keys were made once, and are never made again.
@@ -69,8 +81,9 @@ impl FolderUse {
     }
 }
 
-impl Keys {
-    /// Reads the keys, or makes them at the first start.
+impl FolderKeys {
+    /// Reads the keys, or makes them at the first start. A wish to replace the stamping one is carried out, and a replacement that was
+    /// broken off finished.
     pub(super) fn open(
         dir: &Path,
         folder_use: FolderUse,
@@ -95,21 +108,67 @@ impl Keys {
         let leaf =
             rotation::rotated(dir, operator, (&mut signer, &slots, &root), leaf, now, entropy)?;
         slots.tsa = rotation::retired(dir, &mut signer, &slots.tsa, &leaf, now)?;
+        rotation::carried_out(dir)?;
         let authority = Arc::new(authority(config, &slots.tsa, &leaf, &signer, now)?);
-        let signer = Arc::new(signer);
-        let public: (_, Arc<dyn Signer>) = match &config.tsa_key {
-            None => (Arc::clone(&authority), Arc::clone(&signer) as Arc<dyn Signer>),
-            Some(uri) => {
-                let slot = SlotName::new("tsa-token-p256")?;
-                let token = TokenKey::open(uri.clone(), slot.clone())?;
-                let key = token.public_key(&slot)?;
-                let issuer = (signer.as_ref(), &slots.tsa_root, root.as_slice());
-                let leaf = token_certificate(dir, operator, issuer, &key, now, entropy)?;
-                (Arc::new(self::authority(config, &slot, &leaf, &token, now)?), Arc::new(token))
+        Ok(Self { slots, signer: Arc::new(signer), root, authority })
+    }
+
+    /// The same keys without those of the time-stamp authority.
+    fn without_stamping(&self) -> Result<SoftwareSlots, EngineError> {
+        let mut rest = SoftwareSlots::from_secret_bytes(&self.signer.to_secret_bytes())?;
+        rest.remove(&self.slots.tsa)?;
+        rest.remove(&self.slots.tsa_root)?;
+        Ok(rest)
+    }
+
+    /// What answers requests with the stamping key of the folder.
+    pub(super) fn stamper(&self) -> Stamper {
+        let signer = Arc::clone(&self.signer) as Arc<dyn Signer>;
+        Stamper { authority: Arc::clone(&self.authority), signer }
+    }
+}
+
+/// What answers requests with a key on a PKCS #11 token.
+pub(super) fn token_stamper(
+    dir: &Path,
+    config: &Config,
+    uri: &KeyUri,
+    now: Instant,
+    entropy: &mut dyn Entropy,
+) -> Result<Stamper, EngineError> {
+    let slot = SlotName::new("tsa-token-p256")?;
+    let token = TokenKey::open(uri.clone(), slot.clone())?;
+    let key = token.public_key(&slot)?;
+    let leaf = token_certificate(dir, config.audience.as_str(), &key, now, entropy)?;
+    let authority = Arc::new(authority(config, &slot, &leaf, &token, now)?);
+    Ok(Stamper { authority, signer: Arc::new(token) })
+}
+
+impl Keys {
+    /// The keys of this folder and those beside them.
+    pub(super) fn open(
+        dir: &Path,
+        folder: &FolderKeys,
+        config: &Config,
+        now: Instant,
+        entropy: &mut dyn Entropy,
+    ) -> Result<Self, EngineError> {
+        let token = config.tsa_key.current()?;
+        let stamper = match &token {
+            _ if rotation::is_closed(dir) => {
+                tracing::warn!(
+                    "no time-stamps are given: their key was destroyed; see `tpw tsa rotate`"
+                );
+                None
             }
+            None => Some(folder.stamper()),
+            Some(uri) => Some(token_stamper(dir, config, uri, now, entropy)?),
         };
+        let service = Arc::new(Service::new(stamper));
         let clients = ClientKeys::open(dir, now, entropy)?;
-        Ok(Self { slots, signer, tsa_root: root, authority, public, clients })
+        let signer = folder.without_stamping()?;
+        let (slots, tsa_root) = (folder.slots.clone(), folder.root.clone());
+        Ok(Self { slots, signer, tsa_root, service, token, clients })
     }
 }
 
@@ -125,7 +184,7 @@ fn authority(
     let authority = Authority::new(slot.clone(), leaf, policy, accuracy_ms)?;
     let authority = authority.with_whole_seconds(&config.tsa_policy_seconds)?;
     let authority = authority.with_disclosure(config.tsa_certificate);
-    let authority = authority.with_use(config.tsa_key_use);
+    let authority = authority.with_use(config.tsa_key_use).with_self_check(config.tsa_self_check);
     authority.check(signer, now)?;
     rotation::warn(&authority, now);
     Ok(authority)
@@ -135,7 +194,6 @@ fn authority(
 fn token_certificate(
     dir: &Path,
     operator: &str,
-    (signer, root_slot, root): (&SoftwareSlots, &SlotName, &[u8]),
     key: &PublicKey,
     now: Instant,
     entropy: &mut dyn Entropy,
@@ -147,7 +205,12 @@ fn token_certificate(
     }
     let mut random = [0_u8; 11];
     entropy.fill(&mut random)?;
-    let leaf = new_certificate(operator, (signer, root_slot, root), key, now, serial(3, random))?;
+    let missing = |what| EngineError::Missing { what };
+    let root = files::read(&dir.join("tsa-root.der"), SIZE_MAX)?;
+    let root = root.ok_or_else(|| missing("tsa-root.der"))?;
+    let signer = open_slots(dir, "keys", entropy, |_fresh, _entropy| Err(missing("keys")))?;
+    let issuer = (&signer, &Slots::names()?.tsa_root, root.as_slice());
+    let leaf = new_certificate(operator, issuer, key, now, serial(3, random))?;
     files::write_atomic(&path, &leaf, Durability::Synced, Access::Ordinary)?;
     Ok(leaf)
 }

@@ -1,5 +1,6 @@
 //! Counting what happens, for `/metrics` and `/readyz`.
 
+use crate::stamped::Outcomes;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -34,6 +35,8 @@ pub struct Metrics {
     pub payments: BTreeMap<&'static str, u64>,
     /// Rejections, by code.
     pub rejections: BTreeMap<&'static str, u64>,
+    /// What became of asking other time-stamp authorities, by authority and outcome.
+    pub outside: Outcomes,
     /// Payments that wait now.
     pub waiting: u64,
     /// Leaves under the newest checkpoint.

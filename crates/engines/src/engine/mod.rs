@@ -8,16 +8,21 @@ mod config;
 mod decisions;
 mod directory;
 mod inbox;
+mod key_watch;
 mod keys;
 mod metrics;
 mod open;
 mod pay;
+mod policies;
 mod rail;
 mod read;
 mod readers;
 mod records;
+mod retention;
 mod rotation;
+mod second_key;
 mod stamp;
+mod stamper;
 mod timing;
 mod writer;
 
@@ -25,23 +30,28 @@ pub use accounts::{Change, Past, Place};
 pub use client_keys::ClientTokenKeys;
 pub use config::{Config, EngineError, PayError, StoreConfig};
 pub use decisions::{DecisionProof, Trail, TrailError};
-pub use directory::AccountView;
+pub use directory::{AccountView, Reputation};
 pub use metrics::Metrics;
 pub use pay::{Paid, Repeated};
 pub use read::{Health, Part};
-pub use rotation::ask_for_rotation;
+pub use retention::RetentionError;
+pub use rotation::{KeyWish, ask_for_key_change, is_key_change_done};
 pub use stamp::{Drafted, TokenProof};
 pub use timing::Timings;
 
+use crate::anchor::Anchors;
 use crate::clock::Clock;
 use crate::log_store::{LogView, Sequencer, Witnessed};
 use crate::outbox::Outbox;
+use crate::stamped::Stamped;
 use checking::Checking;
 use directory::Directory;
 use inbox::Inbox;
+use key_watch::KeyWatch;
 use keys::Keys;
 use metrics::Meter;
 use readers::Readers;
+use second_key::SecondKey;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
@@ -57,6 +67,7 @@ pub struct Engine {
     config: Config,
     clock: Arc<dyn Clock>,
     keys: Keys,
+    second: Option<Arc<SecondKey>>,
     secrets: records::Secrets,
     trust: Trust,
     operator: PersonId,
@@ -77,6 +88,7 @@ pub struct Engine {
 
 /// What has to be stopped, in this order.
 struct Running {
+    key_watch: KeyWatch,
     checking: Option<Checking>,
     writer: JoinHandle<()>,
     committer: JoinHandle<()>,
@@ -212,7 +224,7 @@ impl Engine {
     /// The signer and slot of access tokens.
     #[must_use]
     pub fn token_signer(&self) -> (&dyn Signer, &SlotName) {
-        (self.keys.signer.as_ref(), &self.keys.slots.token)
+        (&self.keys.signer, &self.keys.slots.token)
     }
 
     /// Signs what goes to a person, with a key that the trust file has for statements of the operator's.
@@ -220,13 +232,25 @@ impl Engine {
     /// # Errors
     /// [`ProofError`] when signing fails.
     pub fn sign_letter(&self, letter: &Letter) -> Result<Vec<u8>, ProofError> {
-        tpw_proof::sign(letter, self.keys.signer.as_ref(), &self.keys.slots.log)
+        tpw_proof::sign(letter, &self.keys.signer, &self.keys.slots.log)
     }
 
     /// What witnesses have cosigned, if some are asked.
     #[must_use]
     pub const fn witnessed(&self) -> Option<&Arc<Witnessed>> {
         self.receipts.witnessed.as_ref()
+    }
+
+    /// What is anchored on a chain, if the log is.
+    #[must_use]
+    pub const fn anchors(&self) -> Option<&Arc<Anchors>> {
+        self.receipts.anchors.as_ref()
+    }
+
+    /// What other authorities have time-stamped, if some are asked.
+    #[must_use]
+    pub const fn stamped(&self) -> Option<&Arc<Stamped>> {
+        self.receipts.stamped.as_ref()
     }
 
     /// The log, for reading.
@@ -243,7 +267,8 @@ impl Engine {
     pub fn close(&self) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(running) = running else { return };
-        let Running { checking, writer, committer, sequencer } = running;
+        let Running { key_watch, checking, writer, committer, sequencer } = running;
+        key_watch.stop();
         if let Some(checking) = checking {
             checking.stop();
         }

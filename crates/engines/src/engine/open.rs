@@ -5,12 +5,14 @@ use super::committer::{Committer, RailFiles, State, Tail};
 use super::decisions::Gathered;
 use super::directory::Directory;
 use super::inbox::Inbox;
-use super::keys::{FolderUse, Keys, open_slots};
+use super::key_watch::KeyWatch;
+use super::keys::{FolderKeys, FolderUse, Keys, open_slots};
 use super::metrics::Meter;
 use super::pay::Receipts;
 use super::records::Secrets;
+use super::second_key::SecondKey;
 use super::writer::{Building, Rebuild, Writer};
-use super::{Config, Engine, EngineError, Readers, Running, StoreConfig, rail, rotation};
+use super::{Config, Engine, EngineError, Readers, Running, StoreConfig, policies, rail, rotation};
 use crate::books::{Books, BooksReader, Restored, StoreError};
 use crate::clock::Clock;
 use crate::entropy::OsEntropy;
@@ -18,13 +20,13 @@ use crate::files::{self, FolderLock};
 use crate::log_store::{LeafSender, LogConfig, LogStore, Sequencer, SharedHeads, Witnessed};
 use crate::postgres;
 use crate::sqlite::Store;
+use crate::stamped::{OutsideAuthority, Stamped};
 use crossbeam_channel::bounded;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 use tokio::sync::watch;
-use tpw_access::record::RecordSpan;
-use tpw_access::{GivenRoles, RecordKind, Roles};
+
 use tpw_core::{
     AccountId, Amount, Asset, DeviceId, Hash32, Instant, Name, PersonId, Span, TransferId,
 };
@@ -56,12 +58,13 @@ impl Engine {
     ) -> Result<Arc<Self>, EngineError> {
         files::create_private_folder(dir)?;
         let lock = FolderLock::take(dir)?;
-        let Ground { mut books, heads, desk, rebuild, keys, secrets, operator, now } =
-            Ground::open(dir, &config, &clock)?;
+        let ground = Ground::open(dir, &config, &clock)?;
+        let Ground { mut books, heads, desk, rebuild, keys, second, policies, .. } = ground;
+        let Ground { folder_keys, secrets, operator, now, .. } = ground;
 
         let source = books.reader()?;
-        let log_config = log_config(&config, &keys)?;
-        let trust = trust(&config, &keys, &log_config)?;
+        let log_config = log_config(&config, folder_keys)?;
+        let trust = trust(&config, (&keys, second.as_deref()), policies, &log_config)?;
         let log_store = LogStore::open_sharing(&dir.join("log"), log_config, &source, now, heads)?;
         // The log has not refused the books: now they may be changed. Whether the store takes writes is the writer's to find out.
         if let Err(error) = books.probe() {
@@ -72,9 +75,8 @@ impl Engine {
             Sequencer::start(log_store, Arc::clone(&clock), CHECKPOINT_INTERVAL, config.queue)?;
 
         let witnessed = open_witnessed(dir, &config, &trust, &sequencer)?;
-        let mut directory = Directory::of(&desk);
-        read_roles(&*source, &mut directory)?;
-        let directory = Arc::new(RwLock::new(directory));
+        let stamped = open_stamped(dir, &config, second.as_deref(), &sequencer)?;
+        let directory = Arc::new(RwLock::new(Directory::read(&desk, &*source)?));
         let meter = Arc::new(Meter::default());
         let rail_dir = open_rail(dir, &*source)?;
         let readers = Readers::new(books.opener());
@@ -89,26 +91,29 @@ impl Engine {
         let (inbox, writer, committer) = beginning.start(config.queue, taken_over)?;
         let checking =
             rest_of_check.map(|rest| Checking::start(rest, Arc::clone(&meter))).transpose()?;
+        let key_watch = watch_keys((dir, &config, &keys), &clock, (&inbox, &sequencer))?;
+        let running = Running { key_watch, checking, writer, committer, sequencer };
         Ok(Arc::new(Self {
             dir: dir.to_owned(),
             receipts: Receipts::new(
-                sequencer.view(),
+                running.sequencer.view(),
                 trust.hash(),
-                witnessed,
-                &config.witnessed_from,
+                (witnessed, stamped),
+                &config,
             ),
             trust,
             config,
             clock,
             keys,
+            second,
             secrets,
             operator,
             inbox,
             gathered,
             directory,
             meter,
-            log_healthy: sequencer.sender(),
-            running: Mutex::new(Some(Running { checking, writer, committer, sequencer })),
+            log_healthy: running.sequencer.sender(),
+            running: Mutex::new(Some(running)),
             readers,
             epoch,
             stamps: std::sync::atomic::AtomicU64::new(0),
@@ -118,33 +123,18 @@ impl Engine {
     }
 }
 
-/// How many records are read at once.
-const RECORDS_PAGE: usize = 1_000;
-
-/// The roles that people were given: they are looked up with every request.
-fn read_roles(source: &dyn BooksReader, directory: &mut Directory) -> Result<(), StoreError> {
-    let span = RecordSpan::of(RecordKind::Roles, Roles::owner());
-    let mut after: Option<Vec<u8>> = None;
-    loop {
-        let page = source.records(span, after.as_deref(), RECORDS_PAGE)?;
-        for (key, value) in &page {
-            GivenRoles::from_bytes(value).map_err(|_| StoreError::Damaged { what: "roles" })?;
-            directory.note_roles(key, Some(value));
-        }
-        match page.last() {
-            Some((key, _)) if page.len() >= RECORDS_PAGE => after = Some(key.id().to_vec()),
-            _ => return Ok(()),
-        }
-    }
-}
-
 /// What stands before the log is opened: the books, and the memory that was built from them.
 struct Ground {
     books: Box<dyn Books>,
     heads: Option<Box<dyn SharedHeads>>,
     desk: Desk,
     rebuild: Rebuild,
+    /// All keys of the folder. Nothing but the log and the service may hold on to them: they have the stamping key.
+    folder_keys: FolderKeys,
     keys: Keys,
+    second: Option<Arc<SecondKey>>,
+    /// Those under which checkpoints were ever time-stamped.
+    policies: Vec<String>,
     secrets: Secrets,
     operator: PersonId,
     now: Instant,
@@ -159,7 +149,10 @@ impl Ground {
         let now = clock.now();
         claim_folder(&mut *books, &config.audience)?;
         let folder_use = folder_use(&*books)?;
-        let keys = Keys::open(dir, folder_use, config, now, &mut entropy)?;
+        let folder_keys = FolderKeys::open(dir, folder_use, config, now, &mut entropy)?;
+        let keys = Keys::open(dir, &folder_keys, config, now, &mut entropy)?;
+        let second = SecondKey::open(dir, config, now, &mut entropy)?;
+        let policies = policies::remembered(dir, folder_use, config)?;
         let secrets = Secrets::open(dir, &mut *books, &mut entropy)?;
         let rules = config.rules_toml.as_deref().unwrap_or(Rules::default_toml());
         let rules = Rules::from_toml(rules)?;
@@ -172,7 +165,19 @@ impl Ground {
         let newest = newest_time(&*source, &desk)?;
         let from = newest.map_or(now, |newest| newest.max(now));
         let operator = set_up(dir, config, &mut *books, &mut desk, from, &mut entropy)?;
-        Ok(Self { books, heads, desk, rebuild, keys, secrets, operator, now })
+        Ok(Self {
+            books,
+            heads,
+            desk,
+            rebuild,
+            folder_keys,
+            keys,
+            second,
+            policies,
+            secrets,
+            operator,
+            now,
+        })
     }
 }
 
@@ -190,6 +195,38 @@ fn open_witnessed(
     let Some(policy) = config.witnesses.clone() else { return Ok(None) };
     let path = dir.join("witnessed.db");
     let opened = Witnessed::open(&path, policy, &trust.log_keys, sequencer.view())?;
+    Ok(Some(Arc::new(opened)))
+}
+
+/// Begins to look whether the stamping key is to be changed.
+fn watch_keys(
+    (dir, config, keys): (&Path, &Config, &Keys),
+    clock: &Arc<dyn Clock>,
+    (inbox, sequencer): (&Inbox, &Sequencer),
+) -> Result<KeyWatch, EngineError> {
+    let settings = (dir.to_owned(), config.clone(), keys.token.clone());
+    let service = Arc::clone(&keys.service);
+    KeyWatch::start(settings, Arc::clone(clock), service, (inbox.clone(), sequencer.sender()))
+}
+
+/// Our own second key, which is asked like other authorities.
+fn second_authority(second: &SecondKey) -> OutsideAuthority {
+    OutsideAuthority::of_this_server(second.policy.clone(), second.root.clone())
+}
+
+/// The store of other authorities' time-stamps, if some are asked.
+fn open_stamped(
+    dir: &Path,
+    config: &Config,
+    second: Option<&SecondKey>,
+    sequencer: &Sequencer,
+) -> Result<Option<Arc<Stamped>>, EngineError> {
+    let mut authorities = config.outside.clone();
+    authorities.extend(second.map(second_authority));
+    if authorities.is_empty() {
+        return Ok(None);
+    }
+    let opened = Stamped::open(&dir.join("stamped.db"), authorities, sequencer.view())?;
     Ok(Some(Arc::new(opened)))
 }
 
@@ -524,28 +561,43 @@ fn enrol_operator(
     Ok(())
 }
 
-fn log_config(config: &Config, keys: &Keys) -> Result<LogConfig, EngineError> {
-    let signer: Arc<dyn Signer> = keys.signer.clone();
+fn log_config(config: &Config, keys: FolderKeys) -> Result<LogConfig, EngineError> {
     Ok(LogConfig {
         origin: KeyName::new(&config.origin)?,
-        signer,
+        signer: keys.signer,
         ed25519: keys.slots.log.clone(),
         ml_dsa_44: keys.slots.log_pq.clone(),
         cose: keys.slots.log.clone(),
-        authority: Arc::clone(&keys.authority),
+        authority: keys.authority,
     })
 }
 
-fn trust(config: &Config, keys: &Keys, log: &LogConfig) -> Result<Trust, EngineError> {
+fn trust(
+    config: &Config,
+    (keys, second): (&Keys, Option<&SecondKey>),
+    mut tsa_policies: Vec<String>,
+    log: &LogConfig,
+) -> Result<Trust, EngineError> {
+    let mut tsa_roots = vec![keys.tsa_root.clone()];
+    // In the order of the configuration: the same settings give the same file.
+    for authority in second.map(second_authority).iter().chain(&config.outside) {
+        let new = |root: &&Vec<u8>| !tsa_roots.contains(*root);
+        let roots: Vec<Vec<u8>> = authority.roots().iter().filter(new).cloned().collect();
+        tsa_roots.extend(roots);
+        let new = |policy: &&String| !tsa_policies.contains(*policy);
+        let policies: Vec<String> = authority.policies().iter().filter(new).cloned().collect();
+        tsa_policies.extend(policies);
+    }
     Ok(Trust {
         operator: config.audience.clone(),
         origin: log.origin.clone(),
         log_keys: log.keys()?,
         cose_keys: vec![keys.signer.public_key(&keys.slots.log)?],
-        tsa_roots: vec![keys.tsa_root.clone()],
-        tsa_policies: vec![config.tsa_policy.clone()],
+        tsa_roots,
+        tsa_policies,
         witness_policy: None,
-        evm_anchors: Vec::new(),
+        evm_anchors: config.anchors.iter().map(|anchors| anchors.trust().clone()).collect(),
+        bitcoin_headers: Vec::new(),
     })
 }
 

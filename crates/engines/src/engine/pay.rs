@@ -3,22 +3,24 @@
 use super::inbox::Refused;
 use super::timing::Timings;
 use super::writer::{Done, When, Work};
-use super::{Engine, EngineError, PayError, decisions};
+use super::{Config, Engine, EngineError, PayError, decisions};
+use crate::anchor::Anchors;
 use crate::entropy::OsEntropy;
 use crate::log_store::{LogView, SignedHead, Witnessed};
+use crate::stamped::Stamped;
 use core::num::NonZeroUsize;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
-use tpw_core::{Hash32, Intent, Money, RecordKind, StepUpProof, TreeHead};
+use tpw_core::{Hash32, Intent, Money, Receipt, RecordKind, StepUpProof, TreeHead};
 use tpw_crypto::{Entropy, PublicKey};
 use tpw_flow::{
     Answer, Command, Entry, OrderOutcome, Ordered, Orders, Outcome, Payment, Rejection, Seen,
     Submission,
 };
 use tpw_proof::bundle::{Frame, Own};
-use tpw_proof::{Leaf, Signed, Unverified, Verified};
+use tpw_proof::{DeviceKeys, Leaf, ProofError, Signed, Unverified, Verified};
 
 /// A payment with the receipts it has.
 #[derive(Clone, Debug)]
@@ -227,14 +229,16 @@ impl Engine {
     /// Checks a statement with the key of the enrolled device that it names.
     fn verified<T: Signed>(&self, bytes: &[u8]) -> Result<Verified<T>, PayError> {
         let unverified = Unverified::<T>::parse(bytes)?;
-        let key = self.key_named(&unverified.key_thumbprint());
-        Ok(unverified.verify(&key.ok_or(Rejection::UnknownDevice)?)?)
+        let keys = self.keys_named(&unverified.key_thumbprint());
+        let (key, post_quantum) = keys.ok_or(Rejection::UnknownDevice)?;
+        Ok(unverified.verify_by(&DeviceKeys::new(key, post_quantum)?)?)
     }
 
-    fn key_named(&self, thumbprint: &Hash32) -> Option<PublicKey> {
+    /// The key of that thumbprint, and the other one of a hybrid device.
+    fn keys_named(&self, thumbprint: &Hash32) -> Option<(PublicKey, Option<PublicKey>)> {
         let directory = self.directory();
-        let device = directory.by_cose.get(thumbprint)?;
-        directory.devices.get(device).map(|device| device.key.clone())
+        let device = directory.devices.get(directory.by_cose.get(thumbprint)?)?;
+        Some((device.key.clone(), device.post_quantum.clone()))
     }
 
     /// Whether we ever published the head that a device has seen, without keeping other tasks waiting for the store.
@@ -283,8 +287,10 @@ pub(super) struct Receipts {
     frames: Arc<Frames>,
     trust_hash: Hash32,
     pub(super) witnessed: Option<Arc<Witnessed>>,
+    pub(super) stamped: Option<Arc<Stamped>>,
     /// The amounts from which on a payment waits for its witnesses.
     witnessed_from: Arc<[Money]>,
+    pub(super) anchors: Option<Arc<Anchors>>,
 }
 
 /// The log's entries about a payment, each with its kind.
@@ -301,11 +307,13 @@ impl Receipts {
     pub(super) fn new(
         log: LogView,
         trust_hash: Hash32,
-        witnessed: Option<Arc<Witnessed>>,
-        witnessed_from: &[Money],
+        (witnessed, stamped): (Option<Arc<Witnessed>>, Option<Arc<Stamped>>),
+        config: &Config,
     ) -> Self {
-        let witnessed_from = witnessed_from.into();
-        Self { log, frames: Arc::default(), trust_hash, witnessed, witnessed_from }
+        let witnessed_from = config.witnessed_from.as_slice().into();
+        let anchors = config.anchors.clone();
+        let frames = Arc::default();
+        Self { log, frames, trust_hash, witnessed, stamped, witnessed_from, anchors }
     }
 
     /// The entry of a payment that must be witnessed before anything is said of it, and is not yet.
@@ -332,7 +340,10 @@ impl Receipts {
         let mut entries = entries(payment).into_iter().flatten();
         entries.all(|(_, entry)| {
             let witnessed = self.witnessed.as_ref().is_some_and(|w| w.covers(entry.index));
-            !witnessed && self.log.covers_from_memory(entry.index)
+            let stamped = self.stamped.as_ref().is_some_and(|s| s.covers(entry.index));
+            let anchored = self.anchors.as_ref().is_some_and(|a| a.covers(entry.index));
+            let later = witnessed || stamped || anchored;
+            !later && self.log.covers_from_memory(entry.index)
         })
     }
 
@@ -346,6 +357,37 @@ impl Receipts {
             Err(error) => tracing::warn!(%error, "a receipt goes out without its witnesses"),
         }
         Ok(self.log.covering(index)?)
+    }
+
+    /// The checkpoint of an entry's receipt, and the tokens of other authorities over it. Where witnesses are asked, a checkpoint that
+    /// they have cosigned comes before one that only others have time-stamped.
+    fn best_over(&self, index: u64) -> Result<(Arc<SignedHead>, Tokens), EngineError> {
+        let cosigned = |size: u64| {
+            let head = self.witnessed.as_ref()?.covering(size.saturating_sub(1)).ok()??;
+            (head.head.size == size).then_some(head)
+        };
+        let suits = |size| self.witnessed.is_none() || cosigned(size).is_some();
+        let stamped = self.stamped.as_ref().map(|stamped| stamped.over(index, suits));
+        let stamped = stamped.transpose().unwrap_or_else(|error| {
+            // A receipt with one time-stamp is better than none.
+            tracing::warn!(%error, "a receipt goes out without other authorities' time-stamps");
+            None
+        });
+        let stamped = stamped.unwrap_or_default();
+        for over in &stamped {
+            if let Some(head) = cosigned(over.size) {
+                return Ok((head, Arc::clone(&over.tokens)));
+            }
+        }
+        if self.witnessed.as_ref().is_some_and(|witnessed| witnessed.covers(index)) {
+            return Ok((self.covering(index)?, Tokens::default()));
+        }
+        for over in &stamped {
+            if let Some(head) = self.log.head_at(over.size)? {
+                return Ok((head, Arc::clone(&over.tokens)));
+            }
+        }
+        Ok((self.covering(index)?, Tokens::default()))
     }
 
     fn of(&self, payment: Arc<Payment>, repeated: Repeated) -> Result<Paid, PayError> {
@@ -369,19 +411,42 @@ impl Receipts {
         statement: &[u8],
         entry: &Entry,
     ) -> Result<Vec<u8>, EngineError> {
-        let head = self.covering(entry.index)?;
+        let (head, tokens) = self.best_over(entry.index)?;
         let path = self.log.inclusion(entry.index, head.head.size)?;
         let statement_hash = Hash32::new(tpw_crypto::sha256(statement));
         let record_hash = Hash32::new(tpw_crypto::sha256(&entry.record));
         let leaf = Leaf::commit(kind, &entry.salt, statement_hash, record_hash);
-        Ok(self.frames.of(&head, self.trust_hash).receipt(&Own {
+        let receipt = self.frames.of(&head, &tokens, self.trust_hash).receipt(&Own {
             statement,
             record: &entry.record,
             salt: &entry.salt,
             leaf: &leaf,
             index: entry.index,
             path: &path,
-        }))
+        });
+        Ok(self.anchored(receipt, &leaf, entry.index))
+    }
+
+    /// The receipt with the anchor of its entry, once there is one. A receipt without it is better than none.
+    fn anchored(&self, receipt: Vec<u8>, leaf: &Leaf, index: u64) -> Vec<u8> {
+        let Some(anchors) = self.anchors.as_ref().filter(|anchors| anchors.covers(index)) else {
+            return receipt;
+        };
+        let path = |size| Ok::<_, EngineError>(self.log.inclusion(index, size)?);
+        let found = anchors.anchor(&leaf.leaf_hash(), index, path).and_then(|anchor| {
+            let Some(anchor) = anchor else { return Ok(None) };
+            let mut whole = Receipt::from_bytes(&receipt).map_err(ProofError::from)?;
+            whole.anchors.push(anchor);
+            Ok(Some(whole.to_bytes()))
+        });
+        match found {
+            Ok(Some(anchored)) => anchored,
+            Ok(None) => receipt,
+            Err(error) => {
+                tracing::warn!(%error, index, "a receipt goes out without its anchor");
+                receipt
+            }
+        }
     }
 }
 
@@ -405,22 +470,25 @@ fn ready(statement: Verified<Intent>, seen: Seen) -> Result<Command, PayError> {
 #[derive(Default)]
 struct Frames(Mutex<BTreeMap<FrameKey, Arc<Frame>>>);
 
-/// Size of a checkpoint and how many have signed it: witnesses add lines later.
-type FrameKey = (u64, usize);
+/// Size of a checkpoint, how many have signed it, and how many others have time-stamped it: witnesses and other authorities come later.
+type FrameKey = (u64, usize, usize);
+
+/// Tokens of other authorities.
+type Tokens = Arc<[Vec<u8>]>;
 
 impl Frames {
     /// Requests of the last few checkpoints are answered at the same time.
     const KEPT_MAX: usize = 16;
 
-    fn of(&self, head: &SignedHead, trust_hash: Hash32) -> Arc<Frame> {
-        let key = (head.head.size, head.checkpoint.note().signatures.len());
+    fn of(&self, head: &SignedHead, others: &[Vec<u8>], trust_hash: Hash32) -> Arc<Frame> {
+        let key = (head.head.size, head.checkpoint.note().signatures.len(), others.len());
         let held = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(frame) = held().get(&key) {
             return Arc::clone(frame);
         }
-        let tokens = core::slice::from_ref(&head.token);
+        let tokens = [core::slice::from_ref(&head.token), others].concat();
         let frame =
-            Arc::new(Frame::new(&head.checkpoint, &head.root_signature, tokens, trust_hash));
+            Arc::new(Frame::new(&head.checkpoint, &head.root_signature, &tokens, trust_hash));
         let mut kept = held();
         kept.insert(key, Arc::clone(&frame));
         while kept.len() > Self::KEPT_MAX {

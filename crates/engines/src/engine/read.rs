@@ -1,10 +1,11 @@
 //! Reading: the committed state from memory, the past from the books.
 
+use super::directory::Reputation;
 use super::{Engine, EngineError, Metrics};
 use crate::clock::JUMP_MAX_MS;
 use core::ops::Bound;
 use std::sync::Arc;
-use tpw_core::{AccountId, DeviceId, Hash32, PaymentId, PersonId, Span};
+use tpw_core::{AccountId, DeviceId, Hash32, PaymentId, PersonId, Span, TransferId};
 use tpw_flow::{Alarm, ChainHead, Device, Payment, Person, RailInstruction};
 
 /// How one part of the engine is.
@@ -48,6 +49,14 @@ impl Engine {
         let above = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
         let directory = self.directory();
         directory.waiting.range(above).take(most).map(|(_, payment)| Arc::clone(payment)).collect()
+    }
+
+    /// Whether a transfer's id is used up: by a transfer, or by an order that was refused. Reads the books.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] when the books cannot be read.
+    pub fn is_transfer_used(&self, id: TransferId) -> Result<bool, EngineError> {
+        Ok(self.readers.with(|reader| reader.transfer_id(id))?.is_some())
     }
 
     /// Alarms with a number above `after`, oldest first.
@@ -103,6 +112,12 @@ impl Engine {
         self.directory().chains.get(&(device, account)).copied().unwrap_or(ChainHead::START)
     }
 
+    /// What is known of a device from what it has done.
+    #[must_use]
+    pub fn reputation(&self, device: &DeviceId) -> Reputation {
+        self.directory().reputations.get(device).copied().unwrap_or_default()
+    }
+
     fn checkpoint_age_ms(&self) -> u64 {
         self.log().newest().map_or(u64::MAX, |head| self.clock.now().since(head.issued).as_ms())
     }
@@ -121,7 +136,7 @@ impl Engine {
             ));
         }
         let error = self.clock.error().map_err(|fault| fault.to_string())?;
-        let most = self.keys.authority.accuracy_ms();
+        let most = self.config.tsa_accuracy_ms;
         if error.as_ms() > most {
             return Err(format!(
                 "the system clock may be off by {} ms, and {most} ms are declared",
@@ -160,6 +175,7 @@ impl Engine {
             waiting: u64::try_from(self.directory().waiting.len()).unwrap_or(u64::MAX),
             tree_size: self.log().newest().map_or(0, |head| head.head.size),
             checkpoint_age_ms: self.checkpoint_age_ms(),
+            outside: self.stamped().map(|stamped| stamped.outcomes()).unwrap_or_default(),
             ..self.meter.read()
         }
     }

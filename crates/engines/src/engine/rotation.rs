@@ -1,7 +1,8 @@
 //! The time-stamping key of the data folder is replaced, and the old one destroyed, which the log records.
 //!
-//! A file asks for it, so that no two processes ever write keys. Each step can be broken off: the certificate says which key is the
-//! authority's, and any other time-stamping key in the folder is an old one whose end is still to be finished.
+//! A file asks for it, so that no two processes ever write keys: the server does it, at its start or while it runs. Each step can be
+//! broken off: the certificate says which key is the authority's, and any other time-stamping key in the folder is an old one whose end
+//! is still to be finished.
 
 use super::EngineError;
 use super::keys::{SIZE_MAX, Slots, new_certificate};
@@ -14,8 +15,14 @@ use tpw_crypto::{Algorithm, Entropy, Signer as _, SlotName, SoftwareSlots, sha25
 use tpw_flow::key_end_record;
 use tpw_proof::timestamp::{Authority, serial};
 
-/// In the data folder: the next start makes a new key.
+/// In the data folder: what becomes of the key.
 const WISH: &str = "tsa-rotate";
+/// The same while it is being carried out, so that a later wish is not lost.
+const TAKEN: &str = "tsa-rotating";
+/// What the file says when no other key may answer requests.
+const DESTROY: &[u8] = b"destroy";
+/// In the data folder: no key answers requests before there is another rotation.
+const CLOSED: &str = "tsa-closed";
 const KEYS: &str = "keys";
 /// The file of keys as it was before.
 const OLD_KEYS: &str = "keys.old";
@@ -27,16 +34,85 @@ const RECORD: &str = "cbor";
 /// So long before a key's last day the operator is told at every start.
 const NOTICE: Span = Span::from_secs(30 * 24 * 3600);
 
-/// Asks the next start to replace the key.
+/// What becomes of the time-stamping key. In either case it is destroyed, and the log's own checkpoints are stamped by a new one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyWish {
+    /// The new key answers requests too.
+    Rotate,
+    /// No key answers requests any more, until there is a rotation.
+    Destroy,
+}
+
+/// Asks the server, the running one or its next start, to replace or destroy the key.
 ///
 /// # Errors
 /// [`EngineError::Missing`] for a folder without keys, [`EngineError::File`].
-pub fn ask_for_rotation(dir: &Path) -> Result<(), EngineError> {
+pub fn ask_for_key_change(dir: &Path, wish: KeyWish) -> Result<(), EngineError> {
     if !dir.join(KEYS).exists() {
         return Err(EngineError::Missing { what: KEYS });
     }
-    files::write_atomic(&dir.join(WISH), b"", Durability::Synced, Access::Ordinary)?;
+    let text: &[u8] = match wish {
+        KeyWish::Rotate => b"",
+        KeyWish::Destroy => DESTROY,
+    };
+    files::write_atomic(&dir.join(WISH), text, Durability::Synced, Access::Ordinary)?;
     Ok(())
+}
+
+/// Whether nothing is left to be done of what was asked for: the log has the ends of all keys.
+///
+/// # Errors
+/// [`EngineError::Damaged`], [`EngineError::File`].
+pub fn is_key_change_done(dir: &Path) -> Result<bool, EngineError> {
+    Ok(wished(dir)?.is_none() && unlogged(dir)?.is_empty())
+}
+
+/// What is wished, or was and is not carried out to its end.
+///
+/// # Errors
+/// [`EngineError::Damaged`] when the file says something else; [`EngineError::File`].
+pub(super) fn wished(dir: &Path) -> Result<Option<KeyWish>, EngineError> {
+    let newer = wish_in(&dir.join(WISH))?;
+    if newer.is_some() { Ok(newer) } else { wish_in(&dir.join(TAKEN)) }
+}
+
+fn wish_in(path: &Path) -> Result<Option<KeyWish>, EngineError> {
+    match files::read(path, SIZE_MAX)?.as_deref() {
+        None => Ok(None),
+        Some(b"") => Ok(Some(KeyWish::Rotate)),
+        Some(DESTROY) => Ok(Some(KeyWish::Destroy)),
+        Some(_) => Err(EngineError::Damaged { what: WISH }),
+    }
+}
+
+/// Whether no key may answer requests.
+pub(super) fn is_closed(dir: &Path) -> bool {
+    dir.join(CLOSED).exists()
+}
+
+/// The certificate of the key that counts.
+pub(super) fn certificate(dir: &Path) -> Result<Option<Vec<u8>>, EngineError> {
+    Ok(files::read(&dir.join(CERTIFICATE), SIZE_MAX)?)
+}
+
+/// Whether a change that failed left the key as it was: with this certificate, and without a record of its end.
+pub(super) fn is_untouched(dir: &Path, before: Option<&[u8]>) -> Result<bool, EngineError> {
+    let same = certificate(dir)?.as_deref() == before;
+    Ok(same && !is_closed(dir) && unlogged(dir)?.is_empty())
+}
+
+/// Takes the newest wish. One that was taken before and not carried out to its end counts as long as no other came.
+fn taken(dir: &Path) -> Result<Option<KeyWish>, EngineError> {
+    if wished(dir)?.is_none() {
+        return Ok(None);
+    }
+    let (wish, taken) = (dir.join(WISH), dir.join(TAKEN));
+    match std::fs::rename(&wish, &taken) {
+        Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
+            Err(files::FileError::io("rename", &wish)(cause).into())
+        }
+        Ok(()) | Err(_) => wish_in(&taken),
+    }
 }
 
 /// Makes a new key with its certificate if that was asked for. Gives the certificate that counts.
@@ -48,22 +124,46 @@ pub(super) fn rotated(
     now: Instant,
     entropy: &mut dyn Entropy,
 ) -> Result<Vec<u8>, EngineError> {
-    let wish = dir.join(WISH);
-    if !wish.exists() {
-        return Ok(leaf);
+    let Some(wish) = taken(dir)? else { return Ok(leaf) };
+    let closed = dir.join(CLOSED);
+    if wish == KeyWish::Destroy {
+        // First of all: whatever is broken off from here on, no key answers.
+        files::write_atomic(&closed, b"", Durability::Synced, Access::Ordinary)?;
     }
     let mut random = [0_u8; 11];
     entropy.fill(&mut random)?;
-    // The name of a slot has room for the time, which no earlier rotation had.
-    let slot = SlotName::new(&format!("{}-{}", slots.tsa, now.unix_ms()))?;
-    let key = signer.generate(slot, Algorithm::P256, entropy)?;
+    let key = signer.generate(free_slot(signer, &slots.tsa, now)?, Algorithm::P256, entropy)?;
     store(dir, signer)?;
     let issuer = (&*signer, &slots.tsa_root, root);
     let leaf = new_certificate(operator, issuer, &key, now, serial(now.unix_ms(), random))?;
     files::write_atomic(&dir.join(CERTIFICATE), &leaf, Durability::Synced, Access::Ordinary)?;
-    files::remove(&wish)?;
-    tracing::info!("time-stamps have a new key");
+    if wish == KeyWish::Rotate {
+        files::remove(&closed)?;
+    }
+    tracing::info!(?wish, "time-stamps have a new key");
     Ok(leaf)
+}
+
+/// The name of a slot has room for the time. A clock that stands has the same one again: there is one old key at most, and what a broken
+/// change left.
+fn free_slot(
+    signer: &SoftwareSlots,
+    first: &SlotName,
+    now: Instant,
+) -> Result<SlotName, EngineError> {
+    let mut at = now.unix_ms();
+    loop {
+        let slot = SlotName::new(&format!("{first}-{at}"))?;
+        if signer.public_key(&slot).is_err() {
+            return Ok(slot);
+        }
+        at = at.saturating_add(1);
+    }
+}
+
+/// Nothing is wished any more: the record of the old key's end is there. Before that whoever waits would believe that all is done.
+pub(super) fn carried_out(dir: &Path) -> Result<(), EngineError> {
+    Ok(files::remove(&dir.join(TAKEN))?)
 }
 
 /// Destroys every time-stamping key that the certificate is not for. Gives the slot of the one that it is for.
@@ -159,6 +259,7 @@ pub(super) fn logged(path: &Path) -> Result<(), EngineError> {
     Ok(())
 }
 
+/// Tells the operator when the key's time is nearly over.
 pub(super) fn warn(authority: &Authority, now: Instant) {
     let Some(end) = authority.used_until() else { return };
     if now.plus(NOTICE) >= end {

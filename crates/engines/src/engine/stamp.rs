@@ -1,21 +1,26 @@
 //! Time-stamps for whoever asks, each an entry of the log before it leaves, and the proofs of these entries.
 
+use super::second_key::SecondKey;
+use super::stamper::Stamper;
 use super::writer::When;
 use super::{Engine, EngineError, PayError};
 use crate::entropy::OsEntropy;
 use crate::log_store::LogError;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tpw_core::Hash32;
 use tpw_crypto::{Entropy, sha256};
 use tpw_flow::Command;
 use tpw_proof::TlogProof;
-use tpw_proof::timestamp::{ClockState, serial, token_der};
+use tpw_proof::timestamp::{ClockState, Refusal, refuse, request_summary, serial, token_der};
 
 /// An answer to a request for a time-stamp that nobody has yet.
 pub struct Drafted {
     answer: Vec<u8>,
     /// What logs the token; a refusal has none.
     entry: Option<Command>,
+    /// Whose key signed. It is in use until the entry is durable, so that none of its tokens comes after its end in the log.
+    stamper: Option<Arc<Stamper>>,
 }
 
 /// The proof that a time-stamp stands in the log.
@@ -42,6 +47,13 @@ impl Engine {
     /// Makes the answer: the part that signs, for a thread that others do not wait for.
     #[must_use]
     pub fn draft_stamp(&self, request: &[u8]) -> Drafted {
+        let stamper = match self.keys.service.stamper() {
+            Ok(stamper) => stamper,
+            Err(silence) => {
+                let answer = refuse(Refusal::SystemFailure, silence.words());
+                return Drafted { answer, entry: None, stamper: None };
+            }
+        };
         let mut random = [0_u8; 11];
         // Each serial is unique by the epoch of this start and a count, which anybody can read in it; the three bytes behind are random.
         let count = self.stamps.fetch_add(1, Ordering::Relaxed);
@@ -55,15 +67,27 @@ impl Engine {
             Ok(error) if filled.is_ok() => ClockState::Good { error_ms: error.as_ms() },
             Ok(_) | Err(_) => ClockState::Bad,
         };
-        let (authority, signer) = &self.keys.public;
         let (now, serial) = (self.clock.now(), serial(self.epoch, random));
-        let answer = authority.answer(signer.as_ref(), request, now, clock, serial);
+        let answer = match self.second_for(request) {
+            Some(second) => second.authority.answer(&second.signer, request, now, clock, serial),
+            None => {
+                let Stamper { authority, signer } = stamper.as_ref();
+                authority.answer(signer.as_ref(), request, now, clock, serial)
+            }
+        };
         // Only a refusal has no token.
         let entry = token_der(&answer).ok().map(|token| {
             let token = Hash32::new(sha256(&token));
             Command::LogToken { serial, token }
         });
-        Drafted { answer, entry }
+        Drafted { answer, entry, stamper: Some(stamper) }
+    }
+
+    /// The second key, if its policy is the one that is asked for.
+    fn second_for(&self, request: &[u8]) -> Option<&SecondKey> {
+        let second = self.second.as_deref()?;
+        let asked = request_summary(request).ok()?.policy?;
+        (asked == second.policy).then_some(second)
     }
 
     /// Hands the answer out when its entry is durable in the books: the next checkpoint covers it, whatever happens.
@@ -71,10 +95,12 @@ impl Engine {
     /// # Errors
     /// [`PayError`] when it cannot be logged: then it is not given.
     pub async fn give_stamp(&self, drafted: Drafted) -> Result<Vec<u8>, PayError> {
-        if let Some(entry) = drafted.entry {
+        let Drafted { answer, entry, stamper } = drafted;
+        if let Some(entry) = entry {
             self.send(vec![entry], When::Durable).await?;
         }
-        Ok(drafted.answer)
+        drop(stamper);
+        Ok(answer)
     }
 
     /// The proof that the time-stamp with this serial number stands in the log. It reads the books: not for a thread that others wait

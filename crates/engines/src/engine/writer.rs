@@ -396,7 +396,9 @@ impl Writer {
         self.archive = (self.open)().map_err(|error| error.to_string())?;
         self.desk = (self.rebuild)(&*self.archive).map_err(|error| error.to_string())?;
         self.stopwatch.watch(&mut self.desk);
-        *self.directory.write().unwrap_or_else(PoisonError::into_inner) = Directory::of(&self.desk);
+        let directory = Directory::read(&self.desk, &*self.archive);
+        let directory = directory.map_err(|error| error.to_string())?;
+        *self.directory.write().unwrap_or_else(PoisonError::into_inner) = directory;
         let lacking =
             unstored(&*self.archive, &self.unstored).map_err(|error| error.to_string())?;
         let leaves = self.desk.leaves();

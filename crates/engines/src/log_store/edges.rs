@@ -72,21 +72,24 @@ impl Edges {
     /// Appends leaves and returns what became full.
     pub(super) fn grow(&mut self, leaves: &[Leaf]) -> Growth {
         let mut growth = Growth::default();
-        for leaf in leaves {
-            let length = u16::try_from(Leaf::SIZE).unwrap_or(u16::MAX);
-            self.bundle.extend_from_slice(&length.to_be_bytes());
-            self.bundle.extend_from_slice(leaf.as_bytes());
-            // From the bundle's bytes, as an auditor will hash them, not from the value in hand.
-            let entry = self.bundle.len().saturating_sub(Leaf::SIZE);
-            let hash = tree::leaf_hash(self.bundle.get(entry..).unwrap_or_default());
-            self.size = self.size.saturating_add(1);
-            self.push(0, hash, &mut growth.tiles);
-            if self.size.trailing_zeros() >= FULL_BITS {
-                let index = full_tiles(0, self.size).saturating_sub(1);
-                growth.bundles.push((index, std::mem::take(&mut self.bundle)));
-            }
-        }
+        leaves.iter().for_each(|leaf| self.append(leaf.as_bytes(), &mut growth));
         growth
+    }
+
+    /// Appends an entry of at most 65,535 bytes and notes what became full.
+    pub(super) fn append(&mut self, entry: &[u8], growth: &mut Growth) {
+        let length = u16::try_from(entry.len()).unwrap_or(u16::MAX);
+        self.bundle.extend_from_slice(&length.to_be_bytes());
+        self.bundle.extend_from_slice(entry);
+        // From the bundle's bytes, as an auditor will hash them, not from the value in hand.
+        let start = self.bundle.len().saturating_sub(length.into());
+        let hash = tree::leaf_hash(self.bundle.get(start..).unwrap_or_default());
+        self.size = self.size.saturating_add(1);
+        self.push(0, hash, &mut growth.tiles);
+        if self.size.trailing_zeros() >= FULL_BITS {
+            let index = full_tiles(0, self.size).saturating_sub(1);
+            growth.bundles.push((index, std::mem::take(&mut self.bundle)));
+        }
     }
 
     /// At most eight levels deep: 2^64 leaves.

@@ -171,6 +171,12 @@ pub enum LogError {
         /// The path below the log's prefix.
         path: String,
     },
+    /// Nobody else is seen to have entries that are to be served no longer.
+    #[error("the entries are not seen to be held by somebody else: {why}")]
+    NotHeld {
+        /// What is missing.
+        why: String,
+    },
     /// A file of a log read from outside could not be had.
     #[error("cannot read `{path}` of the log: {why}")]
     Away {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use tpw_core::Hash32;
 use tpw_proof::TileId;
 use tpw_proof::note;
-use tpw_proof::tile::BundleId;
+use tpw_proof::tile::{self, BundleId};
 
 const HASH_LEN: usize = 32;
 const TILE_SIZE_MAX: u64 = 8192;
@@ -26,6 +26,16 @@ pub(super) struct LogFolder {
 
 fn width_of(count: usize) -> u16 {
     u16::try_from(count).unwrap_or(u16::MAX)
+}
+
+/// Removes the partial versions of full files.
+pub(super) fn remove_narrower(full: &[PathBuf]) -> Result<(), LogError> {
+    for path in full {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(".p");
+        files::remove_folder(&path.with_file_name(name))?;
+    }
+    Ok(())
 }
 
 /// The bytes of a tile.
@@ -71,6 +81,14 @@ impl LogFolder {
 
     /// Writes what became full and removes the partial versions of it. Returns the paths of the full files.
     pub(super) fn write_full(&self, growth: &Growth) -> Result<Vec<PathBuf>, LogError> {
+        let full = self.write_grown(growth)?;
+        // Only now: until the full file is there, the partial one must be.
+        remove_narrower(&full)?;
+        Ok(full)
+    }
+
+    /// Writes what became full. Returns the paths of the files.
+    pub(super) fn write_grown(&self, growth: &Growth) -> Result<Vec<PathBuf>, LogError> {
         let mut full = Vec::new();
         for tile in &growth.tiles {
             let id = TileId { level: tile.level, index: tile.index, width: FULL_WIDTH };
@@ -80,27 +98,72 @@ impl LogFolder {
             let id = BundleId { index: *index, width: FULL_WIDTH };
             full.push(self.write(&id.path(), bytes)?);
         }
-        // Only now: until the full file is there, the partial one must be.
-        for path in &full {
-            let mut name = path.file_name().unwrap_or_default().to_owned();
-            name.push(".p");
-            files::remove_folder(&path.with_file_name(name))?;
-        }
         Ok(full)
+    }
+
+    /// Writes the unfinished bundle. Returns the path of its file, if it has an entry.
+    pub(super) fn write_unfinished(&self, edges: &Edges) -> Result<Option<PathBuf>, LogError> {
+        let width = width_of(edges.tile(0).len());
+        if width == 0 {
+            return Ok(None);
+        }
+        let id = BundleId { index: super::edges::full_tiles(0, edges.size()), width };
+        self.write(&id.path(), edges.bundle()).map(Some)
     }
 
     /// Writes the partial tiles and the partial bundle of the edge.
     pub(super) fn write_edges(&self, edges: &Edges) -> Result<(), LogError> {
+        self.write_edge_tiles(edges)?;
+        self.write_unfinished(edges).map(|_path| ())
+    }
+
+    /// Writes the partial tiles of the edge.
+    pub(super) fn write_edge_tiles(&self, edges: &Edges) -> Result<(), LogError> {
         for (level, index, hashes) in edges.tiles() {
             let id = TileId { level, index, width: width_of(hashes.len()) };
             self.write(&id.path(), &tile_bytes(hashes))?;
         }
-        let width = width_of(edges.tile(0).len());
-        if width > 0 {
-            let id = BundleId { index: super::edges::full_tiles(0, edges.size()), width };
-            self.write(&id.path(), edges.bundle())?;
-        }
         Ok(())
+    }
+
+    /// The entries of a bundle of the tree with these edges; `None` when it has fewer, or when the file is missing.
+    pub(super) fn shown_bundle(
+        &self,
+        id: BundleId,
+        edges: &Edges,
+    ) -> Result<Option<Vec<u8>>, LogError> {
+        let unfinished = super::edges::full_tiles(0, edges.size());
+        let (bytes, held) = if id.index == unfinished {
+            (edges.bundle().to_vec(), edges.tile(0).len())
+        } else if id.index < unfinished {
+            let full = BundleId { index: id.index, width: FULL_WIDTH };
+            match self.bundle(full)? {
+                Some(bytes) => (bytes, FULL),
+                None => return Ok(None),
+            }
+        } else {
+            return Ok(None);
+        };
+        if usize::from(id.width) > held {
+            return Ok(None);
+        }
+        let entries = tile::decode_bundle(&bytes, width_of(held))?;
+        Ok(Some(tile::encode_bundle(entries.into_iter().take(id.width.into()))?))
+    }
+
+    /// The first hashes of a tile of the tree with these edges; `None` when it has fewer, or when the file is missing.
+    pub(super) fn shown_tile(
+        &self,
+        id: TileId,
+        edges: &Edges,
+    ) -> Result<Option<Vec<Hash32>>, LogError> {
+        let unfinished = super::edges::full_tiles(id.level, edges.size());
+        let width = usize::from(id.width);
+        let first = |hashes: &[Hash32]| hashes.get(..width).map(<[Hash32]>::to_vec);
+        if id.index >= unfinished {
+            return Ok((id.index == unfinished).then(|| first(edges.tile(id.level))).flatten());
+        }
+        Ok(self.full_tile(id.level, id.index)?.and_then(|hashes| first(&hashes)))
     }
 
     /// Removes the partial versions of the unfinished tiles of the tree of `size` leaves.
@@ -124,6 +187,12 @@ impl LogFolder {
     /// Makes the checkpoint the one that readers find.
     pub(super) fn publish(&self, note: &str) -> Result<(), LogError> {
         self.write("checkpoint", note.as_bytes()).map(|_path| ())
+    }
+
+    /// As [`LogFolder::publish`], so that it survives a power failure.
+    pub(super) fn publish_synced(&self, note: &str) -> Result<(), LogError> {
+        let path = self.path("checkpoint");
+        Ok(files::write_atomic(&path, note.as_bytes(), Durability::Synced, Access::Ordinary)?)
     }
 
     /// The bytes of the published checkpoint.

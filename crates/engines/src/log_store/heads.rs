@@ -97,6 +97,8 @@ enum Counter {
     Epoch,
     /// Leaves whose full tiles and bundles are known to be synced.
     Synced,
+    /// The minimum index: what ends before it is not served.
+    Minimum,
 }
 
 impl Counter {
@@ -104,6 +106,7 @@ impl Counter {
         match self {
             Self::Epoch => "epoch",
             Self::Synced => "synced",
+            Self::Minimum => "minimum",
         }
     }
 }
@@ -306,6 +309,16 @@ impl Heads {
     /// Records how much is synced, outside of an advance.
     pub(super) fn set_synced(&self, size: u64) -> Result<(), LogError> {
         set(&self.connection, Counter::Synced, size)
+    }
+
+    /// The minimum index.
+    pub(super) fn minimum(&self) -> Result<u64, LogError> {
+        self.counter(Counter::Minimum)
+    }
+
+    /// Sets the minimum index.
+    pub(super) fn set_minimum(&self, minimum: u64) -> Result<(), LogError> {
+        set(&self.connection, Counter::Minimum, minimum)
     }
 
     /// Moves everything from the journal into the one file, for whoever copies it.

@@ -9,8 +9,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use tpw_crypto::Signer;
 use tpw_proof::Leaf;
-use tpw_proof::timestamp::ClockState;
+use tpw_proof::timestamp::{Authority, ClockState};
 
 /// The files of the newest checkpoint are written at most this often: readers are answered from memory.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(100);
@@ -39,6 +40,12 @@ enum Message {
     Batch(Batch),
     /// How far the books have come was noted, without a leaf.
     Noted,
+    /// Another key stamps the checkpoints from here on.
+    Stamping {
+        authority: Arc<Authority>,
+        signer: Arc<dyn Signer>,
+        done: SyncSender<()>,
+    },
     Stop,
 }
 
@@ -99,6 +106,22 @@ impl LeafSender {
     #[must_use]
     pub fn earliest(&self) -> Instant {
         self.pace.earliest()
+    }
+
+    /// Has another key stamp the checkpoints: when this returns no checkpoint gets a time-stamp of the one before any more. `signer` has
+    /// the log's own keys too.
+    ///
+    /// # Errors
+    /// [`LogError::Stopped`].
+    pub fn stamp_with(
+        &self,
+        authority: Arc<Authority>,
+        signer: Arc<dyn Signer>,
+    ) -> Result<(), LogError> {
+        let (done, told) = sync_channel(1);
+        let message = Message::Stamping { authority, signer, done };
+        self.queue.send(message).map_err(|_gone| LogError::Stopped)?;
+        told.recv().map_err(|_gone| LogError::Stopped)
     }
 
     /// Whether the log still takes leaves.
@@ -308,6 +331,11 @@ impl Run {
                 Ok(Message::Batch(batch)) => batch,
                 Ok(Message::Noted) => {
                     self.note_due = Instant::now().checked_add(NOTE_INTERVAL);
+                    continue;
+                }
+                Ok(Message::Stamping { authority, signer, done }) => {
+                    self.store.stamp_with(authority, signer);
+                    let _gone = done.send(());
                     continue;
                 }
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return Queue::Ended,

@@ -152,7 +152,8 @@ impl LogStore {
         let synced = heads.synced()?;
         let epoch = heads.next_epoch()?;
         let folder = LogFolder::new(folder.to_owned());
-        let view = LogView::new(folder.clone(), Heads::open_to_read(&database)?.sharing(again));
+        let stored = Heads::open_to_read(&database)?.sharing(again);
+        let view = LogView::new(folder.clone(), stored, heads.minimum()?);
         let syncer = Syncer::start(synced).map_err(LogError::Thread)?;
         let mut store = Self {
             config,
@@ -452,6 +453,12 @@ impl LogStore {
             .map_err(|e| stamping(&e))?;
         let previous_size = self.newest.as_ref().map_or(0, |newest| newest.head.size);
         Ok(SignedHead { head, previous_size, checkpoint, root_signature, token, issued })
+    }
+
+    /// Has another key stamp the checkpoints to come. `signer` has the log's own keys too.
+    pub(super) fn stamp_with(&mut self, authority: Arc<Authority>, signer: Arc<dyn Signer>) {
+        self.config.authority = authority;
+        self.config.signer = signer;
     }
 
     /// Syncs the files and lets the folder go. Dropping the store is as safe; the next opening then does more work.

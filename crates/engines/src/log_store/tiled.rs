@@ -98,6 +98,17 @@ impl<'r> TiledLog<'r> {
         Ok(entry.to_vec())
     }
 
+    /// The entries of a bundle, as far as the newest checkpoint covers them.
+    ///
+    /// # Errors
+    /// As [`TiledLog::entry`].
+    pub fn bundle_entries(&self, index: u64) -> Result<Vec<Vec<u8>>, LogError> {
+        let held = self.width(0, index);
+        let (bytes, width) = self.bundle(BundleId { index, width: held })?;
+        let entries = tile::decode_bundle(&bytes, width)?;
+        Ok(entries.into_iter().take(held.into()).map(<[u8]>::to_vec).collect())
+    }
+
     /// A bundle with its width; the full one where the log has pruned the partial one.
     fn bundle(&self, id: BundleId) -> Result<(Vec<u8>, u16), LogError> {
         if let Some(bytes) = self.resources.read(&id.path(), BUNDLE_SIZE_MAX)? {

@@ -4,6 +4,7 @@
 use super::LogError;
 use super::folder::tile_hashes;
 use super::fsck::{Advice, Finding, Report};
+use super::pruning::ends_before;
 use super::tiled::{BUNDLE_SIZE_MAX, FULL_WIDTH, TILE_SIZE_MAX, TiledLog};
 use std::path::Path;
 use tpw_core::Hash32;
@@ -81,9 +82,7 @@ impl Audit<'_, '_> {
 
     /// Whether a full tile or bundle need not be there: its end index is not beyond the minimum index.
     fn is_pruned(&self, level: u8, index: u64, width: u16) -> bool {
-        let leaves = 256_u64.checked_pow(u32::from(level).saturating_add(1));
-        let end = leaves.and_then(|leaves| index.checked_add(1)?.checked_mul(leaves));
-        width == FULL_WIDTH && end.is_some_and(|end| end <= self.minimum_index)
+        width == FULL_WIDTH && ends_before(level, index, self.minimum_index)
     }
 
     fn read(&mut self, path: &str, size_max: u64, pruned: bool) -> Option<Vec<u8>> {

@@ -3,15 +3,16 @@
 //! INVARIANT: nothing beyond the newest stored checkpoint is ever shown.
 
 use super::LogError;
-use super::edges::{Edges, FULL, FullTile, full_tiles};
+use super::edges::{Edges, FullTile, full_tiles};
 use super::folder::{LogFolder, tile_bytes};
 use super::heads::{Heads, SignedHead};
+use super::pruning::ends_before;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tpw_core::Hash32;
 use tpw_proof::tile::{self, BundleId, TileNodes};
-use tpw_proof::{ProofError, TileId, TileReader};
+use tpw_proof::{Interval, ProofError, TileId, TileReader};
 
 /// Full tiles kept in memory, 16 KiB each with the roots in them.
 pub(super) const TILES_MAX: usize = 384;
@@ -57,6 +58,8 @@ struct Shared {
     heads: Mutex<BTreeMap<u64, Arc<SignedHead>>>,
     roots: RwLock<HashMap<u64, Hash32>>,
     stored: Mutex<Heads>,
+    /// What ends before this index is made no secret of, but served no longer.
+    minimum: u64,
 }
 
 /// Recently used full tiles.
@@ -98,7 +101,7 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl LogView {
-    pub(super) fn new(folder: LogFolder, stored: Heads) -> Self {
+    pub(super) fn new(folder: LogFolder, stored: Heads, minimum: u64) -> Self {
         let nodes = Arc::default();
         let shown = Shown { head: None, edges: Arc::new(Edges::default()), nodes };
         let shared = Shared {
@@ -108,6 +111,7 @@ impl LogView {
             heads: Mutex::default(),
             roots: RwLock::default(),
             stored: Mutex::new(stored),
+            minimum,
         };
         Self { shared: Arc::new(shared) }
     }
@@ -168,6 +172,35 @@ impl LogView {
     /// As [`LogView::inclusion`].
     pub fn consistency(&self, old_size: u64, new_size: u64) -> Result<Vec<Hash32>, LogError> {
         self.prove(new_size, |reader| tile::consistency_proof(reader, old_size, new_size))
+    }
+
+    /// The entries from `start` up to `end`, which lie in one bundle.
+    ///
+    /// # Errors
+    /// [`LogError::NotYet`] beyond the newest checkpoint, [`LogError::NoFile`] when the bundle is missing; a file error.
+    pub fn entries(&self, start: u64, end: u64) -> Result<Vec<Vec<u8>>, LogError> {
+        let shown = self.shown();
+        let first = start & !255;
+        let not_yet = || LogError::NotYet { wanted: end, size: shown.edges.size() };
+        let width = end.checked_sub(first).and_then(|width| u16::try_from(width).ok());
+        let width = width.filter(|width| (1..=256).contains(width)).ok_or_else(not_yet)?;
+        if end > shown.edges.size() {
+            return Err(not_yet());
+        }
+        let id = BundleId { index: first >> 8, width };
+        let bytes = self.shared.folder.shown_bundle(id, &shown.edges)?;
+        let bytes = bytes.ok_or_else(|| LogError::NoFile { path: id.path() })?;
+        let before = usize::try_from(start.saturating_sub(first)).unwrap_or(usize::MAX);
+        let entries = tile::decode_bundle(&bytes, width)?;
+        Ok(entries.into_iter().skip(before).map(<[u8]>::to_vec).collect())
+    }
+
+    /// The proof that a subtree belongs to the tree of `size` leaves.
+    ///
+    /// # Errors
+    /// As [`LogView::inclusion`].
+    pub fn subtree_proof(&self, interval: Interval, size: u64) -> Result<Vec<Hash32>, LogError> {
+        self.prove(size, |reader| tile::subtree_proof(reader, interval, size))
     }
 
     fn prove<T>(
@@ -270,7 +303,8 @@ impl LogView {
     /// The log's public files by their path below the log's prefix: `checkpoint`, `tile/<L>/<N>[.p/<W>]` and
     /// `tile/entries/<N>[.p/<W>]`. `None` for every other path and for what is not there yet.
     ///
-    /// A partial tile is answered at any width the tree has reached, also after its file was removed.
+    /// A partial tile is answered at any width the tree has reached, also after its file was removed. What ends before the minimum
+    /// index is not answered: it may be pruned, for proofs are made here all the same.
     ///
     /// # Errors
     /// A file error.
@@ -280,33 +314,14 @@ impl LogView {
         if path == "checkpoint" {
             return Ok(shown.head.map(|head| head.checkpoint.to_string().into_bytes()));
         }
-        if let Some(id) = BundleId::parse(path) {
-            return self.bundle(id, &shown.edges);
+        let pruned = |level, index| ends_before(level, index, self.shared.minimum);
+        if let Some(id) = BundleId::parse(path).filter(|id| !pruned(0, id.index)) {
+            return self.shared.folder.shown_bundle(id, &shown.edges);
         }
-        match TileId::parse(path) {
+        match TileId::parse(path).filter(|id| !pruned(id.level, id.index)) {
             Some(id) => Ok(self.tile(id, &shown.edges, &[])?.map(|hashes| tile_bytes(&hashes))),
             None => Ok(None),
         }
-    }
-
-    fn bundle(&self, id: BundleId, edges: &Edges) -> Result<Option<Vec<u8>>, LogError> {
-        let unfinished = full_tiles(0, edges.size());
-        let (bytes, held) = if id.index == unfinished {
-            (edges.bundle().to_vec(), edges.tile(0).len())
-        } else if id.index < unfinished {
-            let full = BundleId { index: id.index, width: 256 };
-            match self.shared.folder.bundle(full)? {
-                Some(bytes) => (bytes, FULL),
-                None => return Ok(None),
-            }
-        } else {
-            return Ok(None);
-        };
-        if usize::from(id.width) > held {
-            return Ok(None);
-        }
-        let entries = tile::decode_bundle(&bytes, u16::try_from(held).unwrap_or(u16::MAX))?;
-        Ok(Some(tile::encode_bundle(entries.into_iter().take(id.width.into()))?))
     }
 
     /// The first `width` hashes of a tile of the tree with these edges; `None` when it has fewer.

@@ -3,7 +3,7 @@
 //! Nothing here is needed to go on: what is lost is cosigned again, at a later size. Nothing here is believed either: a
 //! row counts only if its head is the one that the log has signed, and its lines hold.
 
-use super::{LogError, LogView, SignedHead};
+use super::{CosignerMeter, LogError, LogView, SignedHead};
 use crate::decode::int;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 use std::collections::BTreeMap;
@@ -40,6 +40,7 @@ pub struct Witnessed {
     told: watch::Sender<u64>,
     /// Told when somebody waits.
     wanted: Notify,
+    meter: CosignerMeter,
 }
 
 /// A row as it is stored, its meaning unchecked.
@@ -134,6 +135,7 @@ impl Witnessed {
             newest: RwLock::default(),
             told: watch::Sender::new(0),
             wanted: Notify::new(),
+            meter: CosignerMeter::default(),
         };
         let newest = witnessed.met(NEWEST, 0)?;
         witnessed.set_newest(newest);
@@ -144,6 +146,12 @@ impl Witnessed {
     #[must_use]
     pub const fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// What the cosigners that are asked do.
+    #[must_use]
+    pub const fn meter(&self) -> &CosignerMeter {
+        &self.meter
     }
 
     /// The newest checkpoint whose quorum is met, with the witnesses' lines.

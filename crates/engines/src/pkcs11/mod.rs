@@ -3,9 +3,12 @@
 //! INVARIANTS: a signature is verified before it is released; a key that could be copied out of the token is not used; after the
 //! token came back it is the same key, or there is none. The PIN is read from its file each time the token is opened and kept nowhere.
 
+mod library;
+mod place;
 mod token;
 mod uri;
 
+pub use place::KeyPlace;
 pub use uri::KeyUri;
 
 use std::path::PathBuf;
@@ -42,6 +45,14 @@ pub enum TokenError {
     /// The PIN cannot be read, or others could read it.
     #[error("the PIN cannot be taken from `{path}`: {why}")]
     Pin {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// A file that is to name a key names none.
+    #[error("`{path}` names no key: {why}")]
+    Place {
         /// The file.
         path: PathBuf,
         /// Why not.

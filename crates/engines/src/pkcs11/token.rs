@@ -1,7 +1,8 @@
 //! The calls of the library: from a URI to a session with the key, and a signature.
 
+use super::library::Library;
 use super::{KeyUri, TokenError};
-use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::context::Pkcs11;
 use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
@@ -19,53 +20,27 @@ const P256: [u8; 10] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x
 /// A session in which the key can sign.
 pub(super) struct Opened {
     /// Closed before the library is let go.
-    session: Option<Session>,
-    library: Option<Pkcs11>,
+    session: Session,
+    _library: Library,
     key: ObjectHandle,
     pub(super) public: PublicKey,
 }
 
-impl Drop for Opened {
-    fn drop(&mut self) {
-        drop(self.session.take());
-        // The next opening finds tokens that came meanwhile: libraries look for them when they are initialised.
-        let ended = self.library.take().map(Pkcs11::finalize);
-        if let Some(Err(error)) = ended {
-            tracing::debug!(%error, "the library of the token did not end cleanly");
-        }
-    }
-}
-
-fn saying(doing: &'static str) -> impl FnOnce(Error) -> TokenError {
+pub(super) fn saying(doing: &'static str) -> impl FnOnce(Error) -> TokenError {
     move |source| TokenError::Token { doing, source: Box::new(source) }
 }
 
 impl Opened {
     pub(super) fn find(uri: &KeyUri) -> Result<Self, TokenError> {
         let pin = pin(&uri.pin)?;
-        let library = Pkcs11::new(&uri.module).map_err(saying("load its library"))?;
-        let initialised = library.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK));
-        match initialised {
-            Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
-            Err(error) => return Err(saying("initialise its library")(error)),
-        }
-        let found = key_in(uri, &library, &pin);
-        match found {
-            Ok((session, key, public)) => {
-                Ok(Self { session: Some(session), library: Some(library), key, public })
-            }
-            Err(error) => {
-                let _what_failed_before_counts = library.finalize();
-                Err(error)
-            }
-        }
+        let library = Library::open(&uri.module)?;
+        let (session, key, public) = key_in(uri, library.context(), &pin)?;
+        Ok(Self { session, _library: library, key, public })
     }
 
     /// ECDSA over SHA-256 of the message, as `r || s`: `CKM_ECDSA` is in every token, and the hash is ours.
     pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, TokenError> {
-        let closed = || TokenError::Key("its session is closed");
-        let session = self.session.as_ref().ok_or_else(closed)?;
-        session.sign(&Mechanism::Ecdsa, self.key, &sha256(message)).map_err(saying("sign"))
+        self.session.sign(&Mechanism::Ecdsa, self.key, &sha256(message)).map_err(saying("sign"))
     }
 }
 

@@ -3,7 +3,8 @@
 use super::row::Id;
 use super::sheet::{Cells, Sheet, Table};
 use super::tables::*;
-use crate::books::{StoreError, actor_of, is_settled, with_digests};
+use crate::books::{NO_HEAD, NO_PAYMENT, StoreError, actor_of, is_settled, with_digests};
+use crate::device_row;
 use std::collections::HashMap;
 use std::hash::Hash;
 use tpw_flow::{Changes, OrderDigest, Payment, stored};
@@ -59,7 +60,7 @@ impl Batch {
         let devices = last_of(&changes.devices, |device| device.id);
         self.put(&DEVICE, devices.into_iter(), |device, cells| {
             cells.id(device.id.as_bytes()).id(device.person.as_bytes());
-            cells.text(device.key.algorithm().name()).bytes(device.key.as_bytes());
+            cells.text(&device_row::algorithms(device)).bytes(&device_row::key_bytes(device));
             cells.time(device.enrolled).maybe(device.revoked, Cells::time);
         });
         let codes = last_of(&changes.codes, |(hash, _)| *hash);
@@ -216,6 +217,8 @@ impl Batch {
         self.put(&TOKEN, changes.tokens.iter(), |row, cells| {
             cells.bytes(&row.serial).int(row.leaf);
         });
+        let forgotten = changes.forgotten.iter().map(|id| Id(*id.as_bytes())).collect();
+        self.deletions.push(("DELETE FROM decision WHERE id = ANY ($1)", forgotten));
         self.put(&DECISION, changes.decisions.iter(), |row, cells| {
             let record = &row.decided.record;
             cells.int(row.number).id(record.id.as_bytes());
@@ -233,9 +236,11 @@ impl Batch {
             cells.id(id.as_bytes()).id(funding.account.as_bytes()).amount(funding.amount);
         });
         self.put(&ALARM, changes.alarms.iter(), |alarm, cells| {
+            let (payment, head) =
+                (alarm.payment.unwrap_or(NO_PAYMENT), alarm.head.unwrap_or(NO_HEAD));
             cells.text(alarm.kind.code()).time(alarm.at);
-            cells.id(alarm.device.as_bytes()).id(alarm.payment.as_bytes());
-            cells.int(alarm.head.size).hash(&alarm.head.root);
+            cells.id(alarm.device.as_bytes()).id(payment.as_bytes());
+            cells.int(head.size).hash(&head.root);
         });
     }
 }

@@ -439,12 +439,14 @@ impl BooksReader for Reader {
         after: u64,
         most: usize,
     ) -> Result<Vec<DecisionRow>, StoreError> {
-        let kinds = ["::text", "::uuid", "::text", "::text"];
+        let kinds = ["::text", "::uuid", "::text", "::text", "::uuid", "::uuid"];
         let sql = format!("{DECISION} {}", query.conditions("$", kinds));
         let owner = query.owner.map(|owner| Id(*owner.as_bytes()));
         let (after, most) = (int(after), limit(most));
-        let values: [Parameter<'_>; 6] =
-            [&after, &most, &query.actor, &owner, &query.resource, &query.action];
+        let [from, until] = query.ids().map(|id| id.map(Id));
+        let (actor, resource, action) = (&query.actor, &query.resource, &query.action);
+        let values: [Parameter<'_>; 8] =
+            [&after, &most, actor, &owner, resource, action, &from, &until];
         self.all(&sql, &values, "decision", |c| c.decision())
     }
 

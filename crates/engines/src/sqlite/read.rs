@@ -363,10 +363,11 @@ impl BooksReader for Reader {
         after: u64,
         most: usize,
     ) -> Result<Vec<DecisionRow>, StoreError> {
-        let sql = format!("{DECISION} {}", query.conditions("?", [""; 4]));
+        let sql = format!("{DECISION} {}", query.conditions("?", [""; 6]));
         let owner = query.owner.map(|owner| *owner.as_bytes());
         let (actor, resource, action) = (&query.actor, &query.resource, &query.action);
-        let values = params![int(after), limit(most), actor, owner, resource, action];
+        let [from, until] = query.ids();
+        let values = params![int(after), limit(most), actor, owner, resource, action, from, until];
         self.sealed(&sql, values, "decision", decision)
     }
 

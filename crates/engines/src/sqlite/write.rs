@@ -2,8 +2,11 @@
 
 use super::row::{self, SealedRows, amount, put_sealed, time};
 use super::{COUNTS, Reader, Store, error, moved};
-use crate::books::{Books, Opener, RestOfCheck, StoreError, actor_of, is_settled};
+use crate::books::{
+    Books, NO_HEAD, NO_PAYMENT, Opener, RestOfCheck, StoreError, actor_of, is_settled,
+};
 use crate::decode::int;
+use crate::device_row;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::sync::Arc;
 use std::time::Duration;
@@ -187,6 +190,9 @@ fn write_records(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()>
 }
 
 fn write_decisions(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
+    for id in &changes.forgotten {
+        t.prepare_cached("DELETE FROM decision WHERE id = ?1")?.execute([id.as_bytes()])?;
+    }
     if changes.decisions.is_empty() {
         return Ok(());
     }
@@ -228,8 +234,8 @@ fn write_registry(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()
             params![
                 device.id.as_bytes(),
                 device.person.as_bytes(),
-                device.key.algorithm().name(),
-                device.key.as_bytes(),
+                device_row::algorithms(device),
+                device_row::key_bytes(device),
                 time(device.enrolled),
                 device.revoked.map(time)
             ],
@@ -367,6 +373,7 @@ fn write_fundings(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()
 
 fn write_alarms(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
     for alarm in &changes.alarms {
+        let (payment, head) = (alarm.payment.unwrap_or(NO_PAYMENT), alarm.head.unwrap_or(NO_HEAD));
         put_sealed(
             t,
             "INSERT INTO alarm (kind, at, device, payment, size, root, seal)
@@ -375,9 +382,9 @@ fn write_alarms(t: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> 
                 alarm.kind.code(),
                 time(alarm.at),
                 alarm.device.as_bytes(),
-                alarm.payment.as_bytes(),
-                int(alarm.head.size),
-                alarm.head.root.as_bytes()
+                payment.as_bytes(),
+                int(head.size),
+                head.root.as_bytes()
             ],
         )?;
     }

@@ -4,22 +4,22 @@
 //! INVARIANT: no cosignature leaves before its checkpoint is durable, and what is stored is replaced only while it is
 //! still what the proof began with. So of two requests at once one is told to ask again, and the size never goes back.
 
+mod cosigner;
 mod store;
 #[cfg(test)]
 mod tests;
 
 use crate::clock::Clock;
-use crate::entropy::OsEntropy;
-use crate::files::{self, Access, Durability, FileError, FolderLock};
+use crate::files::{self, FileError, FolderLock};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use store::{Latest, WitnessDb};
-use tpw_crypto::{Algorithm, CryptoError, Signer as _, SlotName, SoftwareSlots, Zeroizing};
-use tpw_proof::note::NoteSignature;
-use tpw_proof::witness::{AddCheckpoint, Refusal};
+use store::WitnessDb;
+use tpw_crypto::CryptoError;
+use tpw_proof::witness::{AddCheckpoint, Refusal, SignSubtree};
 use tpw_proof::{KeyName, ProofError, SignedCheckpoint, VerifierKey};
 
-const KEYS_LEN_MAX: u64 = 1 << 16;
+pub(crate) use cosigner::{Cosigner, Used};
+pub(crate) use store::Latest;
 
 /// How often a request is judged anew because another one came first.
 const ATTEMPTS: u32 = 4;
@@ -90,9 +90,7 @@ pub enum WitnessError {
 
 /// A running witness.
 pub struct Witness {
-    signer: SoftwareSlots,
-    /// Both keys with their slots.
-    keys: [(VerifierKey, SlotName); 2],
+    cosigner: Cosigner,
     logs: Vec<VerifierKey>,
     clock: Arc<dyn Clock>,
     store: Mutex<WitnessDb>,
@@ -101,8 +99,7 @@ pub struct Witness {
 
 impl core::fmt::Debug for Witness {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let [(key, _), _] = &self.keys;
-        f.debug_struct("Witness").field("name", key.name()).finish_non_exhaustive()
+        f.debug_struct("Witness").field("name", self.cosigner.name()).finish_non_exhaustive()
     }
 }
 
@@ -124,19 +121,10 @@ impl Witness {
         if keys_path.exists() && !db_path.exists() {
             return Err(WitnessError::Missing { what: "witness.db" });
         }
-        let [ed25519, ml_dsa_44] =
-            [SlotName::new("witness-ed25519")?, SlotName::new("witness-ml-dsa-44")?];
         let store = WitnessDb::open(&db_path, &name)?;
-        if !keys_path.exists() && !store.all()?.is_empty() {
-            return Err(WitnessError::Missing { what: "keys" });
-        }
-        let signer = open_keys(&keys_path, [&ed25519, &ml_dsa_44])?;
-        let key = |slot: SlotName| {
-            let key = VerifierKey::cosigner(name.clone(), signer.public_key(&slot)?)?;
-            Ok::<_, WitnessError>((key, slot))
-        };
-        let keys = [key(ed25519)?, key(ml_dsa_44)?];
-        let witness = Self { signer, keys, logs, clock, store: Mutex::new(store), _lock: lock };
+        let used = if store.all()?.is_empty() { Used::Never } else { Used::Before };
+        let cosigner = Cosigner::open(&keys_path, "witness", &name, used)?;
+        let witness = Self { cosigner, logs, clock, store: Mutex::new(store), _lock: lock };
         witness.check_stored()?;
         Ok(witness)
     }
@@ -144,7 +132,7 @@ impl Witness {
     /// The keys that it cosigns with.
     #[must_use]
     pub fn keys(&self) -> Vec<VerifierKey> {
-        self.keys.iter().map(|(key, _slot)| key.clone()).collect()
+        self.cosigner.keys()
     }
 
     fn held(&self) -> MutexGuard<'_, WitnessDb> {
@@ -178,7 +166,7 @@ impl Witness {
             let latest = self.held().latest(origin)?;
             let head = latest.as_ref().map(|latest| latest.head);
             request.judge(&self.logs, head)?;
-            let lines = self.cosign(request)?;
+            let lines = self.cosigner.cosign(checkpoint, self.clock.now())?;
             let log_lines = request.checkpoint.only_of(&self.logs);
             let new = Latest { head: checkpoint.head, note: log_lines.with_lines(&lines)? };
             // The proof began with `head`: if another request came first it proves nothing any more.
@@ -189,12 +177,13 @@ impl Witness {
         Err(WitnessError::Busy)
     }
 
-    fn cosign(&self, request: &AddCheckpoint) -> Result<Vec<NoteSignature>, WitnessError> {
-        let time_s = self.clock.now().unix_ms() / 1000;
-        let line = |(key, slot): &(VerifierKey, SlotName)| {
-            request.checkpoint.checkpoint().cosign(key, time_s, &self.signer, slot)
-        };
-        Ok(self.keys.iter().map(line).collect::<Result<_, _>>()?)
+    /// Cosigns a subtree of a checkpoint that it has cosigned: the signature line.
+    ///
+    /// # Errors
+    /// As [`Witness::add_checkpoint`].
+    pub fn sign_subtree(&self, request: &SignSubtree) -> Result<String, WitnessError> {
+        let subtree = request.judge(&self.logs, &self.keys())?;
+        Ok(self.cosigner.cosign_subtree(&subtree)?.to_string())
     }
 
     /// The newest checkpoint that it has cosigned of the log whose origin has this SHA-256 in small hexadecimal digits.
@@ -202,9 +191,7 @@ impl Witness {
     /// # Errors
     /// [`WitnessError`] when the store cannot be read.
     pub fn checkpoint(&self, origin_hash: &str) -> Result<Option<SignedCheckpoint>, WitnessError> {
-        let of = |key: &&VerifierKey| {
-            hex(&tpw_crypto::sha256(key.name().as_str().as_bytes())) == origin_hash
-        };
+        let of = |key: &&VerifierKey| self::origin_hash(key.name().as_str()) == origin_hash;
         let Some(log) = self.logs.iter().find(of) else { return Ok(None) };
         Ok(self.held().latest(log.name().as_str())?.map(|latest| latest.note))
     }
@@ -214,17 +201,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn open_keys(
-    path: &Path,
-    [ed25519, ml_dsa_44]: [&SlotName; 2],
-) -> Result<SoftwareSlots, WitnessError> {
-    if let Some(bytes) = files::read(path, KEYS_LEN_MAX)? {
-        let bytes = Zeroizing::new(bytes);
-        return SoftwareSlots::from_secret_bytes(&bytes).map_err(|_odd| WitnessError::DamagedKeys);
-    }
-    let mut fresh = SoftwareSlots::new();
-    fresh.generate(ed25519.clone(), Algorithm::Ed25519, &mut OsEntropy)?;
-    fresh.generate(ml_dsa_44.clone(), Algorithm::MlDsa44, &mut OsEntropy)?;
-    files::write_atomic(path, &fresh.to_secret_bytes(), Durability::Synced, Access::Private)?;
-    Ok(fresh)
+/// Where a log is found: the SHA-256 of its origin in small hexadecimal digits.
+pub(crate) fn origin_hash(origin: &str) -> String {
+    hex(&tpw_crypto::sha256(origin.as_bytes()))
 }

@@ -9,9 +9,9 @@ use tpw_core::{Hash32, TreeHead};
 use tpw_proof::{KeyName, SignedCheckpoint};
 
 /// The checkpoint cosigned last, with the log's lines and the witness's own.
-pub(super) struct Latest {
-    pub(super) head: TreeHead,
-    pub(super) note: SignedCheckpoint,
+pub(crate) struct Latest {
+    pub(crate) head: TreeHead,
+    pub(crate) note: SignedCheckpoint,
 }
 
 const SCHEMA: &str = "

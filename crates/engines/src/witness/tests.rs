@@ -7,7 +7,7 @@ use crate::clock::SystemClock;
 use crate::scratch::Scratch;
 use std::collections::BTreeSet;
 use tpw_core::{Hash32, TreeHead};
-use tpw_crypto::FixedEntropy;
+use tpw_crypto::{Algorithm, FixedEntropy, Signer as _, SlotName, SoftwareSlots};
 use tpw_proof::note::parse_lines;
 use tpw_proof::tile::consistency_proof;
 use tpw_proof::tree::root_of;

@@ -37,7 +37,7 @@ pub(crate) fn live(bench: &mut Bench) {
     let (account, transfer) = (account(BOB), TransferId::new(1_763_806_000_000, [99; 10]));
     bench.must(Command::Fund { account, amount: cents(123), transfer });
     bench.must(Command::IssueCode { person: person(1), code: hash("second"), expires: at(9_999) });
-    bench.enrol("second", 3, "alice2");
+    bench.enrol_hybrid("second", 3, "alice2");
     bench.must(Command::RevokeDevice { device: device(3) });
     let mut intent = bench.intent(ALICE, BOB, 5);
     intent.seen = tpw_core::TreeHead { size: 3, root: hash("another log") };
@@ -46,16 +46,17 @@ pub(crate) fn live(bench: &mut Bench) {
     assert!(outcome.is_err() && !changes.alarms.is_empty());
     bench.must(Command::LogToken { serial: TOKEN, token: hash("token") });
     keep_records(bench);
-    for block in [vec![decided(1), decided(2)], vec![decided(3)]] {
+    for block in [vec![decided(1), decided(2)], vec![decided(4)], vec![decided(3)]] {
         bench.must(Command::Decisions(block));
     }
+    bench.must(Command::ForgetDecisions(vec![decided(4).record.id]));
     operate(bench);
 }
 
 /// A decision about the data of person 1, or of nobody.
 pub(crate) fn decided(n: u8) -> Decided {
     let record = DecisionRecord {
-        id: DecisionId::from_bytes([n; 16]),
+        id: DecisionId::new(at(u64::from(n)).unix_ms(), [n; 10]),
         at: at(u64::from(n)),
         asker: Asker {
             person: (n != 2).then_some(person(n)),

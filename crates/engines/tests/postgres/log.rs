@@ -63,6 +63,7 @@ fn operator() -> (LogConfig, Trust) {
         tsa_policies: vec![POLICY.to_owned()],
         witness_policy: None,
         evm_anchors: Vec::new(),
+        bitcoin_headers: Vec::new(),
     };
     (config, trust)
 }

@@ -90,7 +90,8 @@ impl Twins {
 /// By each of their columns and by several, page by page, and by their ids.
 fn demand_same_decisions(one: &dyn BooksReader, other: &dyn BooksReader) {
     let named = |name: &str| Some(name.to_owned());
-    let of = |actor, owner, action| DecisionQuery { actor, owner, resource: None, action };
+    let of =
+        |actor, owner, action| DecisionQuery { actor, owner, action, ..DecisionQuery::default() };
     let resource = Some(account(2).to_string());
     let mut found = Vec::new();
     for query in [
@@ -100,6 +101,9 @@ fn demand_same_decisions(one: &dyn BooksReader, other: &dyn BooksReader) {
         of(Some(person(1).to_string()), None, named("read_account")),
         of(None, Some(person(1)), named("freeze")),
         DecisionQuery { resource, ..DecisionQuery::default() },
+        DecisionQuery { from: time_of(2), until: time_of(3), ..DecisionQuery::default() },
+        DecisionQuery { from: time_of(2), ..of(None, Some(person(1)), None) },
+        DecisionQuery { from: time_of(4), ..DecisionQuery::default() },
     ] {
         let (mut after, mut all) = (0, Vec::new());
         loop {
@@ -117,7 +121,12 @@ fn demand_same_decisions(one: &dyn BooksReader, other: &dyn BooksReader) {
         }
     }
     let lived = one.decision(decided(1).record.id).unwrap().is_some();
-    assert_eq!(found, if lived { [3, 2, 1, 1, 0, 1] } else { [0; 6] });
+    assert_eq!(found, if lived { [3, 2, 1, 1, 0, 1, 1, 1, 0] } else { [0; 9] });
+}
+
+/// The time with which the id of a decision begins.
+fn time_of(n: u8) -> Option<tpw_core::Instant> {
+    Some(tpw_core::Instant::from_unix_ms(decided(n).record.id.unix_ms()).unwrap())
 }
 
 /// Page by page, all members of a set and no others.

@@ -137,7 +137,7 @@ impl Holder {
             accounts: vec![account],
             code: Some((code, expires)),
         });
-        (holder, [add, Command::Enrol { code, device, key }])
+        (holder, [add, Command::Enrol { code, device, key, post_quantum: None }])
     }
 
     pub async fn enrolled(engine: &Engine, dice: &mut Dice, opening: u128) -> Self {

@@ -13,6 +13,9 @@ use tpw_ledger::{
     AccountKind, FreezeReason, FundedAccount, LedgerError, NewAccount, Operation, TransferRequest,
 };
 
+/// A device's key and, if it is hybrid, the one of ML-DSA-44 beside it.
+type Keys = (PublicKey, Option<PublicKey>);
+
 impl Desk {
     fn find_funding(
         &self,
@@ -256,18 +259,19 @@ impl Desk {
         &mut self,
         code: Hash32,
         device: DeviceId,
-        key: PublicKey,
+        keys: Keys,
         now: Instant,
     ) -> Outcome {
         let grant = self.registry.codes.get(&code).copied().ok_or(Rejection::CodeInvalid)?;
         if let Some(used_by) = grant.used_by {
-            let known = self.registry.devices.get(&used_by).filter(|d| d.key == key);
+            let same = |device: &&Device| (&device.key, &device.post_quantum) == (&keys.0, &keys.1);
+            let known = self.registry.devices.get(&used_by).filter(same);
             return known.cloned().map(Answer::Device).ok_or(Rejection::CodeInvalid);
         }
         if grant.expires <= now {
             return Err(Rejection::CodeInvalid);
         }
-        let device = self.new_device(grant.person, device, key, now)?;
+        let device = self.new_device(grant.person, device, keys, now)?;
         self.keep_code(code, CodeGrant { used_by: Some(device.id), ..grant });
         Ok(Answer::Device(device))
     }
@@ -280,19 +284,25 @@ impl Desk {
         now: Instant,
     ) -> Outcome {
         let id = person.id;
-        self.check_device(device, &key)?;
+        let keys = (key, None);
+        self.check_device(device, &keys)?;
         if let Entry::Vacant(vacant) = self.registry.people.entry(id) {
             self.changes.people.push(person.clone());
             vacant.insert(person);
         }
-        self.new_device(id, device, key, now).map(Answer::Device)
+        self.new_device(id, device, keys, now).map(Answer::Device)
     }
 
-    fn check_device(&self, id: DeviceId, key: &PublicKey) -> Result<(), Rejection> {
+    fn check_device(&self, id: DeviceId, (key, post_quantum): &Keys) -> Result<(), Rejection> {
         if self.registry.devices.contains_key(&id) {
             return Err(Rejection::IdInUse { what: "device" });
         }
         if self.registry.by_jwk.contains_key(&Hash32::new(key.jwk_thumbprint())) {
+            return Err(Rejection::KeyInUse);
+        }
+        let known = |key: &PublicKey| Hash32::new(key.cose_key_thumbprint());
+        if post_quantum.as_ref().is_some_and(|key| self.registry.by_cose.contains_key(&known(key)))
+        {
             return Err(Rejection::KeyInUse);
         }
         Ok(())
@@ -302,11 +312,12 @@ impl Desk {
         &mut self,
         person: PersonId,
         id: DeviceId,
-        key: PublicKey,
+        keys: Keys,
         now: Instant,
     ) -> Result<Device, Rejection> {
-        self.check_device(id, &key)?;
-        let device = Device { id, person, key, enrolled: now, revoked: None };
+        self.check_device(id, &keys)?;
+        let (key, post_quantum) = keys;
+        let device = Device { id, person, key, post_quantum, enrolled: now, revoked: None };
         self.registry.add_device(device.clone());
         self.tell(EventKind::DeviceEnrolled, *id.as_bytes(), now);
         self.changes.devices.push(device.clone());

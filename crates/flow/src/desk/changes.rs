@@ -8,7 +8,8 @@ use crate::payment::{Payment, Status};
 use std::sync::Arc;
 use tpw_access::RecordKey;
 use tpw_core::{
-    AccountId, Amount, DeviceId, Hash32, Instant, Money, PaymentId, TransferId, TreeHead,
+    AccountId, Amount, DecisionId, DeviceId, Hash32, Instant, Money, PaymentId, TransferId,
+    TreeHead,
 };
 use tpw_proof::leaf::Leaf;
 
@@ -78,6 +79,8 @@ pub struct RailInstruction {
 pub enum AlarmKind {
     /// A device has seen a tree head that this log never published.
     CheckpointFork,
+    /// A person said that they had not begun what a device asked for (`spec/prompt.md`).
+    NotMe,
 }
 
 impl AlarmKind {
@@ -86,13 +89,14 @@ impl AlarmKind {
     pub const fn code(self) -> &'static str {
         match self {
             Self::CheckpointFork => "checkpoint_fork",
+            Self::NotMe => "not_me",
         }
     }
 
     /// From the stable code.
     #[must_use]
     pub fn from_code(code: &str) -> Option<Self> {
-        (code == Self::CheckpointFork.code()).then_some(Self::CheckpointFork)
+        [Self::CheckpointFork, Self::NotMe].into_iter().find(|kind| kind.code() == code)
     }
 }
 
@@ -103,12 +107,12 @@ pub struct Alarm {
     pub kind: AlarmKind,
     /// When it was raised.
     pub at: Instant,
-    /// The device that reported it.
+    /// The device that reported it, or that asked for what nobody had begun.
     pub device: DeviceId,
-    /// The payment with which it came.
-    pub payment: PaymentId,
-    /// The head the device claims to have seen.
-    pub head: TreeHead,
+    /// The payment with which it came, or about which it was.
+    pub payment: Option<PaymentId>,
+    /// The head that a device claims to have seen.
+    pub head: Option<TreeHead>,
 }
 
 /// Money that came in from the operator's issuance account: kept by its transfer's id, so that a repeated order is
@@ -180,6 +184,8 @@ tpw_core::codes! {
         AlarmRaised = 13 "alarm.raised",
         /// A set of accounts was made, or its members were changed.
         SetChanged = 14 "account_set.changed",
+        /// An alarm was raised about this device: its person had not begun what it asked for.
+        NotMe = 15 "alarm.not_me",
     }
 }
 
@@ -249,6 +255,8 @@ pub struct Changes {
     pub tokens: Vec<TokenRow>,
     /// Decisions of the policies, in order.
     pub decisions: Vec<DecisionRow>,
+    /// Decisions that are kept no longer. Their blocks' entries stay in the log.
+    pub forgotten: Vec<DecisionId>,
     /// What happened, in order.
     pub events: Vec<EventRow>,
 }

@@ -8,8 +8,8 @@ use crate::step::Seen;
 use std::sync::Arc;
 use tpw_access::RecordWrite;
 use tpw_core::{
-    AccountId, AccountSetId, Amount, Asset, DecisionRecord, DeviceId, FactorMethod, Hash32,
-    Instant, Intent, Name, PaymentId, PersonId, StepUpProof, TransferId,
+    AccountId, AccountSetId, Amount, Asset, DecisionId, DecisionRecord, DeviceId, FactorMethod,
+    Hash32, Instant, Intent, Name, PaymentId, PersonId, StepUpProof, TransferId,
 };
 use tpw_crypto::PublicKey;
 use tpw_ledger::{
@@ -61,6 +61,9 @@ pub struct Submission {
     pub salt: [u8; 32],
 }
 
+/// The most decisions that one command removes.
+pub const FORGOTTEN_MAX: usize = 2_048;
+
 /// A decision of the policies to be kept.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Decided {
@@ -99,6 +102,8 @@ pub enum Command {
         device: DeviceId,
         /// The device's key, whose possession was proved.
         key: PublicKey,
+        /// The ML-DSA-44 key of a hybrid device, whose possession was proved, too.
+        post_quantum: Option<PublicKey>,
     },
     /// Enter the operator's own device, which needs no code: whoever has the data folder has it.
     EnrolOperator {
@@ -193,8 +198,19 @@ pub enum Command {
     },
     /// Keep what the policies decided, under one entry of the log.
     Decisions(Vec<Decided>),
+    /// Keep these decisions no longer, at most [`FORGOTTEN_MAX`]: whole blocks of stored ones, so that the rest can be proved as before.
+    ForgetDecisions(Vec<DecisionId>),
     /// Change records of identity, all or none.
     Records(Vec<RecordWrite>),
+    /// Change records of identity and raise an alarm, both or neither: a person said that they had not begun what a device asked for.
+    NotMe {
+        /// The changes of records.
+        writes: Vec<RecordWrite>,
+        /// The device that asked.
+        device: DeviceId,
+        /// The payment about which it was.
+        payment: Option<PaymentId>,
+    },
     /// Carry out what several people have approved, and change the records that say so: both or neither.
     Approved {
         /// The changes of records.
@@ -324,6 +340,7 @@ impl Command {
         match self {
             Self::Orders(orders) => orders.orders.len(),
             Self::Decisions(block) => block.len(),
+            Self::ForgetDecisions(ids) => ids.len(),
             _ => 1,
         }
     }

@@ -1,7 +1,7 @@
 //! What the policies decided: kept for good, each block under one entry of the log. The desk judges nothing of it.
 
-use super::{Answer, Decided, DecisionRow, Desk, LeafRow, Outcome, Rejection};
-use tpw_core::Hash32;
+use super::{Answer, Decided, DecisionRow, Desk, FORGOTTEN_MAX, LeafRow, Outcome, Rejection};
+use tpw_core::{DecisionId, Hash32};
 use tpw_proof::decisions::{BLOCK_MAX, block_leaf, decision_hash};
 
 impl Desk {
@@ -22,6 +22,15 @@ impl Desk {
         let rows = (first..).zip(block);
         let rows = rows.map(|(number, decided)| DecisionRow { number, decided });
         self.changes.decisions.extend(rows);
+        Ok(Answer::Done)
+    }
+
+    /// What the log committed to stays in it.
+    pub(super) fn forget_decisions(&mut self, ids: Vec<DecisionId>) -> Outcome {
+        if ids.len() > FORGOTTEN_MAX {
+            return Err(Rejection::RecordTooLarge);
+        }
+        self.changes.forgotten.extend(ids);
         Ok(Answer::Done)
     }
 }

@@ -23,8 +23,8 @@ pub use changes::{
     OrderBatch, RailInstruction, TokenRow,
 };
 pub use command::{
-    Adjustment, Answer, Approved, Command, Decided, Frozen, Guards, Look, NewAccountOrder,
-    NewPerson, Rejection, RejectionClass, Submission,
+    Adjustment, Answer, Approved, Command, Decided, FORGOTTEN_MAX, Frozen, Guards, Look,
+    NewAccountOrder, NewPerson, Rejection, RejectionClass, Submission,
 };
 pub use orders::IdUse;
 pub use registry::{ChainHead, CodeGrant, Device, Owner, Person, Registry};
@@ -291,7 +291,9 @@ impl Desk {
             Command::IssueCode { person, code, expires } => {
                 Ok(self.issue_code(person, code, expires))
             }
-            Command::Enrol { code, device, key } => Ok(self.enrol(code, device, key, now)),
+            Command::Enrol { code, device, key, post_quantum } => {
+                Ok(self.enrol(code, device, (key, post_quantum), now))
+            }
             Command::EnrolOperator { person, device, key } => {
                 Ok(self.enrol_operator(person, device, key, now))
             }
@@ -301,10 +303,14 @@ impl Desk {
             }
             Command::Freeze { account, frozen } => Ok(self.freeze(account, frozen, now)),
             Command::Records(writes) => self.write_records(writes, archive),
+            Command::NotMe { writes, device, payment } => {
+                self.not_me(writes, (device, payment), now, archive)
+            }
             Command::Approved { writes, then } => {
                 self.carry_out_approved(writes, &then, now, archive)
             }
             Command::Decisions(block) => Ok(self.log_decisions(block)),
+            Command::ForgetDecisions(ids) => Ok(self.forget_decisions(ids)),
             Command::LogToken { serial, token } => Ok(self.log_token(serial, token)),
             Command::LogKeyEnd { record } => Ok(self.log_key_end(&record)),
         }

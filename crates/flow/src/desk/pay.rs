@@ -64,8 +64,8 @@ impl Desk {
             kind: AlarmKind::CheckpointFork,
             at: now,
             device: intent.device,
-            payment: intent.payment,
-            head: intent.seen,
+            payment: Some(intent.payment),
+            head: Some(intent.seen),
         });
         self.tell(EventKind::AlarmRaised, *intent.payment.as_bytes(), now);
     }

@@ -2,11 +2,12 @@
 //! starts from what is stored. So two who use up the same code, or turn the same refresh token, are told apart here.
 
 use super::{
-    Answer, Approved, Archive, ArchiveError, Desk, DeskFault, Funding, Outcome, Rejection,
+    Alarm, AlarmKind, Answer, Approved, Archive, ArchiveError, Desk, DeskFault, EventKind, Funding,
+    Outcome, Rejection,
 };
 use crate::Cause;
 use tpw_access::record::{RecordKey, RecordWrite, VALUE_LEN_MAX, WRITES_MAX};
-use tpw_core::Instant;
+use tpw_core::{DeviceId, Instant, PaymentId};
 
 impl Desk {
     /// Makes all changes or none.
@@ -20,6 +21,23 @@ impl Desk {
         }
         self.keep_records(writes);
         Ok(Ok(Answer::Done))
+    }
+
+    /// Makes all changes and raises the alarm, or does nothing: what says so twice is one that changed meanwhile.
+    pub(super) fn not_me(
+        &mut self,
+        writes: Vec<RecordWrite>,
+        (device, payment): (DeviceId, Option<PaymentId>),
+        now: Instant,
+        archive: &dyn Archive,
+    ) -> Result<Outcome, DeskFault> {
+        let outcome = self.write_records(writes, archive)?;
+        if outcome.is_ok() {
+            let alarm = Alarm { kind: AlarmKind::NotMe, at: now, device, payment, head: None };
+            self.changes.alarms.push(alarm);
+            self.tell(EventKind::NotMe, *device.as_bytes(), now);
+        }
+        Ok(outcome)
     }
 
     /// Carries out what was approved and changes the records that say so, both or neither: what can reject comes first.

@@ -22,8 +22,10 @@ pub struct Device {
     pub id: DeviceId,
     /// Whose it is.
     pub person: PersonId,
-    /// What it signs with.
+    /// What it signs with, and what names it.
     pub key: PublicKey,
+    /// What it signs payments with as well, if it is hybrid: a key of ML-DSA-44.
+    pub post_quantum: Option<PublicKey>,
     /// Since when.
     pub enrolled: Instant,
     /// Since when no more.
@@ -92,6 +94,9 @@ impl Registry {
     pub fn add_device(&mut self, device: Device) {
         self.by_jwk.insert(Hash32::new(device.key.jwk_thumbprint()), device.id);
         self.by_cose.insert(Hash32::new(device.key.cose_key_thumbprint()), device.id);
+        if let Some(key) = &device.post_quantum {
+            self.by_cose.insert(Hash32::new(key.cose_key_thumbprint()), device.id);
+        }
         self.devices.insert(device.id, device);
     }
 }

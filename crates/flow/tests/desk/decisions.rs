@@ -2,7 +2,7 @@
 
 use super::support::*;
 use tpw_core::{Asker, DecisionId, DecisionRecord, RecordKind, Ruling};
-use tpw_flow::{Command, Decided, Rejection};
+use tpw_flow::{Command, Decided, FORGOTTEN_MAX, Rejection};
 use tpw_proof::decisions::{BLOCK_MAX, block_leaf, decision_hash};
 
 fn decided(n: u8) -> Decided {
@@ -56,4 +56,19 @@ fn beyond_the_bounds_nothing_is_kept() {
     assert_eq!(bench.desk.leaves(), before);
     bench.must(Command::Decisions(vec![decided(1); BLOCK_MAX]));
     assert_eq!(bench.desk.leaves(), before + 1);
+}
+
+#[test]
+fn what_is_kept_no_longer_leaves_its_entry_and_comes_in_bounds() {
+    let mut bench = Bench::new();
+    bench.must(Command::Decisions(vec![decided(1), decided(2)]));
+    let leaves = bench.desk.leaves();
+    let ids = vec![decided(1).record.id, decided(2).record.id];
+    let (outcome, changes) = bench.apply(Command::ForgetDecisions(ids.clone()));
+    outcome.unwrap();
+    assert_eq!((changes.forgotten, changes.leaves.len(), bench.desk.leaves()), (ids, 0, leaves));
+    let many = vec![decided(1).record.id; FORGOTTEN_MAX + 1];
+    let (outcome, changes) = bench.apply(Command::ForgetDecisions(many));
+    assert_eq!(outcome.unwrap_err(), Rejection::RecordTooLarge);
+    assert!(changes.forgotten.is_empty());
 }

@@ -69,6 +69,7 @@ impl Prover {
             tsa_policies: vec![POLICY.to_owned()],
             witness_policy: None,
             evm_anchors: Vec::new(),
+            bitcoin_headers: Vec::new(),
         };
         Self { slots, authority, trust }
     }

@@ -5,7 +5,8 @@ use super::support::*;
 use tpw_access::record::{RecordKey, RecordKind, RecordWrite, VALUE_LEN_MAX, WRITES_MAX};
 use tpw_core::Approval;
 use tpw_flow::{
-    Adjustment, Answer, Approved, Approver, Approvers, Command, Frozen, Rejection, Status,
+    Adjustment, AlarmKind, Answer, Approved, Approver, Approvers, Command, EventKind, Frozen,
+    Rejection, Status,
 };
 use tpw_ledger::FreezeReason;
 
@@ -43,6 +44,29 @@ fn all_or_none() {
     // The same record twice in one command: which of the two counts?
     let twice = vec![write(b"c", None, Some(b"1")), write(b"c", None, Some(b"1"))];
     assert_eq!(bench.reject_of(Command::Records(twice)), Rejection::RecordChanged);
+}
+
+#[test]
+fn who_had_not_begun_it_says_so_once_with_an_alarm() {
+    let mut bench = Bench::new();
+    let (device, payment) = (device(1), Some(tpw_core::PaymentId::from_bytes([7; 16])));
+    let said = |before: Option<&[u8]>| Command::NotMe {
+        writes: vec![write(b"prompt", before, Some(b"locked"))],
+        device,
+        payment,
+    };
+    let rejected = bench.rejected(said(Some(b"open")));
+    assert_eq!(rejected.0, Rejection::RecordChanged, "nothing was asked");
+    assert!(rejected.1.alarms.is_empty() && rejected.1.records.is_empty());
+    let (outcome, changes) = bench.apply(said(None));
+    assert_eq!(outcome, Ok(Answer::Done));
+    let [alarm] = changes.alarms.as_slice() else { panic!("one alarm") };
+    assert_eq!((alarm.kind, alarm.device, alarm.payment), (AlarmKind::NotMe, device, payment));
+    assert_eq!((alarm.head, alarm.at), (None, bench.now));
+    assert_eq!(AlarmKind::from_code("not_me"), Some(AlarmKind::NotMe));
+    let told: Vec<_> = changes.events.iter().map(|event| (event.kind, event.subject)).collect();
+    assert_eq!(told, [(EventKind::NotMe, *device.as_bytes())]);
+    assert_eq!(bench.reject_of(said(None)), Rejection::RecordChanged, "said already");
 }
 
 /// What is approved is carried out once: of two who bring the last vote at the same moment, one does, and the other finds the record changed.

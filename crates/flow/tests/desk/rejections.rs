@@ -2,6 +2,7 @@
 
 use super::support::*;
 use tpw_core::{Amount, Hash32, Intent, Span, TransferId, TreeHead};
+use tpw_crypto::PublicKey;
 use tpw_flow::{
     AlarmKind, Answer, Command, Frozen, NewPerson, Rejection, RejectionClass, Seen, Status,
 };
@@ -105,9 +106,9 @@ fn a_forked_log_raises_an_alarm_and_nothing_else() {
     let [alarm] = changes.alarms.as_slice() else { panic!("one alarm") };
     assert_eq!(
         (alarm.kind, alarm.device, alarm.payment),
-        (AlarmKind::CheckpointFork, device(1), intent.payment)
+        (AlarmKind::CheckpointFork, device(1), Some(intent.payment))
     );
-    assert_eq!((alarm.head, alarm.at), (intent.seen, bench.now));
+    assert_eq!((alarm.head, alarm.at), (Some(intent.seen), bench.now));
     assert_eq!(AlarmKind::from_code(alarm.kind.code()), Some(alarm.kind));
     // Only who may pay at all can raise an alarm.
     let strange = bench.signed(&intent, "stranger");
@@ -163,7 +164,12 @@ fn people_codes_and_devices() {
     let mut bench = Bench::new();
     let code = |text| hash(text);
     let (alice, stranger) = (bench.key("alice"), bench.key("stranger"));
-    let enrol = |text, id, key| Command::Enrol { code: code(text), device: device(id), key };
+    let enrol = |text, id, key| Command::Enrol {
+        code: code(text),
+        device: device(id),
+        key,
+        post_quantum: None,
+    };
     assert_eq!(bench.reject_of(enrol("no code", 5, stranger.clone())), Rejection::CodeInvalid);
     assert_eq!(bench.reject_of(enrol("code 1", 5, stranger.clone())), Rejection::CodeInvalid);
     // The same enrolment by the same key is answered again, whatever id it proposes.
@@ -184,6 +190,37 @@ fn people_codes_and_devices() {
     assert_eq!(bench.reject_of(enrol("new", 5, stranger)), Rejection::CodeInvalid);
     let revoke = Command::RevokeDevice { device: device(9) };
     assert_eq!(bench.reject_of(revoke), Rejection::UnknownDevice);
+}
+
+#[test]
+fn the_second_key_of_a_hybrid_device_is_its_own() {
+    let mut bench = Bench::new();
+    let (first, second) = (bench.fresh_key("first"), bench.key("stranger"));
+    let other = bench.key("alice");
+    let enrol = |text: &str, id, key: &PublicKey, second: Option<&PublicKey>| Command::Enrol {
+        code: hash(text),
+        device: device(id),
+        key: key.clone(),
+        post_quantum: second.cloned(),
+    };
+    for text in ["one", "two"] {
+        let issue = Command::IssueCode { person: person(1), code: hash(text), expires: at(60) };
+        bench.must(issue);
+    }
+    // No key of another device is the second key of this one.
+    assert_eq!(bench.reject_of(enrol("one", 5, &first, Some(&other))), Rejection::KeyInUse);
+    let Answer::Device(known) = bench.must(enrol("one", 5, &first, Some(&second))) else {
+        panic!("an enrolment answers with the device");
+    };
+    assert_eq!((&known.key, known.post_quantum.as_ref()), (&first, Some(&second)));
+    // The same again is answered again; with another second key, or none, it is another device.
+    assert!(matches!(bench.must(enrol("one", 6, &first, Some(&second))),
+        Answer::Device(again) if again == known));
+    for changed in [None, Some(&other)] {
+        assert_eq!(bench.reject_of(enrol("one", 5, &first, changed)), Rejection::CodeInvalid);
+    }
+    assert_eq!(bench.reject_of(enrol("two", 6, &first, None)), Rejection::KeyInUse);
+    bench.enrol_hybrid("two", 7, "alice2");
 }
 
 /// Whoever has the data folder has the operator's device; the person is entered once.

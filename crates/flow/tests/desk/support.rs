@@ -279,7 +279,16 @@ impl Bench {
 
     pub(crate) fn enrol(&mut self, code: &str, id: u8, slot_name: &str) {
         let key = self.key(slot_name);
-        self.must(Command::Enrol { code: hash(code), device: device(id), key });
+        let (code, device) = (hash(code), device(id));
+        self.must(Command::Enrol { code, device, key, post_quantum: None });
+    }
+
+    /// The same with a second key, of ML-DSA-44.
+    pub(crate) fn enrol_hybrid(&mut self, code: &str, id: u8, slot_name: &str) {
+        let (name, entropy) = (format!("{slot_name}-pq"), &mut FixedEntropy::new(13));
+        let second = self.slots.generate(slot(&name), Algorithm::MlDsa44, entropy).unwrap();
+        let (code, device, key) = (hash(code), device(id), self.key(slot_name));
+        self.must(Command::Enrol { code, device, key, post_quantum: Some(second) });
     }
 
     pub(crate) fn key(&self, slot_name: &str) -> PublicKey {

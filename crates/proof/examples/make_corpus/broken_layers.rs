@@ -167,7 +167,8 @@ const HEADERS: &[(&str, Change)] = &[
         let mut identity = [0; 32];
         identity[0] = 1;
         let cose_key = [&[0xa3, 0x01, 0x01, 0x20, 0x06, 0x21, 0x58, 0x20], &identity[..]].concat();
-        plan.record.device_key = DeviceKey { algorithm: -19, bytes: identity.to_vec() };
+        plan.record.device_key =
+            DeviceKey { algorithm: -19, bytes: identity.to_vec(), post_quantum: None };
         let mut cose = Cose::statement(maker, "device", &plan.intent.to_bytes());
         cose.protected = header(-19, INTENT_TYPE, &sha256(&cose_key));
         let mut signature = [0x66; 64];

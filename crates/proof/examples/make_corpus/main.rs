@@ -13,6 +13,7 @@
     reason = "a tool that a developer runs by hand"
 )]
 
+mod authorities;
 mod broken_layers;
 mod broken_log;
 mod broken_time;
@@ -20,6 +21,7 @@ mod chains;
 mod evidence;
 mod evidence_record;
 mod good;
+mod hybrid;
 mod maker;
 #[path = "../../tests/timestamp_support/mod.rs"]
 mod timestamp_support;
@@ -108,6 +110,7 @@ fn entry(case: &Case) -> Value {
 /// The cases under the trust file of all.
 fn all(maker: &Maker) -> Vec<Case> {
     let mut cases = good::cases(maker);
+    cases.extend(hybrid::cases(maker));
     cases.extend(broken_layers::cases(maker));
     cases.extend(broken_log::cases(maker));
     cases.extend(broken_time::cases(maker));
@@ -127,7 +130,15 @@ fn make_some(folder: &Path, prefix: &str) {
         file.split_once('/').is_some_and(|(_, name)| name.starts_with(prefix))
     };
     entries.retain(|entry| !of_prefix(entry));
-    let cases = all(&maker);
+    let mut cases = all(&maker);
+    if prefix.starts_with("authorities") {
+        for (case, trust) in authorities::cases(&maker) {
+            if case.trust != "trust.json" {
+                std::fs::write(folder.join(case.trust), trust.to_json()).unwrap();
+            }
+            cases.push(case);
+        }
+    }
     for case in cases.iter().filter(|case| case.name.starts_with(prefix)) {
         let value = entry(case);
         assert!(!entries.contains(&value), "two cases are called {}", case.name);
@@ -149,6 +160,7 @@ fn main() {
     std::fs::create_dir_all(folder.join("broken")).unwrap();
     std::fs::write(folder.join("trust.json"), maker.trust.to_json()).unwrap();
     let trusted = distrusted(&maker).into_iter().chain(chains::cases(&maker));
+    let trusted = trusted.chain(authorities::cases(&maker));
     for (case, trust) in trusted.chain(witnessed::cases(&maker)) {
         std::fs::write(folder.join(case.trust), trust.to_json()).unwrap();
         cases.push(case);

@@ -159,6 +159,11 @@ impl Maker {
                 ("other-ed25519", Algorithm::Ed25519),
                 ("other-ml-dsa-44", Algorithm::MlDsa44),
                 ("other-cose", Algorithm::P256),
+                ("pq-root", Algorithm::MlDsa65),
+                ("pq-leaf", Algorithm::MlDsa65),
+                // After those that were there first: what is drawn for them stays the same.
+                ("device-ml-dsa-44", Algorithm::MlDsa44),
+                ("device-2-ml-dsa-44", Algorithm::MlDsa44),
             ] {
                 slots.generate(slot(name), algorithm, entropy).unwrap();
             }
@@ -174,6 +179,7 @@ impl Maker {
             tsa_policies: vec![POLICY.to_owned()],
             witness_policy: None,
             evm_anchors: Vec::new(),
+            bitcoin_headers: Vec::new(),
             origin,
         };
         Self { kit, trust }

@@ -1,6 +1,6 @@
 //! When a receipt's evidence has to be renewed, and why.
 
-use super::algorithms::{STAMP_DIGEST, STAMP_SIGNATURE, hash_name, relied_until};
+use super::algorithms::{STAMP_DIGEST, hash_name, relied_until};
 use super::asn1::EvidenceRecord;
 use super::verify::Stamps;
 use super::{EvidenceError, Step};
@@ -71,11 +71,8 @@ fn stamp_ends(
     function: Option<Sha2>,
 ) -> Vec<Due> {
     let until = token.chain_end(roots).unwrap_or(token.gen_time);
-    vec![
-        Due { step, until, ends: Ends::Certificate, function },
-        algorithm_end(STAMP_SIGNATURE, step, function),
-        algorithm_end(STAMP_DIGEST, step, function),
-    ]
+    let algorithms = token.algorithms().map(|name| algorithm_end(name, step, function));
+    [Due { step, until, ends: Ends::Certificate, function }].into_iter().chain(algorithms).collect()
 }
 
 fn algorithm_end(name: &'static str, step: Step, function: Option<Sha2>) -> Due {

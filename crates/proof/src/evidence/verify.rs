@@ -1,6 +1,6 @@
 //! Verifying an evidence record (RFC 4998 §4.3, §5.3), and refusing every one that breaks a rule.
 
-use super::algorithms::{STAMP_DIGEST, STAMP_SIGNATURE, check_relied_on, hash_name, relied_until};
+use super::algorithms::{STAMP_DIGEST, check_relied_on, hash_name, relied_until};
 use super::asn1::{ArchiveTimeStamp, Chain, EvidenceRecord, sequence_der, write};
 use super::{EvidenceError, tree};
 use crate::timestamp::{ArchivedToken, Roots, TspError, named_hash};
@@ -150,7 +150,7 @@ impl<'r> Stamps<'r> {
 /// Until when a token is relied on: its certificates, its signature and its digest.
 pub(super) fn stamp_end(token: &ArchivedToken, roots: &Roots) -> Instant {
     let certificates = token.chain_end(roots).unwrap_or(token.gen_time);
-    certificates.min(relied_until(STAMP_SIGNATURE)).min(relied_until(STAMP_DIGEST))
+    token.algorithms().into_iter().map(relied_until).fold(certificates, Instant::min)
 }
 
 /// What the first time-stamp of a chain covers: the hash of the data, and after a hash renewal (RFC 4998 §5.2) with it
@@ -227,8 +227,7 @@ fn check_stamp_at(token: &ArchivedToken, at: Instant, roots: &Roots) -> Result<(
         TspError::OutsideValidity => EvidenceError::Expired { at },
         other => EvidenceError::Token(other),
     })?;
-    check_relied_on(STAMP_SIGNATURE, at)?;
-    check_relied_on(STAMP_DIGEST, at)
+    token.algorithms().into_iter().try_for_each(|name| check_relied_on(name, at))
 }
 
 /// What the receipt itself leans on still held when the record was begun: the time-stamps over its checkpoint, and the

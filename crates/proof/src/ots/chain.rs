@@ -25,6 +25,21 @@ pub enum Network {
 }
 
 impl Network {
+    /// The network called so.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Main, Self::Regtest].into_iter().find(|network| network.name() == name)
+    }
+
+    /// Its stable name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Main => "main",
+            Self::Regtest => "regtest",
+        }
+    }
+
     /// The largest target, as headers write it.
     const fn bits_max(self) -> u32 {
         match self {
@@ -55,6 +70,12 @@ impl Header {
             return Err(wrong("a header without the work it claims"));
         }
         Ok(header)
+    }
+
+    /// As it stands in the block.
+    #[must_use]
+    pub const fn bytes(&self) -> &[u8; HEADER_LEN] {
+        &self.bytes
     }
 
     /// SHA-256 twice; people see it backwards.
@@ -117,6 +138,7 @@ fn target(bits: u32) -> Option<[u8; 32]> {
 /// Headers one after another.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Headers {
+    network: Network,
     first: u64,
     headers: Vec<Header>,
 }
@@ -141,7 +163,25 @@ impl Headers {
         if !headers.windows(2).all(follows) {
             return Err(wrong("a header that does not follow the one before"));
         }
-        Ok(Self { first, headers })
+        Ok(Self { network, first, headers })
+    }
+
+    /// The network.
+    #[must_use]
+    pub const fn network(&self) -> Network {
+        self.network
+    }
+
+    /// The height of the first one.
+    #[must_use]
+    pub const fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> &[Header] {
+        &self.headers
     }
 
     /// The header at a height, if it is among them.

@@ -7,9 +7,11 @@ use tpw_core::Instant;
 use super::TspError;
 use super::asn1::{Bag, ContentInfo, SignedData, encoded, write};
 use super::certificate::{ParsedCertificate, check_chain};
+use super::kind::StampKind;
 use super::scheme::Profile;
 use super::token::{self, Token, parse_response, parse_token};
 use super::verify::Imprint;
+use crate::evidence::hash_name;
 
 const TOKEN: &str = "token";
 const DATA: &str = "signed data";
@@ -79,6 +81,12 @@ impl ArchivedToken {
     pub(crate) fn check_chain_at(&self, roots: &Roots, at: Instant) -> Result<(), TspError> {
         self.leaf.check_validity(at)?;
         check_chain(&self.leaf, &self.token.certificates, &roots.0, at, Profile::Receipt)
+    }
+
+    /// The names of its signature's algorithm and of its digest's.
+    pub(crate) fn algorithms(&self) -> [&'static str; 2] {
+        let kind = StampKind::of_identifier(self.leaf.spki().algorithm.oid);
+        [kind.name(), hash_name(kind.digest())]
     }
 
     /// The last instant at which its certificates lead to a root: an end of validity of one of them.

@@ -1,22 +1,25 @@
 //! The issuing side: every request gets a `TimeStampResp`, a refusal as well (RFC 3161 §2.4.2).
 
+use core::num::NonZeroU32;
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
 use der::asn1::{BitString, ObjectIdentifier, OctetString, SetOfVec};
-use spki::AlgorithmIdentifierOwned;
 use tpw_core::{Instant, Span};
-use tpw_crypto::{Algorithm, PublicKey, Sha2, Signer, SlotName, der_ecdsa, sha256};
+use tpw_crypto::{PublicKey, Sha2, Signer, SlotName, sha256};
 use x509_cert::attr::Attribute;
 use x509_cert::ext::pkix::name::GeneralName;
 
 use super::asn1::{
-    Accuracy, Bag, CONTENT_TYPE, ContentInfo, ECDSA_SHA256, EncapsulatedContent, EssCertIdV2,
-    EssIssuerSerial, GRANTED, IssuerAndSerial, MESSAGE_DIGEST, PkiStatusInfo, REJECTION,
-    SIGNED_DATA, SIGNING_CERTIFICATE_V2, SignedData, SignerIdentifier, SignerInfo,
-    SigningCertificateV2, TST_INFO, TimeStampReq, TimeStampResp, TstInfo, decoded, encoded,
-    named_hash, read, sha256_identifier, write,
+    Accuracy, Bag, CONTENT_TYPE, ContentInfo, EncapsulatedContent, EssCertIdV2, EssIssuerSerial,
+    GRANTED, IssuerAndSerial, MESSAGE_DIGEST, PkiStatusInfo, REJECTION, SIGNED_DATA,
+    SIGNING_CERTIFICATE_V2, SignedData, SignerIdentifier, SignerInfo, SigningCertificateV2,
+    TST_INFO, TimeStampReq, TimeStampResp, TstInfo, decoded, encoded, hash_identifier, named_hash,
+    read, write,
 };
 use super::certificate::ParsedCertificate;
 use super::gen_time;
 use super::issue::positive_serial;
+use super::kind::StampKind;
 use super::request::{CertificateWish, Query};
 use super::scheme::Profile;
 use super::token::Token;
@@ -105,8 +108,8 @@ impl Resolution {
 
 /// One time-stamping key with its certificate, policies and accuracy.
 ///
-/// INVARIANT: no token leaves before the verifier of this module accepted it. That is the one check of its signature: a signer need
-/// not make it as well.
+/// Before a token leaves, the verifier of this module reads it back: each, or one of so many ([`Self::with_self_check`]). That is the
+/// one check of its signature: a signer need not make it as well.
 #[derive(Debug)]
 pub struct Authority {
     slot: SlotName,
@@ -117,10 +120,30 @@ pub struct Authority {
     disclosure: Disclosure,
     /// From then on it answers nobody any more.
     used_until: Option<Instant>,
+    self_check: SelfCheck,
+}
+
+/// Which answers are verified before they leave: the first and one in so many after it; each, once one of them has failed.
+#[derive(Debug)]
+struct SelfCheck {
+    one_in: NonZeroU32,
+    answered: AtomicU32,
+    failed: AtomicBool,
+}
+
+impl SelfCheck {
+    const fn one_in(one_in: NonZeroU32) -> Self {
+        Self { one_in, answered: AtomicU32::new(0), failed: AtomicBool::new(false) }
+    }
+
+    fn is_due(&self) -> bool {
+        let number = self.answered.fetch_add(1, Ordering::Relaxed);
+        self.failed.load(Ordering::Relaxed) || number.is_multiple_of(self.one_in.get())
+    }
 }
 
 impl Authority {
-    /// An authority that signs with the P-256 key in `slot`, certified by `certificate_der`, under `policy` (a dotted
+    /// An authority that signs with the P-256 or ML-DSA-65 key in `slot`, certified by `certificate_der`, under `policy` (a dotted
     /// OID), and answers while its clock is within `accuracy_ms`, 1 ms to an hour.
     ///
     /// # Errors
@@ -138,7 +161,24 @@ impl Authority {
         let certificate = ParsedCertificate::parse(certificate_der)?;
         let (whole_seconds, disclosure) = (None, Disclosure::OnRequest);
         let used_until = None;
-        Ok(Self { slot, certificate, policy, whole_seconds, accuracy_ms, disclosure, used_until })
+        let self_check = SelfCheck::one_in(NonZeroU32::MIN);
+        Ok(Self {
+            slot,
+            certificate,
+            policy,
+            whole_seconds,
+            accuracy_ms,
+            disclosure,
+            used_until,
+            self_check,
+        })
+    }
+
+    /// The same authority, which verifies one in `one_in` of its answers before they leave, instead of each; the first is one of them,
+    /// and once one has failed each is. Verifying takes four times as long as making a token (`docs/adr/0018`).
+    #[must_use]
+    pub fn with_self_check(self, one_in: NonZeroU32) -> Self {
+        Self { self_check: SelfCheck::one_in(one_in), ..self }
     }
 
     /// The same authority with a second policy, for whoever asks for it: its times are whole seconds.
@@ -180,22 +220,24 @@ impl Authority {
         self.used_until
     }
 
+    fn kind(&self) -> StampKind {
+        StampKind::of_identifier(self.certificate.spki().algorithm.oid)
+    }
+
     /// Whether `public` is the key that is certified.
     #[must_use]
     pub fn is_of(&self, public: &PublicKey) -> bool {
         self.certificate.spki_der().is_ok_and(|certified| certified == public.spki_der())
     }
 
-    /// Whether it could sign at `now`: the key in the slot is the certificate's, P-256, and the certificate is a valid
-    /// time-stamping leaf. For start-up; every token is checked again.
+    /// Whether it could sign at `now`: the key in the slot is the certificate's, of a kind that stamps, and the certificate is a valid
+    /// time-stamping leaf. For start-up.
     ///
     /// # Errors
     /// The rule that is broken.
     pub fn check(&self, signer: &dyn Signer, now: Instant) -> Result<(), TspError> {
         let public: PublicKey = signer.public_key(&self.slot)?;
-        if public.algorithm() != Algorithm::P256 {
-            return Err(TspError::Setup("time-stamp keys are P-256 keys"));
-        }
+        StampKind::of(&public)?;
         if public.spki_der() != self.certificate.spki_der()? {
             return Err(TspError::Setup("the certificate is not for the key in its slot"));
         }
@@ -218,8 +260,18 @@ impl Authority {
         }
         let granted = self.accept(request_der).and_then(|request| {
             let error_ms = self.check_clock(clock)?;
-            self.grant(signer, &request, Reading { now, error_ms: Some(error_ms) }, &serial)
-                .map_err(|_inside| Refusal::SystemFailure)
+            // What is read back is judged by this too, but not every answer is read back.
+            self.certificate.check_validity(now).map_err(|_expired| Refusal::SystemFailure)?;
+            let response = self
+                .grant(signer, &request, Reading { now, error_ms: Some(error_ms) }, &serial)
+                .map_err(|_inside| Refusal::SystemFailure)?;
+            if self.self_check.is_due()
+                && let Err(_broken) = self.read_back(&response, &request)
+            {
+                self.self_check.failed.store(true, Ordering::Relaxed);
+                return Err(Refusal::SystemFailure);
+            }
+            Ok(response)
         });
         granted.unwrap_or_else(|refusal| refuse(refusal, refusal.text()))
     }
@@ -249,7 +301,9 @@ impl Authority {
             wish: CertificateWish::Embedded,
         };
         let request = request.to_request()?;
-        self.grant(signer, &request, Reading { now, error_ms }, &serial)
+        let response = self.grant(signer, &request, Reading { now, error_ms }, &serial)?;
+        self.read_back(&response, &request)?;
+        Ok(response)
     }
 
     fn accept(&self, request_der: &[u8]) -> Result<TimeStampReq, Refusal> {
@@ -326,11 +380,14 @@ impl Authority {
         let data = self.sign(signer, &content, request.cert_req)?;
         let status = PkiStatusInfo { status: GRANTED, status_string: None, fail_info: None };
         let token = ContentInfo { content_type: SIGNED_DATA, content: encoded(&data, RESPONSE)? };
-        let response = write(&TimeStampResp { status, token: Some(token) }, RESPONSE)?;
-        let token = Token::parse(&response)?;
-        token.check(std::slice::from_ref(&self.certificate), Profile::Receipt)?;
-        token.check_request(request)?;
-        Ok(response)
+        write(&TimeStampResp { status, token: Some(token) }, RESPONSE)
+    }
+
+    /// Verifies a new response as a stranger would, under this authority's own certificate.
+    fn read_back(&self, response: &[u8], request: &TimeStampReq) -> Result<(), TspError> {
+        let token = Token::parse(response)?;
+        token.check(core::slice::from_ref(&self.certificate), Profile::Receipt)?;
+        token.check_request(request)
     }
 
     fn sign(
@@ -341,9 +398,10 @@ impl Authority {
     ) -> Result<SignedData, TspError> {
         let content = write(content, RESPONSE)?;
         let attributes = self.attributes(&content)?;
-        // `grant` verifies it, under the certificate's key.
+        // `read_back` verifies it, under the certificate's key.
         let signature = signer.sign_unverified(&self.slot, &write(&attributes, RESPONSE)?)?;
-        let signature = der_ecdsa(&signature)?;
+        let kind = self.kind();
+        let signature = kind.encoded(signature)?;
         let tbs = self.certificate.tbs();
         let signer_info = SignerInfo {
             version: 1,
@@ -351,9 +409,9 @@ impl Authority {
                 issuer: tbs.issuer().clone(),
                 serial: tbs.serial_number().clone(),
             }),
-            digest_algorithm: sha256_identifier(),
+            digest_algorithm: hash_identifier(kind.digest()),
             signed_attributes: Some(attributes),
-            signature_algorithm: AlgorithmIdentifierOwned { oid: ECDSA_SHA256, parameters: None },
+            signature_algorithm: kind.signature_algorithm(),
             signature: octets(signature)?,
             unsigned_attributes: None,
         };
@@ -364,7 +422,7 @@ impl Authority {
         };
         Ok(SignedData {
             version: 3,
-            digest_algorithms: set(vec![sha256_identifier()])?,
+            digest_algorithms: set(vec![hash_identifier(kind.digest())])?,
             content: EncapsulatedContent {
                 content_type: TST_INFO,
                 content: Some(octets(content)?),
@@ -377,9 +435,11 @@ impl Authority {
 
     fn attributes(&self, content_der: &[u8]) -> Result<SetOfVec<Attribute>, TspError> {
         let tbs = self.certificate.tbs();
+        let digest = self.kind().digest();
         let id = EssCertIdV2 {
-            hash_algorithm: None,
-            hash: octets(sha256(&self.certificate.der))?,
+            // X.690 §11.5: a default value is left out.
+            hash_algorithm: (digest != Sha2::Sha256).then(|| hash_identifier(digest)),
+            hash: octets(digest.hash(&self.certificate.der))?,
             issuer_serial: Some(EssIssuerSerial {
                 issuer: vec![GeneralName::DirectoryName(tbs.issuer().clone())],
                 serial: tbs.serial_number().clone(),
@@ -389,7 +449,7 @@ impl Authority {
         let attribute = |oid, value| set(vec![value]).map(|values| Attribute { oid, values });
         set(vec![
             attribute(CONTENT_TYPE, encoded(&TST_INFO, RESPONSE)?)?,
-            attribute(MESSAGE_DIGEST, encoded(&octets(sha256(content_der))?, RESPONSE)?)?,
+            attribute(MESSAGE_DIGEST, encoded(&octets(digest.hash(content_der))?, RESPONSE)?)?,
             attribute(SIGNING_CERTIFICATE_V2, encoded(&signing_certificate, RESPONSE)?)?,
         ])
     }
@@ -413,9 +473,25 @@ fn accuracy(off_ms: u64) -> Accuracy {
     Accuracy { seconds: some(off_ms / 1000), millis: some(off_ms % 1000), micros: None }
 }
 
+/// Whether `text` can name a policy: an object identifier in dotted decimal, in its one form, below an arc of its own.
+///
+/// # Errors
+/// [`TspError::Setup`] when it cannot.
+pub fn check_policy(text: &str) -> Result<(), TspError> {
+    const ARCS_MIN: usize = 3;
+    let oid = policy_oid(text)?;
+    if oid.to_string() == text && text.split('.').count() >= ARCS_MIN {
+        Ok(())
+    } else {
+        Err(NO_POLICY)
+    }
+}
+
+const NO_POLICY: TspError =
+    TspError::Setup("the policy is no object identifier, such as 1.3.6.1.4.1.32473.1.1");
+
 fn policy_oid(text: &str) -> Result<ObjectIdentifier, TspError> {
-    ObjectIdentifier::new(text)
-        .map_err(|_not_an_oid| TspError::Setup("the policy is no object identifier"))
+    ObjectIdentifier::new(text).map_err(|_not_an_oid| NO_POLICY)
 }
 
 /// A serial that no earlier one equals: `epoch` is a counter that the caller raised and made durable before, and a crash

@@ -193,6 +193,9 @@ impl ParsedCertificate {
     fn check_signature(&self, issuer: &Self, profile: Profile) -> Result<(), TspError> {
         let identifier = self.certificate.signature_algorithm();
         let scheme = SignatureScheme::read(identifier, issuer.spki(), None, profile)?;
+        if !scheme.may_certify(self.spki(), profile) {
+            return Err(TspError::SignatureAlgorithm);
+        }
         let signature = self.certificate.signature().raw_bytes();
         match scheme.verify(issuer.spki(), &self.signed, signature) {
             Err(TspError::BadSignature) => Err(TspError::CertificateSignature),

@@ -1,5 +1,5 @@
-//! The authority's own certificates: a root and a time-stamping leaf under it, both ECDSA on P-256 with SHA-256.
-//! Keys stay in their slots.
+//! The authority's own certificates: a root and a time-stamping leaf under it, both ECDSA on P-256 with SHA-256, or both
+//! ML-DSA-65 (RFC 9881). Keys stay in their slots.
 
 use const_oid::AssociatedOid;
 use const_oid::db::rfc4519::COMMON_NAME;
@@ -8,7 +8,7 @@ use der::flagset::FlagSet;
 use der::{Encode, Sequence};
 use spki::AlgorithmIdentifierOwned;
 use tpw_core::Instant;
-use tpw_crypto::{Algorithm, PublicKey, Signer, SlotName, der_ecdsa, sha256};
+use tpw_crypto::{PublicKey, Signer, SlotName, sha256};
 use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::ext::pkix::{
     AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsages,
@@ -17,8 +17,9 @@ use x509_cert::ext::pkix::{
 use x509_cert::ext::{Extension, Extensions};
 use x509_cert::time::{Time, Validity};
 
-use super::asn1::{ECDSA_SHA256, TIME_STAMPING, decoded, encoded, write};
+use super::asn1::{TIME_STAMPING, decoded, encoded, write};
 use super::certificate::{ParsedCertificate, check_chain};
+use super::kind::StampKind;
 use super::scheme::Profile;
 use super::{TspError, gen_time};
 
@@ -128,14 +129,14 @@ fn build(
     parties: Parties<'_>,
     extensions: Extensions,
 ) -> Result<Vec<u8>, TspError> {
-    let p256 = |key: &PublicKey| key.algorithm() == Algorithm::P256;
-    if !p256(parties.public) || !p256(&signer.public_key(slot)?) {
-        return Err(TspError::Setup("time-stamp keys are P-256 keys"));
+    let kind = StampKind::of(&signer.public_key(slot)?)?;
+    if StampKind::of(parties.public)? != kind {
+        return Err(TspError::Setup("the keys of a certificate and of its root are of one kind"));
     }
     if spec.not_after <= spec.not_before {
         return Err(TspError::Setup("the certificate would expire before it starts"));
     }
-    let algorithm = AlgorithmIdentifierOwned { oid: ECDSA_SHA256, parameters: None };
+    let algorithm = kind.signature_algorithm();
     let time = |at| gen_time::date_time(at).map(Time::from);
     let tbs = encoded(
         &Tbs {
@@ -151,7 +152,7 @@ fn build(
         },
         CERTIFICATE,
     )?;
-    let signature = der_ecdsa(&signer.sign(slot, &write(&tbs, CERTIFICATE)?)?)?;
+    let signature = kind.encoded(signer.sign(slot, &write(&tbs, CERTIFICATE)?)?)?;
     let signature = BitString::new(0, signature).map_err(|_long| UNENCODABLE)?;
     write(&Signed { tbs, algorithm, signature }, CERTIFICATE)
 }

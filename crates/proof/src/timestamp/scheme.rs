@@ -12,8 +12,8 @@ use super::asn1::{ECDSA_SHA256, named_hash};
 /// Which tokens pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Profile {
-    /// Those of receipts (`spec/receipt.md`): ECDSA on P-256 with SHA-256 all along, signing-certificate-v2. A second
-    /// verifier holds the same rules.
+    /// Those of receipts (`spec/receipt.md`): ECDSA on P-256 with SHA-256 all along, or ML-DSA-65 with SHA-512 all along, and
+    /// signing-certificate-v2. A second verifier holds the same rules.
     Receipt,
     /// Every token that RFC 3161 and RFC 5816 allow, signed by any algorithm that is known here.
     Any,
@@ -44,7 +44,7 @@ const RSA_PSS: ObjectIdentifier = oid("1.2.840.113549.1.1.10");
 const MGF1: ObjectIdentifier = oid("1.2.840.113549.1.1.8");
 const ED25519: ObjectIdentifier = oid("1.3.101.112");
 const ML_DSA_44: ObjectIdentifier = oid("2.16.840.1.101.3.4.3.17");
-const ML_DSA_65: ObjectIdentifier = oid("2.16.840.1.101.3.4.3.18");
+pub(super) const ML_DSA_65: ObjectIdentifier = oid("2.16.840.1.101.3.4.3.18");
 const ML_DSA_87: ObjectIdentifier = oid("2.16.840.1.101.3.4.3.19");
 
 /// How a certificate or a token is signed.
@@ -65,11 +65,22 @@ impl SignatureScheme {
     ) -> Result<Self, TspError> {
         let key = key_kind(&spki.algorithm).ok_or(TspError::SignatureAlgorithm)?;
         let scheme = named_scheme(identifier, key, beside).ok_or(TspError::SignatureAlgorithm)?;
-        let of_receipts = Self { kind: OutsideKind::P256, hash: Sha2::Sha256 };
-        if profile == Profile::Receipt && scheme != of_receipts {
+        if profile == Profile::Receipt && !Self::OF_RECEIPTS.contains(&scheme) {
             return Err(TspError::SignatureAlgorithm);
         }
         Ok(scheme)
+    }
+
+    const OF_RECEIPTS: [Self; 2] = [
+        Self { kind: OutsideKind::P256, hash: Sha2::Sha256 },
+        // It hashes by itself.
+        Self { kind: OutsideKind::MlDsa65, hash: Sha2::Sha512 },
+    ];
+
+    /// Whether a certificate for this key may be signed so: in receipts all keys of a chain are of one kind, so that none is weaker
+    /// than the one that signed the token.
+    pub(super) fn may_certify(self, subject: &SubjectPublicKeyInfoOwned, profile: Profile) -> bool {
+        profile == Profile::Any || key_kind(&subject.algorithm) == Some(self.kind)
     }
 
     /// Whether a token so signed may have `digest` over its content: no weaker link in between.

@@ -5,10 +5,11 @@ use super::record;
 use super::{Judgement, Layer, LayerResult, Level, LevelResult, Outcome, ProvedPayment};
 use crate::anchor;
 use crate::cose_receipt;
+use crate::device_keys::DeviceKeys;
 use crate::error::ProofError;
 use crate::evidence::{self, Archived, EvidenceError, StampTrust, VerifiedEvidence};
 use crate::leaf::Leaf;
-use crate::statement::{Unverified, Verified, public_key};
+use crate::statement::{Unverified, Verified};
 use crate::timestamp;
 use crate::tlog_proof::TlogProof;
 use crate::trust::Trust;
@@ -151,14 +152,16 @@ impl Judge<'_> {
     fn statement(&mut self, record: Option<&Record>) -> Option<Verified<Intent>> {
         let result = Unverified::<Intent>::parse(&self.receipt.statement).and_then(|unverified| {
             let record = record.ok_or(ProofError::NeedsLayer(Layer::Record))?;
-            let key = public_key(&record.device_key)?;
-            unverified.verify(&key)
+            unverified.verify_by(&DeviceKeys::from_record(&record.device_key)?)
         });
         match result {
             Ok(statement) => {
                 let key = statement.key();
                 let thumbprint = Hash32::new(key.cose_key_thumbprint());
-                let detail = format!("{} key {}", key.algorithm().name(), thumbprint.short());
+                let beside = statement.keys().post_quantum();
+                let beside = beside.map(|key| format!(" and {}", key.algorithm().name()));
+                let (name, beside) = (key.algorithm().name(), beside.unwrap_or_default());
+                let detail = format!("{name}{beside} key {}", thumbprint.short());
                 self.proved(Layer::Statement, detail);
                 Some(statement)
             }

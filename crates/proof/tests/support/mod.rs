@@ -105,6 +105,7 @@ impl World {
             tsa_policies: vec![POLICY.to_owned()],
             witness_policy: None,
             evm_anchors: Vec::new(),
+            bitcoin_headers: Vec::new(),
         };
         Self { slots, trust, authority, device }
     }

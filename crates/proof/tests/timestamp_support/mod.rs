@@ -5,7 +5,7 @@
 
 use tpw_core::Instant;
 use tpw_crypto::{
-    Algorithm, FixedEntropy, PublicKey, Signer, SlotName, SoftwareSlots, der_ecdsa, sha256,
+    Algorithm, FixedEntropy, PublicKey, Signer, SlotName, SoftwareSlots, der_ecdsa, sha256, sha512,
 };
 use tpw_proof::timestamp::{
     Authority, CertificateSpec, leaf_certificate, root_certificate, serial,
@@ -69,8 +69,21 @@ impl Kit {
         self.slots.public_key(&slot(name)).unwrap()
     }
 
+    /// A signature in the form of X.509 and CMS.
     pub(crate) fn sign(&self, name: &str, message: &[u8]) -> Vec<u8> {
-        der_ecdsa(&self.slots.sign(&slot(name), message).unwrap()).unwrap()
+        let signature = self.slots.sign(&slot(name), message).unwrap();
+        match self.key(name).algorithm() {
+            Algorithm::P256 => der_ecdsa(&signature).unwrap(),
+            _ => signature,
+        }
+    }
+
+    /// The identifier of such a signature.
+    fn signature_algorithm(&self, name: &str) -> Vec<u8> {
+        match self.key(name).algorithm() {
+            Algorithm::P256 => algorithm(ECDSA_SHA256),
+            _ => algorithm(ML_DSA_65),
+        }
     }
 
     pub(crate) fn roots(&self) -> Vec<Vec<u8>> {
@@ -142,6 +155,7 @@ pub(crate) const SHA256: &str = "2.16.840.1.101.3.4.2.1";
 pub(crate) const SHA512: &str = "2.16.840.1.101.3.4.2.3";
 pub(crate) const SHA1: &str = "1.3.14.3.2.26";
 pub(crate) const ECDSA_SHA256: &str = "1.2.840.10045.4.3.2";
+pub(crate) const ML_DSA_65: &str = "2.16.840.1.101.3.4.3.18";
 
 pub(crate) fn name(common_name: &str) -> Vec<u8> {
     seq(&[set(&[seq(&[oid("2.5.4.3"), tlv(0x0c, common_name.as_bytes())])])])
@@ -211,10 +225,11 @@ impl CertificateDraft {
     }
 
     pub(crate) fn build(&self, kit: &Kit) -> Vec<u8> {
+        let signed_as = kit.signature_algorithm(self.issuer_slot);
         let tbs = seq(&[
             tlv(0xa0, &int(2)),
             self.serial.clone(),
-            algorithm(ECDSA_SHA256),
+            signed_as.clone(),
             name(&self.issuer_name),
             seq(&[tlv(0x17, self.not_before.as_bytes()), tlv(0x17, self.not_after.as_bytes())]),
             name(&self.subject_name),
@@ -222,7 +237,7 @@ impl CertificateDraft {
             tlv(0xa3, &seq(&self.extensions)),
         ]);
         let signature = [&[0][..], &kit.sign(self.issuer_slot, &tbs)].concat();
-        seq(&[tbs, algorithm(ECDSA_SHA256), tlv(0x03, &signature)])
+        seq(&[tbs, signed_as, tlv(0x03, &signature)])
     }
 }
 
@@ -264,6 +279,16 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
+    /// A good response signed with ML-DSA-65 by slot `signing` with the certificate `leaf`, once all else is as it should be.
+    pub(crate) fn with_ml_dsa_65(mut self, signing: &'static str) -> Self {
+        self.signing_slot = signing;
+        self.signature_algorithm = algorithm(ML_DSA_65);
+        self.digest_algorithms = vec![algorithm(SHA512)];
+        self.digest_algorithm = algorithm(SHA512);
+        self.attribute_digest = Some(sha512(&self.content()).to_vec());
+        self
+    }
+
     pub(crate) fn new(kit: &Kit) -> Self {
         Self::over(CertificateDraft::leaf().build(kit))
     }

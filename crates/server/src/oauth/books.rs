@@ -49,6 +49,8 @@ pub(super) fn family(
 
 /// On what a client's token still stands.
 pub(super) struct Standing {
+    /// The client.
+    pub(super) client: Client,
     /// The delegation of the person who approved, if the token is for one person.
     pub(super) delegation: Option<Delegation>,
 }
@@ -63,15 +65,13 @@ pub(super) fn standing(
     let client = client_now(engine, &said.client)?.filter(|client| {
         client.removed.is_none() && !client.ended.iter().any(|(ended, _)| *ended == token)
     });
-    if client.is_none() {
-        return Ok(None);
-    }
-    let Some(granted) = said.person else { return Ok(Some(Standing { delegation: None })) };
+    let Some(client) = client else { return Ok(None) };
+    let Some(granted) = said.person else { return Ok(Some(Standing { client, delegation: None })) };
     let family = family(engine, granted.person, granted.grant)?;
     let Some(family) = family.filter(|family| !family.is_over(now)) else { return Ok(None) };
     let delegations = delegations(engine, granted.person)?;
     let delegation = delegations.find(family.delegation, now).cloned();
-    Ok(delegation.map(|delegation| Standing { delegation: Some(delegation) }))
+    Ok(delegation.map(|delegation| Standing { client, delegation: Some(delegation) }))
 }
 
 /// What a change makes of a record, and what it gives.

@@ -8,7 +8,9 @@ use crate::fault::ValueFault;
 use crate::gate::{About, Caller};
 use crate::problem::{Code, Problem};
 use crate::routes::{Reply, json, off_thread};
-use crate::wire::{self, ApiClient, ClientList, NewClient, Text};
+use crate::wire::{
+    self, ApiClient, ClientCredentials, ClientList, FormerCredentials, NewClient, Text,
+};
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, Response, StatusCode};
@@ -18,7 +20,7 @@ use std::sync::Arc;
 use tpw_access::approval::{Operation, OperationKind};
 use tpw_access::oauth::client::read_jwks;
 use tpw_access::oauth::token::kid;
-use tpw_access::oauth::{Client, ClientAuth, ClientError, ClientId, GrantType, Scopes};
+use tpw_access::oauth::{Client, ClientAuth, ClientError, ClientId, Former, GrantType, Scopes};
 use tpw_access::{Action, CertificateName, ClientCertificate, RecordKey, RecordKind, RecordWrite};
 use tpw_core::{Hash32, Instant, Name};
 
@@ -33,6 +35,8 @@ fn fault(error: ClientError) -> Problem {
         ClientError::Keys => ("/jwks", ValueFault::Jwks),
         ClientError::PrivateKey => ("/jwks", ValueFault::PrivateKey),
         ClientError::Certificates => ("/certificates", ValueFault::Certificates),
+        ClientError::Overlap => ("/former_until", ValueFault::Overlap),
+        ClientError::Unchanged => ("/former_until", ValueFault::Unchanged),
         ClientError::Grants => ("/grants", ValueFault::Grants),
         ClientError::Scopes => ("/scopes", ValueFault::Scopes),
     };
@@ -50,24 +54,55 @@ pub(super) fn scope_names(scopes: Scopes) -> Vec<String> {
     scopes.iter().map(|scope| scope.code().to_owned()).collect()
 }
 
-/// The one way in which a new client proves itself.
-fn auth(new: &NewClient, now: Instant) -> Result<ClientAuth, Problem> {
-    let host = new.tls_client_auth_san_dns.as_ref();
-    let address = new.tls_client_auth_san_uri.as_ref();
-    match (&new.jwks, new.certificates.as_slice(), host, address) {
+/// What a new client proves itself with.
+fn credentials(new: &NewClient) -> ClientCredentials {
+    ClientCredentials {
+        jwks: new.jwks.clone(),
+        certificates: new.certificates.clone(),
+        tls_client_auth_san_dns: new.tls_client_auth_san_dns.clone(),
+        tls_client_auth_san_uri: new.tls_client_auth_san_uri.clone(),
+        tls_client_auth_san_ip: new.tls_client_auth_san_ip.clone(),
+        tls_client_auth_san_email: new.tls_client_auth_san_email.clone(),
+        tls_client_auth_subject_dn: new.tls_client_auth_subject_dn.clone(),
+        former_until: None,
+    }
+}
+
+/// The one way in which a client proves itself.
+fn auth(by: &ClientCredentials, now: Instant) -> Result<ClientAuth, Problem> {
+    let mut names = named(by).into_iter().flatten();
+    match (&by.jwks, by.certificates.as_slice(), names.next(), names.next()) {
         (Some(jwks), [], None, None) => {
             Ok(ClientAuth::Keys(read_jwks(jwks.to_string().as_bytes()).map_err(fault)?))
         }
         (None, [_, ..], None, None) => {
-            let read = new.certificates.iter().map(|text| thumbprint(text, now));
+            let read = by.certificates.iter().map(|text| thumbprint(text, now));
             Ok(ClientAuth::Certificates(read.collect::<Result<_, _>>()?))
         }
-        (None, [], Some(host), None) => {
-            Ok(ClientAuth::Name(CertificateName::Dns(host.to_lowercase())))
+        (None, [], Some(name), None) => {
+            name.map(ClientAuth::Name).ok_or_else(|| fault(ClientError::Certificates))
         }
-        (None, [], None, Some(uri)) => Ok(ClientAuth::Name(CertificateName::Uri(uri.clone()))),
         _ => Err(fault(ClientError::Keys)),
     }
+}
+
+/// The names that a certificate may be for (RFC 8705 §2.1.2): those that are there, and in them `None` for what is no name.
+fn named(by: &ClientCredentials) -> [Option<Option<CertificateName>>; 5] {
+    let dns = |host: &String| Some(CertificateName::Dns(host.to_lowercase()));
+    let uri = |uri: &String| Some(CertificateName::Uri(uri.clone()));
+    let ip = |address: &String| address.parse().ok().map(CertificateName::Ip);
+    let mail = |mailbox: &String| {
+        let (local, host) = mailbox.rsplit_once('@')?;
+        Some(CertificateName::Mail(format!("{local}@{}", host.to_lowercase())))
+    };
+    let subject = |text: &String| CertificateName::subject(text);
+    [
+        by.tls_client_auth_san_dns.as_ref().map(dns),
+        by.tls_client_auth_san_uri.as_ref().map(uri),
+        by.tls_client_auth_san_ip.as_ref().map(ip),
+        by.tls_client_auth_san_email.as_ref().map(mail),
+        by.tls_client_auth_subject_dn.as_ref().map(subject),
+    ]
 }
 
 /// Of a certificate by which the client could prove itself now.
@@ -91,7 +126,8 @@ fn entered(new: &NewClient, now: Instant) -> Result<Client, Problem> {
         redirect_uris: new.redirect_uris.clone(),
         scopes: scopes(&new.scopes)?,
         grants,
-        auth: auth(new, now)?,
+        auth: auth(&credentials(new), now)?,
+        former: None,
         added: now,
         removed: None,
         ended: Vec::new(),
@@ -99,17 +135,42 @@ fn entered(new: &NewClient, now: Instant) -> Result<Client, Problem> {
     client.checked().map_err(fault)
 }
 
-fn shown(client: &Client) -> ApiClient {
-    let (mut certificates, mut host, mut address) = (Vec::new(), None, None);
-    match &client.auth {
-        ClientAuth::Keys(_) => {}
+/// The thumbprints by which a client is known, of its keys or of its certificates.
+fn thumbprints(auth: &ClientAuth) -> Vec<String> {
+    match auth {
+        ClientAuth::Keys(keys) => keys.iter().map(|key| kid(&key.key)).collect(),
         ClientAuth::Certificates(all) => {
-            let thumbprints = all.iter().map(|one| URL_SAFE_NO_PAD.encode(one.as_bytes()));
-            certificates.extend(thumbprints);
+            all.iter().map(|one| URL_SAFE_NO_PAD.encode(one.as_bytes())).collect()
         }
-        ClientAuth::Name(CertificateName::Dns(name)) => host = Some(name.clone()),
-        ClientAuth::Name(CertificateName::Uri(uri)) => address = Some(uri.clone()),
+        ClientAuth::Name(_) => Vec::new(),
     }
+}
+
+fn former(former: &Former) -> FormerCredentials {
+    let mut known_by = thumbprints(&former.auth);
+    if let ClientAuth::Name(name) = &former.auth {
+        known_by.push(name.to_string());
+    }
+    FormerCredentials {
+        token_endpoint_auth_method: former.auth.method().to_owned(),
+        known_by,
+        until: Text(former.until),
+    }
+}
+
+fn shown(client: &Client, now: Instant) -> ApiClient {
+    let is_former = |former: &&Former| now < former.until;
+    let known_by = thumbprints(&client.auth);
+    let (keys, certificates) = match &client.auth {
+        ClientAuth::Keys(_) => (known_by, Vec::new()),
+        ClientAuth::Certificates(_) | ClientAuth::Name(_) => (Vec::new(), known_by),
+    };
+    let name = match &client.auth {
+        ClientAuth::Name(name) => Some(name),
+        ClientAuth::Keys(_) | ClientAuth::Certificates(_) => None,
+    };
+    let of_kind =
+        |is: fn(&CertificateName) -> bool| name.filter(|name| is(name)).map(ToString::to_string);
     ApiClient {
         id: client.id.to_string(),
         name: client.name.as_str().to_owned(),
@@ -117,10 +178,14 @@ fn shown(client: &Client) -> ApiClient {
         scopes: scope_names(client.scopes),
         grants: client.grants.iter().map(|grant| grant.code().to_owned()).collect(),
         token_endpoint_auth_method: client.auth.method().to_owned(),
-        keys: client.keys().iter().map(|key| kid(&key.key)).collect(),
+        keys,
         certificates,
-        tls_client_auth_san_dns: host,
-        tls_client_auth_san_uri: address,
+        tls_client_auth_san_dns: of_kind(|name| matches!(name, CertificateName::Dns(_))),
+        tls_client_auth_san_uri: of_kind(|name| matches!(name, CertificateName::Uri(_))),
+        tls_client_auth_san_ip: of_kind(|name| matches!(name, CertificateName::Ip(_))),
+        tls_client_auth_san_email: of_kind(|name| matches!(name, CertificateName::Mail(_))),
+        tls_client_auth_subject_dn: of_kind(|name| matches!(name, CertificateName::Subject(_))),
+        former: client.former.as_ref().filter(is_former).map(former),
         added: Text(client.added),
         removed: client.removed.map(Text),
     }
@@ -145,14 +210,51 @@ pub(crate) async fn add(
         };
         let stored = Client::from_bytes(before).map_err(|error| Problem::internal(&error))?;
         // The same client once more changes nothing.
-        let same = Client { added: stored.added, ended: stored.ended.clone(), ..client.clone() };
+        let (added, ended) = (stored.added, stored.ended.clone());
+        let same = Client { added, ended, former: stored.former.clone(), ..client.clone() };
         if same.to_bytes() != before {
             return Err(Problem::new(Code::IdInUse).with("what", "client"));
         }
         Ok(Change { after: None, gives: (StatusCode::OK, stored) })
     };
     let ((status, client), waits) = changed(&app, &caller, (key, needed), decide).await?;
-    Ok(waits.unwrap_or_else(|| json(status, &shown(&client))))
+    Ok(waits.unwrap_or_else(|| json(status, &shown(&client, app.engine.now()))))
+}
+
+/// `PUT /v1/clients/{id}/credentials`: what it proved itself with so far ends at once, or when the request says. 202 with the request when
+/// somebody has to approve it. Once more changes nothing.
+pub(crate) async fn change_credentials(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Reply {
+    let needed = caller.ask(Action::ManageClients, &About::default())?;
+    let unknown = || Problem::new(Code::UnknownClient);
+    let id: ClientId = id.parse().map_err(|_| unknown())?;
+    let key = id.record().ok_or_else(unknown)?;
+    let by: ClientCredentials = body::json(&headers, body, app.small_body()).await?;
+    let (now, until) = (app.engine.now(), by.former_until.map(|Text(until)| until));
+    let auth = auth(&by, now)?;
+    let decide = |before: Option<&[u8]>| {
+        let before = before.ok_or_else(unknown)?;
+        let stored = Client::from_bytes(before).map_err(|error| Problem::internal(&error))?;
+        if stored.removed.is_some() {
+            return Err(unknown());
+        }
+        match stored.proves_by(auth.clone(), until, now) {
+            Ok(client) => {
+                Ok(Change { after: Some(Stored::Value(client.to_bytes())), gives: client })
+            }
+            Err(ClientError::Unchanged) if stored.former.as_ref().map(|it| it.until) == until => {
+                Ok(Change { after: None, gives: stored })
+            }
+            Err(error) => Err(fault(error)),
+        }
+    };
+    let (client, waits) = changed(&app, &caller, (key, needed), decide).await?;
+    Ok(waits.unwrap_or_else(|| json(StatusCode::OK, &shown(&client, app.engine.now()))))
 }
 
 /// Changes a client's record as `decide` says, or has others asked whether it may be changed so.
@@ -210,7 +312,9 @@ pub(crate) async fn list(
     .await?;
     let full = items.len() >= limit;
     let next_after = items.last().filter(|_| full).map(|client| client.id.to_string());
-    Ok(json(StatusCode::OK, &ClientList { items: items.iter().map(shown).collect(), next_after }))
+    let now = app.engine.now();
+    let items = items.iter().map(|client| shown(client, now)).collect();
+    Ok(json(StatusCode::OK, &ClientList { items, next_after }))
 }
 
 /// `DELETE /v1/clients/{id}`: its tokens end with the next request. Once more changes nothing.
@@ -229,11 +333,12 @@ pub(crate) async fn remove(
         if stored.removed.is_some() {
             return Ok(Change { after: None, gives: stored });
         }
-        let gone = Client { removed: Some(app.engine.now()), ended: Vec::new(), ..stored };
+        let removed = Some(app.engine.now());
+        let gone = Client { removed, former: None, ended: Vec::new(), ..stored };
         Ok(Change { after: Some(Stored::Value(gone.to_bytes())), gives: gone })
     };
     let (client, waits) = changed(&app, &caller, (key, needed), decide).await?;
-    Ok(waits.unwrap_or_else(|| json(StatusCode::OK, &shown(&client))))
+    Ok(waits.unwrap_or_else(|| json(StatusCode::OK, &shown(&client, app.engine.now()))))
 }
 
 /// `POST /v1/client_keys`: a new key for clients' tokens; the one before is published until its tokens have ended. 202 with the request

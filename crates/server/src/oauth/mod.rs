@@ -147,10 +147,7 @@ async fn by_certificate(
     let named = form.get("client_id").and_then(|id| id.parse().ok()).ok_or_else(not_proved)?;
     let client = books::client(app, &named).await?.ok_or_else(not_proved)?;
     let (rate_key, now) = (rate_key(&client), app.engine.now());
-    let issuer = match (&client.auth, &app.mutual) {
-        (ClientAuth::Name(_), Some(mutual)) => mutual.issuer(presented, now),
-        _ => Issuer::Unknown,
-    };
+    let issuer = issuer(app, &client, presented, now);
     let proved = Authenticated::by_certificate(client, presented.certificate(), issuer, now);
     let proved = proved.map_err(|cause| {
         tracing::debug!(%cause, "a client did not prove itself");
@@ -158,6 +155,15 @@ async fn by_certificate(
     })?;
     app.rates.client(rate_key)?;
     Ok(proved)
+}
+
+/// Who issued a certificate, if that matters for this client.
+fn issuer(app: &App, client: &Client, presented: &Presented, now: Instant) -> Issuer {
+    let is_named = client.auths(now).any(|auth| matches!(auth, ClientAuth::Name(_)));
+    match &app.mutual {
+        Some(mutual) if is_named => mutual.issuer(presented, now),
+        _ => Issuer::Unknown,
+    }
 }
 
 /// What a token that is asked for now is bound to: the key of the request's proof, or else the certificate of its connection.

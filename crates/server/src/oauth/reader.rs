@@ -15,7 +15,10 @@ use axum::http::request::Parts;
 use std::sync::Arc;
 use tpw_access::oauth::narrowing::narrowed;
 use tpw_access::oauth::token as tokens;
-use tpw_access::oauth::{Binding, ClientSession, Delegation, Grantee, Scope, UnboundClient};
+use tpw_access::oauth::{
+    Authenticated, Binding, Client, ClientAuth, ClientSession, Delegation, Grantee, Scope,
+    UnboundClient,
+};
 use tpw_access::{Action, TokenError};
 use tpw_core::{AccountId, PersonId};
 
@@ -82,10 +85,26 @@ impl AskingClient {
         let read = off_thread(app, move |engine| books::standing(engine, &said, id, now));
         // Ended early, which its holder is told as of any token that is over.
         let standing = read.await?.ok_or_else(|| Problem::from(TokenError::Expired))?;
+        if scheme == Scheme::Bearer {
+            still_vouched_for(app, parts, &standing.client)?;
+        }
         let (delegation, language) = (standing.delegation, language_of(parts));
         let audit = Audit::of(parts)?;
         Ok(Self { session, delegation, language, audit })
     }
+}
+
+/// Who proves itself by a certificate alone has one that is registered and not revoked; so a token ends with its certificate. Who signs may
+/// have bound it to any.
+fn still_vouched_for(app: &App, parts: &Parts, client: &Client) -> Result<(), Problem> {
+    let now = app.engine.now();
+    if client.auths(now).any(|auth| matches!(auth, ClientAuth::Keys(_))) {
+        return Ok(());
+    }
+    let presented = Presented::in_request(parts).ok_or(TokenError::NotBound)?;
+    let proved = super::issuer(app, client, presented, now);
+    let known = Authenticated::by_certificate(client.clone(), presented.certificate(), proved, now);
+    known.map(drop).map_err(|_| TokenError::NotBound.into())
 }
 
 /// The session of a token that is bound to a key.

@@ -54,7 +54,7 @@ pub(super) async fn metadata(State(app): State<Arc<App>>) -> Response<Body> {
     let Some(members) = value.as_object_mut() else { return kept(&value) };
     if let Some(mutual) = &app.mutual {
         methods.push("self_signed_tls_client_auth");
-        methods.extend(mutual.has_authorities().then_some("tls_client_auth"));
+        methods.extend(mutual.authorities().is_some().then_some("tls_client_auth"));
         // RFC 8705 §3.3, §5.
         let at = |path: &str| format!("{}/oauth/{path}", mutual.origin.origin());
         let aliases = json!({

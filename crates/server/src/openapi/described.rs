@@ -25,6 +25,8 @@ use utoipa::openapi::{Ref, RefOr, Required, ResponseBuilder, Schema};
     wire::AlarmList,
     wire::AnswerPrompt,
     wire::ApiClient,
+    wire::ClientCredentials,
+    wire::FormerCredentials,
     wire::Approval,
     wire::ApproveGrant,
     wire::ApprovalList,
@@ -53,6 +55,7 @@ use utoipa::openapi::{Ref, RefOr, Required, ResponseBuilder, Schema};
     wire::Device,
     wire::Enrol,
     wire::Enrolled,
+    wire::PostQuantumKey,
     wire::Factor,
     wire::FactorList,
     wire::Freeze,
@@ -208,7 +211,7 @@ operations! {
     Get "/v1/people/{id}/roles" "people" "read_roles" Holder (None) => 200 Json("PersonRoles"), [] "Read a person's roles: one's own, or anybody's for operators and auditors.";
     Put "/v1/people/{id}/roles" "people" "set_roles" Operator (Some("SetRoles")) => 200 Json("PersonRoles"), [] "Replace a person's roles. Nobody changes their own. As soon as somebody else could agree, somebody else has to: the answer is 202 with the request for approval.";
     Get "/v1/people/{id}/accesses" "people" "list_accesses" Holder (None) => 200 Json("AccessList"), [("after", "the cursor of the page before"), ("limit", "1 to 250")] "List what others asked for of a person's data: one's own, or anybody's for an operator or auditor.";
-    Get "/v1/decisions" "operations" "list_decisions" Operator (None) => 200 Json("PolicyDecisionList"), [("actor", "a person or client who asked"), ("owner", "the person whose data it was about"), ("resource", "what it was about"), ("action", "what was asked for"), ("after", "the cursor of the page before"), ("limit", "1 to 250")] "List what the policies decided, for operators and auditors.";
+    Get "/v1/decisions" "operations" "list_decisions" Operator (None) => 200 Json("PolicyDecisionList"), [("actor", "a person or client who asked"), ("owner", "the person whose data it was about"), ("resource", "what it was about"), ("action", "what was asked for"), ("from", "not before this time; at most 31 days back from `until`, or from now"), ("until", "before this time, with `from`"), ("after", "the cursor of the page before"), ("limit", "1 to 250")] "List what the policies decided, for operators and auditors.";
     Get "/v1/decisions/{id}" "operations" "read_decision" Operator (None) => 200 Json("ProvedPolicyDecision"), [] "Read a decision with the proof that it stands in the log (c2sp.org/tlog-proof).";
     Post "/v1/devices" "devices" "enrol_device" Device (Some("Enrol")) => 201 Json("Enrolled"), [] "Enrol the device whose key made the DPoP proof; the proof's `ath` is that of the code's 20 characters.";
     Delete "/v1/devices/{id}" "devices" "revoke_device" Holder (None) => 200 Json("Device"), [] "Revoke a device.";
@@ -287,6 +290,7 @@ operations! {
     Post "/v1/clients" "clients" "add_client" Operator (Some("NewClient")) => 201 Json("ApiClient"), [] "Enter a client of the authorization server (`/.well-known/oauth-authorization-server`). The same client once more answers 200.";
     Get "/v1/clients" "clients" "list_clients" Operator (None) => 200 Json("ClientList"), [("after", "the last client seen"), ("limit", "1 to 100")] "List clients, removed ones too.";
     Delete "/v1/clients/{id}" "clients" "remove_client" Operator (None) => 200 Json("ApiClient"), [] "Remove a client: its tokens end at once, and nobody gets its id again. Once more changes nothing.";
+    Put "/v1/clients/{id}/credentials" "clients" "change_client_credentials" Operator (Some("ClientCredentials")) => 200 Json("ApiClient"), [] "Have a client prove itself otherwise from now on. What it proved itself with so far ends at once, or when the request says; tokens that it has last at most five minutes more. As soon as somebody else could agree, somebody else has to: the answer is 202 with the request for approval. Once more changes nothing.";
     Post "/v1/client_keys" "clients" "rotate_client_keys" Operator (None) => 200 Json("ClientTokenKeys"), [] "Sign clients' tokens with a new key; the one before is published until its tokens have ended. As soon as somebody else could agree, somebody else has to: the answer is 202 with the request for approval.";
     Post "/v1/delegations" "clients" "delegate" Holder (Some("NewDelegation")) => 201 Json("Delegation"), [] "Let a client or another person read some of one's accounts until a time.";
     Get "/v1/delegations" "clients" "list_delegations" Holder (None) => 200 Json("DelegationList"), [] "List what one has delegated and what has not ended.";

@@ -154,7 +154,9 @@ pub(super) async fn act(
                 return Err(Problem::bad_value("/amount", ValueFault::Zero));
             }
             let needed = guards::ask(&caller, &view, action, Some(amount))?;
-            if needed > 0 {
+            // What was carried out once is not asked for again: the desk tells whether it was this.
+            let used = move |engine: &Engine| Ok(engine.is_transfer_used(transfer)?);
+            if needed > 0 && !off_thread(&app, used).await? {
                 let sides = view.owner.person.into_iter().collect();
                 let operation = approving::fund(account, amount, transfer);
                 let asked = Asked::new(operation, sides, needed);

@@ -81,7 +81,7 @@ fn subject(kind: EventKind, id: [u8; 16]) -> String {
         EventKind::AccountOpened | EventKind::AccountChanged | EventKind::AccountCrossed => {
             AccountId::from_bytes(id).to_string()
         }
-        EventKind::DeviceEnrolled | EventKind::DeviceRevoked => {
+        EventKind::DeviceEnrolled | EventKind::DeviceRevoked | EventKind::NotMe => {
             DeviceId::from_bytes(id).to_string()
         }
         EventKind::PersonAdded => PersonId::from_bytes(id).to_string(),

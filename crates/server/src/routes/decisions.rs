@@ -14,7 +14,7 @@ use axum::http::StatusCode;
 use std::sync::Arc;
 use tpw_access::oauth::ClientId;
 use tpw_access::{Action, Role};
-use tpw_core::{DecisionId, DecisionRecord, PersonId};
+use tpw_core::{DecisionId, DecisionRecord, Instant, PersonId, Span};
 use tpw_engines::books::DecisionQuery;
 use tpw_engines::{DecisionProof, Engine};
 use tpw_flow::DecisionRow;
@@ -24,17 +24,23 @@ const PAGE_MAX: usize = 250;
 /// So many decisions about a person's data are looked through for one page: most are the person's own.
 const LOOKED_AT_MAX: usize = 1_000;
 
-/// `GET /v1/decisions?actor=&owner=&resource=&action=&after=&limit=`
+/// The longest time of which decisions are looked for at once: all that were made in it are looked at.
+const TIME_MAX: Span = Span::from_secs(31 * 24 * 3600);
+
+/// `GET /v1/decisions?actor=&owner=&resource=&action=&from=&until=&after=&limit=`
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Reply {
     caller.may(Action::ReadDecisions, None)?;
-    let names = ["actor", "owner", "resource", "action", "after", "limit"];
+    let names = ["actor", "owner", "resource", "action", "from", "until", "after", "limit"];
     let query = Query::parse(query.as_deref(), &names)?;
     let page = query.page::<u64>(PAGE_MAX)?;
+    let (from, until) = times(&query, app.engine.now())?;
     let wanted = DecisionQuery {
+        from,
+        until,
         actor: query.text("actor").map(actor).transpose()?,
         owner: query.value("owner")?,
         resource: query.text("resource").map(str::to_owned),
@@ -46,6 +52,27 @@ pub(super) async fn list(
     let next_after = page.next(&rows, |row| row.number);
     let items = rows.into_iter().map(|row| decision(row.decided.record)).collect();
     Ok(json(StatusCode::OK, &PolicyDecisionList { items, next_after }))
+}
+
+/// From when until when, if that is asked: not longer than [`TIME_MAX`], and until now if no end is named.
+fn times(query: &Query, now: Instant) -> Result<(Option<Instant>, Option<Instant>), Problem> {
+    let (from, until): (Option<Instant>, Option<Instant>) =
+        (query.value("from")?, query.value("until")?);
+    let wrong = |field, why: &str| Problem::bad_query(field, &QueryFault::Form(why.to_owned()));
+    match (from, until) {
+        (None, None) => Ok((None, None)),
+        (None, Some(_)) => Err(wrong("from", "name the time from which on, with `until`")),
+        (Some(from), until) => {
+            let end = until.unwrap_or(now);
+            if end < from {
+                return Err(wrong("until", "this is before `from`"));
+            }
+            if end > from.plus(TIME_MAX) {
+                return Err(wrong("until", "at most 31 days after `from`"));
+            }
+            Ok((Some(from), until))
+        }
+    }
 }
 
 /// A person or a client.

@@ -8,18 +8,22 @@ use crate::identity;
 use crate::limits::network_of;
 use crate::problem::{Code, Problem};
 use crate::view;
-use crate::wire::{Enrol, Enrolled, Text, Token};
+use crate::wire::{Enrol, Enrolled, PostQuantumKey, Text, Token};
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::net::IpAddr;
 use std::sync::Arc;
 use tpw_access::{
     Action, EnrolmentCode, Grant, Level, Throttled, enrol as enrolment, token as tokens,
 };
 use tpw_core::{DeviceId, Hash32, TreeHead};
+use tpw_crypto::{Algorithm, PublicKey};
 use tpw_engines::entropy::OsEntropy;
 use tpw_flow::{Answer, Command, Device};
+use tpw_proof::device_keys::check_possession;
 use tpw_proof::tree::empty_root;
 
 /// `POST /v1/devices`: the proof in the header is made for the code in the body (`tpw_access::enrol`).
@@ -42,7 +46,10 @@ pub(super) async fn enrol(
         Some(Text(device)) => device,
         None => DeviceId::new(now.unix_ms(), people::random()?),
     };
-    let command = Command::Enrol { code: code.hash(), device, key: key.key().clone() };
+    let key = key.key().clone();
+    let second = request.post_quantum.as_ref();
+    let post_quantum = second.map(|second| post_quantum(second, &key)).transpose()?;
+    let command = Command::Enrol { code: code.hash(), device, key, post_quantum };
     match app.engine.command(command).await {
         Ok(Answer::Device(device)) => {
             app.throttle().succeeded(&from);
@@ -54,6 +61,16 @@ pub(super) async fn enrol(
             Err(if problem.code() == Code::CodeInvalid { failed(&app, from) } else { problem })
         }
     }
+}
+
+/// The second key of a hybrid device, whose possession is proved for the first one.
+fn post_quantum(sent: &PostQuantumKey, classical: &PublicKey) -> Result<PublicKey, Problem> {
+    let refused = || Problem::new(Code::BadProof);
+    let bytes = |text: &String| URL_SAFE_NO_PAD.decode(text).map_err(|_odd| refused());
+    let key = PublicKey::from_bytes(Algorithm::MlDsa44, &bytes(&sent.key)?);
+    let key = key.map_err(|_odd| refused())?;
+    check_possession(classical, &key, &bytes(&sent.proof)?).map_err(|_false| refused())?;
+    Ok(key)
 }
 
 /// Counts a wrong code against the sender's network.

@@ -1,6 +1,7 @@
 //! What those who operate the server read.
 
 use super::{Reply, json, typed};
+use crate::anchoring;
 use crate::app::App;
 use crate::body::Query;
 use crate::problem::{Code, Problem};
@@ -41,20 +42,35 @@ pub(super) async fn ready(State(app): State<Arc<App>>, RawQuery(query): RawQuery
     if app.in_flight.is_full() {
         failing.push("requests".to_owned());
     }
+    // Nobody waits for these: payments are taken and proved all the same.
+    let mut degraded = Vec::new();
+    if app.engine.anchors().is_some_and(|anchors| anchors.status().is_failing()) {
+        degraded.push("anchoring".to_owned());
+    }
     let ready = failing.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     if ready && query.text("verbose").is_none() {
         return Ok(typed(status, PLAIN, "ok\n"));
     }
-    Ok(json(status, &wire::Health { ready, failing, checkpoint_age_ms: age }))
+    Ok(json(status, &wire::Health { ready, failing, degraded, checkpoint_age_ms: age }))
 }
 
 /// `GET /metrics`
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response<Body> {
     let renewals = app.served.as_ref().map(|served| served.renewals());
-    let mut text = telemetry::prometheus(&app.engine.metrics(), &app.meter, renewals.as_ref());
+    let authorities = app.mutual.as_ref().and_then(|mutual| mutual.authorities());
+    let revocations = authorities.and_then(|authorities| authorities.rereadings());
+    let metrics = app.engine.metrics();
+    let (renewals, revocations) = (renewals.as_ref(), revocations.as_ref());
+    let mut text = telemetry::prometheus(&metrics, &app.meter, renewals, revocations);
+    if let Some(witnessed) = app.engine.witnessed() {
+        telemetry::cosigners(&mut text, &witnessed.meter().rows(), metrics.tree_size);
+    }
     if let Some(shadow) = &app.shadow {
         shadow.write_metrics(&mut text);
+    }
+    if let Some(anchors) = app.engine.anchors() {
+        anchoring::write_metrics(anchors, &mut text);
     }
     typed(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
 }

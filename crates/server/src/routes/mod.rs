@@ -124,6 +124,7 @@ routes! {
     "/v1/log/{*path}" => get(evidence::log_file);
     "/v1/clients" => get(clients::list).post(clients::add);
     "/v1/clients/{id}" => delete(clients::remove);
+    "/v1/clients/{id}/credentials" => put(clients::change_credentials);
     "/v1/client_keys" => post(clients::rotate);
     "/v1/delegations" => get(delegations::list).post(delegations::add);
     "/v1/delegations/{id}" => delete(delegations::remove);

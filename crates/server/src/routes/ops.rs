@@ -71,8 +71,9 @@ pub(super) async fn alarms(
         kind: alarm.kind.code().to_owned(),
         at: Text(alarm.at),
         device: Text(alarm.device),
-        payment: Text(alarm.payment),
-        head: view::head(alarm.head),
+        person: app.engine.device(&alarm.device).map(|device| Text(device.person)),
+        payment: alarm.payment.map(Text),
+        head: alarm.head.map(view::head),
     });
     Ok(json(StatusCode::OK, &AlarmList { items: items.collect(), next_after }))
 }

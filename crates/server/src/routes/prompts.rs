@@ -19,8 +19,9 @@ use tpw_access::factor::push::{Agreed, Collected, Prompt as Asked, Prompts, Ques
 use tpw_access::record::{RecordKind, RecordWrite};
 use tpw_core::{DeviceId, PersonId, PromptAnswer, PromptReply, PromptSubject};
 use tpw_crypto::Zeroizing;
+use tpw_engines::PayError;
 use tpw_engines::entropy::OsEntropy;
-use tpw_flow::Device;
+use tpw_flow::{Command, Device, Rejection};
 use tpw_proof::{Unverified, Verified};
 
 /// How often a change is tried again that another request came before.
@@ -112,10 +113,6 @@ pub(super) async fn answer(
     }
     let outcome = decide(&app, person, &signed).await?;
     let reply = outcome.map_err(|error| refused(Method::Push, &error))?;
-    if reply == PromptReply::NotMe {
-        let by = signed.value().device;
-        tracing::warn!(%person, %by, "a person was asked for what they had not begun: the device that asked may ask no more for a day");
-    }
     Ok(json(StatusCode::OK, &PromptAnswered { reply: reply.code().to_owned() }))
 }
 
@@ -145,16 +142,43 @@ async fn decide(
 ) -> Result<Result<PromptReply, tpw_access::factor::FactorError>, Problem> {
     for _ in 0..TRIES {
         let (before, known) = read(app, person).await?;
+        let asked_by = known.open().map(|prompt| prompt.question().asked_by);
         let judged = known.answer(signed.value(), signed.bytes(), app.engine.now());
         let mut writes = vec![change(person, before, &judged.after)];
         if judged.outcome == Ok(PromptReply::Approve) {
             writes.extend(identity::forgive(app, person, Method::Push).await?);
         }
-        if identity::written(app, writes).await? {
+        let written = match (&judged.outcome, asked_by) {
+            (Ok(PromptReply::NotMe), Some(asked_by)) => {
+                disowned(app, writes, (asked_by, signed.value().subject)).await?
+            }
+            _ => identity::written(app, writes).await?,
+        };
+        if written {
             return Ok(judged.outcome);
         }
     }
     Err(Problem::new(Code::RecordChanged))
+}
+
+/// Writes down that a person had not begun what a device asked for, with an alarm for the operator; `false` when others were quicker.
+async fn disowned(
+    app: &App,
+    writes: Vec<RecordWrite>,
+    (device, subject): (DeviceId, PromptSubject),
+) -> Result<bool, Problem> {
+    let payment = match subject {
+        PromptSubject::Session => None,
+        PromptSubject::Payment { payment, .. } => Some(payment),
+    };
+    match app.engine.command(Command::NotMe { writes, device, payment }).await {
+        Ok(_) => {
+            tracing::warn!(%device, "a person was asked for what they had not begun: this device may ask no more for a day");
+            Ok(true)
+        }
+        Err(PayError::Rejected(Rejection::RecordChanged)) => Ok(false),
+        Err(other) => Err(other.into()),
+    }
 }
 
 async fn read(app: &Arc<App>, person: PersonId) -> Result<(Option<Vec<u8>>, Prompts), Problem> {

@@ -43,6 +43,9 @@ pub struct Health {
     pub ready: bool,
     /// What is not, as stable codes: `writer`, `log`, `clock`, `checkpoint_missing`, `requests`.
     pub failing: Vec<String>,
+    /// What goes wrong beside it, while payments are taken and proved all the same: `anchoring`.
+    #[serde(default)]
+    pub degraded: Vec<String>,
     /// How old the newest checkpoint is, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_age_ms: Option<u64>,

@@ -41,8 +41,8 @@ pub use guards::{
     NewAccountSet, PastBalance, VelocityLimit, VelocityLimits, VelocityUse, Watch,
 };
 pub use oauth::{
-    ApiClient, ApproveGrant, ClientList, ClientTokenKeys, Delegation, DelegationList, GrantRequest,
-    NewClient, NewDelegation,
+    ApiClient, ApproveGrant, ClientCredentials, ClientList, ClientTokenKeys, Delegation,
+    DelegationList, FormerCredentials, GrantRequest, NewClient, NewDelegation,
 };
 pub use ops::{Alarm, AlarmList, RailInstruction, RailList};
 pub use orders::{
@@ -59,7 +59,7 @@ pub use payments::{
 };
 pub use people::{
     Device, Enrol, Enrolled, IssuedCode, NewPerson, PeopleAdded, PeopleBatch, Person, PersonAdded,
-    PersonOutcome, Token,
+    PersonOutcome, PostQuantumKey, Token,
 };
 pub use policies::{NewPolicies, Policies, PolicyActivation, PolicySet};
 pub use problem::{Problem, Retry};

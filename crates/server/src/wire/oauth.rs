@@ -23,7 +23,7 @@ pub struct NewClient {
     /// How: `authorization_code`, `client_credentials`, `refresh_token`, `urn:ietf:params:oauth:grant-type:token-exchange`.
     pub grants: Vec<String>,
     /// Its public keys, a JWK Set (RFC 7517 §5) with Ed25519 or P-256, if it proves itself by `private_key_jwt`. Exactly one of this
-    /// and the three members below is there.
+    /// and the members below is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schema(value_type = Option<Object>))]
     pub jwks: Option<serde_json::Value>,
@@ -36,6 +36,61 @@ pub struct NewClient {
     /// The address that its certificate is for, if it proves itself by `tls_client_auth`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_client_auth_san_uri: Option<String>,
+    /// The address of the machine that its certificate is for, if it proves itself by `tls_client_auth`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_ip: Option<String>,
+    /// The mailbox that its certificate is for, if it proves itself by `tls_client_auth`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_email: Option<String>,
+    /// The whole subject of its certificate (RFC 4514), such as `CN=books,O=Example`, if it proves itself by `tls_client_auth`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_subject_dn: Option<String>,
+}
+
+/// What a client proves itself with from now on, in place of what it did.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ClientCredentials {
+    /// Its public keys, a JWK Set (RFC 7517 §5) with Ed25519 or P-256. Exactly one of this and the members below is there, but for the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schema(value_type = Option<Object>))]
+    pub jwks: Option<serde_json::Value>,
+    /// Its certificates in DER and base64, as in `x5c` (RFC 7517 §4.7).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<String>,
+    /// The host that its certificate is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_dns: Option<String>,
+    /// The address that its certificate is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_uri: Option<String>,
+    /// The address of the machine that its certificate is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_ip: Option<String>,
+    /// The mailbox that its certificate is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_email: Option<String>,
+    /// The whole subject of its certificate (RFC 4514).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_subject_dn: Option<String>,
+    /// Until when what it proved itself with so far counts as well, at most 30 days from now. Without it that ends at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schema(value_type = Option<String>, format = DateTime))]
+    pub former_until: Option<Text<Instant>>,
+}
+
+/// By what a client is known.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
+pub struct FormerCredentials {
+    /// How: `private_key_jwt`, `self_signed_tls_client_auth` or `tls_client_auth`.
+    pub token_endpoint_auth_method: String,
+    /// The thumbprints of keys (RFC 7638), those of certificates (RFC 8705 §3.1), or the name that a certificate is for.
+    pub known_by: Vec<String>,
+    /// Until when.
+    #[cfg_attr(test, schema(value_type = String, format = DateTime))]
+    pub until: Text<Instant>,
 }
 
 /// A client.
@@ -65,6 +120,18 @@ pub struct ApiClient {
     /// The address that its certificate is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_client_auth_san_uri: Option<String>,
+    /// The address of the machine that its certificate is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_ip: Option<String>,
+    /// The mailbox that its certificate is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_email: Option<String>,
+    /// The whole subject of its certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_subject_dn: Option<String>,
+    /// What it proved itself with before, while that still counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former: Option<FormerCredentials>,
     /// When it was entered.
     #[cfg_attr(test, schema(value_type = String, format = DateTime))]
     pub added: Text<Instant>,

@@ -2,7 +2,7 @@
 
 use super::{Text, TreeHead};
 use serde::{Deserialize, Serialize};
-use tpw_core::{AccountId, Amount, Asset, DeviceId, Instant, PaymentId};
+use tpw_core::{AccountId, Amount, Asset, DeviceId, Instant, PaymentId, PersonId};
 #[cfg(test)]
 use utoipa::ToSchema;
 
@@ -48,19 +48,27 @@ pub struct Alarm {
     /// Its number, from 1.
     pub number: u64,
     /// What about.
+    /// `checkpoint_fork`: a device has seen a tree head that this log never published. `not_me`: a person said that they had not begun what a
+    /// device of theirs asked for; it asks no more for a day.
     #[cfg_attr(test, schema(example = "checkpoint_fork"))]
     pub kind: String,
     /// When it was raised.
     #[cfg_attr(test, schema(value_type = String, format = DateTime))]
     pub at: Text<Instant>,
-    /// The device that reported it.
+    /// The device that reported it, or with `not_me` the one that asked.
     #[cfg_attr(test, schema(value_type = String))]
     pub device: Text<DeviceId>,
-    /// The payment with which it came.
-    #[cfg_attr(test, schema(value_type = String))]
-    pub payment: Text<PaymentId>,
+    /// Whose device that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schema(value_type = Option<String>))]
+    pub person: Option<Text<PersonId>>,
+    /// The payment with which it came, or about which the device asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schema(value_type = Option<String>))]
+    pub payment: Option<Text<PaymentId>>,
     /// The head that the device claims to have seen.
-    pub head: TreeHead,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<TreeHead>,
 }
 
 /// Alarms.

@@ -168,6 +168,20 @@ pub struct Enrol {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schema(value_type = Option<String>))]
     pub device: Option<Text<DeviceId>>,
+    /// The second key of a hybrid device, which signs its payments as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub post_quantum: Option<PostQuantumKey>,
+}
+
+/// A key of ML-DSA-44 (RFC 9964) and the proof that its device has it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PostQuantumKey {
+    /// The key, 1312 bytes in base64url.
+    pub key: String,
+    /// Its signature over the thumbprints of both keys (`spec/intent.md`), in base64url.
+    pub proof: String,
 }
 
 /// The code stays out of logs.
@@ -240,7 +254,7 @@ mod tests {
             format!("{:?}", added()),
             format!("{list:#?}"),
             format!("{:?}", IssuedCode { person, code: secret(), code_expires }),
-            format!("{:?}", Enrol { code: secret(), device: None }),
+            format!("{:?}", Enrol { code: secret(), device: None, post_quantum: None }),
             format!(
                 "{:?}",
                 Token { access_token: secret(), token_type: "DPoP".to_owned(), expires_in: 1 }

@@ -1,6 +1,6 @@
 //! What a client that behaves gets: every kind of answer, as a snapshot.
 
-use crate::support::{Actor, Server, encode, limits, random};
+use crate::support::{Actor, Server, close, encode, limits, random};
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 use tpw_core::{AccountId, PersonId, Span, TransferId};
@@ -481,8 +481,7 @@ async fn a_stopped_server_starts_again_with_all_it_answered() {
     let (signed, first) = server.pay(&ann, bob.account(), 250).await;
     let clock = server.clock.clone();
     let (engine, dir) = server.stop().await;
-    engine.close();
-    drop(engine);
+    close(engine).await;
     let config = tpw_engines::Config::new(tpw_core::Name::new("tpw.test").unwrap());
     let engine = tpw_engines::Engine::open(dir.path(), config, clock).unwrap();
     let paid = engine.pay(&signed.bytes).await.unwrap();

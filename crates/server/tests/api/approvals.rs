@@ -182,6 +182,21 @@ async fn who_lost_the_role_meanwhile_does_not_count() {
     let approvals = office.payment(&signed).await["approvals"].clone();
     assert_eq!(approvals.as_array().unwrap().len(), 2);
     assert_ne!(approvals[0]["key"], third.json()["votes"][0]["key"]);
+    // Why the first word did not count, and that the second one did, stands among the decisions of those who gave them.
+    for (place, rulings) in [(0, ["denied", "denied"].as_slice()), (1, &["allowed"])] {
+        let person = office.approvers[place].person.unwrap();
+        let path = format!(
+            "/v1/decisions?action=approve&actor={person}&resource={}&limit=250",
+            request["id"].as_str().unwrap()
+        );
+        let found = office.server.call(&office.operator, "GET", &path, None).await.json();
+        let given = found["items"].as_array().unwrap().iter();
+        let given = given.filter(|item| item["facts"]["vote"] == "given");
+        assert!(
+            given.map(|item| item["ruling"].as_str().unwrap()).eq(rulings.iter().copied()),
+            "{found}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -287,6 +302,16 @@ async fn what_the_policies_call_large_needs_a_second_person() {
     assert_eq!(fund().await.json()["id"], asked.json()["id"], "asked for once");
     server.says(&carol, &asked.json(), Consent::Approve).await;
     assert_eq!(balance().await, json!("3000100"));
+    // Sent again it answers with what was done, and asks nobody; another amount or account under its id is refused.
+    let again = fund().await;
+    assert_eq!((again.status.as_u16(), &again.json()["posted"]), (200, &json!("3000100")));
+    for (account, amount) in [(bob.account(), "1000001"), (ann.account(), "1000000")] {
+        let other = server.fund(&operator, account, amount, transfer).await;
+        assert_eq!(other.problem(), "id_in_use", "{other:?}");
+    }
+    let open = server.call(&carol, "GET", "/v1/approvals", None).await.json();
+    assert_eq!(open["items"], json!([]), "no second request");
+    assert_eq!(balance().await, json!("3000100"));
     let path = format!("/v1/payments/{}:recall", signed.id);
     let asked = server.call(&operator, "POST", &path, None).await;
     assert_eq!((asked.status.as_u16(), &asked.json()["kind"]), (202, &json!("reverse")));
@@ -310,6 +335,48 @@ async fn what_the_policies_call_large_needs_a_second_person() {
     let add = async |body: Value| server.call(&operator, "POST", "/v1/people", Some(&body)).await;
     assert_eq!(add(person("1000000")).await.problem(), "approval_required");
     assert_eq!(add(person("999999")).await.status, 201);
+}
+
+/// A zone in which it is this minute of the day now.
+fn zone_where_it_is(minute: u64) -> String {
+    let now = tpw_engines::clock::SystemClock::new().now().unix_ms() / 60_000 % 1440;
+    let ahead = (minute + 1440 - now) % 1440;
+    let (sign, distance) = if ahead <= 720 { ('+', ahead) } else { ('-', 1440 - ahead) };
+    format!("{sign}{:02}:{:02}", distance / 60, distance % 60)
+}
+
+#[tokio::test]
+async fn at_night_nobody_begins_to_move_a_large_amount_where_a_zone_is_named() {
+    let server = Server::start_in_zone(&zone_where_it_is(23 * 60)).await;
+    let operator = server.operator();
+    let ann = server.person(&operator, "Ann", "90000000").await;
+    let bob = server.person(&operator, "Bob", "100").await;
+    let (signed, _) = server.pay(&ann, bob.account(), LARGE).await;
+    let release = async || {
+        server.recognise(&operator).await;
+        let path = format!("/v1/payments/{}:release", signed.id);
+        server.call(&operator, "POST", &path, None).await
+    };
+    let fund = async |minor: &str| {
+        server.recognise(&operator).await;
+        let transfer = TransferId::new(server.clock.now().unix_ms(), random());
+        server.fund(&operator, bob.account(), minor, transfer).await
+    };
+    assert_eq!(release().await.problem(), "forbidden");
+    assert_eq!(fund("1000000").await.problem(), "forbidden");
+    assert_eq!(fund("999999").await.status, 200, "a small amount");
+    let path = "/v1/decisions?action=release_hold&limit=250";
+    let found = server.call(&operator, "GET", path, None).await.json();
+    let denied = &found["items"][0];
+    assert_eq!(
+        (&denied["ruling"], &denied["policies"]),
+        (&json!("denied"), &json!(["operator.night"]))
+    );
+    assert!(denied["facts"]["time_minute"].as_str().unwrap().starts_with("138"), "{denied}");
+    // In the morning somebody else is asked.
+    server.clock.advance(Span::from_secs(8 * 3600));
+    assert_eq!(release().await.status, 202);
+    assert_eq!(fund("1000000").await.status, 202);
 }
 
 #[tokio::test]
@@ -461,6 +528,23 @@ async fn clients_are_entered_and_removed_by_two() {
     assert_eq!(done.json()["stage"], "executed", "{done:?}");
     assert_eq!(listed().await["items"][0]["id"], "books.example");
     assert_eq!(add().await.status, 200, "it is there");
+    // Another key for it is approved in the same way; until then, and when it is refused, it has the one that it had.
+    let keys = async || listed().await["items"][0]["keys"].clone();
+    let (before, path) = (keys().await, "/v1/clients/books.example/credentials");
+    let other = crate::oauth_scene::Program::new("books.example").registration()["jwks"].clone();
+    let change = async || {
+        server.recognise(operator).await;
+        server.call(operator, "PUT", path, Some(&json!({ "jwks": other }))).await
+    };
+    let asked = change().await;
+    assert_eq!((asked.status.as_u16(), &asked.json()["resource"]), (202, &json!("books.example")));
+    assert_eq!(change().await.json()["id"], asked.json()["id"], "asked for once");
+    assert_eq!(office.says(0, &asked.json(), Consent::Reject).await.json()["stage"], "rejected");
+    assert_eq!(keys().await, before);
+    let asked = change().await;
+    let done = office.says(0, &asked.json(), Consent::Approve).await;
+    assert_eq!(done.json()["stage"], "executed", "{done:?}");
+    assert_ne!(keys().await, before);
     server.recognise(operator).await;
     let asked = server.call(operator, "DELETE", "/v1/clients/books.example", None).await;
     assert_eq!(asked.status, 202, "{asked:?}");

@@ -7,7 +7,7 @@ use crate::support::*;
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use tpw_core::{DecisionRecord, Ruling, TransferId};
+use tpw_core::{DecisionRecord, Ruling, Span, TransferId};
 use tpw_engines::clock::Clock as _;
 use tpw_proof::decisions::verify_decision;
 
@@ -78,6 +78,15 @@ async fn a_change_is_in_the_books_with_what_allowed_it() {
         (Some("allowed"), Some("aal2"))
     );
     assert!(!found["policies"].as_array().unwrap().is_empty(), "{found}");
+    let ago = |seconds| server.clock.now().minus(Span::from_secs(seconds));
+    for (times, count) in [
+        (format!("&from={}", ago(60)), 1),
+        (format!("&from={}&until={}", ago(60), ago(1)), 0),
+        (format!("&from={}&until={}", ago(31 * 24 * 3600 - 1), ago(0).plus(Span::from_secs(1))), 1),
+    ] {
+        let found = listed(&server, &operator, &format!("{query}{times}")).await;
+        assert_eq!(found.len(), count, "{times}");
+    }
 }
 
 #[tokio::test]
@@ -138,6 +147,19 @@ async fn a_person_sees_who_read_their_data_and_nobody_else_does() {
         (operator, "/v1/decisions?actor=Nobody".to_owned(), "bad_query"),
         (operator, "/v1/decisions?action=fly".to_owned(), "bad_query"),
         (operator, "/v1/decisions?owner=acc".to_owned(), "bad_query"),
+        (operator, "/v1/decisions?from=yesterday".to_owned(), "bad_query"),
+        (operator, "/v1/decisions?until=2027-01-31T12:00:00Z".to_owned(), "bad_query"),
+        (operator, "/v1/decisions?from=2020-01-31T12:00:00Z".to_owned(), "bad_query"),
+        (
+            operator,
+            "/v1/decisions?from=2027-01-31T12:00:00Z&until=2027-03-03T12:00:01Z".to_owned(),
+            "bad_query",
+        ),
+        (
+            operator,
+            "/v1/decisions?from=2027-01-31T12:00:00Z&until=2027-01-31T11:59:59Z".to_owned(),
+            "bad_query",
+        ),
         (operator, "/v1/decisions/dcn_00000000000000000000000000".to_owned(), "not_found"),
         (operator, "/v1/decisions/x".to_owned(), "not_found"),
     ] {

@@ -94,6 +94,7 @@ const SNAPSHOTS: &[(&str, &str)] = &[
     ("add_client", "client"),
     ("list_clients", "clients"),
     ("remove_client", "client_removed"),
+    ("change_client_credentials", "client_credentials"),
     ("rotate_client_keys", "client_keys"),
     ("delegate", "delegation"),
     ("list_delegations", "delegations"),

@@ -18,6 +18,8 @@ mod coverage;
 #[cfg(test)]
 mod factors;
 #[cfg(test)]
+mod hybrid;
+#[cfg(test)]
 mod ledger;
 #[cfg(test)]
 mod mutual;
@@ -41,6 +43,8 @@ mod records;
 mod refusals;
 #[cfg(test)]
 mod sms;
+#[cfg(test)]
+mod stamping;
 #[cfg(test)]
 mod stamps;
 #[cfg(test)]

@@ -13,8 +13,8 @@ use base64::engine::general_purpose::STANDARD;
 use http_body_util::Full;
 use insta::assert_json_snapshot;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType,
 };
 use rustls::HandshakeKind;
 use rustls_pki_types::pem::PemObject as _;
@@ -22,13 +22,14 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tpw_core::Span;
 use tpw_crypto::sha256;
 use tpw_engines::clock::Clock as _;
-use tpw_server::development_certificate_path;
+use tpw_server::{MutualTls, development_certificate_path};
 
 const DAY: i64 = 86_400;
 
@@ -376,6 +377,188 @@ async fn a_client_is_known_by_the_name_in_its_certificate() {
     ] {
         assert_eq!(error(&token(server, Some(&identity)).await), invalid_client(), "{name}");
     }
+}
+
+/// A server that knows an authority, with a client that is known by this in its certificates.
+async fn known_by(ca: &CertifiedIssuer<'_, KeyPair>, member: &str, name: &str) -> (Scene, TempDir) {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("authorities.pem");
+    std::fs::write(&file, ca.as_ref().pem()).unwrap();
+    let scene = Scene::on(Server::start_mutual(Some(file)).await).await;
+    let added = entered(&scene, &registration(member, name.into())).await;
+    assert_eq!(added.status, 201, "{added:?}");
+    (scene, dir)
+}
+
+#[tokio::test]
+async fn a_client_is_known_by_the_whole_subject_of_its_certificate() {
+    let ca = authority();
+    let text_of = "cn=books\\, Inc.,O=Example";
+    let (scene, _dir) = known_by(&ca, "tls_client_auth_subject_dn", text_of).await;
+    let server = &scene.server;
+    let listed = server.call(&scene.operator, "GET", "/v1/clients", None).await.json();
+    let shown = listed["items"].as_array().unwrap().iter().find(|it| it["id"] == ID.1).unwrap();
+    assert_eq!(shown["tls_client_auth_subject_dn"], "CN=books\\, Inc.,O=Example");
+    let subject = |parts: &[(DnType, &str)]| {
+        but(&params(server), |params| {
+            params.distinguished_name = rcgen::DistinguishedName::new();
+            for (kind, value) in parts {
+                params.distinguished_name.push(kind.clone(), *value);
+            }
+        })
+    };
+    use DnType::{CommonName, OrganizationName, OrganizationalUnitName};
+    let right = [(OrganizationName, "Example"), (CommonName, "books, Inc.")];
+    assert_eq!(token(server, Some(&issued(&subject(&right), &ca))).await.status, 200);
+    for (name, parts) in [
+        ("nothing", &[][..]),
+        ("less", &[(CommonName, "books, Inc.")]),
+        ("more", &[right[0].clone(), (OrganizationalUnitName, "x"), right[1].clone()]),
+        ("another order", &[right[1].clone(), right[0].clone()]),
+        ("another case", &[right[0].clone(), (CommonName, "Books, Inc.")]),
+        ("a name with the separators in it", &[(CommonName, "books\\, Inc.,O=Example")]),
+        ("another kind", &[right[0].clone(), (OrganizationalUnitName, "books, Inc.")]),
+    ] {
+        let identity = issued(&subject(parts), &ca);
+        assert_eq!(error(&token(server, Some(&identity)).await), invalid_client(), "{name}");
+    }
+    let other = issued(&subject(&right), &authority());
+    assert_eq!(error(&token(server, Some(&other)).await), invalid_client(), "another authority's");
+    for bad in ["", "books", "CN", "=books", "CN=books,", "CN=books,,O=x", "XX=books", "CN=#zz"] {
+        let mut body = registration("tls_client_auth_subject_dn", bad.into());
+        body["id"] = "other.example".into();
+        let refused = entered(&scene, &body).await;
+        assert_eq!(refused.problem(), "bad_value", "{bad}: {refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_is_known_by_the_machine_or_the_mailbox_in_its_certificate() {
+    let ca = authority();
+    let with = |server: &Server, name: SanType| {
+        issued(&but(&params(server), |params| params.subject_alt_names = vec![name]), &ca)
+    };
+    let mailbox = |text: &str| SanType::Rfc822Name(text.try_into().unwrap());
+    let ip = |text: &str| SanType::IpAddress(text.parse().unwrap());
+    for (member, name, right, wrong) in [
+        ("tls_client_auth_san_ip", "192.0.2.7", ip("192.0.2.7"), ip("192.0.2.70")),
+        ("tls_client_auth_san_ip", "2001:db8::7", ip("2001:db8::7"), ip("192.0.2.7")),
+        (
+            "tls_client_auth_san_email",
+            "Api@Books.example",
+            mailbox("Api@BOOKS.example"),
+            mailbox("api@books.example"),
+        ),
+    ] {
+        let (scene, _dir) = known_by(&ca, member, name).await;
+        let server = &scene.server;
+        assert_eq!(token(server, Some(&with(server, right))).await.status, 200, "{name}");
+        for wrong in [wrong, SanType::DnsName(name.try_into().unwrap_or("x".try_into().unwrap()))] {
+            let identity = with(server, wrong);
+            assert_eq!(error(&token(server, Some(&identity)).await), invalid_client(), "{name}");
+        }
+        for bad in ["", "books.example", "0.0.0.0", "api@", "@books.example", "192.0.2.7/8"] {
+            let mut body = registration(member, bad.into());
+            body["id"] = "other.example".into();
+            assert_eq!(entered(&scene, &body).await.problem(), "bad_value", "{member} {bad}");
+        }
+    }
+}
+
+/// What an authority has revoked, said for so many days.
+fn revoked(
+    server: &Server,
+    serials: &[u64],
+    days: i64,
+    by: &CertifiedIssuer<'_, KeyPair>,
+) -> rcgen::CertificateRevocationList {
+    let now = i64::try_from(server.clock.now().unix_ms() / 1000).unwrap();
+    let at = |seconds| time::OffsetDateTime::from_unix_timestamp(seconds).unwrap();
+    let one = |serial: &u64| RevokedCertParams {
+        serial_number: (*serial).into(),
+        revocation_time: at(now - DAY),
+        reason_code: None,
+        invalidity_date: None,
+    };
+    let params = CertificateRevocationListParams {
+        this_update: at(now - 2 * DAY),
+        next_update: at(now + days * DAY),
+        crl_number: 1.into(),
+        issuing_distribution_point: None,
+        revoked_certs: serials.iter().map(one).collect(),
+        key_identifier_method: rcgen::KeyIdMethod::Sha256,
+    };
+    params.signed_by(by).unwrap()
+}
+
+#[tokio::test]
+async fn a_revoked_certificate_proves_nothing_any_more_and_no_restart_is_needed() {
+    let (ca, dir) = (authority(), TempDir::new().unwrap());
+    let (roots, list) = (dir.path().join("authorities.pem"), dir.path().join("revoked"));
+    std::fs::write(&roots, ca.as_ref().pem()).unwrap();
+    // The first list has to be of the server's time, which begins with the system's.
+    let probe = Server::start().await;
+    std::fs::write(&list, revoked(&probe, &[9], 3, &ca).pem().unwrap()).unwrap();
+    let listen = "127.0.0.1:0".parse().unwrap();
+    let mutual = MutualTls {
+        listen,
+        public_url: None,
+        authorities: Some(roots),
+        revocations: vec![list.clone()],
+    };
+    let scene = Scene::on(Server::start_mutual_with(mutual).await).await;
+    let server = &scene.server;
+    let body = registration("tls_client_auth_san_dns", "api.books.example".into());
+    assert_eq!(entered(&scene, &body).await.status, 201);
+    delegated(&scene).await;
+    let numbered = |serial: u64| {
+        let params = but(&named(server, "api.books.example"), |params| {
+            params.serial_number = Some(serial.into());
+        });
+        issued(&params, &ca)
+    };
+    let (bad, good) = (numbered(9), numbered(7));
+    assert_eq!(error(&token(server, Some(&bad)).await), invalid_client(), "revoked at the start");
+    let answer = token(server, Some(&good)).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let (bound, path) = (text(&answer.json(), "access_token").to_owned(), scene.balance_path());
+    assert_eq!(read(server, Some(&good), &path, &bound).await.status, 200);
+
+    let metric = async |line: &str| {
+        let metrics = server.get("/metrics").await;
+        String::from_utf8(metrics.body.to_vec()).unwrap().contains(line)
+    };
+    let seen = async |line: &str| {
+        for _ in 0..500 {
+            if metric(line).await {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        panic!("never: {line}");
+    };
+    // A file that is none changes nothing; nor does a list that somebody else signed open anything.
+    std::fs::write(&list, "no list").unwrap();
+    seen("tpw_client_revocations_rereads_total{outcome=\"refused\"} 1").await;
+    assert_eq!(token(server, Some(&good)).await.status, 200);
+    assert_eq!(error(&token(server, Some(&bad)).await), invalid_client());
+    std::fs::write(&list, revoked(server, &[], 3, &authority()).der()).unwrap();
+    seen("tpw_client_revocations_rereads_total{outcome=\"used\"} 1").await;
+    assert_eq!(error(&token(server, Some(&good)).await), invalid_client(), "no list of its issuer");
+    assert_eq!(error(&token(server, Some(&bad)).await), invalid_client());
+    // A new list, in DER: what it names is refused, and so are its tokens.
+    std::fs::write(&list, revoked(server, &[7], 3, &ca).der()).unwrap();
+    seen("tpw_client_revocations_rereads_total{outcome=\"used\"} 2").await;
+    assert_eq!(error(&token(server, Some(&good)).await), invalid_client());
+    assert_eq!(read(server, Some(&good), &path, &bound).await.json()["reason"], "not_bound");
+    assert_eq!(token(server, Some(&bad)).await.status, 200, "it is not on this list");
+    // A list that has ended says nothing of anybody.
+    server.clock.advance(Span::from_secs(4 * 24 * 3600));
+    let fresh = numbered(11);
+    assert_eq!(error(&token(server, Some(&fresh)).await), invalid_client(), "the list has ended");
+    std::fs::write(&list, revoked(server, &[7], 3, &ca).der()).unwrap();
+    seen("tpw_client_revocations_rereads_total{outcome=\"used\"} 3").await;
+    assert_eq!(token(server, Some(&fresh)).await.status, 200);
 }
 
 #[tokio::test]

@@ -309,6 +309,79 @@ async fn tokens_are_bound_to_a_key_and_to_what_the_client_may() {
 }
 
 #[tokio::test]
+async fn a_client_proves_itself_otherwise_once_the_operator_says_so() {
+    let scene = Scene::set().await;
+    let (server, operator, old) = (&scene.server, &scene.operator, &scene.books);
+    let path = format!("/v1/clients/{}/credentials", old.id);
+    let jwks = |program: &Program| program.registration()["jwks"].clone();
+    let put = async |body: Value| {
+        server.recognise(operator).await;
+        server.call(operator, "PUT", &path, Some(&body)).await
+    };
+    let own = [("grant_type", "client_credentials")];
+    let works = async |program: &Program| program.token(server, &own).await.status == 200;
+    let (second, third) = (Program::new(&old.id), Program::new(&old.id));
+    assert!(works(old).await && !works(&second).await);
+
+    // With an overlap both count until it ends.
+    let overlap = json!({ "jwks": jwks(&second), "former_until": scene.until(3600) });
+    let changed = put(overlap.clone()).await;
+    assert_json_snapshot!("client_credentials", {
+        let mut shown = shown(&changed, &["keys"]);
+        shown["body"]["former"]["known_by"] = "[former]".into();
+        shown["body"]["former"]["until"] = "[time]".into();
+        shown
+    });
+    assert_eq!(put(overlap).await.status, 200, "the same once more");
+    assert!(works(old).await && works(&second).await);
+    server.clock.advance(Span::from_secs(3600));
+    assert!(!works(old).await && works(&second).await, "the overlap has ended");
+    // An overlap can be ended early, and without one the key before is refused at once.
+    let overlap = json!({ "jwks": jwks(&third), "former_until": scene.until(3600) });
+    assert_eq!(put(overlap).await.status, 200);
+    assert!(works(&second).await && works(&third).await);
+    assert_eq!(put(json!({ "jwks": jwks(&third) })).await.json()["former"], Value::Null);
+    assert!(!works(&second).await && works(&third).await);
+    assert_eq!(put(json!({ "jwks": jwks(&second) })).await.status, 200);
+    assert!(works(&second).await && !works(&third).await);
+    let refused = third.token(server, &own).await;
+    assert_eq!(error(&refused), (401, "invalid_client".to_owned()));
+
+    let day = 24 * 3600;
+    for (bad, why) in [
+        (json!({}), "nothing"),
+        (json!({ "jwks": { "keys": [] } }), "no key"),
+        (json!({ "jwks": jwks(&third), "tls_client_auth_san_dns": "x.example" }), "two ways"),
+        (json!({ "tls_client_auth_san_dns": "a.example", "tls_client_auth_san_uri": "x:y" }), "2"),
+        (json!({ "jwks": jwks(&third), "former_until": scene.until(0) }), "now"),
+        (json!({ "jwks": jwks(&third), "former_until": scene.until(31 * day) }), "too long"),
+        (json!({ "jwks": jwks(&second), "former_until": scene.until(9) }), "the same"),
+        (json!({ "jwks": jwks(&third), "secret": "x" }), "a secret"),
+    ] {
+        let answer = put(bad).await;
+        assert!(
+            ["bad_value", "bad_json"].contains(&answer.problem().as_str()),
+            "{why}: {answer:?}"
+        );
+    }
+    assert!(works(&second).await && !works(&third).await, "what is refused changes nothing");
+    let by_ann =
+        server.call(&scene.ann, "PUT", &path, Some(&json!({ "jwks": jwks(&third) }))).await;
+    assert_eq!(by_ann.problem(), "forbidden");
+    // It stands in the records as what it was about.
+    let query = format!("/v1/decisions?resource={}&action=manage_clients&limit=250", old.id);
+    let decisions = server.call(operator, "GET", &query, None).await.json();
+    let rulings = decisions["items"].as_array().unwrap().iter().map(|it| it["ruling"].clone());
+    assert_eq!(rulings.clone().filter(|ruling| ruling == "denied").count(), 1, "{decisions}");
+    assert!(rulings.filter(|ruling| ruling == "allowed").count() > 5);
+
+    let gone = server.call(operator, "DELETE", &format!("/v1/clients/{}", old.id), None).await;
+    assert_eq!(gone.status, 200, "{gone:?}");
+    assert_eq!(put(json!({ "jwks": jwks(&third) })).await.problem(), "unknown_client");
+    assert!(!works(&second).await && !works(&third).await);
+}
+
+#[tokio::test]
 async fn a_removed_clients_tokens_end_with_the_next_request() {
     let scene = Scene::set().await;
     let (server, books) = (&scene.server, &scene.books);

@@ -148,8 +148,7 @@ async fn a_restart_decides_as_before_and_never_by_what_it_cannot_load() {
     let version = scene.activate(&remarked("kept")).await.json()["version"].clone();
     let Scene { server, .. } = scene;
     let (engine, dir) = server.stop().await;
-    engine.close();
-    drop(engine);
+    close(engine).await;
     let server = Server::start_in(dir).await;
     let operator = server.operator();
     let status = server.call(&operator, "GET", "/v1/policies", None).await.json();

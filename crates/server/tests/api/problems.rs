@@ -320,6 +320,8 @@ fn precise() -> Vec<Problem> {
         V::Jwks,
         V::PrivateKey,
         V::Certificates,
+        V::Overlap,
+        V::Unchanged,
         V::Grants,
         V::Scopes,
         V::Accounts(16),

@@ -2,12 +2,13 @@
 //! whoever was asked for what they had not begun ends it.
 //! Method: a real server and two devices of one person; the answer is signed as a device does it, and then with each thing about it changed.
 
-use crate::support::{Actor, Answer, Server, encode};
+use crate::support::{Actor, Answer, Server, encode, random};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 use tpw_core::{Money, Name, PromptAnswer, PromptReply, PromptSubject, Span, Unlocked};
+use tpw_crypto::Signer as _;
 use tpw_engines::clock::Clock as _;
 
 /// Enough that screening asks the payer again.
@@ -285,8 +286,47 @@ async fn a_denial_is_told_and_not_me_locks_the_device_that_asked() {
         set.wait(30);
     }
     assert_eq!(set.ask(None).await.problem(), "factor_not_now");
+    // The operator finds it among the alarms, and reads of it in the changes; a plain denial raised none.
+    let alarms = async |by: &Actor| set.server.call(by, "GET", "/v1/alarms", None).await;
+    let device = json!(set.ann.device.unwrap().to_string());
+    let found = alarms(&set.operator).await.json();
+    let [alarm] = found["items"].as_array().unwrap().as_slice() else { panic!("{found}") };
+    assert_eq!((&alarm["kind"], &alarm["device"]), (&json!("not_me"), &device));
+    assert_eq!(alarm["person"], json!(set.ann.person.unwrap().to_string()));
+    assert_eq!((&alarm["payment"], &alarm["head"]), (&Value::Null, &Value::Null));
+    let changes = set.server.call(&set.operator, "GET", "/v1/changes", None).await.json();
+    let told =
+        changes["items"].as_array().unwrap().iter().filter(|it| it["kind"] == "alarm.not_me");
+    assert!(told.map(|it| it["subject"].clone()).eq([device]), "{changes}");
+    assert_eq!(alarms(&set.ann).await.problem(), "forbidden");
     set.wait(86_400);
     assert_eq!(set.ask(None).await.status, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn not_me_about_a_payment_names_it_and_is_said_once() {
+    let set = Set::new().await;
+    let payment = set.waiting().await;
+    let challenge = set.ask(Some(&payment)).await;
+    let agreed = set.agreement(&challenge).await;
+    let denial = PromptAnswer { reply: PromptReply::NotMe, number: String::new(), ..agreed };
+    let alarms = async || {
+        let answer = set.server.call(&set.operator, "GET", "/v1/alarms", None).await;
+        answer.json()["items"].as_array().unwrap().clone()
+    };
+    // Whoever is not asked raises none: the device that asked, another person, another subject.
+    let own = PromptAnswer { device: set.ann.device.unwrap(), ..denial.clone() };
+    assert_eq!(set.send(&set.ann, &own).await.problem(), "factor_refused");
+    let other = PromptAnswer { subject: PromptSubject::Session, ..denial.clone() };
+    assert_eq!(set.send(&set.other, &other).await.problem(), "factor_refused");
+    assert!(alarms().await.is_empty());
+    assert_eq!(set.send(&set.other, &denial).await.json()["reply"], "not_me");
+    assert_eq!(set.send(&set.other, &denial).await.problem(), "factor_refused");
+    let found = alarms().await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0]["payment"], payment.as_str());
+    let metrics = set.server.get("/metrics").await;
+    assert!(String::from_utf8(metrics.body.to_vec()).unwrap().contains("tpw_alarms_total 1"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -304,4 +344,43 @@ async fn nobody_is_asked_too_often_and_nobody_else_sees_or_answers_it() {
     let late = PromptAnswer { created: set.server.clock.now(), ..right };
     assert_eq!(set.send(&set.other, &late).await.problem(), "factor_refused");
     assert_eq!(set.collect(&challenge).await.problem(), "not_found");
+}
+
+/// An operator whose session is in other hands asks for what its owner has not begun.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_whose_person_had_not_begun_it_decides_nothing_any_more() {
+    let Set { server, operator, ann, .. } = Set::new().await;
+    let key = operator.slots.public_key(&operator.slot).unwrap().jwk_thumbprint();
+    let known = server.engine.device_by_jkt(&tpw_core::Hash32::new(key)).unwrap();
+    let mut taken = server.operator();
+    (taken.device, taken.person) = (Some(known.id), Some(known.person));
+    let other = server.another_device(&operator, &taken).await;
+    let fund = async |by: &Actor, to: &Actor| {
+        server.recognise(by).await;
+        let transfer = tpw_core::TransferId::new(server.clock.now().unix_ms(), random());
+        server.fund(by, to.account(), "5", transfer).await
+    };
+    assert_eq!(fund(&taken, &ann).await.status, 200);
+    let set = Set { server, operator, ann: taken, other };
+    let challenge = set.ask(None).await;
+    let agreed = set.agreement(&challenge).await;
+    let denial = PromptAnswer { reply: PromptReply::NotMe, number: String::new(), ..agreed };
+    assert_eq!(set.send(&set.other, &denial).await.json()["reply"], "not_me");
+    let Set { server, ann: taken, other, .. } = set;
+    let fund = async |by: &Actor| {
+        server.recognise(by).await;
+        let transfer = tpw_core::TransferId::new(server.clock.now().unix_ms(), random());
+        server.fund(by, ann.account(), "5", transfer).await
+    };
+    assert_eq!(fund(&taken).await.problem(), "forbidden");
+    assert_eq!(fund(&other).await.status, 200, "the other device of the same person");
+    // It also stays so after the day for which it may not ask.
+    server.clock.advance(Span::from_secs(2 * 86_400));
+    assert_eq!(fund(&taken).await.problem(), "forbidden");
+    let path = "/v1/decisions?action=fund&limit=250";
+    server.recognise(&other).await;
+    let found = server.call(&other, "GET", path, None).await.json();
+    let denied = found["items"].as_array().unwrap().iter().find(|it| it["ruling"] == "denied");
+    assert_eq!(denied.unwrap()["policies"], json!(["separation.disowned-device"]));
+    assert_eq!(denied.unwrap()["facts"]["device_disowned"], "true");
 }

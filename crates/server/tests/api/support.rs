@@ -4,6 +4,7 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, Request, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use core::time::Duration;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::pem::PemObject as _;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
@@ -22,6 +24,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tpw_access::assurance::{Assurance, Proof, Strength};
 use tpw_access::factor::Method;
+use tpw_access::policy::Zone;
 use tpw_access::{
     DpopRequest, EnrolmentCode, HttpUrl, RecordKey, RecordKind, RecordWrite, dpop, enrol,
 };
@@ -294,6 +297,7 @@ struct Extras {
     mutual: Option<MutualTls>,
     passkey_anchors: Option<PathBuf>,
     networks: Vec<Network>,
+    zone: Option<Zone>,
 }
 
 impl Server {
@@ -318,15 +322,28 @@ impl Server {
     /// A server with a port for clients with certificates, which knows these authorities.
     pub(crate) async fn start_mutual(authorities: Option<PathBuf>) -> Self {
         let listen = "127.0.0.1:0".parse().unwrap();
-        let mutual = MutualTls { listen, public_url: None, authorities };
+        let revocations = Vec::new();
+        let mutual = MutualTls { listen, public_url: None, authorities, revocations };
+        Self::start_mutual_with(mutual).await
+    }
+
+    /// The same, which looks at its files often.
+    pub(crate) async fn start_mutual_with(mutual: MutualTls) -> Self {
         let extras = Extras { mutual: Some(mutual), ..Extras::default() };
-        Self::start_on(TempDir::new().unwrap(), limits(), |_usual| {}, extras).await
+        let limits = Limits { certificate_time: Duration::from_millis(20), ..limits() };
+        Self::start_on(TempDir::new().unwrap(), limits, |_usual| {}, extras).await
     }
 
     /// A server whose operator has named networks.
     pub(crate) async fn start_named(networks: &[&str]) -> Self {
         let networks = networks.iter().map(|text| text.parse().unwrap()).collect();
         let extras = Extras { networks, ..Extras::default() };
+        Self::start_on(TempDir::new().unwrap(), limits(), |_usual| {}, extras).await
+    }
+
+    /// A server whose operator has named a zone.
+    pub(crate) async fn start_in_zone(zone: &str) -> Self {
+        let extras = Extras { zone: Some(zone.parse().unwrap()), ..Extras::default() };
         Self::start_on(TempDir::new().unwrap(), limits(), |_usual| {}, extras).await
     }
 
@@ -355,8 +372,7 @@ impl Server {
     pub(crate) async fn restart(self, change: impl FnOnce(&mut Config)) -> Self {
         let clock = Arc::clone(&self.clock);
         let (engine, dir) = self.stop().await;
-        engine.close();
-        drop(engine);
+        close(engine).await;
         Self::open(dir, clock, limits(), change, Extras::default()).await
     }
 
@@ -377,6 +393,7 @@ impl Server {
             mutual: extras.mutual,
             passkey_anchors: extras.passkey_anchors,
             networks: extras.networks,
+            zone: extras.zone,
             limits,
             shadow: None,
         };
@@ -454,7 +471,7 @@ impl Server {
         self.send("POST", path, &all, body.to_string().into_bytes()).await
     }
 
-    fn http_url(&self, path: &str) -> HttpUrl {
+    pub(crate) fn http_url(&self, path: &str) -> HttpUrl {
         HttpUrl::parse(&format!("{}{path}", self.url)).unwrap()
     }
 
@@ -738,4 +755,16 @@ pub(crate) async fn connect(
 ) -> std::io::Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(addr).await?;
     connector.connect(ServerName::try_from("localhost").unwrap(), stream).await
+}
+
+/// Closes an engine, and waits until nobody holds it any more, and with it its folder: a task that was told to end does so a little later.
+pub(crate) async fn close(engine: Arc<Engine>) {
+    engine.close();
+    let held = Arc::downgrade(&engine);
+    drop(engine);
+    let end = Instant::now() + Duration::from_secs(40);
+    while held.strong_count() > 0 {
+        assert!(Instant::now() < end, "somebody still holds the engine");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }

@@ -266,6 +266,7 @@ async fn a_certificate_from_files_is_used_and_a_wrong_one_is_named() {
         mutual: None,
         passkey_anchors: None,
         networks: Vec::new(),
+        zone: None,
         limits: limits(),
         shadow: None,
     };
@@ -329,6 +330,7 @@ impl Door {
             mutual: None,
             passkey_anchors: None,
             networks: Vec::new(),
+            zone: None,
             limits: Limits { certificate_time: Duration::from_millis(20), ..limits() },
             shadow: None,
         };

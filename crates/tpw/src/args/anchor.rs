@@ -37,6 +37,25 @@ pub(crate) struct AnchorChain {
     pub(crate) patience: u64,
 }
 
+/// A server that anchors its own log.
+#[derive(Args)]
+pub(crate) struct ServeAnchor {
+    #[arg(id = "anchor_folder", long = "anchor", value_name = "DIR", requires = "anchor_rpc")]
+    pub(crate) folder: Option<PathBuf>,
+    #[arg(long, value_name = "URL", requires = "anchor_folder")]
+    pub(crate) anchor_rpc: Option<String>,
+    #[arg(long, value_name = "FILE", requires = "anchor_folder")]
+    pub(crate) anchor_rpc_ca: Option<PathBuf>,
+    #[arg(long, value_name = "TIME", default_value = "1h")]
+    pub(crate) anchor_every: String,
+    #[arg(long, value_name = "TIME", default_value = "15s")]
+    pub(crate) anchor_poll: String,
+    #[arg(long, value_name = "GWEI", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) anchor_max_fee: u64,
+    #[arg(long, value_name = "BLOCKS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub(crate) anchor_patience: u64,
+}
+
 #[derive(Args)]
 pub(crate) struct AnchorOnce {
     #[command(flatten)]

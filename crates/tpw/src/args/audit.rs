@@ -40,6 +40,10 @@ pub(crate) struct AuditDecisions {
     pub(crate) resource: Option<String>,
     #[arg(id = "decision_action", long = "action", value_name = "ACTION")]
     pub(crate) action: Option<String>,
+    #[arg(id = "decision_from", long = "from", value_name = "TIME")]
+    pub(crate) from: Option<String>,
+    #[arg(id = "decision_until", long = "until", value_name = "TIME", requires = "decision_from")]
+    pub(crate) until: Option<String>,
     #[arg(id = "decision_after", long = "after", value_name = "CURSOR", default_value_t = 0)]
     pub(crate) after: u64,
     #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=250))]

@@ -1,5 +1,6 @@
 //! Receipts in other forms.
 
+use super::{LogAt, LogTrust};
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -25,6 +26,8 @@ pub(crate) struct Print {
 pub(crate) enum PrintFormat {
     /// A page that needs nothing beside it.
     Html,
+    /// A page that verifies the receipt inside it whenever it is opened.
+    SelfVerifying,
     /// PDF/A-3 with the receipt inside.
     Pdf,
 }
@@ -36,6 +39,8 @@ pub(crate) enum ExportFormat {
     Files,
     /// An ASiC-S container of the time-stamp.
     Asic,
+    /// An ASiC-S container of the evidence record.
+    AsicErs,
 }
 
 /// OpenTimestamps.
@@ -44,6 +49,7 @@ pub(crate) enum Ots {
     Stamp(OtsStamp),
     Upgrade(OtsUpgrade),
     Verify(OtsVerify),
+    Attach(OtsAttach),
     Info {
         #[arg(id = "proof_file", value_name = "FILE.ots")]
         file: PathBuf,
@@ -88,6 +94,32 @@ pub(crate) struct OtsVerify {
     pub(crate) digest: Option<String>,
     #[arg(long, value_name = "FILE")]
     pub(crate) headers: PathBuf,
+    #[arg(long, value_name = "HEIGHT", default_value_t = 0)]
+    pub(crate) first_height: u64,
+    #[arg(long, value_enum, default_value = "main")]
+    pub(crate) network: BlockNetwork,
+}
+
+/// A proof over a checkpoint, for receipts of its log.
+#[derive(Args)]
+pub(crate) struct OtsAttach {
+    #[arg(id = "anchored_receipts", value_name = "RECEIPT", required = true)]
+    pub(crate) receipts: Vec<PathBuf>,
+    #[arg(id = "ots_proof", long = "proof", value_name = "FILE.ots")]
+    pub(crate) proof: PathBuf,
+    #[arg(id = "stamped_checkpoint", long = "checkpoint", value_name = "FILE")]
+    pub(crate) checkpoint: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) at: LogAt,
+    #[command(flatten)]
+    pub(crate) trusted: LogTrust,
+}
+
+/// Bitcoin block headers that the verifier knows.
+#[derive(Args)]
+pub(crate) struct KnownHeaders {
+    #[arg(long, value_name = "FILE")]
+    pub(crate) headers: Option<PathBuf>,
     #[arg(long, value_name = "HEIGHT", default_value_t = 0)]
     pub(crate) first_height: u64,
     #[arg(long, value_enum, default_value = "main")]

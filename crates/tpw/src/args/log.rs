@@ -9,8 +9,11 @@ pub(crate) enum Log {
     Fsck(Fsck),
     Prove(Prove),
     Consistency(Consistency),
+    Prune(Prune),
     #[command(subcommand)]
     Witness(WitnessCommand),
+    #[command(subcommand)]
+    Mirror(MirrorCommand),
     Checkpoint {
         #[arg(long, value_name = "URL")]
         server: String,
@@ -97,6 +100,13 @@ pub(crate) struct WitnessServe {
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) logs: LogTrust,
+    #[command(flatten)]
+    pub(crate) listen: CosignerListen,
+}
+
+/// Where a witness or a mirror listens.
+#[derive(Args)]
+pub(crate) struct CosignerListen {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8444")]
     pub(crate) listen: SocketAddr,
     #[arg(long, value_name = "URL")]
@@ -105,4 +115,48 @@ pub(crate) struct WitnessServe {
     pub(crate) cert: Option<PathBuf>,
     #[arg(long, value_name = "FILE", requires = "cert")]
     pub(crate) key: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct Prune {
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    #[arg(id = "prune_before", long = "before", value_name = "INDEX")]
+    pub(crate) before: u64,
+    #[arg(id = "holders", long = "mirror", value_name = "NAME", requires = "policy")]
+    pub(crate) mirrors: Vec<String>,
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    #[arg(long = "store", value_name = "URL")]
+    pub(crate) books: Option<String>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum MirrorCommand {
+    Serve(MirrorServe),
+    Pull(MirrorPull),
+}
+
+#[derive(Args)]
+pub(crate) struct MirrorServe {
+    #[arg(id = "mirror_data", long = "data", value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    #[arg(id = "mirror_name", long = "name", value_name = "NAME")]
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) logs: LogTrust,
+    #[command(flatten)]
+    pub(crate) listen: CosignerListen,
+}
+
+#[derive(Args)]
+pub(crate) struct MirrorPull {
+    #[command(flatten)]
+    pub(crate) at: LogAt,
+    #[command(flatten)]
+    pub(crate) trusted: LogTrust,
+    #[arg(id = "copy_to", long = "to", value_name = "DIR")]
+    pub(crate) to: PathBuf,
 }

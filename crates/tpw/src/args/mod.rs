@@ -11,6 +11,7 @@ mod message;
 mod policy;
 mod receipt;
 mod sharing;
+mod stamps;
 mod tsa;
 
 pub(crate) use anchor::*;
@@ -24,6 +25,7 @@ pub(crate) use message::*;
 pub(crate) use policy::*;
 pub(crate) use receipt::*;
 pub(crate) use sharing::*;
+pub(crate) use stamps::*;
 pub(crate) use tsa::*;
 
 use crate::say::Say;
@@ -31,8 +33,9 @@ use clap::builder::PossibleValuesParser;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use tpw_access::policy::Zone;
 use tpw_engines::clock_error::ErrorSource;
-use tpw_engines::pkcs11::KeyUri;
+use tpw_engines::pkcs11::KeyPlace;
 use tpw_ledger::FreezeReason;
 use tpw_server::Network;
 
@@ -112,6 +115,8 @@ pub(crate) struct Serve {
     pub(crate) mtls_url: Option<String>,
     #[arg(long, value_name = "FILE", requires = "mtls_listen")]
     pub(crate) client_ca: Option<PathBuf>,
+    #[arg(long = "client-crl", value_name = "FILE", requires = "client_ca")]
+    pub(crate) client_crls: Vec<PathBuf>,
     #[arg(long, value_name = "NAME", default_value = "tpw.example")]
     pub(crate) audience: String,
     #[arg(long, value_name = "DIR")]
@@ -126,8 +131,12 @@ pub(crate) struct Serve {
     pub(crate) witnesses: Option<PathBuf>,
     #[arg(long, value_name = "FILE", requires = "witnesses")]
     pub(crate) witness_ca: Option<PathBuf>,
+    #[arg(id = "mirrors", long = "mirror", value_name = "NAME", requires = "witnesses")]
+    pub(crate) mirrors: Vec<String>,
     #[arg(long, value_name = "ASSET:AMOUNT", requires = "witnesses")]
     pub(crate) witnessed_from: Vec<String>,
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub(crate) keep_decisions: Option<u32>,
     #[arg(long, value_name = "ASSET:AMOUNT")]
     pub(crate) approvals_above: Vec<String>,
     #[arg(long, value_name = "COUNT", default_value_t = 2, requires = "approvals_above", value_parser = clap::value_parser!(u8).range(1..=16))]
@@ -138,20 +147,26 @@ pub(crate) struct Serve {
     pub(crate) builtin_policies: bool,
     #[arg(long = "place", id = "named_network", value_name = "NAME=NETWORK")]
     pub(crate) networks: Vec<Network>,
+    #[arg(id = "operator_zone", long = "zone", value_name = "+HH:MM", allow_hyphen_values = true)]
+    pub(crate) zone: Option<Zone>,
     #[arg(long, value_name = "URL")]
     pub(crate) shadow_policy: Option<String>,
     #[arg(long, value_name = "FILE", requires = "shadow_policy")]
     pub(crate) shadow_ca: Option<PathBuf>,
-    #[arg(long, value_name = "chrony[:SOCKET]|declared:MS")]
-    pub(crate) tsa_clock: Option<ErrorSource>,
+    #[arg(long, value_name = "chrony[:nts][:SOCKET]|roughtime:FILE|declared:MS")]
+    pub(crate) tsa_clock: Vec<ErrorSource>,
     #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     pub(crate) tsa_accuracy: u64,
     #[arg(long, value_name = "PER_SECOND", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) tsa_rate: Option<u32>,
     #[arg(long)]
     pub(crate) tsa_no_certificate: bool,
-    #[arg(long, value_name = "pkcs11:URI")]
-    pub(crate) tsa_key: Option<KeyUri>,
+    #[arg(long, value_name = "pkcs11:URI|file:PATH")]
+    pub(crate) tsa_key: Option<KeyPlace>,
+    #[command(flatten)]
+    pub(crate) anchor: ServeAnchor,
+    #[command(flatten)]
+    pub(crate) stamps: Stamps,
     #[command(flatten)]
     pub(crate) mail: Mail,
 }
@@ -172,6 +187,8 @@ pub(crate) enum Wallet {
         device: Device,
         #[arg(long, value_enum, default_value = "ed25519")]
         algorithm: Algorithm,
+        #[arg(long)]
+        hybrid: bool,
     },
     Enrol {
         #[command(flatten)]
@@ -303,6 +320,8 @@ pub(crate) struct Verify {
     pub(crate) policy: Option<PathBuf>,
     #[arg(long = "block-hash", value_name = "HASH")]
     pub(crate) block_hashes: Vec<String>,
+    #[command(flatten)]
+    pub(crate) known: KnownHeaders,
 }
 
 #[derive(Subcommand)]

@@ -3,6 +3,7 @@
 use super::{PolicyActivate, PolicyOps};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use tpw_access::policy::Zone;
 use tpw_access::policy::cases::Relation;
 use tpw_access::{Action, Role};
 
@@ -60,6 +61,20 @@ pub(crate) struct PolicyExplain {
     pub(crate) device_age: Option<u32>,
     #[arg(long, requires = "device_age")]
     pub(crate) device_attested: bool,
+    #[arg(long, value_name = "COUNT", requires = "device_age", default_value_t = 0)]
+    pub(crate) device_payments: u32,
+    #[arg(long, requires = "device_age")]
+    pub(crate) device_disowned: bool,
+    #[arg(id = "asked_at", long = "at", value_name = "TIME")]
+    pub(crate) at: Option<String>,
+    #[arg(
+        id = "asked_at_zone",
+        long = "at-zone",
+        value_name = "+HH:MM",
+        requires = "asked_at",
+        allow_hyphen_values = true
+    )]
+    pub(crate) at_zone: Option<Zone>,
     #[arg(long, value_name = "COUNT")]
     pub(crate) peers: Option<u32>,
     #[arg(id = "from_place", long = "place", value_name = "NAME")]

@@ -61,6 +61,12 @@ pub(crate) struct ClientAuthArgs {
     pub(crate) san_dns: Option<String>,
     #[arg(long, value_name = "URI")]
     pub(crate) san_uri: Option<String>,
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) san_ip: Option<String>,
+    #[arg(long, value_name = "MAILBOX")]
+    pub(crate) san_email: Option<String>,
+    #[arg(long, value_name = "SUBJECT")]
+    pub(crate) subject_dn: Option<String>,
 }
 
 #[derive(Subcommand)]
@@ -80,6 +86,14 @@ pub(crate) enum ClientOps {
         redirects: Vec<String>,
     },
     List,
+    Credentials {
+        #[arg(value_name = "CLIENT")]
+        client: String,
+        #[command(flatten)]
+        auth: ClientAuthArgs,
+        #[arg(long, value_name = "TIME")]
+        former_until: Option<String>,
+    },
     Remove {
         #[arg(value_name = "CLIENT")]
         client: String,

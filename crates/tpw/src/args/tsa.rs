@@ -9,12 +9,13 @@ pub(crate) enum Tsa {
     Query(TsaQuery),
     Reply(TsaReply),
     Verify(TsaVerify),
-    Rotate(TsaRotate),
+    Rotate(TsaFolder),
+    Destroy(TsaFolder),
 }
 
-/// A new key for the authority of a data folder.
+/// The data folder of the authority whose key is changed.
 #[derive(Args)]
-pub(crate) struct TsaRotate {
+pub(crate) struct TsaFolder {
     #[arg(long, value_name = "DIR")]
     pub(crate) data: PathBuf,
 }

@@ -398,7 +398,11 @@ impl Client {
     /// [`ClientError`].
     pub async fn enrol(&self, keys: &Keys, code: &EnrolmentCode) -> Result<Enrolled, ClientError> {
         let text = code.reveal();
-        let body = Payload::json(&json!({ "code": text.as_str() }));
+        let body = match keys.post_quantum_key().map_err(ClientError::Prove)? {
+            Some(second) => json!({ "code": text.as_str(), "post_quantum": second }),
+            None => json!({ "code": text.as_str() }),
+        };
+        let body = Payload::json(&body);
         let digits = Zeroizing::new(text.replace('-', ""));
         let proof = Proof::Code(keys, &digits);
         let call = Call::new(Method::POST, "/v1/devices", proof, Again::Never);

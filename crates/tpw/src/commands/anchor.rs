@@ -2,17 +2,21 @@
 
 use super::log::source::{Source, Trusted, failed, unproved};
 use super::verify::{RECEIPT_LEN_MAX, trust};
+use super::wallet::seconds_of;
 use super::{Context, Outcome};
-use crate::args::{Anchor, AnchorAttach, AnchorChain, AnchorOnce, AnchorRun, AnchorTrust};
+use crate::args::{
+    Anchor, AnchorAttach, AnchorChain, AnchorOnce, AnchorRun, AnchorTrust, ServeAnchor,
+};
 use crate::device::files::read_named;
 use crate::exit::{Exit, Failure};
 use serde_json::json;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::runtime::Handle;
 use tpw_core::{Receipt, TreeHead};
+use tpw_engines::Engine;
 use tpw_engines::anchor::{
-    ANSWER_LEN_MAX, AnchorError, Anchorer, Progress, Purpose, Status, Terms, Transport, Waiting,
+    AnchorError, Anchorer, Anchors, Progress, Purpose, Status, Terms, Waiting,
 };
 use tpw_engines::files::{self, Access, Durability};
 use tpw_engines::log_store::TiledLog;
@@ -20,6 +24,7 @@ use tpw_proof::anchor::{EvmAnchor, EvmTrust, address_text};
 use tpw_proof::tree::leaf_hash;
 use tpw_proof::{ProofError, TlogProof};
 use tpw_server::outbound::Outbound;
+use tpw_server::{Anchoring, AnchoringTimes, ChainNode};
 
 /// The longest that a node may take for one answer.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
@@ -54,36 +59,61 @@ fn init(context: &Context, folder: &Path) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// The HTTP client of a node.
-struct Web {
-    outbound: Outbound,
-    url: String,
-}
-
-impl Web {
-    fn of(args: &AnchorChain) -> Result<Self, Failure> {
-        let ca = args.rpc_ca.as_ref().map(|path| read_named(path, 4 << 20)).transpose()?;
-        let outbound = Outbound::new(ca.as_deref(), ANSWER_TIME_MAX);
-        let outbound = outbound.map_err(|error| Failure::usage("anchor-node").because(error))?;
-        Ok(Self { outbound, url: args.rpc.clone() })
+/// The node at an address.
+fn node(rpc: &str, ca: Option<&Path>) -> Result<ChainNode, Failure> {
+    let ca = ca.map(|path| read_named(path, 4 << 20)).transpose()?;
+    let outbound = Outbound::new(ca.as_deref(), ANSWER_TIME_MAX);
+    let outbound = outbound.map_err(|error| Failure::usage("anchor-node").because(error))?;
+    // Not told back: such an address often has a key of the operator's in it.
+    if !(rpc.starts_with("https://") || rpc.starts_with("http://")) {
+        return Err(Failure::usage("anchor-node").because("http:// or https://"));
     }
+    Ok(ChainNode::new(outbound, rpc.to_owned()))
 }
 
-impl Transport for Web {
-    fn post(&self, body: String) -> Result<Vec<u8>, String> {
-        let asked = self.outbound.post_json(&self.url, body, ANSWER_LEN_MAX);
-        // The account's steps follow one another and know nothing of waiting.
-        let answer = tokio::task::block_in_place(|| Handle::current().block_on(asked));
-        let answer = answer.map_err(|error| error.to_string())?;
-        // Nodes answer refusals with one of several statuses, and say in the body what they are.
-        let json = answer.body.first() == Some(&b'{');
-        if json { Ok(answer.body.to_vec()) } else { Err(format!("HTTP {}", answer.status)) }
+fn terms(max_fee: u64, patience_blocks: u64) -> Terms {
+    Terms { max_wei: u128::from(max_fee).saturating_mul(GWEI), patience_blocks }
+}
+
+/// The account and the node of `anchor …` commands.
+fn asked(args: &AnchorChain) -> Result<(ChainNode, Terms), Failure> {
+    Ok((node(&args.rpc, args.rpc_ca.as_deref())?, terms(args.max_fee, args.patience)))
+}
+
+// --- by the server ----------------------------------------------------------------------------------------------------
+
+/// The longest from one anchor to the next, and between two looks.
+const EVERY_MAX_S: u64 = 24 * 3600;
+const POLL_MAX_S: u64 = 3600;
+
+/// An account that a server will anchor its log with.
+pub(super) struct Prepared {
+    anchorer: Anchorer,
+    node: ChainNode,
+    terms: Terms,
+    times: AnchoringTimes,
+}
+
+impl Prepared {
+    /// What the command line names, if it names a folder, and the proofs in it.
+    pub(super) fn of(args: &ServeAnchor) -> Result<Option<(Self, Arc<Anchors>)>, Failure> {
+        let (Some(folder), Some(rpc)) = (&args.folder, &args.anchor_rpc) else { return Ok(None) };
+        let seconds = |text: &str, most| seconds_of(text, most).map(Duration::from_secs);
+        let times = AnchoringTimes {
+            every: seconds(&args.anchor_every, EVERY_MAX_S)?,
+            poll: seconds(&args.anchor_poll, POLL_MAX_S)?,
+        };
+        let node = node(rpc, args.anchor_rpc_ca.as_deref())?;
+        let anchorer = Anchorer::open(folder).map_err(fault)?;
+        let anchors = Arc::new(Anchors::of(&anchorer).map_err(fault)?);
+        let terms = terms(args.anchor_max_fee, args.anchor_patience);
+        Ok(Some((Self { anchorer, node, terms, times }, anchors)))
     }
-}
 
-fn terms(args: &AnchorChain) -> Terms {
-    let max_wei = u128::from(args.max_fee).saturating_mul(GWEI);
-    Terms { max_wei, patience_blocks: args.patience }
+    pub(super) fn begin(self, engine: &Arc<Engine>) -> Result<Anchoring, Failure> {
+        let Self { anchorer, node, terms, times } = self;
+        Anchoring::start(Arc::clone(engine), anchorer, node, terms, times).map_err(fault)
+    }
 }
 
 fn fault(error: AnchorError) -> Failure {
@@ -97,7 +127,8 @@ fn fault(error: AnchorError) -> Failure {
         | AnchorError::HasAccount(_)
         | AnchorError::NoContract
         | AnchorError::HasContract(_)
-        | AnchorError::OtherChain { .. } => Failure::usage("anchor-setup").because(error),
+        | AnchorError::OtherChain { .. }
+        | AnchorError::OtherLog { .. } => Failure::usage("anchor-setup").because(error),
         AnchorError::Refused { .. } | AnchorError::Reverted => {
             Failure::new(Exit::Refused, "anchor-refused").because(error)
         }
@@ -109,7 +140,7 @@ fn fault(error: AnchorError) -> Failure {
 }
 
 /// Steps until nothing is on its way any more or there is something to wait for.
-fn settle(anchorer: &mut Anchorer, web: &Web, terms: &Terms) -> Result<Progress, Failure> {
+fn settle(anchorer: &mut Anchorer, web: &ChainNode, terms: &Terms) -> Result<Progress, Failure> {
     loop {
         match anchorer.step(web, terms).map_err(fault)? {
             Progress::Sent => {}
@@ -119,7 +150,7 @@ fn settle(anchorer: &mut Anchorer, web: &Web, terms: &Terms) -> Result<Progress,
 }
 
 fn deploy(context: &Context, args: &AnchorChain) -> Outcome {
-    let (web, terms) = (Web::of(args)?, terms(args));
+    let (web, terms) = asked(args)?;
     let mut anchorer = Anchorer::open(&args.folder.data).map_err(fault)?;
     let mut progress = settle(&mut anchorer, &web, &terms)?;
     if matches!(progress, Progress::Idle | Progress::Lost(_)) {
@@ -148,7 +179,7 @@ fn once(context: &Context, args: &AnchorOnce) -> Outcome {
 
 /// Finishes what is on its way; where nothing is, announces the newest head.
 fn anchor_newest(anchorer: &mut Anchorer, args: &AnchorOnce) -> Result<Progress, Failure> {
-    let (web, terms) = (Web::of(&args.chain)?, terms(&args.chain));
+    let (web, terms) = asked(&args.chain)?;
     let progress = settle(anchorer, &web, &terms)?;
     if !matches!(progress, Progress::Idle | Progress::Lost(_) | Progress::Deployed(_)) {
         return Ok(progress);
@@ -305,12 +336,7 @@ fn attach_one(
     sizes: &[u64],
     log: &TiledLog<'_>,
 ) -> Result<Option<u64>, Failure> {
-    let bytes = read_named(path, RECEIPT_LEN_MAX)?;
-    let broken = |why: String| {
-        Failure::new(Exit::NotVerified, "receipt-broken").arg("path", path.display()).because(why)
-    };
-    let mut receipt = Receipt::from_bytes(&bytes).map_err(|error| broken(error.to_string()))?;
-    let proof = TlogProof::parse(&receipt.tlog_proof).map_err(|error| broken(error.to_string()))?;
+    let (mut receipt, proof) = read_receipt(path)?;
     let Some(size) = sizes.iter().copied().find(|size| *size > proof.index) else {
         return Ok(None);
     };
@@ -318,16 +344,31 @@ fn attach_one(
     let hashes = log.inclusion(proof.index, size).map_err(failed)?;
     let anchor = EvmAnchor { path: hashes, announcement };
     anchor.tell(&leaf_hash(&receipt.leaf), proof.index).map_err(unproved)?;
-    let bytes = anchor.to_bytes();
-    if receipt.anchors.contains(&bytes) {
-        return Ok(Some(size));
+    put(path, &mut receipt, anchor.to_bytes())?;
+    Ok(Some(size))
+}
+
+/// A receipt and its proof, to which something is to be added.
+pub(super) fn read_receipt(path: &Path) -> Result<(Receipt, TlogProof), Failure> {
+    let bytes = read_named(path, RECEIPT_LEN_MAX)?;
+    let broken = |why: String| {
+        Failure::new(Exit::NotVerified, "receipt-broken").arg("path", path.display()).because(why)
+    };
+    let receipt = Receipt::from_bytes(&bytes).map_err(|error| broken(error.to_string()))?;
+    let proof = TlogProof::parse(&receipt.tlog_proof).map_err(|error| broken(error.to_string()))?;
+    Ok((receipt, proof))
+}
+
+/// Writes the receipt with an anchor that it does not have yet, in place.
+pub(super) fn put(path: &Path, receipt: &mut Receipt, anchor: Vec<u8>) -> Result<(), Failure> {
+    if receipt.anchors.contains(&anchor) {
+        return Ok(());
     }
-    receipt.anchors.push(bytes);
+    receipt.anchors.push(anchor);
     let written = receipt.to_bytes();
     // More than a container holds would make a good receipt unreadable.
     if let Err(error) = Receipt::from_bytes(&written) {
         return Err(unproved(ProofError::from(error)));
     }
-    files::write_atomic(path, &written, Durability::Synced, Access::Ordinary)?;
-    Ok(Some(size))
+    Ok(files::write_atomic(path, &written, Durability::Synced, Access::Ordinary)?)
 }

@@ -1,6 +1,7 @@
 //! `tpw audit`: what the policies decided, who asked for one's data, and the proofs of decisions.
 
 use super::ops::{door, id};
+use super::sharing::time;
 use super::{Context, Outcome, input, show, verify, wallet};
 use crate::args::{Audit, AuditDecisions, Device, Operator};
 use crate::device::files::read_named;
@@ -46,6 +47,14 @@ async fn decisions(context: &Context, args: &AuditDecisions) -> Outcome {
         if let Some(value) = value {
             path.push_str(&format!("&{name}={}", plain(value)?));
         }
+    }
+    if let Some(from) = &args.from {
+        // A day begins with its first moment, and as an end it ends with its last one.
+        let from = if from.contains('T') { from.clone() } else { format!("{from}T00:00:00Z") };
+        path.push_str(&format!("&from={}", time(&from)?));
+    }
+    if let Some(until) = &args.until {
+        path.push_str(&format!("&until={}", time(until)?));
     }
     let (client, keys) = door(context, &args.operator)?;
     let list: PolicyDecisionList = client.get(&keys, &path).await?.json()?;

@@ -63,19 +63,21 @@ pub(super) async fn run(context: &Context, args: &Doctor) -> Outcome {
     findings.extend(device(&context.say, &folder));
     let mut servers = Vec::new();
     if let Ok(profile) = folder.profile() {
-        servers.push((profile.server, folder.ca()?));
+        servers.push((profile.server, folder.ca()?, Whose::Operators));
     }
     if let Some(data) = &args.data {
         match premises(data) {
-            Ok(here) => servers.push((here.server, here.ca)),
+            Ok(here) => {
+                servers.push((here.server, here.ca, Whose::Own));
+            }
             Err(failure) => findings.push(Finding::of(&context.say, "data", Err(failure))),
         }
     }
     if servers.is_empty() {
         findings.push(Finding::skipped("server"));
     }
-    for (server, ca) in servers {
-        findings.extend(reach(context, &server, ca.as_deref()).await);
+    for (server, ca, whose) in servers {
+        findings.extend(reach(context, &server, ca.as_deref(), whose).await);
     }
     tell(context, &findings);
     let bad = findings.iter().any(|finding| finding.verdict == Verdict::Bad);
@@ -113,36 +115,65 @@ fn device(say: &Say, folder: &DeviceFolder) -> Vec<Finding> {
     ]
 }
 
-/// Whether the server answers, and whether its clock and ours agree.
-async fn reach(context: &Context, server: &str, ca: Option<&[u8]>) -> Vec<Finding> {
+/// Who runs a server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// Whoever asks, on this machine.
+    Own,
+    /// The operator of somebody's wallet.
+    Operators,
+}
+
+/// Whether the server answers, whether its clock and ours agree, and at one's own also what goes wrong while payments go on.
+async fn reach(context: &Context, server: &str, ca: Option<&[u8]>, whose: Whose) -> Vec<Finding> {
     let say = &context.say;
     let client = match client(context, server, ca) {
         Ok(client) => client,
         Err(failure) => return vec![Finding::of(say, "server", Err(failure))],
     };
-    let ready = readiness(say, &client).await;
+    let (ready, degraded) = readiness(say, &client).await;
     let checkpoint = client.get_public("/v1/checkpoint").await.and_then(|a| a.json());
     let skew = checkpoint
         .map_err(Failure::from)
         .and_then(|c: wire::Checkpoint| ahead(c.issued.0, context.clock.now()));
-    vec![
+    let mut findings = vec![
         Finding::of(say, "server", ready.map(|()| server.to_owned())),
         Finding::of(say, "checkpoint", skew),
-    ]
+    ];
+    if let (Whose::Own, Some(parts)) = (whose, degraded) {
+        findings.push(Finding::of(say, "background", background(say, &parts)));
+    }
+    findings
 }
 
-/// A server that is not ready names the parts that fail: what it says now is what is wanted, so that it is asked once.
-async fn readiness(say: &Say, client: &Client) -> Result<(), Failure> {
-    let answer = client.probe("/readyz").await?;
-    if answer.status == 200 {
-        return Ok(());
+/// What goes wrong beside the payments, by the codes of its parts.
+fn background(say: &Say, degraded: &[String]) -> Result<String, Failure> {
+    if degraded.is_empty() {
+        return Ok(String::new());
     }
-    let parts = match answer.json::<wire::Health>() {
-        Ok(health) => health.failing.iter().map(|code| part(say, code)).collect(),
-        // Something between us and the server may answer in its own form.
-        Err(_other_form) => vec![format!("HTTP {}", answer.status)],
+    let parts: Vec<String> = degraded.iter().map(|code| part(say, code)).collect();
+    Err(Failure::failed("server-degraded").arg("parts", parts.join(", ")))
+}
+
+/// Whether a server is ready, and what goes wrong beside the payments, if it answers in its own form. One that is not ready names the
+/// parts that fail: what it says now is what is wanted, so that it is asked once.
+async fn readiness(say: &Say, client: &Client) -> (Result<(), Failure>, Option<Vec<String>>) {
+    let answer = match client.probe("/readyz?verbose").await {
+        Ok(answer) => answer,
+        Err(failure) => return (Err(failure.into()), None),
     };
-    Err(Failure::failed("server-not-ready").arg("parts", parts.join(", ")))
+    let health = answer.json::<wire::Health>().ok();
+    let ready = if answer.status == 200 {
+        Ok(())
+    } else {
+        let parts = match &health {
+            Some(health) => health.failing.iter().map(|code| part(say, code)).collect(),
+            // Something between us and the server may answer in its own form.
+            None => vec![format!("HTTP {}", answer.status)],
+        };
+        Err(Failure::failed("server-not-ready").arg("parts", parts.join(", ")))
+    };
+    (ready, health.map(|health| health.degraded))
 }
 
 /// A part of the server; a newer server may have parts that are not known here.

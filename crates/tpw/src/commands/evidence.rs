@@ -247,6 +247,7 @@ async fn upgrade_one(
     let record = Record::from_bytes(&held.receipt.record).map_err(broken)?;
     let path = format!("/v1/payments/{}/receipt?kind={}", record.payment, record.kind.code());
     let fresh = Receipt::from_bytes(&client.get(keys, &path).await?.body).map_err(broken)?;
+    let fresh = tpw_proof::with_known_stamps(fresh, trust);
     let merged = tpw_proof::upgraded(&held.receipt, &fresh).map_err(broken)?;
     if merged == held.receipt {
         return Ok(false);

@@ -24,6 +24,7 @@ mod receipt;
 mod serve;
 mod sharing;
 mod show;
+mod stamping;
 mod tsa;
 mod verify;
 mod wallet;

@@ -361,7 +361,7 @@ impl Counter<'_> {
                         alarm.kind.clone(),
                         alarm.at.0.to_string(),
                         alarm.device.0.to_string(),
-                        alarm.payment.0.to_string(),
+                        alarm.payment.map(|Text(id)| id.to_string()).unwrap_or_default(),
                     ]
                 })
                 .collect();

@@ -1,7 +1,9 @@
 //! `tpw ots`: proofs of OpenTimestamps.
 
+use super::anchor::{put, read_receipt};
+use super::log::source::{Source, Trusted, failed, unproved};
 use super::{Context, Outcome, show};
-use crate::args::{BlockNetwork, Calendars, Ots, OtsStamp, OtsUpgrade, OtsVerify};
+use crate::args::{BlockNetwork, Calendars, Ots, OtsAttach, OtsStamp, OtsUpgrade, OtsVerify};
 use crate::device::files::read_named;
 use crate::exit::{Exit, Failure};
 use serde_json::{Value, json};
@@ -12,14 +14,18 @@ use tpw_core::Hash32;
 use tpw_crypto::{Entropy as _, sha256};
 use tpw_engines::entropy::OsEntropy;
 use tpw_engines::files::{self, Access, Durability};
-use tpw_proof::ProofError;
+use tpw_proof::anchor::{BitcoinAnchor, lowest_block};
 use tpw_proof::ots::{Attestation, HEADER_LEN, Headers, LEN_MAX, Network, Op, Proof, Stamp};
+use tpw_proof::tree::leaf_hash;
+use tpw_proof::{ProofError, SignedCheckpoint};
 use tpw_server::outbound::Outbound;
 
 /// What is stamped is read as a whole.
 const FILE_MAX: u64 = 1 << 30;
 /// Ten million headers: longer than the chain will be for a century.
 const HEADERS_MAX: u64 = 10_000_000 * HEADER_LEN as u64;
+/// A note is never longer.
+const CHECKPOINT_MAX: u64 = tpw_proof::note::SIZE_MAX as u64;
 /// As the reference client reads.
 const ANSWER_MAX: usize = 10_000;
 const ASK_TIME_MAX: Duration = Duration::from_secs(20);
@@ -29,6 +35,7 @@ pub(super) async fn run(context: &Context, command: &Ots) -> Outcome {
         Ots::Stamp(args) => stamp(context, args).await,
         Ots::Upgrade(args) => upgrade(context, args).await,
         Ots::Verify(args) => verify(context, args),
+        Ots::Attach(args) => attach(context, args),
         Ots::Info { file } => info(context, file),
     }
 }
@@ -176,6 +183,23 @@ fn has_block(proof: &Proof) -> bool {
     all.any(|(_, attestation)| matches!(attestation, Attestation::Bitcoin(_)))
 }
 
+/// Headers in a file, the first of them that of the block at a height.
+pub(super) fn ots_headers(
+    path: &Path,
+    first: u64,
+    network: BlockNetwork,
+) -> Result<Headers, Failure> {
+    let network = match network {
+        BlockNetwork::Main => Network::Main,
+        BlockNetwork::Regtest => Network::Regtest,
+    };
+    let headers = read_named(path, HEADERS_MAX)?;
+    let unfit = |error: ProofError| {
+        Failure::new(Exit::NotVerified, "ots-headers").arg("path", path.display()).because(error)
+    };
+    Headers::read(first, &headers, network).map_err(unfit)
+}
+
 fn verify(context: &Context, args: &OtsVerify) -> Outcome {
     let shown = args.file.display().to_string();
     let refused = |key: &str| Failure::new(Exit::NotVerified, key).arg("path", &shown);
@@ -190,16 +214,7 @@ fn verify(context: &Context, args: &OtsVerify) -> Outcome {
     if proof.digest != *digest.as_bytes() {
         return Err(refused("ots-other-file"));
     }
-    let network = match args.network {
-        BlockNetwork::Main => Network::Main,
-        BlockNetwork::Regtest => Network::Regtest,
-    };
-    let headers = read_named(&args.headers, HEADERS_MAX)?;
-    let unfit = |error: ProofError| {
-        let path = args.headers.display();
-        Failure::new(Exit::NotVerified, "ots-headers").arg("path", path).because(error)
-    };
-    let headers = Headers::read(args.first_height, &headers, network).map_err(unfit)?;
+    let headers = ots_headers(&args.headers, args.first_height, args.network)?;
     let attested = proof.verify(&headers).map_err(|error| match error {
         // That these headers are of other blocks is no fault of the proof: the help says what to do.
         ProofError::Unsupported => refused("ots-unproved"),
@@ -216,6 +231,74 @@ fn verify(context: &Context, args: &OtsVerify) -> Outcome {
         context.say.data(&context.say.with("ots-verified", &args));
     }
     Ok(Exit::Done)
+}
+
+/// Puts a proof over a checkpoint into each receipt, in place.
+fn attach(context: &Context, args: &OtsAttach) -> Outcome {
+    let say = &context.say;
+    let proof = proof_at(&args.proof)?;
+    let shown = args.proof.display().to_string();
+    if lowest_block(&proof).is_none() {
+        return Err(Failure::new(Exit::Later, "ots-no-block").arg("path", shown));
+    }
+    let stamped = Stamped::of(args, &proof)?;
+    let mut all = Vec::new();
+    for path in &args.receipts {
+        let file = path.display().to_string();
+        let size = attach_one(path, &proof, stamped.as_ref(), args)?;
+        say.tell("anchor-attached", &[("file", &file), ("size", &size.to_string())]);
+        all.push(json!({ "file": file, "size": size.to_string() }));
+    }
+    if say.is_json() {
+        say.json(&Value::Array(all));
+    }
+    Ok(Exit::Done)
+}
+
+/// A checkpoint that was stamped, other than that of a receipt.
+struct Stamped {
+    bytes: Vec<u8>,
+    size: u64,
+}
+
+impl Stamped {
+    fn of(args: &OtsAttach, proof: &Proof) -> Result<Option<Self>, Failure> {
+        let Some(path) = &args.checkpoint else { return Ok(None) };
+        let bytes = read_named(path, CHECKPOINT_MAX)?;
+        if proof.digest != sha256(&bytes) {
+            let path = args.proof.display();
+            return Err(Failure::new(Exit::NotVerified, "ots-other-file").arg("path", path));
+        }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let signed = SignedCheckpoint::parse(&text).map_err(unproved)?;
+        Ok(Some(Self { bytes, size: signed.checkpoint().head.size }))
+    }
+}
+
+/// The size of the stamped tree. The receipt's own checkpoint needs no log; another one does.
+fn attach_one(
+    path: &Path,
+    proof: &Proof,
+    stamped: Option<&Stamped>,
+    args: &OtsAttach,
+) -> Result<u64, Failure> {
+    let (mut receipt, own) = read_receipt(path)?;
+    let checkpoint = own.checkpoint.log_signed_bytes();
+    let (size, checkpoint, hashes) = if proof.digest == sha256(&checkpoint) {
+        (own.checkpoint.checkpoint().head.size, checkpoint, own.path.clone())
+    } else {
+        let stamped = stamped.ok_or_else(|| Failure::usage("ots-which-checkpoint"))?;
+        let trusted = Trusted::of(&args.trusted)?;
+        let source = Source::needed(&args.at, &trusted)?;
+        let hashes = source.open(&trusted)?.inclusion(own.index, stamped.size).map_err(failed)?;
+        (stamped.size, stamped.bytes.clone(), hashes)
+    };
+    let anchor = BitcoinAnchor { path: hashes, checkpoint, proof: proof.to_bytes() };
+    let leaf = leaf_hash(&receipt.leaf);
+    let origin = &own.checkpoint.checkpoint().origin;
+    anchor.check(&leaf, own.index, origin).map_err(unproved)?;
+    put(path, &mut receipt, anchor.to_bytes())?;
+    Ok(size)
 }
 
 fn info(context: &Context, file: &Path) -> Outcome {

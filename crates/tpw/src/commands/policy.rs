@@ -2,6 +2,7 @@
 
 mod in_force;
 
+use super::sharing::time;
 use super::{Context, Outcome};
 use crate::args::{Policy, PolicyDiff, PolicyExplain};
 use crate::device::files::read_named;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use tpw_access::PolicyEngine;
 use tpw_access::policy::cases::{self, Case, Difference, Outcome as Answered, Question, Report};
 use tpw_access::policy::{
-    Amount, Decision, DeviceFacts, Facts, Obligations, PolicyError, PolicyFiles,
+    Amount, Decision, DeviceFacts, Facts, Obligations, PolicyError, PolicyFiles, TimeFacts,
 };
 use tpw_core::Asset;
 use tpw_engines::files::{self, Access, Durability};
@@ -165,21 +166,26 @@ fn question(say: &Say, question: &Question) -> String {
             parts.push(say.with(key, &[("who", &who)]));
         }
     }
-    let Facts { amount, risk, device, peers, place } = &question.facts;
+    let Facts { amount, risk, device, peers, place, time } = &question.facts;
     if let Some(Amount { asset, milli }) = amount {
         parts.push(format!("amount {milli}/1000 {asset}"));
     }
     if let Some(risk) = risk {
         parts.push(format!("risk {risk}"));
     }
-    if let Some(DeviceFacts { age_s, attested }) = device {
-        parts.push(format!("device age_s {age_s} attested {attested}"));
+    if let Some(DeviceFacts { age_s, attested, payments, disowned }) = device {
+        parts.push(format!(
+            "device age_s {age_s} attested {attested} payments {payments} disowned {disowned}"
+        ));
     }
     if let Some(peers) = peers {
         parts.push(format!("peers {peers}"));
     }
     if let Some(place) = place {
         parts.push(format!("place {place}"));
+    }
+    if let Some(TimeFacts { unix_s, weekday, minute }) = time {
+        parts.push(format!("time unix_s {unix_s} weekday {weekday} minute {minute}"));
     }
     parts.join(" · ")
 }
@@ -237,14 +243,20 @@ fn obligations_json(obligations: Obligations) -> Value {
 
 fn question_json(question: &Question) -> Value {
     let person = |who: Option<cases::Relation>| who.map(cases::Relation::code);
-    let Facts { amount, risk, device, peers, place } = &question.facts;
+    let Facts { amount, risk, device, peers, place, time } = &question.facts;
     json!({
         "action": question.action.code(),
         "as": question.roles.iter().map(|role| role.code()).collect::<Vec<_>>(),
         "owner": person(question.owner), "initiator": person(question.initiator),
         "amount": amount.as_ref().map(|amount| json!({ "asset": amount.asset, "milli": amount.milli.to_string() })),
         "risk": risk, "peers": peers, "place": place,
-        "device": device.map(|device| json!({ "age_s": device.age_s, "attested": device.attested })),
+        "device": device.map(|device| json!({
+            "age_s": device.age_s, "attested": device.attested,
+            "payments": device.payments, "disowned": device.disowned,
+        })),
+        "time": time.map(|time| json!({
+            "unix_s": time.unix_s, "weekday": time.weekday, "minute": time.minute,
+        })),
     })
 }
 
@@ -303,10 +315,13 @@ fn facts(args: &PolicyExplain) -> Result<Facts, Failure> {
         }
         _ => None,
     };
-    let attested = args.device_attested;
-    let device = args.device_age.map(|age_s| DeviceFacts { age_s, attested });
-    let place = args.place.clone();
-    Ok(Facts { amount, risk: args.risk, device, peers: args.peers, place })
+    let (attested, disowned) = (args.device_attested, args.device_disowned);
+    let payments = args.device_payments;
+    let device = args.device_age.map(|age_s| DeviceFacts { age_s, attested, payments, disowned });
+    let (place, zone) = (args.place.clone(), args.at_zone.or_else(|| "Z".parse().ok()));
+    let at = args.at.as_deref().map(time).transpose()?;
+    let time = at.zip(zone).map(|(at, zone)| TimeFacts::of(at, zone));
+    Ok(Facts { amount, risk: args.risk, device, peers: args.peers, place, time })
 }
 
 // --- diff -------------------------------------------------------------------------------------------------------------

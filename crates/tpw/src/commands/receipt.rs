@@ -13,7 +13,7 @@ use crate::exit::{Exit, Failure};
 use std::path::Path;
 use tpw_core::Receipt as Parsed;
 use tpw_engines::files::{self, Access, Durability};
-use tpw_proof::{Trust, asic, bundle};
+use tpw_proof::{ProofError, Trust, asic, bundle};
 
 pub(super) async fn run(context: &Context, command: &Receipt) -> Outcome {
     match command {
@@ -56,6 +56,12 @@ fn export(
         Failure::new(Exit::NotVerified, "receipt-broken").arg("path", file.display()).because(why)
     };
     let receipt = Parsed::from_bytes(&bytes).map_err(|error| broken(error.to_string()))?;
+    let one = |container: Result<Vec<u8>, ProofError>| {
+        Ok::<_, Failure>(vec![(
+            out.to_owned(),
+            container.map_err(|error| broken(error.to_string()))?,
+        )])
+    };
     let parts = match format {
         ExportFormat::Files => {
             let parts =
@@ -63,10 +69,8 @@ fn export(
             files::create_folder(out)?;
             parts.into_iter().map(|(name, content)| (out.join(name), content)).collect()
         }
-        ExportFormat::Asic => {
-            let container = asic::container(&receipt);
-            vec![(out.to_owned(), container.map_err(|error| broken(error.to_string()))?)]
-        }
+        ExportFormat::Asic => one(asic::container(&receipt))?,
+        ExportFormat::AsicErs => one(asic::evidence_container(&receipt))?,
     };
     let say = &context.say;
     let mut names = Vec::new();

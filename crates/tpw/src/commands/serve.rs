@@ -1,8 +1,9 @@
 //! `tpw serve`: the operator's server, and what it leaves in its folder for the tools on the same machine.
 
+use super::anchor::Prepared;
 use super::outbox::outbox;
 use super::verify::policy;
-use super::{Context, Outcome};
+use super::{Context, Outcome, stamping};
 use crate::args::Serve;
 use crate::device::files::read_named;
 use crate::exit::{Exit, Failure};
@@ -12,16 +13,18 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
-use tpw_core::{Asset, Money, Name};
+use tpw_access::policy::Zone;
+use tpw_core::{Asset, Money, Name, Span};
 use tpw_engines::clock::{Clock, SystemClock};
 use tpw_engines::clock_error::ErrorBound;
 use tpw_engines::files::{self, Access, Durability};
+use tpw_engines::pkcs11::KeyPlace;
 use tpw_engines::{Config, Engine, StoreConfig};
 use tpw_proof::timestamp::Disclosure;
 use tpw_server::outbound::Outbound;
 use tpw_server::{
-    Bound, Limits, MutualTls, Network, Records, ServeOptions, Shadow, Tls, Witnessing,
-    WitnessingTimes, development_certificate_path,
+    Bound, Limits, Mirroring, MirroringTimes, MutualTls, Network, Records, Retention, ServeOptions,
+    Shadow, Tls, Witnessing, WitnessingTimes, development_certificate_path,
 };
 
 /// A server of this process.
@@ -46,6 +49,8 @@ pub(super) struct Start<'a> {
     pub(super) passkey_anchors: Option<PathBuf>,
     /// Networks that have names.
     pub(super) networks: Vec<Network>,
+    /// How far the operator's clocks are ahead of UTC, for policies that look at the time.
+    pub(super) zone: Option<Zone>,
     pub(super) limits: Limits,
     pub(super) policies: Policies,
     /// A second policy engine that is asked about every decision.
@@ -61,11 +66,12 @@ pub(super) enum Policies {
     Builtin,
 }
 
-/// Opens the folder and listens until `shutdown` ends.
-pub(super) async fn start(
+/// Opens the folder and listens until what `shutdown` gives ends. It is called when the folder is open: a server that waits for the books
+/// still ends with a signal as any program does.
+pub(super) async fn start<F: Future<Output = ()> + Send + 'static>(
     start: Start<'_>,
     clock: Arc<dyn Clock>,
-    shutdown: impl Future<Output = ()> + Send + 'static,
+    shutdown: impl FnOnce() -> F,
 ) -> Result<Running, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::failed("serve").because(error);
     let data = start.data;
@@ -92,10 +98,12 @@ pub(super) async fn start(
         mutual: start.mutual,
         passkey_anchors: start.passkey_anchors,
         networks: start.networks,
+        zone: start.zone,
         limits: start.limits,
         shadow: start.shadow,
     };
     let watched = Arc::clone(&engine);
+    let shutdown = shutdown();
     let shutdown = async move {
         tokio::select! {
             () = shutdown => {}
@@ -113,33 +121,34 @@ pub(super) async fn start(
     Ok(Running { engine, bound, certificate })
 }
 
-/// Ends with the first signal that asks to.
-pub(super) async fn asked_to_stop() {
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        let _ctrl_c = tokio::signal::ctrl_c().await;
-        return;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
+/// Ends with the first signal that asks to. Signals are heeded from the call on, not from the first wait: whoever reads that the server
+/// runs may stop it at once.
+pub(super) fn asked_to_stop() -> impl Future<Output = ()> + Send + 'static {
+    let terminate = signal(SignalKind::terminate());
+    async {
+        let Ok(mut terminate) = terminate else {
+            let _ctrl_c = tokio::signal::ctrl_c().await;
+            return;
+        };
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
     }
+}
+
+/// The text of a file with rules of screening.
+fn rules(path: &Path) -> Result<String, Failure> {
+    let text = String::from_utf8(read_named(path, 1 << 20)?);
+    text.map_err(|_odd| Failure::usage("not-text").arg("path", path.display()))
 }
 
 pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
     let audience =
         Name::new(&args.audience).map_err(|error| Failure::usage("audience").because(error))?;
     let mut config = Config::new(audience);
-    if let Some(path) = &args.rules {
-        let bytes = read_named(path, 1 << 20)?;
-        let text = String::from_utf8(bytes);
-        config.rules_toml =
-            Some(text.map_err(|_odd| Failure::usage("not-text").arg("path", path.display()))?);
-    }
-    if let Some(path) = &args.witnesses {
-        config.witnesses = Some(policy(path)?);
-        let amounts = args.witnessed_from.iter().map(|text| money(text));
-        config.witnessed_from = amounts.collect::<Result<_, _>>()?;
-    }
+    config.rules_toml = args.rules.as_deref().map(rules).transpose()?;
+    configure_witnesses(&mut config, args)?;
     let amounts = args.approvals_above.iter().map(|text| money(text));
     config.approvals_above = amounts.collect::<Result<_, _>>()?;
     config.approvals = args.approvals;
@@ -148,11 +157,15 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
         config.store = StoreConfig::Postgres(address.clone());
     }
     config.tsa_accuracy_ms = args.tsa_accuracy;
-    config.tsa_key = args.tsa_key.clone();
+    config.tsa_key = args.tsa_key.clone().unwrap_or(KeyPlace::Folder);
     if args.tsa_no_certificate {
         config.tsa_certificate = Disclosure::Never;
     }
+    let authorities = stamping::named(&args.stamps)?;
+    stamping::configure(&mut config, &args.stamps, &authorities)?;
     config.outbox = outbox(context, &args.mail)?;
+    let (anchoring, anchors) = Prepared::of(&args.anchor)?.unzip();
+    config.anchors = anchors;
     // With `--json` every line of stdout is JSON; otherwise records are words.
     let records = if context.say.is_json() { Records::Json } else { Records::Words };
     tpw_server::start_records(records, "info");
@@ -165,19 +178,31 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
         mutual: mutual(args)?,
         passkey_anchors: args.passkey_anchors.clone(),
         networks: args.networks.clone(),
+        zone: args.zone,
         limits: limits(args),
         policies: if args.builtin_policies { Policies::Builtin } else { Policies::InForce },
         shadow: shadow(args)?,
     };
     let clock = clock(context, args)?;
-    let running = start(what, clock, asked_to_stop()).await?;
+    let running = start(what, clock, asked_to_stop).await?;
     let witnessing = witnessing(args, &running.engine)?;
+    let stamping = stamping::start(&args.stamps, &authorities, &running.engine)?;
+    let anchoring = anchoring.map(|prepared| prepared.begin(&running.engine)).transpose()?;
+    let kept = args.keep_decisions.map(|days| Span::from_secs(u64::from(days) * 24 * 3600));
+    let retention = kept.map(|kept| Retention::start(Arc::clone(&running.engine), kept));
     tell(&context.say, &args.data, &running);
     let Running { engine, bound, .. } = running;
     bound.stopped().await;
-    // Whatever a witness was being asked can be asked again.
-    drop(witnessing);
+    // Whatever a witness or another authority was being asked can be asked again.
+    drop((witnessing, stamping, retention));
+    if let Some(anchoring) = anchoring {
+        anchoring.stop().await;
+    }
     engine.close();
+    ended(context, args, &engine)
+}
+
+fn ended(context: &Context, args: &Serve, engine: &Engine) -> Outcome {
     // A tool that finds no address knows that nothing runs here.
     let _gone = std::fs::remove_file(args.data.join("address"));
     if engine.is_deposed() {
@@ -188,6 +213,15 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
     Ok(Exit::Done)
 }
 
+/// Who cosigns the log's checkpoints, and from which amounts on a payment waits for them.
+fn configure_witnesses(config: &mut Config, args: &Serve) -> Result<(), Failure> {
+    let Some(path) = &args.witnesses else { return Ok(()) };
+    config.witnesses = Some(policy(path)?);
+    let amounts = args.witnessed_from.iter().map(|text| money(text));
+    config.witnessed_from = amounts.collect::<Result<_, _>>()?;
+    Ok(())
+}
+
 /// The port for clients with certificates. Under a public address it has one too: nobody guesses where a name leads.
 fn mutual(args: &Serve) -> Result<Option<MutualTls>, Failure> {
     let Some(listen) = args.mtls_listen else { return Ok(None) };
@@ -195,15 +229,15 @@ fn mutual(args: &Serve) -> Result<Option<MutualTls>, Failure> {
         return Err(Failure::usage("mtls-url"));
     }
     let (public_url, authorities) = (args.mtls_url.clone(), args.client_ca.clone());
-    Ok(Some(MutualTls { listen, public_url, authorities }))
+    Ok(Some(MutualTls { listen, public_url, authorities, revocations: args.client_crls.clone() }))
 }
 
-/// An amount with its asset before it: `USD/2:1000.00`.
 fn limits(args: &Serve) -> Limits {
     let limits = args.rate_limit.map_or_else(Limits::standard, Limits::with_rate);
     args.tsa_rate.map_or(limits, |per_second| limits.with_timestamp_rate(per_second))
 }
 
+/// An amount with its asset before it: `USD/2:1000.00`.
 fn money(text: &str) -> Result<Money, Failure> {
     let wrong = || Failure::usage("witnessed-from").arg("text", text);
     let (asset, amount) = text.split_once(':').ok_or_else(wrong)?;
@@ -220,25 +254,35 @@ fn shadow(args: &Serve) -> Result<Option<Shadow>, Failure> {
     Shadow::start(url, ca.as_deref()).map(Some).map_err(unusable)
 }
 
-/// Begins to ask the witnesses, if some were named.
-fn witnessing(args: &Serve, engine: &Arc<Engine>) -> Result<Option<Witnessing>, Failure> {
-    let Some(path) = &args.witnesses else { return Ok(None) };
+/// Begins to ask the witnesses, if some were named, and to send the log to those that are mirrors.
+fn witnessing(
+    args: &Serve,
+    engine: &Arc<Engine>,
+) -> Result<(Option<Witnessing>, Option<Mirroring>), Failure> {
+    let Some(path) = &args.witnesses else { return Ok((None, None)) };
     let unusable = |error: &dyn std::fmt::Display| {
         Failure::usage("witnesses").arg("path", path.display()).because(error)
     };
     let ca = args.witness_ca.as_ref().map(|path| read_named(path, 4 << 20)).transpose()?;
+    let outbound = |time| Outbound::new(ca.as_deref(), time).map_err(|error| unusable(&error));
+    let times = MirroringTimes::standard();
+    let mirroring = Mirroring::start(engine, &outbound(times.answer)?, times, &args.mirrors);
+    let mirroring = mirroring.map_err(|name| Failure::usage("mirror-name").arg("name", name))?;
     let times = WitnessingTimes::standard();
-    let outbound = Outbound::new(ca.as_deref(), times.answer).map_err(|error| unusable(&error))?;
-    let started = Witnessing::start(Arc::clone(engine), outbound, times);
-    Ok(Some(started.ok_or_else(|| unusable(&"no witness in it has an address"))?))
+    let outbound = outbound(times.answer)?;
+    let witnessing = Witnessing::start(Arc::clone(engine), outbound, times, &args.mirrors);
+    if witnessing.is_none() && args.mirrors.is_empty() {
+        return Err(unusable(&"no witness in it has an address"));
+    }
+    Ok((witnessing, Some(mirroring)))
 }
 
 /// The system's clock, with what is known of its error.
 fn clock(context: &Context, args: &Serve) -> Result<Arc<dyn Clock>, Failure> {
-    let Some(source) = &args.tsa_clock else {
+    if args.tsa_clock.is_empty() {
         return Ok(context.clock.clone());
-    };
-    let bound = ErrorBound::from_source(source);
+    }
+    let bound = ErrorBound::from_sources(&args.tsa_clock, &args.data);
     let bound = bound.map_err(|error| Failure::failed("serve").because(error))?;
     Ok(Arc::new(SystemClock::with_bound(bound)))
 }

@@ -34,7 +34,7 @@ fn open<'a>(context: &'a Context, device: &Device) -> Result<Holder<'a>, Failure
 }
 
 /// A time (`2027-01-31T12:00:00Z`), or a day, which means its end (UTC).
-fn time(text: &str) -> Result<Instant, Failure> {
+pub(super) fn time(text: &str) -> Result<Instant, Failure> {
     let day = format!("{text}T23:59:59.999Z");
     let parsed = text.parse::<Instant>().or_else(|error| day.parse().map_err(|_| error));
     parsed.map_err(|error| Failure::usage("until").arg("text", text).because(error))

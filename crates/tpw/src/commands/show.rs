@@ -4,7 +4,7 @@ use crate::device::pay::Outcome;
 use crate::say::{Mood, Say};
 use serde_json::{Value, json};
 use tpw_core::{Approval, Hash32, Money};
-use tpw_proof::anchor::{self, Standing};
+use tpw_proof::anchor::{self, Place, Standing};
 use tpw_proof::verdict::{Level, LevelResult, Outcome as Found, ProvedPayment};
 use tpw_proof::{Judgement, ProofError};
 use tpw_server::wire::{Payment, Reason};
@@ -49,11 +49,24 @@ pub(super) fn judgement_json(judgement: &Judgement) -> Value {
 }
 
 fn anchor_json(anchor: &anchor::Found) -> Value {
+    let (kind, chain_id) = match anchor.place {
+        Place::Evm(chain_id) => ("evm", Some(chain_id.to_string())),
+        Place::Bitcoin => ("bitcoin", None),
+    };
     json!({
-        "chain_id": anchor.chain_id.to_string(), "block": anchor.number.to_string(),
-        "block_hash": anchor::hash_text(&anchor.block), "time": anchor.time.to_string(),
+        "kind": kind, "chain_id": chain_id, "block": anchor.number.to_string(),
+        "block_hash": block_hash(anchor), "time": anchor.time.map(|time| time.to_string()),
         "size": anchor.size.to_string(), "standing": standing(anchor.standing),
     })
+}
+
+/// The block's hash as its chain writes it.
+fn block_hash(anchor: &anchor::Found) -> Option<String> {
+    let text = match anchor.place {
+        Place::Evm(_) => anchor::hash_text,
+        Place::Bitcoin => anchor::bitcoin_hash_text,
+    };
+    anchor.block.as_ref().map(text)
 }
 
 const fn standing(standing: Standing) -> &'static str {
@@ -67,13 +80,14 @@ const fn standing(standing: Standing) -> &'static str {
 /// What is missing before an anchor proves something: the hash of its block, from anywhere.
 pub(super) fn anchor_lines(say: &Say, judgement: &Judgement) -> Vec<String> {
     let line = |anchor: &anchor::Found| {
-        let key = match anchor.standing {
-            Standing::Known => return None,
-            Standing::UnknownBlock => "anchor-unknown-block",
-            Standing::UnknownChain => "anchor-unknown-chain",
+        let key = match (anchor.standing, anchor.place) {
+            (Standing::Known, _) => return None,
+            (_, Place::Bitcoin) => "anchor-unknown-header",
+            (Standing::UnknownBlock, _) => "anchor-unknown-block",
+            (Standing::UnknownChain, _) => "anchor-unknown-chain",
         };
-        let (chain, number) = (anchor.chain_id.to_string(), anchor.number.to_string());
-        let hash = anchor::hash_text(&anchor.block);
+        let (chain, number) = (anchor.place.to_string(), anchor.number.to_string());
+        let hash = block_hash(anchor).unwrap_or_default();
         Some(say.with(key, &[("chain", &chain), ("number", &number), ("hash", &hash)]))
     };
     judgement.anchors.iter().filter_map(line).collect()

@@ -8,7 +8,9 @@ use crate::say::{Mood, Say};
 use serde_json::{Value, json};
 use std::io::Read as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 use tpw_crypto::{Entropy as _, Sha2, SlotName, SoftwareSlots, Zeroizing};
+use tpw_engines::KeyWish;
 use tpw_engines::clock::Clock as _;
 use tpw_engines::entropy::OsEntropy;
 use tpw_engines::files::{self, Access, Durability};
@@ -32,7 +34,8 @@ pub(super) fn run(context: &Context, command: &Tsa) -> Outcome {
         Tsa::Query(args) => query(context, args),
         Tsa::Reply(args) => reply(context, args),
         Tsa::Verify(args) => verify(context, args),
-        Tsa::Rotate(args) => rotate(context, &args.data),
+        Tsa::Rotate(args) => change_key(context, &args.data, KeyWish::Rotate),
+        Tsa::Destroy(args) => change_key(context, &args.data, KeyWish::Destroy),
     }
 }
 
@@ -131,14 +134,36 @@ fn tell_invalid(say: &Say, file: &str, reason: &ProofError) -> Outcome {
     Ok(Exit::NotVerified)
 }
 
-// --- rotate -----------------------------------------------------------------------------------------------------------
+// --- rotate, destroy ---------------------------------------------------------------------------------------------------
 
-/// Nobody but a server writes its keys: the next start does it.
-fn rotate(context: &Context, data: &Path) -> Outcome {
-    let failed = |error| Failure::failed("tsa-rotate").arg("path", data.display()).because(error);
-    tpw_engines::ask_for_rotation(data).map_err(failed)?;
-    context.say.tell("tsa-rotates", &[]);
-    Ok(Exit::Done)
+/// How long a running server is waited for. It looks several times a second, and finishes the answers under way.
+const CHANGE_TIME_MAX: Duration = Duration::from_secs(15);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Nobody but a server writes its keys: the running one does it, or its next start.
+fn change_key(context: &Context, data: &Path, wish: KeyWish) -> Outcome {
+    let (failed, done) = match wish {
+        KeyWish::Rotate => ("tsa-rotate", "tsa-rotated"),
+        KeyWish::Destroy => ("tsa-destroy", "tsa-destroyed"),
+    };
+    let failed = |error| Failure::failed(failed).arg("path", data.display()).because(error);
+    tpw_engines::ask_for_key_change(data, wish).map_err(failed)?;
+    // A server takes this file away when it stops.
+    let is_running = data.join("address").exists();
+    let begun = Instant::now();
+    while is_running && begun.elapsed() < CHANGE_TIME_MAX {
+        if tpw_engines::is_key_change_done(data).map_err(failed)? {
+            context.say.tell(done, &[]);
+            return Ok(Exit::Done);
+        }
+        std::thread::park_timeout(LOOK_EVERY);
+    }
+    context.say.tell("tsa-change-waits", &[]);
+    Ok(match wish {
+        KeyWish::Rotate => Exit::Done,
+        // Somebody who has the key may use it until then.
+        KeyWish::Destroy => Exit::Later,
+    })
 }
 
 // --- query ------------------------------------------------------------------------------------------------------------

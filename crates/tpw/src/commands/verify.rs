@@ -2,8 +2,9 @@
 
 mod all;
 
+use super::ots::ots_headers;
 use super::{Context, Outcome, show};
-use crate::args::Verify;
+use crate::args::{KnownHeaders, Verify};
 use crate::device::files::read_named;
 use crate::exit::{Exit, Failure};
 use crate::say::{Mood, Say};
@@ -11,7 +12,8 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Instant as Stopwatch;
 use tpw_engines::clock::Clock as _;
-use tpw_proof::{Judgement, Policy, ProofError, Trust, judge};
+use tpw_proof::ots::Headers;
+use tpw_proof::{Judgement, Policy, ProofError, Trust, anchor, judge};
 
 /// Receipts are a few KiB; anything much larger is none.
 pub(super) const RECEIPT_LEN_MAX: u64 = 1 << 20;
@@ -40,6 +42,7 @@ pub(super) fn run(context: &Context, args: &Verify) -> Outcome {
         trust.witness_policy = Some(policy(path)?);
     }
     add_blocks(&mut trust, &args.block_hashes)?;
+    trust.bitcoin_headers.extend(headers(&args.known)?);
     match &args.all {
         Some(folder) => all::run(context, folder, &trust),
         None => judge_all(context, &args.files, &trust),
@@ -50,13 +53,19 @@ pub(super) fn run(context: &Context, args: &Verify) -> Outcome {
 fn add_blocks(trust: &mut Trust, hashes: &[String]) -> Result<(), Failure> {
     for text in hashes {
         let wrong = || Failure::usage("block-hash").arg("text", text);
-        let hash = tpw_engines::anchor::block_hash(text).ok_or_else(wrong)?;
+        let hash = anchor::block_hash(text).ok_or_else(wrong)?;
         if trust.evm_anchors.is_empty() {
             return Err(Failure::usage("block-hash-chain"));
         }
         trust.evm_anchors.iter_mut().for_each(|chain| chain.blocks.push(hash));
     }
     Ok(())
+}
+
+/// Takes over headers of Bitcoin blocks that the person has from a node.
+fn headers(known: &KnownHeaders) -> Result<Option<Headers>, Failure> {
+    let read = |path: &PathBuf| ots_headers(path, known.first_height, known.network);
+    known.headers.as_ref().map(read).transpose()
 }
 
 /// Judges receipts and tells what they prove.

@@ -17,20 +17,25 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use tpw_access::EnrolmentCode;
 use tpw_core::{AccountId, Amount, DeviceId, Money, Name, PersonId, TreeHead};
-use tpw_crypto::Algorithm;
+use tpw_crypto::{Algorithm, Entropy};
 use tpw_engines::entropy::OsEntropy;
 use tpw_engines::files::{self as disk, Access, Durability};
 use tpw_server::wire;
+use tpw_wallet::WalletError;
 use tpw_wallet::check::{Known, Warning};
 use tpw_wallet::journal::State;
 use tpw_wallet::payee::Payees;
 use tpw_wallet::profile::{Account, Custody, Profile};
+use tpw_wallet::vault::Vault;
 
 const AGENT_LIFE_MAX_S: u64 = 24 * 3600;
 
 pub(super) async fn run(context: &Context, command: Wallet) -> Outcome {
     match command {
-        Wallet::Init { device, algorithm } => init(context, &device, algorithm),
+        Wallet::Init { device, algorithm, hybrid } => {
+            let made = if hybrid { Vault::create_hybrid } else { Vault::create };
+            init(context, &device, algorithm, made)
+        }
         Wallet::Enrol { device, server, ca, code_file } => {
             enrol(context, &device, &server, ca.as_deref(), code_file.as_deref()).await
         }
@@ -50,7 +55,10 @@ pub(super) async fn run(context: &Context, command: Wallet) -> Outcome {
     }
 }
 
-fn init(context: &Context, device: &Device, chosen: Chosen) -> Outcome {
+/// Makes the keys of a vault.
+type Create = fn(Algorithm, &mut dyn Entropy) -> Result<Vault, WalletError>;
+
+fn init(context: &Context, device: &Device, chosen: Chosen, create: Create) -> Outcome {
     let (say, folder) = (&context.say, input::folder(device)?);
     folder.create()?;
     let _lock = folder.lock()?;
@@ -63,16 +71,18 @@ fn init(context: &Context, device: &Device, chosen: Chosen) -> Outcome {
         Chosen::Ed25519 => Algorithm::Ed25519,
         Chosen::P256 => Algorithm::P256,
     };
-    let vault = tpw_wallet::vault::Vault::create(algorithm, &mut OsEntropy)?;
+    let vault = create(algorithm, &mut OsEntropy)?;
+    let second = vault.post_quantum_slot().map(|_slot| Algorithm::MlDsa44.name());
+    let algorithms = [algorithm.name()].into_iter().chain(second).collect::<Vec<_>>().join(" + ");
     folder.write_vault(&vault, &passphrase, &mut OsEntropy)?;
     let thumbprint = URL_SAFE_NO_PAD.encode(vault.public_key()?.jwk_thumbprint());
     if say.is_json() {
         say.json(&json!({
-            "wallet": shown, "algorithm": algorithm.name(), "key_thumbprint": thumbprint,
+            "wallet": shown, "algorithm": algorithms, "key_thumbprint": thumbprint,
         }));
     } else {
         say.data(&say.with("wallet-made", &[("path", &shown)]));
-        say.data(&say.with("wallet-key", &[("algorithm", algorithm.name()), ("key", &thumbprint)]));
+        say.data(&say.with("wallet-key", &[("algorithm", &algorithms), ("key", &thumbprint)]));
         say.tell("wallet-made-next", &[]);
     }
     Ok(Exit::Done)
@@ -214,7 +224,7 @@ pub(super) fn client(
 
 async fn unlock(context: &Context, device: &Device, life: &str) -> Outcome {
     let (say, folder) = (&context.say, input::folder(device)?);
-    let seconds = seconds_of(life)?;
+    let seconds = seconds_of(life, AGENT_LIFE_MAX_S)?;
     if AgentLink::find(&folder.socket()).is_some() {
         return Err(Failure::failed("unlocked-already"));
     }
@@ -261,7 +271,8 @@ async fn unlock(context: &Context, device: &Device, life: &str) -> Outcome {
 async fn serve_agent(context: &Context, device: &Device, life: &str) -> Outcome {
     let folder = input::folder(device)?;
     let vault = input::vault(context, &folder, device, Asking::Open)?;
-    agent::serve(&folder.socket(), vault, Duration::from_secs(seconds_of(life)?)).await?;
+    agent::serve(&folder.socket(), vault, Duration::from_secs(seconds_of(life, AGENT_LIFE_MAX_S)?))
+        .await?;
     Ok(Exit::Done)
 }
 
@@ -278,7 +289,7 @@ fn lock(context: &Context, device: &Device) -> Outcome {
 }
 
 /// `90s`, `15m` or `8h`, at most a day.
-fn seconds_of(text: &str) -> Result<u64, Failure> {
+pub(super) fn seconds_of(text: &str, most: u64) -> Result<u64, Failure> {
     let wrong = || Failure::usage("time").arg("text", text);
     let unit = text.chars().last().ok_or_else(wrong)?;
     let factor = match unit {
@@ -289,7 +300,7 @@ fn seconds_of(text: &str) -> Result<u64, Failure> {
     };
     let number: u64 = text.trim_end_matches(unit).parse().map_err(|_odd| wrong())?;
     let seconds = number.checked_mul(factor).ok_or_else(wrong)?;
-    if (1..=AGENT_LIFE_MAX_S).contains(&seconds) { Ok(seconds) } else { Err(wrong()) }
+    if (1..=most).contains(&seconds) { Ok(seconds) } else { Err(wrong()) }
 }
 
 async fn accounts(context: &Context, device: &Device) -> Outcome {
@@ -423,6 +434,7 @@ async fn refresh(context: &Context, device: &Device) -> Result<(), Failure> {
             };
             let path = format!("/v1/payments/{id}/receipt?kind={asked}");
             let bytes = client.get(&keys, &path).await?.body;
+            let bytes = tpw_proof::file_with_known_stamps(bytes.to_vec(), &trust);
             let judgement = tpw_wallet::receipt::check(entry, &bytes, &trust)?;
             if let Some((layer, reason)) = judgement.first_failure() {
                 let failure = Failure::new(Exit::NotVerified, "receipt-bad");

@@ -2,12 +2,16 @@
 
 use super::agent::AgentLink;
 use crate::exit::Failure;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::fmt;
 use std::path::Path;
 use tpw_access::dpop::{self, DpopRequest};
 use tpw_core::{DeviceId, Intent, PromptAnswer, Vote};
 use tpw_crypto::{Signer as _, SlotName, SoftwareSlots, Zeroizing};
 use tpw_engines::entropy::OsEntropy;
+use tpw_proof::device_keys::prove_possession;
+use tpw_server::wire::PostQuantumKey;
 use tpw_wallet::WalletError;
 use tpw_wallet::vault::Vault;
 
@@ -71,6 +75,21 @@ impl Keys {
             Self::Agent(agent) if agent.device() == intent.device => agent.sign_intent(intent),
             Self::Agent(_) | Self::Operator(_) => Err(WalletError::NotEnrolled.into()),
         }
+    }
+
+    /// The second key of a hybrid device, and the proof of possession that its enrolment takes. None for the agent: it holds the keys
+    /// of a device that is enrolled.
+    ///
+    /// # Errors
+    /// [`Failure`] when signing fails.
+    pub fn post_quantum_key(&self) -> Result<Option<PostQuantumKey>, Failure> {
+        let Self::Vault(vault) = self else { return Ok(None) };
+        let Some(slot) = vault.post_quantum_slot() else { return Ok(None) };
+        let failed = |error: tpw_proof::ProofError| Failure::failed("signing").because(error);
+        let proof = prove_possession(vault.signer(), vault.slot(), slot).map_err(failed)?;
+        let key = vault.signer().public_key(slot).map_err(|error| failed(error.into()))?;
+        let (key, proof) = (URL_SAFE_NO_PAD.encode(key.as_bytes()), URL_SAFE_NO_PAD.encode(proof));
+        Ok(Some(PostQuantumKey { key, proof }))
     }
 
     /// Signs somebody's word about an operation that needs several.

@@ -8,7 +8,7 @@ use tpw_core::{Hash32, Intent, Name, PaymentId};
 use tpw_engines::clock::Clock;
 use tpw_engines::entropy::OsEntropy;
 use tpw_proof::Judgement;
-use tpw_server::wire::{ChainHead, Payment, PaymentStatus, Problem};
+use tpw_server::wire::{Base64Url, ChainHead, Payment, PaymentStatus, Problem};
 use tpw_wallet::journal::{AnswerClass, ChainKey, Event, Link, State, classify};
 use tpw_wallet::pay::{self, Begun, Order};
 use tpw_wallet::profile::Profile;
@@ -221,10 +221,13 @@ impl Teller<'_> {
 
     /// Checks the receipts against what this device signed, keeps them, and closes the payment.
     fn keep(&mut self, id: PaymentId, mut payment: Payment) -> Result<Kept, Failure> {
-        let (first, second) = (payment.receipt.take(), payment.compensation_receipt.take());
+        let trust = self.profile.trust()?;
+        let known = |file: Base64Url| Base64Url(tpw_proof::file_with_known_stamps(file.0, &trust));
+        let first = payment.receipt.take().map(known);
+        let second = payment.compensation_receipt.take().map(known);
         let judgement = first.as_ref().map(|r| self.judge(id, &r.0)).transpose()?;
         second.as_ref().map(|r| self.judge(id, &r.0)).transpose()?;
-        let write = |kind, receipt: &Option<tpw_server::wire::Base64Url>| {
+        let write = |kind, receipt: &Option<Base64Url>| {
             receipt.as_ref().map(|r| self.folder.write_receipt(id, kind, &r.0)).transpose()
         };
         let receipt = write(ReceiptKind::Payment, &first)?;

@@ -1,10 +1,11 @@
 //! Goal: the time-stamp authority believes the clock exactly as far as chrony does.
 //!
-//! Method: two real `chronyd` on the loopback interface, neither of which sets a clock: one serves its time, the other follows it and is
-//! asked by the server through its command socket. The first one is stopped, and starts again; at last the other one is stopped.
+//! Method: real `chronyd` on the loopback interface, none of which sets a clock: one serves its time, another follows it and is asked
+//! by the server through its command socket. The first one is stopped, and starts again; at last the other one is stopped. With NTS, the
+//! first one has a certificate, which the others trust or not.
 
 use super::support::{Server, command};
-use super::tsa::{Desk, post};
+use super::tsa::{Desk, exchange, post};
 use std::net::UdpSocket;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -49,12 +50,12 @@ impl Drop for Daemon {
 }
 
 /// A port that nobody has at this moment.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     UdpSocket::bind("127.0.0.2:0").unwrap().local_addr().unwrap().port()
 }
 
 /// The accuracy of a token in milliseconds, or the failure bits.
-fn ask(desk: &Desk, server: &Server) -> Result<u64, Vec<u8>> {
+pub(crate) fn ask(desk: &Desk, server: &Server) -> Result<u64, Vec<u8>> {
     desk.openssl("ts -query -data data -sha256 -cert -out q");
     let summary = info(&post(server, &std::fs::read(desk.path("q")).unwrap())).unwrap();
     let Some(token) = summary.token else { return Err(summary.failure) };
@@ -64,7 +65,11 @@ fn ask(desk: &Desk, server: &Server) -> Result<u64, Vec<u8>> {
 }
 
 /// Asks until the answer is as wanted.
-fn wait_for(desk: &Desk, server: &Server, wanted: impl Fn(&Result<u64, Vec<u8>>) -> bool) {
+pub(crate) fn wait_for(
+    desk: &Desk,
+    server: &Server,
+    wanted: impl Fn(&Result<u64, Vec<u8>>) -> bool,
+) {
     let begun = Instant::now();
     loop {
         let answer = ask(desk, server);
@@ -121,9 +126,144 @@ fn a_clock_that_follows_nobody_any_more_gives_no_time() {
 
 #[test]
 fn a_place_that_is_no_path_is_a_usage_error() {
-    for clock in ["chrony:", "chrony:localhost", "chrony:run/sock"] {
+    for clock in ["chrony:", "chrony:localhost", "chrony:run/sock", "chrony:nts:sock", "roughtime:"]
+    {
         let output =
             command(&["serve", "--data", "/nowhere", "--tsa-clock", clock]).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{clock}");
     }
+}
+
+/// A daemon that serves its time with NTS, beside another one that has none.
+struct Town {
+    desk: Desk,
+    folder: tempfile::TempDir,
+    ports: [u16; 3],
+    daemons: Vec<Daemon>,
+}
+
+impl Town {
+    fn new() -> Self {
+        let (desk, folder) = (Desk::new(), tempfile::tempdir().unwrap());
+        // A certificate of an address, under a root of its own; another root signs nothing here.
+        std::fs::write(desk.path("ext"), "subjectAltName=IP:127.0.0.2\n").unwrap();
+        let ec = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
+        desk.openssl(&format!("req {ec} -keyout nts.key -out nts.csr -subj /CN=time"));
+        desk.openssl(
+            "x509 -req -in nts.csr -CA ca.pem -CAkey ca.key -set_serial 5 -days 9 -extfile ext -out nts.pem",
+        );
+        desk.openssl(&format!("req -x509 {ec} -keyout no.key -out no.pem -days 9 -subj /CN=Other"));
+        let ports = [free_port(), free_port(), free_port()];
+        let mut town = Self { desk, folder, ports, daemons: Vec::new() };
+        let [port, plain_port, nts_port] = town.ports;
+        let served = |address: &str, port| {
+            format!("local stratum 3\nallow 127.0.0.0/8\nport {port}\nbindaddress {address}\n")
+        };
+        let file = |name| town.desk.path(name).display().to_string();
+        let with_nts = format!(
+            "{}ntsserverkey {}\nntsservercert {}\nntsport {nts_port}\nntsprocesses 0\n",
+            served("127.0.0.2", port),
+            file("nts.key"),
+            file("nts.pem")
+        );
+        town.start("with-nts", &with_nts);
+        town.start("plain", &served("127.0.0.3", plain_port));
+        town
+    }
+
+    fn start(&mut self, name: &str, text: &str) {
+        let daemon = Daemon::start(self.folder.path(), name, text);
+        self.daemons.push(daemon);
+    }
+
+    /// A daemon that follows the one with NTS, trusting this root. Gives its socket.
+    fn follower(&mut self, name: &str, root: &str, more: &str) -> PathBuf {
+        let [port, _, nts_port] = self.ports;
+        let root = self.desk.path(root).display().to_string();
+        let text = format!(
+            "server 127.0.0.2 port {port} nts ntsport {nts_port} minpoll -2 maxpoll -2 iburst\n\
+             ntstrustedcerts {root}\nport 0\n{more}"
+        );
+        self.start(name, &text);
+        self.folder.path().join(name).join("sock")
+    }
+
+    /// A daemon that follows one of the two without NTS.
+    fn plain_follower(&mut self, name: &str) -> PathBuf {
+        let port = self.ports[0];
+        let text = format!("server 127.0.0.2 port {port} minpoll -2 maxpoll -2 iburst\nport 0\n");
+        self.start(name, &text);
+        self.folder.path().join(name).join("sock")
+    }
+}
+
+/// Asks whether it is ready, until it has written down that it is not because of this.
+pub(crate) fn wait_for_reason(server: &Server, why: &str) {
+    let begun = Instant::now();
+    while !server.records().contains(why) {
+        let request = b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        let (head, body) = exchange(server, request);
+        let body = String::from_utf8(body).unwrap();
+        assert!(head.starts_with("http/1.1 503") && body.contains("\"clock\""), "{head}{body}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "{why}: {}", server.records());
+        std::thread::park_timeout(Duration::from_millis(200));
+    }
+}
+
+#[test]
+fn a_clock_that_anybody_could_set_is_not_believed_where_nts_is_demanded() {
+    let mut town = Town::new();
+    let trusted = town.follower("trusted", "ca.pem", "");
+    let strangers = town.follower("strangers", "no.pem", "");
+    let plain = town.plain_follower("bare");
+    // Both sources agree, and chrony combines them when it is told to make no difference.
+    let both = format!(
+        "authselectmode ignore\nserver 127.0.0.3 port {} minpoll -2 maxpoll -2 iburst\n",
+        town.ports[1]
+    );
+    let mixed = town.follower("mixed", "ca.pem", &both);
+    for socket in [&trusted, &plain, &mixed] {
+        let begun = Instant::now();
+        while !follows_any(socket) {
+            assert!(
+                begun.elapsed() < Duration::from_secs(30),
+                "{} follows nobody",
+                socket.display()
+            );
+            std::thread::park_timeout(Duration::from_millis(100));
+        }
+    }
+    let ask_with = |clock: &str, name: &str| {
+        let path = [("PATH", "/usr/bin:/bin")];
+        let flags = ["--tsa-clock", clock, "--tsa-accuracy", "200"];
+        Server::start_in(&town.desk.path(name), &flags, &path)
+    };
+    let nts = |socket: &Path| format!("chrony:nts:{}", socket.display());
+    let server = ask_with(&nts(&trusted), "operator");
+    wait_for(&town.desk, &server, |answer| matches!(answer, Ok(2..=200)));
+    drop(server);
+
+    for (socket, why) in [
+        (&plain, "127.0.0.2`, which is not authenticated with NTS"),
+        (&strangers, "no server that is authenticated with NTS"),
+        (&mixed, "127.0.0.3`, which is not authenticated with NTS"),
+    ] {
+        let server = ask_with(&nts(socket), "refusing");
+        assert_eq!(ask(&town.desk, &server), Err(vec![14]), "{why}");
+        wait_for_reason(&server, why);
+    }
+    // Without the demand the same clock is believed.
+    let server = ask_with(&format!("chrony:{}", plain.display()), "operator");
+    wait_for(&town.desk, &server, |answer| answer.is_ok());
+}
+
+/// Whether it follows somebody: two sources at once if it has two.
+fn follows_any(socket: &Path) -> bool {
+    let output = Command::new("chronyc")
+        .args(["-c", "-n", "-h", socket.to_str().unwrap(), "sources"])
+        .output()
+        .expect("this test needs the `chronyc` program: install it (package chrony)");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let used = text.lines().filter(|line| line.starts_with("^,*") || line.starts_with("^,+"));
+    output.status.success() && !text.is_empty() && used.count() == text.lines().count()
 }

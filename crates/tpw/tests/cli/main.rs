@@ -10,6 +10,8 @@ mod approve;
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod authorities;
+#[cfg(test)]
 mod bad;
 #[cfg(test)]
 mod batch;
@@ -24,15 +26,23 @@ mod factors;
 #[cfg(test)]
 mod governing;
 #[cfg(test)]
+mod hybrid;
+#[cfg(test)]
+mod key_change;
+#[cfg(test)]
 mod ledger;
 #[cfg(test)]
 mod log;
+#[cfg(test)]
+mod mirror;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]
 mod proving;
 #[cfg(test)]
 mod renewal;
+#[cfg(test)]
+mod roughtime;
 #[cfg(test)]
 mod shadow;
 #[cfg(test)]

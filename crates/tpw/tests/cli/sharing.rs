@@ -97,15 +97,33 @@ fn a_client_is_entered_with_a_certificate_and_in_one_way() {
     let added = add(&["--certificate", &pem]).ends(0).json();
     assert_eq!(added["token_endpoint_auth_method"], "self_signed_tls_client_auth");
     assert_eq!(added["certificates"].as_array().unwrap().len(), 1);
+    // What it proves itself with is changed, at once or with an overlap, and never to nothing.
+    let change = |words: &[&str]| {
+        server.ops(&[&["client", "credentials", "books.example"][..], words].concat())
+    };
+    change(&[]).ends(2);
+    change(&["--jwks", &jwks, "--former-until", "tomorrow"]).ends(2);
+    change(&["--jwks", &jwks, "--former-until", "2020-01-31"]).ends(1);
+    change(&["--subject-dn", "books"]).ends(1);
+    let changed = change(&["--jwks", &jwks]).ends(0).json();
+    assert_eq!(changed["token_endpoint_auth_method"], "private_key_jwt");
+    assert_eq!(changed["former"], serde_json::Value::Null);
+    let changed = change(&["--subject-dn", "O=Example,CN=books"]).ends(0).json();
+    assert_eq!(changed["tls_client_auth_subject_dn"], "O=Example,CN=books");
     // What cannot be served is said at the start.
     let data = root.path().join("other").to_str().unwrap().to_owned();
     let serve = |words: &[&str]| tpw(&[&["serve", "--data", &data][..], words].concat());
     serve(&["--mtls-url", "https://m.example"]).ends(2);
     serve(&["--client-ca", &pem]).ends(2);
+    serve(&["--mtls-listen", "127.0.0.1:0", "--client-crl", &pem]).ends(2);
+    serve(&["--zone", "8"]).ends(2);
+    serve(&["--keep-decisions", "0"]).ends(2);
     let public = ["--public-url", "https://pay.example", "--mtls-listen", "127.0.0.1:0"];
     let refused = serve(&[&["--listen", "127.0.0.1:0"], &public[..]].concat()).ends(2);
     assert!(refused.stderr.contains("--mtls-url"), "{}", refused.stderr);
     let ports = ["--listen", "127.0.0.1:0", "--mtls-listen", "127.0.0.1:0", "--client-ca"];
+    let listed = [&ports[..], &[&pem, "--client-crl", &pem]].concat();
+    assert!(serve(&listed).ends(1).stderr.contains("RFC 5280"));
     for authorities in ["/nowhere", "/dev/null", &jwks] {
         let refused = serve(&[&ports[..], &[authorities]].concat()).ends(1);
         assert!(refused.stderr.contains(authorities), "{}", refused.stderr);

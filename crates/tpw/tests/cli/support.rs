@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 
 pub(crate) const PASSPHRASE: &str = "correct horse battery";
 /// What somebody is recognised by, beside the device.
@@ -65,6 +66,8 @@ pub(crate) struct Server {
     pub(crate) listen: String,
     pub(crate) ca: String,
     pub(crate) data: String,
+    /// What it has written down since its start.
+    records: Arc<Mutex<String>>,
 }
 
 impl Server {
@@ -87,15 +90,22 @@ impl Server {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let records = Arc::<Mutex<String>>::default();
         let started = loop {
             let line = lines.next().expect("the server ended").unwrap();
+            *records.lock().unwrap() += &format!("{line}\n");
             let value: Value = serde_json::from_str(&line).unwrap();
             if value.get("development_certificate").is_some() {
                 break value;
             }
         };
         // Somebody has to read on, or the server would wait for the pipe.
-        std::thread::spawn(move || lines.for_each(drop));
+        let written = Arc::clone(&records);
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                *written.lock().unwrap() += &format!("{line}\n");
+            }
+        });
         let text = |name: &str| started[name].as_str().unwrap().to_owned();
         Self {
             child,
@@ -103,14 +113,21 @@ impl Server {
             listen: text("listen"),
             ca: text("development_certificate"),
             data,
+            records,
         }
+    }
+
+    /// What it has written down so far.
+    pub(crate) fn records(&self) -> String {
+        self.records.lock().unwrap().clone()
     }
 
     /// Asks it to stop, as an operator would.
     pub(crate) fn stop(mut self) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        assert!(self.child.wait().unwrap().success());
+        let ended = self.child.wait().unwrap();
+        assert!(ended.success(), "{ended}");
     }
 
     /// Sets a password for the operator, and logs in with it.

@@ -2,7 +2,7 @@
 //! token that goes away takes nothing with it but the time-stamps that are asked for.
 //!
 //! Method: SoftHSM2 as the token, keys made and brought in by `pkcs11-tool` and `softhsm2-util`, the server as a process with its own
-//! tokens, answers verified by `openssl ts`. The token goes away when its files are moved.
+//! tokens, answers verified by `openssl ts`. The token goes away when its files are moved; a file names another key on it.
 
 use super::support::{Device, Ran, Server, command, secret};
 use super::tsa::{Desk, post};
@@ -96,7 +96,8 @@ impl Hsm {
 fn certificates(folder: &Path) -> usize {
     let names = std::fs::read_dir(folder).unwrap();
     let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names.filter(|name| name.starts_with("tsa-") && name != "tsa-root.der").count()
+    let is_one = |name: &String| name.starts_with("tsa-") && name.ends_with(".der");
+    names.filter(is_one).filter(|name| name != "tsa-root.der").count()
 }
 
 #[test]
@@ -176,4 +177,83 @@ fn a_key_that_is_not_fit_is_refused_at_the_start() {
     let in_uri = good.replace("pin-source=", "pin-value=");
     assert_eq!(hsm.fails(&in_uri).code, 2, "a PIN is never on the command line");
     assert_eq!(hsm.fails("file:key.pem").code, 2);
+}
+
+/// The whole answer to a fresh request holds, and embeds the certificate of one of these keys: gives which.
+fn signed_by(hsm: &Hsm, server: &Server, certificates: &[Vec<u8>]) -> Option<usize> {
+    hsm.ask(server).token?;
+    hsm.desk.openssl("ts -verify -in r -queryfile q -CAfile root.pem");
+    let answer = std::fs::read(hsm.desk.path("r")).unwrap();
+    let embeds = |der: &Vec<u8>| answer.windows(der.len()).any(|part| part == der);
+    Some(certificates.iter().position(embeds).unwrap())
+}
+
+#[test]
+fn another_key_on_the_token_takes_over_while_the_server_runs() {
+    let hsm = Hsm::new();
+    let folder = hsm.desk.path("operator");
+    let mut certificates = Vec::new();
+    for label in ["one", "two"] {
+        hsm.generate(label, "EC:prime256v1", "--sensitive");
+        let server = hsm.start(&hsm.uri(label));
+        assert!(hsm.ask(&server).token.is_some());
+        server.stop();
+        let names = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        let made = names.filter(|path| path.extension().is_some_and(|kind| kind == "der"));
+        let made = made.map(|path| std::fs::read(path).unwrap());
+        let answer = std::fs::read(hsm.desk.path("r")).unwrap();
+        let embedded = |der: &Vec<u8>| answer.windows(der.len()).any(|part| part == der);
+        certificates.extend(made.filter(embedded));
+    }
+    assert_eq!(certificates.len(), 2);
+    hsm.desk.openssl(&format!(
+        "x509 -inform DER -in {} -out root.pem",
+        folder.join("tsa-root.der").display()
+    ));
+
+    let name = |uri: &str| std::fs::write(hsm.desk.path("key"), format!("{uri}\n")).unwrap();
+    name(&hsm.uri("one"));
+    let place = format!("file:{}", hsm.desk.path("key").display());
+    let server = hsm.start(&place);
+    assert_eq!(signed_by(&hsm, &server, &certificates), Some(0));
+    let wait_for = |key: usize| {
+        let begun = Instant::now();
+        while signed_by(&hsm, &server, &certificates) != Some(key) {
+            assert!(begun.elapsed() < Duration::from_secs(20), "key {key} does not take over");
+        }
+    };
+    name(&hsm.uri("two"));
+    wait_for(1);
+    name(&hsm.uri("one"));
+    wait_for(0);
+    // A file that names no key, or one that is not there, changes nothing.
+    for bad in [String::new(), hsm.uri("nobody")] {
+        name(&bad);
+        let begun = Instant::now();
+        while !server.records().contains("cannot be changed") {
+            assert!(begun.elapsed() < Duration::from_secs(20), "{}", server.records());
+            assert_eq!(signed_by(&hsm, &server, &certificates), Some(0));
+        }
+        assert_eq!(signed_by(&hsm, &server, &certificates), Some(0));
+    }
+    // The end of the folder's key ends the service too; a rotation brings back the key on the token.
+    name(&hsm.uri("one"));
+    let change = |what: &str| {
+        super::support::tpw(&["tsa", what, "--data", folder.to_str().unwrap()]).ends(0);
+    };
+    change("destroy");
+    assert_eq!(signed_by(&hsm, &server, &certificates), None);
+    name(&hsm.uri("two"));
+    std::thread::park_timeout(Duration::from_millis(800));
+    assert_eq!(signed_by(&hsm, &server, &certificates), None);
+    change("rotate");
+    wait_for(1);
+    assert!(!server.records().contains(PIN));
+    server.stop();
+    let server = hsm.start(&place);
+    assert_eq!(signed_by(&hsm, &server, &certificates), Some(1), "the file says so at a start too");
+    name("");
+    drop(server);
+    let ran = hsm.fails(&place);
+    assert!(ran.code == 1 && ran.stderr.contains("names no key"), "{ran:?}");
 }

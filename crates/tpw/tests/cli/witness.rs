@@ -15,34 +15,26 @@ use tpw_proof::witness::AddCheckpoint;
 use tpw_proof::{SignedCheckpoint, VerifierKey};
 use tpw_server::outbound::{Outbound, OutboundAnswer};
 
-/// A running witness; killed at the end, as a machine that loses its power.
-struct Witness {
+/// A running witness, or a mirror; killed at the end, as a machine that loses its power.
+pub(super) struct Witness {
     child: Child,
-    url: String,
-    ca: PathBuf,
-    keys: Vec<VerifierKey>,
+    pub(super) url: String,
+    pub(super) ca: PathBuf,
+    pub(super) keys: Vec<VerifierKey>,
 }
 
 impl Witness {
     fn start(data: &Path, name: &str, trust: &Path, listen: &str) -> Self {
-        let mut child = command(&[
-            "log",
-            "witness",
-            "serve",
-            "--json",
-            "--data",
-            data.to_str().unwrap(),
-            "--name",
-            name,
-            "--trust",
-            trust.to_str().unwrap(),
-            "--listen",
-            listen,
-        ])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+        Self::run("witness", data, name, &["--trust", text(trust)], listen)
+    }
+
+    pub(super) fn run(role: &str, data: &Path, name: &str, logs: &[&str], listen: &str) -> Self {
+        let fixed = ["log", role, "serve", "--json", "--data", text(data), "--name", name];
+        let mut child = command(&[&fixed[..], logs, &["--listen", listen]].concat())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let started: Value = loop {
             let line = lines.next().expect("the witness ended").unwrap();
@@ -61,7 +53,7 @@ impl Witness {
         }
     }
 
-    fn listen(&self) -> String {
+    pub(super) fn listen(&self) -> String {
         self.url.trim_start_matches("https://").to_owned()
     }
 }
@@ -73,26 +65,26 @@ impl Drop for Witness {
     }
 }
 
-fn outbound(ca: &Path) -> Outbound {
+pub(super) fn outbound(ca: &Path) -> Outbound {
     let pem = std::fs::read(ca).unwrap();
     Outbound::new(Some(&pem), Duration::from_secs(20)).unwrap()
 }
 
-fn text(path: &Path) -> &str {
+pub(super) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
 /// An operator whose log has grown in steps, each with its checkpoint kept, and a twin that was rewritten.
-struct Logs {
-    root: tempfile::TempDir,
-    data: PathBuf,
-    twin: PathBuf,
+pub(super) struct Logs {
+    pub(super) root: tempfile::TempDir,
+    pub(super) data: PathBuf,
+    pub(super) twin: PathBuf,
     /// Checkpoints of growing size.
     kept: Vec<PathBuf>,
 }
 
 impl Logs {
-    fn grown() -> Self {
+    pub(super) fn grown() -> Self {
         let root = tempfile::tempdir().unwrap();
         let (data, twin) = (root.path().join("operator"), root.path().join("twin"));
         let server = Server::start(&data, &[]);
@@ -123,7 +115,7 @@ impl Logs {
         Self { root, data, twin, kept }
     }
 
-    fn trust(&self) -> PathBuf {
+    pub(super) fn trust(&self) -> PathBuf {
         self.data.join("trust.json")
     }
 
@@ -147,7 +139,7 @@ async fn post(outbound: &Outbound, url: &str, body: &str) -> OutboundAnswer {
     outbound.post(&format!("{url}/add-checkpoint"), body.to_owned(), 1 << 18).await.unwrap()
 }
 
-fn said(answer: &OutboundAnswer) -> (u16, String) {
+pub(super) fn said(answer: &OutboundAnswer) -> (u16, String) {
     (answer.status, String::from_utf8(answer.body.to_vec()).unwrap())
 }
 
@@ -282,7 +274,7 @@ fn policy(
     text + &format!("quorum {quorum}\n")
 }
 
-fn until(what: &str, mut done: impl FnMut() -> bool) {
+pub(super) fn until(what: &str, mut done: impl FnMut() -> bool) {
     let began = Instant::now();
     while !done() {
         assert!(began.elapsed() < Duration::from_secs(60), "{what}");

@@ -50,6 +50,7 @@ pub(crate) fn trust() -> Trust {
         tsa_policies: Vec::new(),
         witness_policy: None,
         evm_anchors: Vec::new(),
+        bitcoin_headers: Vec::new(),
     }
 }
 

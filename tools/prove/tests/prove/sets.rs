@@ -65,6 +65,8 @@ async fn a_set_that_lacks_one_rule_is_refuted_by_a_request_that_it_allows() {
         (changed(approver, "@id(\"approver.approve\")\n@acr(\"aal1\")"), &["approving"]),
         (without("separation.young-device"), &["young-devices"]),
         (without("separation.elsewhere"), &["elsewhere"]),
+        (without("operator.night"), &["night"]),
+        (without("separation.disowned-device"), &["disowned-devices"]),
     ] {
         let found = refuted(&files, wanted).await;
         let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();

@@ -7,7 +7,9 @@ use core::time::Duration;
 use std::path::Path;
 
 use serde_json::{Value as Json, json};
-use tpw_access::policy::{Amount, Decision, DeviceFacts, Facts, PolicyFiles, Request, cases};
+use tpw_access::policy::{
+    Amount, Decision, DeviceFacts, Facts, PolicyFiles, Request, TimeFacts, cases,
+};
 use tpw_access::{Action, PolicyEngine, Role};
 use tpw_core::PersonId;
 use tpw_rego::{BuiltinErrors, Bundle, DataPath, Policies, Value};
@@ -80,15 +82,20 @@ fn as_case(request: &Request<'_>) -> String {
             write!(line, ", {name} = \"{relation}\"").unwrap();
         }
     }
-    let Facts { amount, risk, device, peers, place } = &request.facts;
+    let Facts { amount, risk, device, peers, place, time } = &request.facts;
     if let Some(Amount { asset, milli }) = amount {
         write!(line, ", amount = {{ asset = \"{asset}\", milli = {milli} }}").unwrap();
     }
     if let Some(risk) = risk {
         write!(line, ", risk = {risk}").unwrap();
     }
-    if let Some(DeviceFacts { age_s, attested }) = device {
-        write!(line, ", device = {{ age_s = {age_s}, attested = {attested} }}").unwrap();
+    if let Some(DeviceFacts { age_s, attested, payments, disowned }) = device {
+        write!(line, ", device = {{ age_s = {age_s}, attested = {attested}").unwrap();
+        write!(line, ", payments = {payments}, disowned = {disowned} }}").unwrap();
+    }
+    if let Some(TimeFacts { unix_s, weekday, minute }) = time {
+        write!(line, ", time = {{ unix_s = {unix_s}, weekday = {weekday}, minute = {minute} }}")
+            .unwrap();
     }
     if let Some(peers) = peers {
         write!(line, ", peers = {peers}").unwrap();
@@ -138,6 +145,13 @@ impl Dice {
         let device = DeviceFacts {
             age_s: self.of(&[0, 86_399, 86_400, 86_401, u32::MAX]),
             attested: self.below(2) == 0,
+            payments: self.of(&[0, 1, u32::MAX]),
+            disowned: self.below(4) == 0,
+        };
+        let time = TimeFacts {
+            unix_s: self.of(&[0, u32::MAX]),
+            weekday: self.of(&[1, 5, 6, 7]),
+            minute: self.of(&[0, 359, 360, 361, 720, 1319, 1320, 1439]),
         };
         let peers = self.of(&[0, 1, 2, u32::MAX]);
         let place = self.of(&["office", "elsewhere", ""]);
@@ -147,6 +161,7 @@ impl Dice {
             device: (self.below(2) == 0).then_some(device),
             peers: (self.below(3) > 0).then_some(peers),
             place: (self.below(2) == 0).then(|| place.to_owned()),
+            time: (self.below(2) == 0).then_some(time),
         }
     }
 }

@@ -5,8 +5,15 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
+
+use rustls::version::{TLS12, TLS13};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
+};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, ServerName};
 
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
@@ -42,8 +49,7 @@ impl Program {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address =
-            line.trim().strip_prefix("http://").expect("it says where it listens").to_owned();
+        let address = line.trim().split_once("://").expect("it says where it listens").1.to_owned();
         let words = BufReader::new(child.stderr.take().unwrap()).lines();
         let (say, said) = mpsc::channel();
         std::thread::spawn(move || words.map_while(Result::ok).try_for_each(|word| say.send(word)));
@@ -192,6 +198,75 @@ fn memory_ends_the_program_before_it_ends_the_machine() {
     let request = "GET /v1/data/heavy/wide HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     assert!(program.send(request).is_err());
     assert!(!program.child.wait().unwrap().success());
+}
+
+/// What an address shows of itself under TLS: its answer to a question, if it has this certificate.
+fn over_tls(
+    address: &str,
+    pem: &str,
+    version: &'static SupportedProtocolVersion,
+) -> Option<String> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider);
+    let config = config.with_protocol_versions(&[version]).unwrap();
+    let config = Arc::new(config.with_root_certificates(roots).with_no_client_auth());
+    let name = ServerName::try_from("localhost").unwrap();
+    let client = ClientConnection::new(config, name).unwrap();
+    let mut stream = StreamOwned::new(client, TcpStream::connect(address).unwrap());
+    let request = "GET /v1/data/people/0 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = String::new();
+    // The end may come without a word.
+    let _end = stream.read_to_string(&mut answer);
+    answer.split_once("\r\n\r\n").map(|(_, body)| body.trim().to_owned())
+}
+
+#[test]
+fn under_tls_only_tls_1_3_is_spoken_and_certificates_are_read_again() {
+    let made = || rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let (first, second) = (made(), made());
+    let dir = TempDir::new().unwrap();
+    let (certificate, key) = (dir.path().join("tls.pem"), dir.path().join("tls.key"));
+    let put = |made: &rcgen::CertifiedKey<rcgen::KeyPair>| {
+        std::fs::write(&certificate, made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    };
+    put(&first);
+    let files = [certificate.to_str().unwrap(), key.to_str().unwrap()];
+    let program = Program::start(&["--tls-cert", files[0], "--tls-key", files[1]]);
+    let ask = |made: &rcgen::CertifiedKey<rcgen::KeyPair>, version| {
+        over_tls(&program.address, &made.cert.pem(), version)
+    };
+    let answer = Some(r#"{"result":"ada"}"#.to_owned());
+    assert_eq!(ask(&first, &TLS13), answer);
+    assert_eq!(ask(&first, &TLS12), None);
+    assert_eq!(ask(&second, &TLS13), None, "another one's");
+    let plain = "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    assert!(program.send(plain).is_err(), "clear text");
+    // A pair that is none changes nothing; the next one counts at once.
+    std::fs::write(&certificate, second.cert.pem()).unwrap();
+    program.hang_up();
+    assert!(program.says().contains("the certificate of before stays"));
+    assert!(program.says().starts_with("policies"));
+    assert_eq!(ask(&first, &TLS13), answer);
+    put(&second);
+    program.hang_up();
+    assert!(program.says().starts_with("policies"));
+    assert_eq!(ask(&second, &TLS13), answer);
+    assert_eq!(ask(&first, &TLS13), None);
+    let folder = program.folder.path();
+    for (what, word) in [
+        (&["--tls-cert", files[0]][..], "--tls-key"),
+        (&["--tls-cert", files[0], "--tls-key", "/nowhere"], "/nowhere"),
+        (&["--tls-cert", "/dev/null", "--tls-key", files[1]], "cannot be used"),
+        (&["--verification-key", files[0]], "no public key"),
+    ] {
+        let refused = command(folder, what).output().unwrap();
+        let why = String::from_utf8(refused.stderr).unwrap();
+        assert!(!refused.status.success() && why.contains(word), "{what:?}: {why}");
+    }
 }
 
 #[test]

@@ -70,6 +70,7 @@ pub(crate) fn keys() -> &'static Keys {
             tsa_policies: vec![policy.to_owned()],
             witness_policy: None,
             evm_anchors: Vec::new(),
+            bitcoin_headers: Vec::new(),
         };
         Keys { config, trust }
     })

@@ -127,12 +127,13 @@ async fn open(
         mutual: None,
         passkey_anchors: None,
         networks: Vec::new(),
+        zone: None,
         limits: Limits::standard(),
         policies: Policies::InForce,
         shadow: None,
     };
     let clock: Arc<dyn Clock> = context.clock.clone();
-    serve::start(start, clock, async {
+    serve::start(start, clock, || async {
         let _dropped_or_sent = stopped.await;
     })
     .await

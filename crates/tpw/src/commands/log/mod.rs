@@ -1,13 +1,15 @@
 //! `tpw log`: the operator's log or a foreign one, audited, looked at, and proved from.
 
 mod prove;
+mod prune;
+mod pull;
 pub(super) mod source;
 mod witness;
 
 use super::verify::trust;
 use super::wallet::client;
 use super::{Context, Outcome};
-use crate::args::{Fsck, Log, WitnessCommand};
+use crate::args::{Fsck, Log, MirrorCommand, WitnessCommand};
 use crate::device::files::read_named;
 use crate::exit::{Exit, Failure};
 use crate::say::{Mood, Say};
@@ -28,7 +30,10 @@ pub(super) async fn run(context: &Context, command: &Log) -> Outcome {
         },
         Log::Prove(args) => prove::prove(context, args),
         Log::Consistency(args) => prove::consistency(context, args),
+        Log::Prune(args) => prune::run(context, args),
         Log::Witness(WitnessCommand::Serve(args)) => witness::serve(context, args).await,
+        Log::Mirror(MirrorCommand::Serve(args)) => witness::mirror(context, args).await,
+        Log::Mirror(MirrorCommand::Pull(args)) => pull::pull(context, args),
         Log::Checkpoint { server, ca, trust } => {
             checkpoint(context, server, ca.as_deref(), trust.as_deref()).await
         }

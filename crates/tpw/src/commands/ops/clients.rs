@@ -1,7 +1,8 @@
 //! `tpw ops client`: the clients of the authorization server.
 
 use super::{ASKED, Counter, Outcome, approve, body};
-use crate::args::ClientOps;
+use crate::args::{ClientAuthArgs, ClientOps};
+use crate::commands::sharing::time;
 use crate::device::files::read_named;
 use crate::exit::Failure;
 use base64::Engine as _;
@@ -11,7 +12,9 @@ use rustls_pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tpw_access::oauth::ClientId;
-use tpw_server::wire::{ApiClient, ClientList, ClientTokenKeys, NewClient};
+use tpw_server::wire::{
+    ApiClient, ClientCredentials, ClientList, ClientTokenKeys, NewClient, Text,
+};
 
 /// A client's keys or a certificate, as a file.
 const FILE_LEN_MAX: u64 = 64 * 1024;
@@ -38,20 +41,38 @@ fn certificates(paths: &[PathBuf]) -> Result<Vec<String>, Failure> {
     paths.iter().map(read).collect()
 }
 
+/// What a client proves itself with, as it was named.
+fn credentials(auth: &ClientAuthArgs) -> Result<ClientCredentials, Failure> {
+    Ok(ClientCredentials {
+        jwks: auth.jwks.as_deref().map(jwks).transpose()?,
+        certificates: certificates(&auth.certificates)?,
+        tls_client_auth_san_dns: auth.san_dns.clone(),
+        tls_client_auth_san_uri: auth.san_uri.clone(),
+        tls_client_auth_san_ip: auth.san_ip.clone(),
+        tls_client_auth_san_email: auth.san_email.clone(),
+        tls_client_auth_subject_dn: auth.subject_dn.clone(),
+        former_until: None,
+    })
+}
+
 impl Counter<'_> {
     pub(super) async fn clients(&self, command: &ClientOps) -> Outcome {
         match command {
             ClientOps::Add { client, name, auth, scopes, grants, redirects } => {
+                let by = credentials(auth)?;
                 let new = NewClient {
                     id: client_id(client)?.to_string(),
                     name: name.clone(),
                     redirect_uris: redirects.clone(),
                     scopes: scopes.clone(),
                     grants: grants.clone(),
-                    jwks: auth.jwks.as_deref().map(jwks).transpose()?,
-                    certificates: certificates(&auth.certificates)?,
-                    tls_client_auth_san_dns: auth.san_dns.clone(),
-                    tls_client_auth_san_uri: auth.san_uri.clone(),
+                    jwks: by.jwks,
+                    certificates: by.certificates,
+                    tls_client_auth_san_dns: by.tls_client_auth_san_dns,
+                    tls_client_auth_san_uri: by.tls_client_auth_san_uri,
+                    tls_client_auth_san_ip: by.tls_client_auth_san_ip,
+                    tls_client_auth_san_email: by.tls_client_auth_san_email,
+                    tls_client_auth_subject_dn: by.tls_client_auth_subject_dn,
                 };
                 // The operator chose the id: the same once more changes nothing.
                 let new = body(&new)?;
@@ -67,6 +88,9 @@ impl Counter<'_> {
                 let take = |page: ClientList| (page.items, page.next_after);
                 let items: Vec<ApiClient> = self.pages("/v1/clients", None, take).await?;
                 self.tell_clients(&json!({ "items": body(&items)? }), &items)
+            }
+            ClientOps::Credentials { client, auth, former_until } => {
+                self.change_credentials(client, auth, former_until.as_deref()).await
             }
             ClientOps::Remove { client } => {
                 let path = format!("/v1/clients/{}", client_id(client)?);
@@ -88,6 +112,33 @@ impl Counter<'_> {
                 self.tell(&keys, || keys.keys.iter().for_each(|key| self.say.data(key)))
             }
         }
+    }
+
+    async fn change_credentials(
+        &self,
+        client: &str,
+        auth: &ClientAuthArgs,
+        former_until: Option<&str>,
+    ) -> Outcome {
+        let former_until = former_until.map(time).transpose()?.map(Text);
+        let by = ClientCredentials { former_until, ..credentials(auth)? };
+        let path = format!("/v1/clients/{}/credentials", client_id(client)?);
+        let answer = self.client.put(&self.keys, &path, &body(&by)?).await?;
+        if answer.status == ASKED {
+            return approve::tell_asked(self.say, &answer.json()?);
+        }
+        let changed: ApiClient = answer.json()?;
+        self.tell(&changed, || {
+            let args = [("client", client)];
+            self.say.data(&self.say.with("client-credentials-changed", &args));
+            match &changed.former {
+                Some(former) => {
+                    let until = former.until.0.to_string();
+                    self.say.tell("client-credentials-former", &[("time", &until)]);
+                }
+                None => self.say.tell("client-credentials-ended", &[]),
+            }
+        })
     }
 
     fn tell_clients(&self, value: &impl serde::Serialize, clients: &[ApiClient]) -> Outcome {

@@ -1,12 +1,14 @@
-//! A printed receipt as one page of HTML that loads nothing and runs nothing.
+//! A printed receipt as one page of HTML: one that loads nothing and runs nothing, or the verify page in one file with the receipt inside,
+//! which judges it whenever it is opened.
 //!
-//! The page carries the receipt file in the link with the id `receipt-file`, so that it can be verified again later.
+//! Both carry the receipt file in the link with the id `receipt-file`, so that it can be verified again later.
 
-use super::sheet::{Section, Sheet, runs};
+use super::sheet::{Row, Section, Sheet, runs};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use qrcodegen::{QrCode, QrCodeEcc};
 use tpw_crypto::sha256;
+use tpw_proof::Trust;
 
 /// Plain type, black on white: it is for paper.
 const STYLE: &str = "\
@@ -25,36 +27,71 @@ pub(super) fn page(sheet: &Sheet, receipt: &[u8]) -> String {
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{style_hash}'; base-uri 'none'; form-action 'none'"
     );
-    let sections: String = sheet.sections.iter().map(section).collect();
-    let commands: String =
-        sheet.commands.iter().map(|command| format!("{}\n", text(command))).collect();
     format!(
         "<!DOCTYPE html>\n<html lang=\"{lang}\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">\n\
          <meta name=\"referrer\" content=\"no-referrer\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n\
-         <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{qr}<h1>{title}</h1>\n\
-         <p class=\"amount\">{amount}</p>\n<p class=\"words\">{words}</p>\n<p>{verdict}</p>\n{sections}\
-         <section>\n<p>{guide}</p>\n<pre>{commands}</pre>\n\
-         <p><a id=\"receipt-file\" download=\"{name}\" href=\"data:application/vnd.tpw.receipt+cbor;base64,{file}\">{download}</a></p>\n\
-         </section>\n</body>\n</html>\n",
+         <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{content}</body>\n</html>\n",
         lang = sheet.lang.tag(),
+        title = text(&sheet.title),
+        content = content(sheet, "h1", &receipt_link(sheet, receipt)),
+    )
+}
+
+/// The verify page in one file, with its policy, its script and the judge as they are, and inside it the receipt, the trust file and, for
+/// readers without scripts, the printed text. Where there are scripts, it shows what it proves and none of that text.
+pub(super) fn self_verifying(sheet: &Sheet, receipt: &[u8], trust: &Trust) -> String {
+    let page = tpw_server::verify_page();
+    let (before, after) = page.split_once(MAIN).unwrap_or((page, ""));
+    let file = STANDARD.encode(trust.to_json());
+    let trust = format!(
+        " <a id=\"trust-file\" download=\"trust.json\" href=\"data:application/json;base64,{file}\">trust.json</a>"
+    );
+    let links = format!("{}{trust}", receipt_link(sheet, receipt));
+    let (lang, content) = (sheet.lang.tag(), content(sheet, "h2", &links));
+    format!("{before}{MAIN}\n<article id=\"carried\" lang=\"{lang}\">\n{content}</article>{after}")
+}
+
+/// Where the content of the verify page begins.
+const MAIN: &str = "<main>";
+
+fn receipt_link(sheet: &Sheet, receipt: &[u8]) -> String {
+    let (name, file) = (text(&sheet.file_name), STANDARD.encode(receipt));
+    let download = text(&sheet.download);
+    format!(
+        "<a id=\"receipt-file\" download=\"{name}\" href=\"data:application/vnd.tpw.receipt+cbor;base64,{file}\">{download}</a>"
+    )
+}
+
+/// What is printed, under a heading of that rank.
+fn content(sheet: &Sheet, heading: &str, links: &str) -> String {
+    let sections: String = sheet.sections.iter().map(section).collect();
+    let commands: String =
+        sheet.commands.iter().map(|command| format!("{}\n", text(command))).collect();
+    format!(
+        "{qr}<{heading} data-fact=\"title\">{title}</{heading}>\n\
+         <p class=\"amount\" data-fact=\"amount\">{amount}</p>\n\
+         <p class=\"words\" data-fact=\"words\">{words}</p>\n<p>{verdict}</p>\n{sections}\
+         <section>\n<p>{guide}</p>\n<pre>{commands}</pre>\n<p>{links}</p>\n</section>\n",
         title = text(&sheet.title),
         qr = qr(&sheet.code),
         amount = text(&sheet.amount),
         words = text(&sheet.in_words),
         verdict = text(&sheet.verdict),
         guide = text(&sheet.guide),
-        name = text(&sheet.file_name),
-        file = STANDARD.encode(receipt),
-        download = text(&sheet.download),
     )
 }
 
 fn section(section: &Section) -> String {
     // What people have written may run the other way: it does not turn its surroundings.
-    let row = |(name, value): &(String, String)| {
-        format!("<tr><th>{}</th><td><bdi>{}</bdi></td></tr>\n", text(name), text(value))
+    let row = |row: &Row| {
+        let fact = row.fact.map(|fact| format!(" data-fact=\"{fact}\"")).unwrap_or_default();
+        format!(
+            "<tr><th>{}</th><td><bdi{fact}>{}</bdi></td></tr>\n",
+            text(&row.name),
+            text(&row.value)
+        )
     };
     let rows: String = section.rows.iter().map(row).collect();
     format!("<section>\n<h2>{}</h2>\n<table>\n{rows}</table>\n</section>\n", text(&section.title))

@@ -157,8 +157,8 @@ fn lay_out(setter: &mut Typesetter<'_>, sheet: &Sheet) -> Result<(), FontError> 
     for section in &sheet.sections {
         setter.space(8.0);
         setter.paragraph(&section.title, 10.5, whole)?;
-        for (name, value) in &section.rows {
-            setter.row(name, value, 8.0)?;
+        for row in &section.rows {
+            setter.row(&row.name, &row.value, 8.0)?;
         }
     }
     setter.space(8.0);

@@ -28,6 +28,9 @@ pub(super) fn run(context: &Context, args: &Print) -> Outcome {
     let sheet = Sheet::of(say, &judgement, proved, &bytes, &trust);
     let written = match (args.format, &args.font) {
         (PrintFormat::Html, _) => html::page(&sheet, &bytes).into_bytes(),
+        (PrintFormat::SelfVerifying, _) => {
+            html::self_verifying(&sheet, &bytes, &trust).into_bytes()
+        }
         (PrintFormat::Pdf, Some(path)) => {
             let font = read_named(path, FONT_LEN_MAX)?;
             let unfit = |why: pdf::FontError| {

@@ -30,7 +30,21 @@ pub(super) struct Sheet {
 /// Rows under a heading.
 pub(super) struct Section {
     pub(super) title: String,
-    pub(super) rows: Vec<(String, String)>,
+    pub(super) rows: Vec<Row>,
+}
+
+/// A name and a value beside it.
+pub(super) struct Row {
+    /// What a page that judges the receipt itself compares the value by: the key of the name.
+    pub(super) fact: Option<&'static str>,
+    pub(super) name: String,
+    pub(super) value: String,
+}
+
+impl Row {
+    fn plain(name: String, value: String) -> Self {
+        Self { fact: None, name, value }
+    }
 }
 
 impl Sheet {
@@ -88,12 +102,10 @@ fn code(proved: &ProvedPayment, file_hash: Hash32, trust: &Trust) -> String {
     format!("tpw-receipt:1:{payment}:{file_hash}:{intent}:{index}:{}", trust.origin)
 }
 
-fn section(say: &Say, title: &str, rows: Vec<(&str, String)>) -> Section {
+fn section(say: &Say, title: &str, rows: Vec<(&'static str, String)>) -> Section {
     let shown = rows.into_iter().filter(|(_, text)| !text.is_empty());
-    Section {
-        title: say.text(title),
-        rows: shown.map(|(key, text)| (say.text(key), text)).collect(),
-    }
+    let row = |(key, value)| Row { fact: Some(key), name: say.text(key), value };
+    Section { title: say.text(title), rows: shown.map(row).collect() }
 }
 
 fn payment(say: &Say, proved: &ProvedPayment) -> Section {
@@ -116,8 +128,10 @@ fn payment(say: &Say, proved: &ProvedPayment) -> Section {
 }
 
 fn levels(say: &Say, judgement: &Judgement) -> Section {
-    let row =
-        |row: LevelRow| (row.name, format!("{} {}", row.word, row.detail).trim_end().to_owned());
+    let row = |row: LevelRow| {
+        let found = format!("{} {}", row.word, row.detail);
+        Row::plain(row.name, found.trim_end().to_owned())
+    };
     let rows = show::level_rows(say, judgement).into_iter().map(row).collect();
     Section { title: say.text("print-levels"), rows }
 }
@@ -135,11 +149,11 @@ fn decision(say: &Say, proved: &ProvedPayment) -> Section {
         ("field-reasons", reasons.join("; ")),
     ];
     let mut section = section(say, "print-decision", rows);
-    let approval = |given| (say.text("field-approval"), show::approval_words(say, given));
+    let approval = |given| Row::plain(say.text("field-approval"), show::approval_words(say, given));
     section.rows.extend(record.approvals.iter().map(approval));
     let posting = |posting: &Posting| {
         let text = format!("{} → {}: {}", posting.debit, posting.credit, posting.money);
-        (format!("{} {}", say.text("field-posting"), posting.number), text)
+        Row::plain(format!("{} {}", say.text("field-posting"), posting.number), text)
     };
     section.rows.extend(record.postings.iter().map(posting));
     section
@@ -162,7 +176,7 @@ fn layers(say: &Say, judgement: &Judgement) -> Section {
     let rows = judgement
         .layers
         .iter()
-        .map(|r| (say.text(&format!("layer-{}", r.layer.code())), word(&r.outcome)))
+        .map(|r| Row::plain(say.text(&format!("layer-{}", r.layer.code())), word(&r.outcome)))
         .collect();
     Section { title: say.text("print-layers"), rows }
 }

@@ -2,7 +2,7 @@
 //! Method: the library against the real node; connections that fail at chosen requests stand for crashes, and the folder is
 //! opened anew after each.
 
-use super::node::{Chain, FINAL, Fault, Faulty, RICH};
+use super::node::{Chain, FINAL, Fault, Faulty, RICH, opened};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -48,7 +48,7 @@ impl World {
 
     /// As after a restart.
     fn open(&self) -> Anchorer {
-        Anchorer::open(&self.folder).unwrap()
+        opened(&self.folder)
     }
 
     fn step(&self, by: &dyn Transport) -> Result<Progress, AnchorError> {

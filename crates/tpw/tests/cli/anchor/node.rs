@@ -2,10 +2,12 @@
 
 use serde_json::{Value, json};
 use std::cell::Cell;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
-use tpw_engines::anchor::{ANSWER_LEN_MAX, Transport};
+use tpw_engines::anchor::{ANSWER_LEN_MAX, AnchorError, Anchorer, Transport};
+use tpw_engines::files::FileError;
 use tpw_server::outbound::Outbound;
 
 const VARIABLE: &str = "TPW_TEST_EVM";
@@ -89,6 +91,20 @@ impl Transport for Chain {
         let asked = self.outbound.post_json(&self.url, body, ANSWER_LEN_MAX);
         let answer = self.runtime.block_on(asked);
         answer.map(|answer| answer.body.to_vec()).map_err(|error| error.to_string())
+    }
+}
+
+/// An account's folder.
+pub(crate) fn opened(folder: &Path) -> Anchorer {
+    let until = Instant::now() + Duration::from_secs(5);
+    loop {
+        match Anchorer::open(folder) {
+            // What other tests start has every lock of this process until it runs its own program.
+            Err(AnchorError::File(FileError::InUse { .. })) if Instant::now() < until => {
+                std::thread::yield_now();
+            }
+            done => return done.unwrap(),
+        }
     }
 }
 

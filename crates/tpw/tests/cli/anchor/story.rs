@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tpw_proof::Trust;
 
-fn text(path: &Path) -> &str {
+pub(super) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
@@ -22,13 +22,13 @@ fn trusting(trust: &Path, contract: &str, blocks: &[&str]) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-fn anchored(receipt: &Path, words: &[&str]) -> Value {
+pub(super) fn anchored(receipt: &Path, words: &[&str]) -> Value {
     let ran = tpw(&[&["verify", text(receipt), "--json"], words].concat()).ends(0).json();
     json!([ran["levels"][4]["outcome"], ran["anchors"][0]["standing"]])
 }
 
 /// What the verifier in another language says, in which no code of ours is.
-fn second(receipt: &Path, trust: &str) -> Value {
+pub(super) fn second(receipt: &Path, trust: &str) -> Value {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../spec/verify.py");
     let call = ["-B", script, text(receipt), "--trust", trust, "--json"];
     let ran = std::process::Command::new("python3").args(call).output().unwrap();
@@ -48,7 +48,7 @@ struct Kept {
 }
 
 /// The operator's folder after a payment, and the payer's receipt of it.
-fn pay(root: &Path) -> (PathBuf, PathBuf) {
+pub(super) fn pay(root: &Path) -> (PathBuf, PathBuf) {
     let data = root.join("operator");
     let server = Server::start(&data, &[]);
     let alice = Device::enrolled(&server, root, "Alice", &["USD/2:100.00:label=main"]);

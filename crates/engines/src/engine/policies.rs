@@ -1,0 +1,104 @@
+//! The policies under which the log's checkpoints were ever time-stamped: receipts of long ago have to verify by the trust file of today.
+
+use super::keys::FolderUse;
+use super::{Config, EngineError};
+use crate::files::{self, Access, Durability};
+use std::path::Path;
+use tpw_proof::timestamp::{TspError, check_policy};
+
+/// In the data folder: one object identifier a line, the oldest first.
+const FILE: &str = "tsa-policies";
+const SIZE_MAX: u64 = 4_096;
+/// A trust file has room for these and for those of other authorities.
+const POLICIES_MAX: usize = 6;
+
+/// The policy of today first, then the earlier ones. A policy that is new is remembered before anything is stamped under it.
+pub(super) fn remembered(
+    dir: &Path,
+    folder_use: FolderUse,
+    config: &Config,
+) -> Result<Vec<String>, EngineError> {
+    let path = dir.join(FILE);
+    let now = &config.tsa_policy;
+    check_policy(now)?;
+    let mut policies = match files::read(&path, SIZE_MAX)? {
+        Some(bytes) => parsed(&bytes)?,
+        // Folders of a time when the policy was no option.
+        None if folder_use == FolderUse::Before => vec![Config::FIRST_TSA_POLICY.to_owned()],
+        None => Vec::new(),
+    };
+    let is_new = !policies.contains(now);
+    if is_new {
+        policies.push(now.clone());
+    }
+    if policies.len() > POLICIES_MAX {
+        let why = "its checkpoints were stamped under six policies already: name one of them";
+        return Err(TspError::Setup(why).into());
+    }
+    if is_new {
+        let text: String = policies.iter().map(|policy| format!("{policy}\n")).collect();
+        files::write_atomic(&path, text.as_bytes(), Durability::Synced, Access::Ordinary)?;
+    }
+    policies.retain(|policy| policy != now);
+    policies.insert(0, now.clone());
+    Ok(policies)
+}
+
+fn parsed(bytes: &[u8]) -> Result<Vec<String>, EngineError> {
+    let text = str::from_utf8(bytes).unwrap_or_default();
+    let policies: Vec<String> = text.lines().map(str::to_owned).collect();
+    let sound = text.ends_with('\n') && policies.iter().all(|policy| check_policy(policy).is_ok());
+    if sound { Ok(policies) } else { Err(EngineError::Damaged { what: FILE }) }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Goal: no receipt loses its policy. Method: a folder whose policy changes, and files that are damaged.
+
+    use super::*;
+    use tpw_core::Name;
+
+    const FIRST: &str = Config::FIRST_TSA_POLICY;
+
+    fn with(policy: &str) -> Config {
+        let name = Name::new("example").unwrap();
+        Config { tsa_policy: policy.to_owned(), ..Config::new(name) }
+    }
+
+    #[test]
+    fn earlier_policies_stay_behind_the_one_of_today() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = |folder, policy: &str| {
+            remembered(dir.path(), folder, &with(policy)).map_err(|error| error.to_string())
+        };
+        let list =
+            |texts: &[&str]| Ok::<_, String>(texts.iter().map(|t| (*t).to_owned()).collect());
+        // A folder of before, whose file was never written.
+        assert_eq!(open(FolderUse::Before, FIRST), list(&[FIRST]));
+        assert_eq!(open(FolderUse::Before, "1.2.3"), list(&["1.2.3", FIRST]));
+        assert_eq!(open(FolderUse::Before, "1.2.4"), list(&["1.2.4", FIRST, "1.2.3"]));
+        assert_eq!(open(FolderUse::Before, FIRST), list(&[FIRST, "1.2.3", "1.2.4"]));
+        for last in 5..8 {
+            open(FolderUse::Before, &format!("1.2.{last}")).unwrap();
+        }
+        assert!(open(FolderUse::Before, "1.2.9").unwrap_err().contains("six policies"));
+        assert_eq!(open(FolderUse::Before, "1.2.3").unwrap().len(), POLICIES_MAX);
+        let fresh = tempfile::tempdir().unwrap();
+        let first = remembered(fresh.path(), FolderUse::First, &with("1.2.3")).unwrap();
+        assert_eq!(first, ["1.2.3"]);
+    }
+
+    #[test]
+    fn what_is_no_policy_and_what_is_no_file_of_policies_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        for text in ["", "1.2", "1.2.03", "3.2.1", "one", "1.2.3 ", "1.2.3.", "1..3"] {
+            assert!(remembered(dir.path(), FolderUse::First, &with(text)).is_err(), "{text}");
+            assert!(!dir.path().join(FILE).exists(), "{text}");
+        }
+        for text in ["", "1.2.3", "1.2.3\n\n", "1.2.3\nx\n"] {
+            std::fs::write(dir.path().join(FILE), text).unwrap();
+            let error = remembered(dir.path(), FolderUse::Before, &with("1.2.3")).unwrap_err();
+            assert!(matches!(error, EngineError::Damaged { .. }), "{text:?}: {error}");
+        }
+    }
+}

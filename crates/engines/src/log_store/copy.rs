@@ -1,0 +1,92 @@
+//! A copy of a log that is served as tiles, pulled by whoever wants one.
+//!
+//! INVARIANT: the folder's `checkpoint` is the last thing written, after the entries have given its root. What lies there before
+//! is never shown by it.
+
+use super::folder::LogFolder;
+use super::replica::Replica;
+use super::{LogError, TiledLog};
+use crate::files::FolderLock;
+use std::path::Path;
+use tpw_proof::tree::verify_consistency;
+use tpw_proof::{ProofError, SignedCheckpoint};
+
+/// Bundles after which those before are synced.
+const SYNC_EVERY: u64 = 64;
+
+/// The copy in a folder.
+pub struct Copy {
+    replica: Replica,
+    checkpoint: Option<SignedCheckpoint>,
+    _lock: FolderLock,
+}
+
+impl Copy {
+    /// Opens the copy in `folder`, which may be empty.
+    ///
+    /// # Errors
+    /// [`LogError::NoFile`] when a file is missing that its checkpoint leans on; a file error, also when another process writes it.
+    pub fn open(folder: &Path) -> Result<Self, LogError> {
+        crate::files::create_folder(folder)?;
+        let lock = FolderLock::take(folder)?;
+        let published = LogFolder::new(folder.to_owned()).published()?;
+        let odd = ProofError::Malformed { what: "checkpoint", why: "not UTF-8" };
+        let text = published.map(|bytes| String::from_utf8(bytes).map_err(|_| odd)).transpose()?;
+        let checkpoint = text.map(|text| SignedCheckpoint::parse(&text)).transpose()?;
+        let size = checkpoint.as_ref().map_or(0, |signed| signed.checkpoint().head.size);
+        let replica = Replica::open(folder, size)?;
+        let replica = replica.ok_or_else(|| LogError::NoFile { path: "tile".to_owned() })?;
+        Ok(Self { replica, checkpoint, _lock: lock })
+    }
+
+    /// How many entries it has.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.replica.size()
+    }
+
+    /// The checkpoint that it has come to; unchecked.
+    #[must_use]
+    pub const fn checkpoint(&self) -> Option<&SignedCheckpoint> {
+        self.checkpoint.as_ref()
+    }
+
+    /// Brings the copy up to the newest checkpoint of `log`, which must follow from its own.
+    ///
+    /// # Errors
+    /// A proof error when the log does not go on from the copy, [`LogError::Contradiction`] when its entries do not give the root
+    /// that it has signed; otherwise why its files cannot be read, or ours not written. The copy's checkpoint stays as it was.
+    pub fn pull(&mut self, log: &TiledLog<'_>) -> Result<(), LogError> {
+        let new = log.checkpoint().checkpoint();
+        if let Some(old) = self.checkpoint.as_ref().map(SignedCheckpoint::checkpoint) {
+            if old.origin != new.origin {
+                let (found, wanted) = (old.origin.to_string(), new.origin.to_string());
+                return Err(LogError::OtherOrigin { found, wanted });
+            }
+            let (from, to) = (old.head, new.head);
+            if from.size > to.size {
+                return Err(ProofError::OutOfTree { value: from.size, size: to.size }.into());
+            }
+            let proof = log.consistency(from.size, to.size)?;
+            verify_consistency(from.size, to.size, &proof, &from.root, &to.root)?;
+        }
+        let first = self.replica.size() >> 8;
+        for index in first..new.head.size.div_ceil(256) {
+            let entries = log.bundle_entries(index)?;
+            self.replica.extend(index << 8, &entries)?;
+            if index.is_multiple_of(SYNC_EVERY) {
+                self.replica.sync()?;
+            }
+        }
+        let (size, signed, found) =
+            (new.head.size, new.head.root, self.replica.root(new.head.size)?);
+        if found != signed {
+            return Err(LogError::Contradiction { size, signed, found });
+        }
+        self.replica.sync()?;
+        self.replica.publish(log.checkpoint())?;
+        self.replica.settled()?;
+        self.checkpoint = Some(log.checkpoint().clone());
+        Ok(())
+    }
+}

@@ -1,0 +1,241 @@
+//! Goal: of the checkpoints over an entry its receipt is under the one that proves most, and what is stored beside the log is believed
+//! only as far as it holds.
+//!
+//! Method: the running engine with real files; its own second key stands for other authorities, a key of the test for a witness. What is
+//! stored is changed behind its back.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod world;
+
+use std::path::Path;
+use std::sync::Arc;
+use tpw_core::{Instant, Receipt, Span};
+use tpw_crypto::{Algorithm, FixedEntropy, Signer as _, SlotName, SoftwareSlots, sha256};
+use tpw_engines::clock::SystemClock;
+use tpw_engines::log_store::SignedHead;
+use tpw_engines::stamped::{AUTHORITIES_MAX, OutsideAuthority, StampedError};
+use tpw_engines::{Config, Engine, EngineError, Paid};
+use tpw_proof::timestamp::{CertificateWish, Imprint, Query};
+use tpw_proof::{KeyName, Level, Policy, VerifierKey, judge};
+use world::*;
+
+const SECOND: &str = "1.3.6.1.4.1.32473.1.3";
+
+/// A witness of the test's own.
+struct Witness {
+    slots: SoftwareSlots,
+    slot: SlotName,
+    key: VerifierKey,
+}
+
+impl Witness {
+    fn new() -> Self {
+        let (mut slots, slot) = (SoftwareSlots::new(), SlotName::new("witness").unwrap());
+        slots.generate(slot.clone(), Algorithm::Ed25519, &mut FixedEntropy::new(3)).unwrap();
+        let name = KeyName::new("witness.example").unwrap();
+        let key = VerifierKey::cosigner(name, slots.public_key(&slot).unwrap()).unwrap();
+        Self { slots, slot, key }
+    }
+
+    fn policy(&self) -> Policy {
+        Policy::parse(format!("witness w {}\nquorum w\n", self.key).as_bytes()).unwrap()
+    }
+
+    fn cosigns(&self, engine: &Engine, head: &SignedHead) {
+        let time = head.issued.unix_ms() / 1000;
+        let checkpoint = head.checkpoint.checkpoint();
+        let line = checkpoint.cosign(&self.key, time, &self.slots, &self.slot).unwrap();
+        assert!(engine.witnessed().unwrap().add(head.head.size, &[line]).unwrap());
+    }
+}
+
+fn opened(dir: &Path, change: impl FnOnce(&mut Config)) -> Result<Arc<Engine>, EngineError> {
+    let mut config = Config::new(name(AUDIENCE));
+    change(&mut config);
+    Engine::open(dir, config, Arc::new(SystemClock::new()))
+}
+
+/// The second key stamps a checkpoint, as it is asked to by the server.
+async fn stamps(engine: &Engine, head: &SignedHead) {
+    let stamped = engine.stamped().unwrap();
+    let authority = stamped.authorities().last().unwrap();
+    let question = stamped.question(authority, head, engine.now()).unwrap();
+    let answer = engine.stamp(&question.request).await.unwrap();
+    stamped.keep(authority, head, &question, &answer, engine.now()).unwrap();
+}
+
+fn newest(engine: &Engine) -> Arc<SignedHead> {
+    engine.log().newest().unwrap()
+}
+
+/// The receipt of a payment as it is given now: the size of its tree, its time-stamps, and whether it is witnessed.
+fn receipt(engine: &Engine, paid: &Paid, witness: Option<&Witness>) -> (u64, usize, bool) {
+    let again = engine.paid(Arc::clone(&paid.payment), paid.repeated).unwrap();
+    let bytes = again.receipt.unwrap();
+    let mut trust = engine.trust().clone();
+    trust.witness_policy = witness.map(Witness::policy);
+    let judged = judge(&bytes, &trust);
+    let proved = judged.payment.as_ref().expect("it is in the log");
+    assert!(judged.level(Level::TimeStamped).is_proved(), "{judged:?}");
+    let count = Receipt::from_bytes(&bytes).unwrap().timestamps.len();
+    (proved.head.size, count, judged.level(Level::Witnessed).is_proved())
+}
+
+#[test]
+fn of_several_checkpoints_the_one_that_proves_most_is_taken() {
+    let (dir, witness) = (scratch(), Witness::new());
+    let engine = opened(dir.path(), |config| {
+        config.witnesses = Some(witness.policy());
+        config.tsa_second_policy = Some(SECOND.to_owned());
+    });
+    let engine = engine.unwrap();
+    runtime().block_on(async {
+        let mut dice = Dice::new(1);
+        let mut ann = Holder::enrolled(&engine, &mut dice, 10_000).await;
+        let bob = Holder::enrolled(&engine, &mut dice, 0).await;
+        let mut heads = Vec::new();
+        let mut first = None;
+        for _ in 0..4 {
+            let signed = ann.next(&engine, &mut dice, bob.account, 100);
+            let paid = engine.pay(&signed.bytes).await.unwrap();
+            first.get_or_insert(paid);
+            heads.push(newest(&engine));
+        }
+        let (paid, size) = (first.unwrap(), |place: usize| heads[place].head.size);
+        let now = || receipt(&engine, &paid, Some(&witness));
+        assert_eq!(now(), (size(0), 1, false));
+        // Somebody has stamped, nobody has cosigned.
+        stamps(&engine, &heads[1]).await;
+        assert_eq!(now(), (size(1), 2, false));
+        // A later checkpoint is cosigned: what witnesses have seen comes first.
+        witness.cosigns(&engine, &heads[2]);
+        assert_eq!(now(), (size(2), 1, true));
+        // The two together, as the server asks for them.
+        stamps(&engine, &heads[2]).await;
+        assert_eq!(now(), (size(2), 2, true));
+        stamps(&engine, &heads[3]).await;
+        witness.cosigns(&engine, &heads[3]);
+        assert_eq!(now(), (size(2), 2, true), "a receipt that has all stays where it is");
+    });
+    engine.close();
+}
+
+#[test]
+fn what_is_stored_is_believed_only_as_far_as_it_holds() {
+    let dir = scratch();
+    let second = |config: &mut Config| config.tsa_second_policy = Some(SECOND.to_owned());
+    let engine = opened(dir.path(), second).unwrap();
+    let paid = runtime().block_on(async {
+        let mut dice = Dice::new(2);
+        let mut ann = Holder::enrolled(&engine, &mut dice, 10_000).await;
+        let bob = Holder::enrolled(&engine, &mut dice, 0).await;
+        let signed = ann.next(&engine, &mut dice, bob.account, 100);
+        let paid = engine.pay(&signed.bytes).await.unwrap();
+        stamps(&engine, &newest(&engine)).await;
+        paid
+    });
+    assert_eq!(receipt(&engine, &paid, None).1, 2);
+    engine.close();
+    drop(engine);
+
+    let store = || rusqlite::Connection::open(dir.path().join("stamped.db")).unwrap();
+    let good: Vec<u8> =
+        store().query_row("SELECT answer FROM token", [], |row| row.get(0)).unwrap();
+    let mut flipped = good.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    for (answer, size) in [(flipped, 0), (Vec::new(), 0), (good.clone(), 1), (good, 0)] {
+        let whole = size == 0 && answer.len() > 9_000;
+        store().execute("UPDATE token SET answer = ?1, size = size + ?2", (&answer, size)).unwrap();
+        let engine = opened(dir.path(), second).unwrap();
+        let (_, count, _) = receipt(&engine, &paid, None);
+        assert!(count == 1 || whole, "{} bytes, {size} further", answer.len());
+        store().execute("UPDATE token SET size = size - ?1", [size]).unwrap();
+        engine.close();
+    }
+    let engine = opened(dir.path(), second).unwrap();
+    assert_eq!(receipt(&engine, &paid, None).1, 2, "the last one was the good one again");
+    // A file that is no store at all is said so.
+    engine.close();
+    drop(engine);
+    std::fs::write(dir.path().join("stamped.db"), b"not a database, but long enough for one")
+        .unwrap();
+    let _gone = std::fs::remove_file(dir.path().join("stamped.db-wal"));
+    let error = opened(dir.path(), second).err().expect("it was opened").to_string();
+    assert!(error.contains("stamped.db"), "{error}");
+}
+
+#[test]
+fn an_answer_is_held_against_its_own_question() {
+    let dir = scratch();
+    let engine = opened(dir.path(), |c| c.tsa_second_policy = Some(SECOND.to_owned())).unwrap();
+    runtime().block_on(async {
+        let stamped = engine.stamped().unwrap();
+        let (authority, head) = (&stamped.authorities()[0], newest(&engine));
+        let ask = || stamped.question(authority, &head, engine.now()).unwrap();
+        let (one, other) = (ask(), ask());
+        assert_ne!(one.request, other.request, "each has a nonce of its own");
+        let answer = engine.stamp(&one.request).await.unwrap();
+        let code = |question, answer: &[u8], now: Instant| {
+            let kept = stamped.keep(authority, &head, question, answer, now);
+            kept.err().map(|error| error.code())
+        };
+        assert_eq!(code(&other, &answer, engine.now()), Some("tsp_nonce"));
+        let query = |policy: &str, hash: [u8; 32]| {
+            let imprint = Imprint { function: tpw_crypto::Sha2::Sha256, hash: hash.to_vec() };
+            let (policy, wish) = (Some(policy.to_owned()), CertificateWish::Embedded);
+            Query { imprint, policy, nonce: None, wish }.to_der().unwrap()
+        };
+        let hash = sha256(&head.checkpoint.log_signed_bytes());
+        let usual = engine.stamp(&query(Config::FIRST_TSA_POLICY, hash)).await.unwrap();
+        assert_eq!(code(&one, &usual, engine.now()), Some("tsp_policy"));
+        let elsewhere = engine.stamp(&query(SECOND, [1; 32])).await.unwrap();
+        assert_eq!(code(&one, &elsewhere, engine.now()), Some("tsp_imprint"));
+        assert_eq!(code(&one, &vec![0x30; 32 * 1024 + 1], engine.now()), Some("tsp_too_long"));
+        let before = engine.now().minus(Span::from_secs(301));
+        assert_eq!(code(&one, &answer, before), Some("time"), "from the future");
+        let mut late = one.clone();
+        late.asked = engine.now().plus(Span::from_secs(301));
+        assert_eq!(code(&late, &answer, late.asked), Some("time"), "from the past");
+        assert_eq!(code(&one, &answer, engine.now()), None);
+    });
+    engine.close();
+}
+
+#[test]
+fn too_many_authorities_and_two_of_one_name_are_refused() {
+    let own = scratch();
+    opened(own.path(), |_usual| {}).unwrap().close();
+    let root = std::fs::read(own.path().join("tsa-root.der")).unwrap();
+    let called = |name: &str| {
+        OutsideAuthority::new(name, "http://tsa.example/", "1.2.3", vec![root.clone()]).unwrap()
+    };
+    let refused = |names: Vec<String>| {
+        let dir = scratch();
+        let authorities = names.iter().map(|name| called(name)).collect();
+        opened(dir.path(), |config| config.outside = authorities).err().map(|e| e.to_string())
+    };
+    let many = |count: usize| (0..count).map(|n| format!("a{n}")).collect::<Vec<_>>();
+    assert_eq!(refused(many(AUTHORITIES_MAX)), None);
+    assert!(refused(many(AUTHORITIES_MAX + 1)).unwrap().contains("eight others"));
+    assert!(refused(vec!["a".to_owned(); 2]).unwrap().contains("the same name"));
+    for (name, url, policy) in [
+        ("A", "http://tsa.example/", "1.2.3"),
+        ("a", "tsa.example", "1.2.3"),
+        ("a", "http://user@tsa.example/", "1.2.3"),
+        ("a", "http://tsa.example/", "1.2"),
+        ("ml-dsa-65", "http://tsa.example/", "1.2.3"),
+    ] {
+        let made = OutsideAuthority::new(name, url, policy, vec![root.clone()]);
+        assert!(matches!(made, Err(StampedError::Authority { .. })), "{name} {url} {policy}");
+    }
+    for roots in [Vec::new(), vec![root.clone(); 3]] {
+        assert!(OutsideAuthority::new("a", "http://tsa.example/", "1.2.3", roots).is_err());
+    }
+}

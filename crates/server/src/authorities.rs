@@ -1,0 +1,190 @@
+//! The authorities whose certificates prove clients by the name in them, and their lists of certificates that were revoked (RFC 5280 §5).
+//!
+//! The files of the lists may be replaced while the server runs. INVARIANT: with lists, a certificate is good only if a list of its issuer
+//! that has not ended says so, and the same of each authority between it and the root. A list that is missing or has ended refuses; one
+//! that cannot be read changes nothing, so that the one before holds until its own end.
+
+use crate::ServerError;
+use crate::tls;
+use core::time::Duration;
+use rustls::RootCertStore;
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use tokio::sync::watch;
+use tpw_core::Instant;
+use tpw_crypto::sha256_parts;
+use tpw_engines::files;
+
+/// The most bytes of one file of lists.
+const LISTS_LEN_MAX: u64 = 16 << 20;
+/// DER of a SEQUENCE begins so, PEM never.
+const SEQUENCE: u8 = 0x30;
+
+/// For the metrics.
+pub(crate) struct Rereadings {
+    /// When the first of the lists ends, in seconds since 1970.
+    pub(crate) ends_s: Option<u64>,
+    pub(crate) used: u64,
+    pub(crate) refused: u64,
+}
+
+/// What certificates are judged by at one time.
+struct Judge {
+    verifier: Arc<dyn ClientCertVerifier>,
+    ends: Option<Instant>,
+}
+
+/// Who issues clients' certificates.
+pub(crate) struct Authorities {
+    roots: Arc<RootCertStore>,
+    lists: Vec<PathBuf>,
+    judge: RwLock<Judge>,
+    /// The hash of the files that were read last, whatever came of it: each state is judged once.
+    read: Mutex<Option<[u8; 32]>>,
+    used: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl Authorities {
+    /// Reads all files; what cannot be used is an error.
+    pub(crate) fn load(path: &Path, lists: &[PathBuf]) -> Result<Self, ServerError> {
+        let bad = || ServerError::BadPem(path.to_owned());
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(&tls::read_pem(path)?) {
+            roots.add(certificate.map_err(|_| bad())?).map_err(|_| bad())?;
+        }
+        if roots.is_empty() {
+            return Err(bad());
+        }
+        let roots = Arc::new(roots);
+        let files = files_of(lists)?;
+        let judge = judge(&roots, &files)?;
+        let read = Mutex::new(Some(hash(&files)));
+        let (used, refused) = (AtomicU64::new(0), AtomicU64::new(0));
+        let judge = RwLock::new(judge);
+        Ok(Self { roots, lists: lists.to_vec(), judge, read, used, refused })
+    }
+
+    /// Whether the chain leads to one of them, each part of it for its use, in its time and not revoked.
+    pub(crate) fn issued(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: Instant,
+    ) -> bool {
+        let judge = self.judge.read().unwrap_or_else(PoisonError::into_inner);
+        let verifier = Arc::clone(&judge.verifier);
+        drop(judge);
+        let at = UnixTime::since_unix_epoch(Duration::from_millis(now.unix_ms()));
+        match verifier.verify_client_cert(leaf, intermediates, at) {
+            Ok(_good) => true,
+            Err(cause) => {
+                tracing::debug!(%cause, "a client's certificate is not good");
+                false
+            }
+        }
+    }
+
+    /// Looks at the lists every so often until the server stops.
+    pub(crate) async fn reread(
+        self: Arc<Self>,
+        every: Duration,
+        mut stopping: watch::Receiver<()>,
+    ) {
+        while !self.lists.is_empty() {
+            tokio::select! {
+                () = tokio::time::sleep(every) => {}
+                // An error means that the server is gone.
+                _ended = stopping.changed() => return,
+            }
+            let this = Arc::clone(&self);
+            if let Err(error) = tokio::task::spawn_blocking(move || this.look()).await {
+                tracing::error!(%error, "the lists of revoked certificates could not be looked at");
+            }
+        }
+    }
+
+    fn look(&self) {
+        let found = files_of(&self.lists);
+        let hash = found.as_deref().ok().map(hash);
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if *read == hash {
+            return;
+        }
+        *read = hash;
+        drop(read);
+        match found.and_then(|files| judge(&self.roots, &files)) {
+            Ok(judge) => {
+                *self.judge.write().unwrap_or_else(PoisonError::into_inner) = judge;
+                self.used.fetch_add(1, Ordering::Relaxed);
+                tracing::info!("the lists of revoked certificates were read again");
+            }
+            Err(error) => {
+                self.refused.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(%error, "the new lists of revoked certificates cannot be used: those before hold until they end");
+            }
+        }
+    }
+
+    /// How the lists are; nothing where there are none.
+    pub(crate) fn rereadings(&self) -> Option<Rereadings> {
+        let ends = self.judge.read().unwrap_or_else(PoisonError::into_inner).ends;
+        (!self.lists.is_empty()).then(|| Rereadings {
+            ends_s: ends.map(|ends| ends.unix_ms() / 1000),
+            used: self.used.load(Ordering::Relaxed),
+            refused: self.refused.load(Ordering::Relaxed),
+        })
+    }
+}
+
+type File = (PathBuf, Vec<u8>);
+
+fn files_of(paths: &[PathBuf]) -> Result<Vec<File>, ServerError> {
+    let read = |path: &PathBuf| {
+        let bytes = files::read(path, LISTS_LEN_MAX)?;
+        Ok((path.clone(), bytes.ok_or_else(|| ServerError::NoSuchFile(path.clone()))?))
+    };
+    paths.iter().map(read).collect()
+}
+
+fn hash(files: &[File]) -> [u8; 32] {
+    let hashes: Vec<[u8; 32]> = files.iter().map(|(_, bytes)| sha256_parts(&[bytes])).collect();
+    let parts: Vec<&[u8]> = hashes.iter().map(<[u8; 32]>::as_slice).collect();
+    sha256_parts(&parts)
+}
+
+/// A verifier with all lists of the files: several in PEM, or one in DER.
+fn judge(roots: &Arc<RootCertStore>, files: &[File]) -> Result<Judge, ServerError> {
+    let (mut lists, mut ends) = (Vec::new(), None::<Instant>);
+    for (path, bytes) in files {
+        let bad = || ServerError::BadRevocations(path.clone());
+        let found: Vec<CertificateRevocationListDer<'static>> = match bytes.first() {
+            Some(&SEQUENCE) => vec![bytes.clone().into()],
+            _ => CertificateRevocationListDer::pem_slice_iter(bytes)
+                .collect::<Result<_, _>>()
+                .map_err(|_| bad())?,
+        };
+        if found.is_empty() {
+            return Err(bad());
+        }
+        for list in found {
+            let end = tpw_access::revocations_end(&list).ok_or_else(bad)?;
+            ends = Some(ends.map_or(end, |first| first.min(end)));
+            lists.push(list);
+        }
+    }
+    let provider = Arc::new(tls::provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), provider)
+        .with_crls(lists)
+        .enforce_revocation_expiration()
+        .build();
+    let unusable = |_| {
+        ServerError::BadRevocations(files.first().map(|(path, _)| path.clone()).unwrap_or_default())
+    };
+    Ok(Judge { verifier: verifier.map_err(unusable)?, ends })
+}

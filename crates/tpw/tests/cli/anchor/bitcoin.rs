@@ -1,0 +1,80 @@
+//! Goal: one OpenTimestamps proof over a checkpoint anchors every receipt whose entry its tree holds, offline and by the header of
+//! one block.
+//! Method: receipts of a real server, whose log's newest checkpoint stands in an easy block that is mined here; receipts under
+//! older checkpoints get their paths from the log's folder. That proofs are those of others is shown by `spec/judge_ots.py`.
+
+use super::story::{pay, text};
+use crate::support::tpw;
+use serde_json::json;
+use std::path::Path;
+use tpw_crypto::sha256;
+use tpw_proof::ots::{Attestation, Op, Proof, Stamp};
+
+const HEIGHT: &str = "800";
+
+/// A block's header with this Merkle root, its work done.
+fn mined(root: [u8; 32]) -> Vec<u8> {
+    let mut header = [&1_u32.to_le_bytes()[..], &[0; 32], &root].concat();
+    header.extend(1_800_000_000_u32.to_le_bytes());
+    header.extend(0x207f_ffff_u32.to_le_bytes());
+    let mut all = (0_u32..).map(|nonce| [&header[..], &nonce.to_le_bytes()].concat());
+    all.find(|block| sha256(&sha256(block))[31] < 0x7f).unwrap()
+}
+
+/// Stamps a file: the proof and the header of its block.
+fn stamp(file: &Path, to: &Path, attestation: Attestation) -> Vec<u8> {
+    let digest = sha256(&std::fs::read(file).unwrap());
+    let ops = [Op::Append(vec![7; 16]), Op::Sha256];
+    let proof = Proof { digest, stamp: Stamp::of(attestation).after(&ops) };
+    std::fs::write(to, proof.to_bytes()).unwrap();
+    mined(sha256(&[&digest[..], &[7; 16]].concat()))
+}
+
+#[test]
+fn a_stamped_checkpoint_anchors_the_receipts_before_it() {
+    let root = tempfile::tempdir().unwrap();
+    let (data, receipt) = pay(root.path());
+    let (log, trust) = (data.join("log"), data.join("trust.json"));
+    let (proof, headers) = (root.path().join("checkpoint.ots"), root.path().join("headers"));
+    let stamped = log.join("checkpoint");
+    let before = std::fs::read(&receipt).unwrap();
+    let own = ["ots", "attach", text(&receipt), "--proof", text(&proof)];
+    let which = ["--checkpoint", text(&stamped)];
+    let at = ["--log", text(&log), "--trust", text(&trust)];
+    let attach = |more: &[&str]| tpw(&[&own[..], more].concat());
+    // A promise proves nothing.
+    let promise = Attestation::Pending("https://calendar.example".to_owned());
+    stamp(&stamped, &proof, promise);
+    attach(&[&which[..], &at].concat()).ends(75);
+    std::fs::write(&headers, stamp(&stamped, &proof, Attestation::Bitcoin(800))).unwrap();
+    // The checkpoint is not the receipt's own: it has to be named, and so has the log.
+    attach(&[]).ends(2);
+    attach(&which).ends(2);
+    attach(&["--checkpoint", text(&trust)]).ends(4);
+    assert_eq!(std::fs::read(&receipt).unwrap(), before);
+    let done = attach(&[&which[..], &at, &["--json"]].concat()).ends(0).json();
+    let size: u64 = done[0]["size"].as_str().unwrap().parse().unwrap();
+    attach(&[&which[..], &at].concat()).ends(0);
+    let known = ["--headers", text(&headers), "--first-height", HEIGHT, "--network", "regtest"];
+    let verify = |more: &[&str]| {
+        let call = ["verify", text(&receipt), "--trust", text(&trust), "--json"];
+        let told = tpw(&[&call[..], more].concat()).ends(0).json();
+        assert_eq!(told["anchors"].as_array().unwrap().len(), 1, "once");
+        json!([told["levels"][4]["outcome"], told["anchors"][0]])
+    };
+    let anchor = |standing: &str, hash: Option<&str>, time: Option<&str>| {
+        json!({ "kind": "bitcoin", "chain_id": null, "block": HEIGHT, "block_hash": hash,
+                "time": time, "size": size.to_string(), "standing": standing })
+    };
+    assert_eq!(verify(&[]), json!(["absent", anchor("unknown_chain", None, None)]));
+    let mut hash = sha256(&sha256(&std::fs::read(&headers).unwrap()));
+    hash.reverse();
+    let (hash, time) = (hex::encode(hash), "2027-01-15T08:00:00.000Z");
+    assert_eq!(verify(&known), json!(["proved", anchor("known", Some(&hash), Some(time))]));
+    let elsewhere = ["--headers", text(&headers), "--first-height", "801", "--network", "regtest"];
+    assert_eq!(verify(&elsewhere), json!(["absent", anchor("unknown_block", None, None)]));
+    // Headers that cost nothing are none of Bitcoin's.
+    let main = ["--headers", text(&headers), "--first-height", HEIGHT];
+    let call = ["verify", text(&receipt), "--trust", text(&trust)];
+    tpw(&[&call[..], &main].concat()).ends(4);
+}
