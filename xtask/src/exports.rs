@@ -22,6 +22,7 @@ pub(crate) fn judges(place: &Workplace) -> Result<Vec<(&'static str, Call)>, Fai
     let (cose, call) = script("spec/judge_cose.py");
     all.push((cose, call.word("--log").word(go_judge(place, "log")?)));
     all.push(script("spec/judge_ots.py"));
+    all.push(script("spec/judge_tlog.py"));
     let mirror = go_judge(place, "mirror")?;
     all.push(("spec/judges/mirror", place.call(&mirror).word(place.program("tpw"))));
     Ok(all)

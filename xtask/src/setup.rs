@@ -11,30 +11,37 @@ struct Environment {
     folder: &'static str,
     packages: &'static str,
     purpose: &'static str,
+    /// For pip, beside what is the same for all.
+    words: &'static [&'static str],
 }
 
 const SECOND_VERIFIER: Environment = Environment {
     folder: "venv",
     packages: include_str!("../python-requirements.txt"),
     purpose: "the second verifier needs Python 3.9 or later",
+    words: &[],
 };
 /// Apart from the second verifier: what stock verifiers bring along is none of its business.
 const JUDGES: Environment = Environment {
     folder: "venv-judges",
     packages: include_str!("../python-judges.txt"),
     purpose: "the stock verifiers of time-stamps need Python 3.11 or later",
+    words: &[],
 };
 /// A client of the authorization server that others wrote.
 const CLIENTS: Environment = Environment {
     folder: "venv-clients",
     packages: include_str!("../python-clients.txt"),
     purpose: "the judge of the authorization server needs Python 3.11 or later",
+    words: &[],
 };
 /// What receives what the product exports.
 const EXPORTS: Environment = Environment {
     folder: "venv-exports",
     packages: include_str!("../python-exports.txt"),
     purpose: "the judges of exports need Python 3.11 or later",
+    // `aics-tlog` names Python 3.12 and uses nothing that 3.11 lacks: its judge runs every part of it that counts here.
+    words: &["--ignore-requires-python"],
 };
 /// Debian's WenQuanYi Micro Hei: Latin and Chinese in one font with an open licence.
 const FONT: (&str, &str) = ("fonts-wqy-microhei", "/usr/share/fonts/truetype/wqy/wqy-microhei.ttc");
@@ -177,6 +184,7 @@ fn python(place: &Workplace, wanted: &Environment) -> Result<PathBuf, Failure> {
     place
         .call(&python)
         .words(&["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+        .words(wanted.words)
         .words(&["--require-hashes", "--only-binary", ":all:", "-r"])
         .word(&list)
         .pass()?;
