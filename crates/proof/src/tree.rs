@@ -76,12 +76,20 @@ impl Frontier {
 
     /// Appends a leaf by its hash.
     pub fn push(&mut self, leaf: Hash32) {
+        self.push_telling(leaf, |_height, _root| {});
+    }
+
+    /// As [`Frontier::push`], and tells height and root of each perfect subtree that the leaf completes, lowest first; the leaf is
+    /// itself one, of height 0.
+    pub fn push_telling(&mut self, leaf: Hash32, mut tell: impl FnMut(u32, Hash32)) {
         let mut hash = leaf;
+        tell(0, hash);
         // Each trailing one-bit of the size is a perfect subtree that the new leaf completes.
-        for _ in 0..self.size.trailing_ones() {
+        for height in 1..=self.size.trailing_ones() {
             if let Some(left) = self.peaks.pop() {
                 hash = node_hash(&left, &hash);
             }
+            tell(height, hash);
         }
         self.peaks.push(hash);
         self.size = self.size.saturating_add(1);

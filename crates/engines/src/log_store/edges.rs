@@ -9,7 +9,8 @@ use tpw_proof::{Frontier, Leaf, ProofError, tree};
 
 /// Hashes in a full tile, entries in a full bundle.
 pub(super) const FULL: usize = 256;
-const FULL_BITS: u32 = 8;
+/// Levels of the tree that a tile spans.
+pub(super) const FULL_BITS: u32 = 8;
 
 /// A tile that is full: its level, its index, its hashes.
 #[derive(Debug, Clone)]

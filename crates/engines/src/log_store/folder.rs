@@ -40,7 +40,9 @@ pub(super) fn remove_narrower(full: &[PathBuf]) -> Result<(), LogError> {
 
 /// The bytes of a tile.
 pub(super) fn tile_bytes(hashes: &[Hash32]) -> Vec<u8> {
-    hashes.iter().flat_map(|hash| hash.as_bytes()).copied().collect()
+    let mut bytes = Vec::with_capacity(hashes.len().saturating_mul(HASH_LEN));
+    hashes.iter().for_each(|hash| bytes.extend_from_slice(hash.as_bytes()));
+    bytes
 }
 
 /// The hashes of a tile; `None` when the length is wrong.

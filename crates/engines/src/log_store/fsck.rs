@@ -4,7 +4,7 @@
 //! were edited.
 
 use super::LogError;
-use super::edges::{Edges, FULL, full_tiles};
+use super::edges::{FULL, FULL_BITS, full_tiles};
 use super::folder::{LogFolder, tile_bytes, tile_hashes};
 use super::heads::{Heads, SharedHeads, SignedHead};
 use super::store::LeafSource;
@@ -15,7 +15,8 @@ use std::fs;
 use std::path::Path;
 use tpw_core::{Hash32, Instant};
 use tpw_proof::tile::{self, BundleId};
-use tpw_proof::{Frontier, Leaf, TileId, Trust, timestamp};
+use tpw_proof::timestamp::Verifier;
+use tpw_proof::{Frontier, Leaf, TileId, Trust};
 
 /// Something that is not as it must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,6 +115,8 @@ pub fn fsck_sharing(
     let mut audit = Audit {
         folder: LogFolder::new(folder.to_owned()),
         trust,
+        stamps: Verifier::new(&trust.tsa_roots, &trust.tsa_policies)
+            .map_err(|error| error.to_string()),
         source,
         report: Report::default(),
         roots: BTreeMap::new(),
@@ -125,9 +128,45 @@ pub fn fsck_sharing(
     Ok(audit.report)
 }
 
+/// The tree as an audit grows it: each entry and each node is hashed once. What was signed is the other opinion.
+#[derive(Default)]
+struct Regrown {
+    frontier: Frontier,
+    /// The unfinished tile of each level.
+    unfinished: Vec<Vec<Hash32>>,
+}
+
+impl Regrown {
+    fn size(&self) -> u64 {
+        self.frontier.size()
+    }
+
+    /// Appends a leaf; `full` gets level and hashes of the tiles that it fills.
+    fn push(&mut self, leaf: Hash32, full: &mut Vec<(u8, Vec<Hash32>)>) {
+        let unfinished = &mut self.unfinished;
+        self.frontier.push_telling(leaf, |height, root| {
+            if !height.is_multiple_of(FULL_BITS) {
+                return; // within a tile
+            }
+            let level = usize::try_from(height / FULL_BITS).unwrap_or(usize::MAX);
+            if unfinished.len() <= level {
+                unfinished.push(Vec::with_capacity(FULL)); // a level begins when the one below has filled its first tile
+            }
+            let Some(tile) = unfinished.get_mut(level) else { return };
+            tile.push(root);
+            if tile.len() == FULL {
+                let hashes = std::mem::replace(tile, Vec::with_capacity(FULL));
+                full.push((u8::try_from(level).unwrap_or(u8::MAX), hashes));
+            }
+        });
+    }
+}
+
 struct Audit<'a> {
     folder: LogFolder,
     trust: &'a Trust,
+    /// For the time-stamps; why there is none where a root cannot be read.
+    stamps: Result<Verifier<'a>, String>,
     source: Option<&'a dyn LeafSource>,
     report: Report,
     /// The signed root at each checkpoint's size.
@@ -221,11 +260,10 @@ impl Audit<'_> {
         self.roots.insert(head.head.size, head.head.root);
     }
 
-    fn token(&self, head: &SignedHead, epoch: u64) -> Result<Instant, String> {
+    fn token(&mut self, head: &SignedHead, epoch: u64) -> Result<Instant, String> {
         let data = head.checkpoint.log_signed_bytes();
-        let (roots, policies) = (&self.trust.tsa_roots, &self.trust.tsa_policies);
-        let stamp = timestamp::verify(&head.token, &data, roots, policies)
-            .map_err(|error| error.to_string())?;
+        let stamps = self.stamps.as_mut().map_err(|why| why.clone())?;
+        let stamp = stamps.verify(&head.token, &data).map_err(|error| error.to_string())?;
         // `timestamp::serial`: one byte, then the epoch.
         let part = stamp.serial.get(1..9).and_then(|part| <[u8; 8]>::try_from(part).ok());
         match part.map(u64::from_be_bytes) {
@@ -236,38 +274,31 @@ impl Audit<'_> {
 
     /// Grows the tree again from its entries and compares every file and every signed root.
     fn tree(&mut self) {
-        let (size, mut edges, mut frontier) = (self.report.size, Edges::default(), Frontier::new());
+        let (size, mut tree, mut contradicted) = (self.report.size, Regrown::default(), false);
         self.count(size);
-        let mut contradicted = false;
-        while edges.size() < size {
-            let index = full_tiles(0, edges.size());
-            let width = size.saturating_sub(edges.size()).min(256);
-            let Some(leaves) = self.leaves(index, u16::try_from(width).unwrap_or(256)) else {
+        while tree.size() < size {
+            let index = full_tiles(0, tree.size());
+            let width = u16::try_from(size.saturating_sub(tree.size()).min(256)).unwrap_or(256);
+            let Some(leaves) = self.leaves(BundleId { index, width }) else {
                 return; // without its entries nothing after can be checked; that is a finding already
             };
+            let mut full = Vec::new();
             for leaf in &leaves {
-                frontier.push(leaf.leaf_hash());
-                let signed = self.roots.get(&frontier.size()).copied();
-                if signed.is_some_and(|root| root != frontier.root()) && !contradicted {
+                tree.push(leaf.leaf_hash(), &mut full);
+                let signed = self.roots.get(&tree.size()).copied();
+                if signed.is_some_and(|root| root != tree.frontier.root()) && !contradicted {
                     contradicted = true; // so are all later ones: said once
-                    let path = format!("log.db#{}", frontier.size());
+                    let path = format!("log.db#{}", tree.size());
                     self.find(path, "root", "the entries do not give the signed root", RESTORE);
                 }
             }
-            let growth = edges.grow(&leaves);
-            for (index, bytes) in &growth.bundles {
-                self.bundle_files(*index, FULL, bytes);
-            }
-            for tile in &growth.tiles {
-                self.tile_files(tile.level, tile.index, &tile.hashes);
+            for (level, hashes) in &full {
+                let index = full_tiles(*level, tree.size()).saturating_sub(1);
+                self.tile_files(*level, index, hashes);
             }
         }
-        for (level, index, hashes) in edges.tiles() {
-            self.tile_files(level, index, hashes);
-        }
-        let last = edges.tile(0).len();
-        if last > 0 {
-            self.bundle_files(full_tiles(0, size), last, edges.bundle());
+        for (level, hashes) in (0_u8..).zip(&tree.unfinished).filter(|(_, tile)| !tile.is_empty()) {
+            self.tile_files(level, full_tiles(level, size), hashes);
         }
     }
 
@@ -283,25 +314,49 @@ impl Audit<'_> {
         }
     }
 
-    /// The leaves of one bundle: the ledger's if it is at hand, else the bundle's.
-    fn leaves(&mut self, index: u64, width: u16) -> Option<Vec<Leaf>> {
-        let id = BundleId { index, width };
-        let stored = match self.folder.bundle(id) {
-            Ok(Some(bytes)) => parse_leaves(&bytes, width).map_err(|what| ("malformed", what)),
-            Ok(None) => Err(("missing", "is missing".to_owned())),
-            Err(error) => Err(("unreadable", error.to_string())),
-        };
-        let stored = match stored {
-            Ok(leaves) => Some(leaves),
-            Err((code, what)) => {
-                self.find(id.path(), code, what, REBUILD);
+    /// The leaves of one bundle, the ledger's if it is at hand, else the bundle's; its files are compared with them.
+    fn leaves(&mut self, id: BundleId) -> Option<Vec<Leaf>> {
+        let found = match self.folder.bundle(id) {
+            Ok(Some(bytes)) => Some(bytes),
+            Ok(None) => {
+                self.find(id.path(), "missing", "is missing", REBUILD);
+                None
+            }
+            Err(error) => {
+                self.find(id.path(), "unreadable", error.to_string(), REBUILD);
                 None
             }
         };
+        let stored = found.as_deref().and_then(|bytes| match parse_leaves(bytes, id.width) {
+            Ok(leaves) => Some(leaves),
+            Err(what) => {
+                self.find(id.path(), "malformed", what, REBUILD);
+                None
+            }
+        });
+        let leaves = self.truth(id, stored)?;
+        let bytes =
+            tile::encode_bundle(leaves.iter().map(|leaf| leaf.as_bytes().as_slice())).ok()?;
+        match found {
+            Some(found) if found == bytes => self.count_file(),
+            Some(_) => {
+                self.find(id.path(), "entries", "does not hold the entries of the tree", REBUILD);
+            }
+            None => {} // that is a finding already
+        }
+        let entry = Leaf::SIZE.saturating_add(2);
+        let name = |width| BundleId { index: id.index, width }.path();
+        let beginning = |width: usize| bytes.get(..width.checked_mul(entry)?);
+        self.partial_files(id.width.into(), &name, &beginning);
+        Some(leaves)
+    }
+
+    /// What the ledger has in the place of what a bundle holds, if it is at hand.
+    fn truth(&mut self, id: BundleId, stored: Option<Vec<Leaf>>) -> Option<Vec<Leaf>> {
         let Some(source) = self.source else { return stored };
-        let from = index.saturating_mul(256);
-        let truth = source.leaves(from, width.into());
-        let Some(truth) = truth.ok().filter(|leaves| leaves.len() == usize::from(width)) else {
+        let from = id.index.saturating_mul(256);
+        let truth = source.leaves(from, id.width.into());
+        let Some(truth) = truth.ok().filter(|leaves| leaves.len() == usize::from(id.width)) else {
             let what = format!("does not give the leaves from {from} on");
             self.find("ledger", "books_gap", what, LEDGER);
             return stored;
@@ -349,22 +404,6 @@ impl Audit<'_> {
         }
         let name = |width| TileId { level, index, width }.path();
         self.partial_files(hashes.len(), &name, &|width| bytes.get(..width.checked_mul(32)?));
-    }
-
-    fn bundle_files(&mut self, index: u64, held: usize, bytes: &[u8]) {
-        let width = u16::try_from(held).unwrap_or(u16::MAX);
-        let path = BundleId { index, width }.path();
-        match self.folder.bundle(BundleId { index, width }) {
-            Ok(Some(found)) if found == bytes => self.count_file(),
-            Ok(Some(_)) => {
-                self.find(path, "entries", "does not hold the entries of the tree", REBUILD);
-            }
-            Ok(None) => {} // found when its leaves were read
-            Err(error) => self.find(path, "unreadable", error.to_string(), REBUILD),
-        }
-        let entry = Leaf::SIZE.saturating_add(2);
-        let name = |width| BundleId { index, width }.path();
-        self.partial_files(held, &name, &|width| bytes.get(..width.checked_mul(entry)?));
     }
 
     fn count_file(&mut self) {

@@ -6,10 +6,10 @@ use tpw_core::Instant;
 
 use super::TspError;
 use super::asn1::{Bag, ContentInfo, SignedData, encoded, write};
-use super::certificate::{ParsedCertificate, check_chain};
+use super::certificate::{Links, ParsedCertificate, check_chain};
 use super::kind::StampKind;
 use super::scheme::Profile;
-use super::token::{self, Token, parse_response, parse_token};
+use super::token::{self, Checked, Token, parse_response, parse_token};
 use super::verify::Imprint;
 use crate::evidence::hash_name;
 
@@ -55,15 +55,15 @@ impl ArchivedToken {
     }
 
     fn checked(token: Token) -> Result<Self, TspError> {
-        let checked = token.check(&[], Profile::Receipt)?;
-        let leaf = ParsedCertificate::parse(&checked.certificate_der)?;
+        let Checked { leaf, stamp } = token.check(&[], Profile::Receipt)?;
+        let leaf = leaf.clone();
         let stated = &token.content.message_imprint;
         let function = token::imprint_hash(stated)?;
         let hash = stated.hashed_message.as_bytes().to_vec();
         Ok(Self {
             leaf,
-            policy: checked.policy,
-            gen_time: checked.gen_time,
+            policy: stamp.policy,
+            gen_time: stamp.gen_time,
             imprint: Imprint { function, hash },
             token,
         })
@@ -80,7 +80,8 @@ impl ArchivedToken {
     /// Whether its certificates are all valid at `at` (RFC 4998 §5.3: valid relative to the time of the following one).
     pub(crate) fn check_chain_at(&self, roots: &Roots, at: Instant) -> Result<(), TspError> {
         self.leaf.check_validity(at)?;
-        check_chain(&self.leaf, &self.token.certificates, &roots.0, at, Profile::Receipt)
+        let links = &mut Links::new(Profile::Receipt);
+        check_chain(&self.leaf, &self.token.certificates, &roots.0, at, links)
     }
 
     /// The names of its signature's algorithm and of its digest's.

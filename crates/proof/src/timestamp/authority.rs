@@ -3,7 +3,7 @@
 use core::num::NonZeroU32;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use der::asn1::{BitString, ObjectIdentifier, OctetString, SetOfVec};
+use der::asn1::{Any, BitString, ObjectIdentifier, OctetString, SetOfVec};
 use tpw_core::{Instant, Span};
 use tpw_crypto::{PublicKey, Sha2, Signer, SlotName, sha256};
 use x509_cert::attr::Attribute;
@@ -114,6 +114,7 @@ impl Resolution {
 pub struct Authority {
     slot: SlotName,
     certificate: ParsedCertificate,
+    fixed: Fixed,
     policy: ObjectIdentifier,
     whole_seconds: Option<ObjectIdentifier>,
     accuracy_ms: u64,
@@ -121,6 +122,48 @@ pub struct Authority {
     /// From then on it answers nobody any more.
     used_until: Option<Instant>,
     self_check: SelfCheck,
+}
+
+/// What is the same in every token: it follows from the certificate.
+#[derive(Debug)]
+struct Fixed {
+    signer: SignerIdentifier,
+    content_type: Attribute,
+    signing_certificate: Attribute,
+    embedded: Any,
+}
+
+impl Fixed {
+    fn of(certificate: &ParsedCertificate) -> Result<Self, TspError> {
+        let tbs = certificate.tbs();
+        let (issuer, serial) = (tbs.issuer().clone(), tbs.serial_number().clone());
+        let digest = kind_of(certificate).digest();
+        let id = EssCertIdV2 {
+            // X.690 §11.5: a default value is left out.
+            hash_algorithm: (digest != Sha2::Sha256).then(|| hash_identifier(digest)),
+            hash: octets(digest.hash(&certificate.der))?,
+            issuer_serial: Some(EssIssuerSerial {
+                issuer: vec![GeneralName::DirectoryName(issuer.clone())],
+                serial: serial.clone(),
+            }),
+        };
+        let signing_certificate = SigningCertificateV2 { certificates: vec![id], policies: None };
+        let signing_certificate = encoded(&signing_certificate, RESPONSE)?;
+        Ok(Self {
+            signer: SignerIdentifier::IssuerAndSerial(IssuerAndSerial { issuer, serial }),
+            content_type: attribute(CONTENT_TYPE, encoded(&TST_INFO, RESPONSE)?)?,
+            signing_certificate: attribute(SIGNING_CERTIFICATE_V2, signing_certificate)?,
+            embedded: decoded(&certificate.der, RESPONSE)?,
+        })
+    }
+}
+
+fn kind_of(certificate: &ParsedCertificate) -> StampKind {
+    StampKind::of_identifier(certificate.spki().algorithm.oid)
+}
+
+fn attribute(oid: ObjectIdentifier, value: Any) -> Result<Attribute, TspError> {
+    Ok(Attribute { oid, values: set(vec![value])? })
 }
 
 /// Which answers are verified before they leave: the first and one in so many after it; each, once one of them has failed.
@@ -159,12 +202,14 @@ impl Authority {
             return Err(TspError::Setup("the accuracy is 1 millisecond to 1 hour"));
         }
         let certificate = ParsedCertificate::parse(certificate_der)?;
+        let fixed = Fixed::of(&certificate)?;
         let (whole_seconds, disclosure) = (None, Disclosure::OnRequest);
         let used_until = None;
         let self_check = SelfCheck::one_in(NonZeroU32::MIN);
         Ok(Self {
             slot,
             certificate,
+            fixed,
             policy,
             whole_seconds,
             accuracy_ms,
@@ -221,7 +266,7 @@ impl Authority {
     }
 
     fn kind(&self) -> StampKind {
-        StampKind::of_identifier(self.certificate.spki().algorithm.oid)
+        kind_of(&self.certificate)
     }
 
     /// Whether `public` is the key that is certified.
@@ -402,24 +447,16 @@ impl Authority {
         let signature = signer.sign_unverified(&self.slot, &write(&attributes, RESPONSE)?)?;
         let kind = self.kind();
         let signature = kind.encoded(signature)?;
-        let tbs = self.certificate.tbs();
         let signer_info = SignerInfo {
             version: 1,
-            signer: SignerIdentifier::IssuerAndSerial(IssuerAndSerial {
-                issuer: tbs.issuer().clone(),
-                serial: tbs.serial_number().clone(),
-            }),
+            signer: self.fixed.signer.clone(),
             digest_algorithm: hash_identifier(kind.digest()),
             signed_attributes: Some(attributes),
             signature_algorithm: kind.signature_algorithm(),
             signature: octets(signature)?,
             unsigned_attributes: None,
         };
-        let certificate = if with_certificate {
-            Some(Bag(vec![decoded(&self.certificate.der, RESPONSE)?]))
-        } else {
-            None
-        };
+        let certificate = with_certificate.then(|| Bag(vec![self.fixed.embedded.clone()]));
         Ok(SignedData {
             version: 3,
             digest_algorithms: set(vec![hash_identifier(kind.digest())])?,
@@ -434,23 +471,11 @@ impl Authority {
     }
 
     fn attributes(&self, content_der: &[u8]) -> Result<SetOfVec<Attribute>, TspError> {
-        let tbs = self.certificate.tbs();
-        let digest = self.kind().digest();
-        let id = EssCertIdV2 {
-            // X.690 §11.5: a default value is left out.
-            hash_algorithm: (digest != Sha2::Sha256).then(|| hash_identifier(digest)),
-            hash: octets(digest.hash(&self.certificate.der))?,
-            issuer_serial: Some(EssIssuerSerial {
-                issuer: vec![GeneralName::DirectoryName(tbs.issuer().clone())],
-                serial: tbs.serial_number().clone(),
-            }),
-        };
-        let signing_certificate = SigningCertificateV2 { certificates: vec![id], policies: None };
-        let attribute = |oid, value| set(vec![value]).map(|values| Attribute { oid, values });
+        let hash = octets(self.kind().digest().hash(content_der))?;
         set(vec![
-            attribute(CONTENT_TYPE, encoded(&TST_INFO, RESPONSE)?)?,
-            attribute(MESSAGE_DIGEST, encoded(&octets(digest.hash(content_der))?, RESPONSE)?)?,
-            attribute(SIGNING_CERTIFICATE_V2, encoded(&signing_certificate, RESPONSE)?)?,
+            self.fixed.content_type.clone(),
+            attribute(MESSAGE_DIGEST, encoded(&hash, RESPONSE)?)?,
+            self.fixed.signing_certificate.clone(),
         ])
     }
 }

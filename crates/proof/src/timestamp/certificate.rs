@@ -7,7 +7,9 @@ use const_oid::AssociatedOid;
 use der::asn1::{Any, BitString};
 use der::{Decode, Sequence};
 use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
+use std::collections::BTreeSet;
 use tpw_core::Instant;
+use tpw_crypto::{sha256, sha256_parts};
 use x509_cert::certificate::Version;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{
@@ -204,19 +206,54 @@ impl ParsedCertificate {
     }
 }
 
+/// Which certificate was found to be signed by which: a signature that holds need not be verified twice.
+///
+/// Kept by hashes of both certificates, whole. Whether they are valid at a time and may issue is asked again each time.
+#[derive(Debug)]
+pub(super) struct Links {
+    profile: Profile,
+    known: BTreeSet<[u8; 32]>,
+}
+
+impl Links {
+    /// More than any operator has; whoever makes certificates without end only makes them be verified again.
+    const KNOWN_MAX: usize = 64;
+
+    /// None so far, of signatures by the rules of one profile.
+    pub(super) const fn new(profile: Profile) -> Self {
+        Self { profile, known: BTreeSet::new() }
+    }
+
+    fn check(
+        &mut self,
+        child: &ParsedCertificate,
+        issuer: &ParsedCertificate,
+    ) -> Result<(), TspError> {
+        let link = sha256_parts(&[&sha256(&child.der), &sha256(&issuer.der)]);
+        if self.known.contains(&link) {
+            return Ok(());
+        }
+        child.check_signature(issuer, self.profile)?;
+        if self.known.len() < Self::KNOWN_MAX {
+            self.known.insert(link);
+        }
+        Ok(())
+    }
+}
+
 /// Whether `leaf` leads to one of `roots` at `at`, over at most three of the `others`.
 pub(super) fn check_chain(
     leaf: &ParsedCertificate,
     others: &[ParsedCertificate],
     roots: &[ParsedCertificate],
     at: Instant,
-    profile: Profile,
+    links: &mut Links,
 ) -> Result<(), TspError> {
     let mut search = ChainSearch {
         others,
         roots,
         at,
-        profile,
+        links,
         checks_left: CHECKS_MAX,
         reason: TspError::UntrustedChain,
     };
@@ -227,7 +264,7 @@ struct ChainSearch<'a> {
     others: &'a [ParsedCertificate],
     roots: &'a [ParsedCertificate],
     at: Instant,
-    profile: Profile,
+    links: &'a mut Links,
     checks_left: usize,
     /// Why the nearest candidate was refused: more useful than "no chain".
     reason: TspError,
@@ -265,9 +302,8 @@ impl ChainSearch<'_> {
             return Ok(false);
         }
         self.checks_left = self.checks_left.checked_sub(1).ok_or(TspError::UntrustedChain)?;
-        let checked = issuer
-            .check_issuer(below, self.at)
-            .and_then(|()| child.check_signature(issuer, self.profile));
+        let checked =
+            issuer.check_issuer(below, self.at).and_then(|()| self.links.check(child, issuer));
         match checked {
             Ok(()) => Ok(true),
             Err(reason) => {

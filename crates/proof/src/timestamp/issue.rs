@@ -18,7 +18,7 @@ use x509_cert::ext::{Extension, Extensions};
 use x509_cert::time::{Time, Validity};
 
 use super::asn1::{TIME_STAMPING, decoded, encoded, write};
-use super::certificate::{ParsedCertificate, check_chain};
+use super::certificate::{Links, ParsedCertificate, check_chain};
 use super::kind::StampKind;
 use super::scheme::Profile;
 use super::{TspError, gen_time};
@@ -113,7 +113,7 @@ pub fn leaf_certificate(
     // What the verifier would refuse never leaves.
     let leaf = ParsedCertificate::parse(&der)?;
     leaf.check_leaf(spec.not_before)?;
-    check_chain(&leaf, &[], &[root], spec.not_before, Profile::Receipt)?;
+    check_chain(&leaf, &[], &[root], spec.not_before, &mut Links::new(Profile::Receipt))?;
     Ok(der)
 }
 

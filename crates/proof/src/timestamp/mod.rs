@@ -30,7 +30,8 @@ pub use issue::{CertificateSpec, leaf_certificate, root_certificate};
 pub use request::{CertificateWish, Query, RequestSummary, query, request_summary};
 pub use summary::{Summary, SummaryToken, info, token_der, token_info};
 pub use verify::{
-    Imprint, TokenCheck, VerifiedTimestamp, imprint_hash, verify, verify_answer, verify_token,
+    Imprint, TokenCheck, VerifiedTimestamp, Verifier, imprint_hash, verify, verify_answer,
+    verify_token,
 };
 
 /// The longest request that is read, in bytes.

@@ -35,6 +35,13 @@ pub(super) struct Token {
     pub(super) certificates: Vec<ParsedCertificate>,
 }
 
+/// What [`Token::check`] found.
+pub(super) struct Checked<'a> {
+    /// The signer's certificate.
+    pub(super) leaf: &'a ParsedCertificate,
+    pub(super) stamp: VerifiedTimestamp,
+}
+
 impl Token {
     /// The token of a granted response, or one that stands alone as a `ContentInfo`.
     pub(super) fn parse_any(der: &[u8]) -> Result<Self, TspError> {
@@ -103,11 +110,11 @@ impl Token {
 
     /// Every rule except trust in the chain, the policy and the imprint. The signer's certificate is looked for in the token
     /// first, then among `others`.
-    pub(super) fn check(
-        &self,
-        others: &[ParsedCertificate],
+    pub(super) fn check<'a>(
+        &'a self,
+        others: &'a [ParsedCertificate],
         profile: Profile,
-    ) -> Result<VerifiedTimestamp, TspError> {
+    ) -> Result<Checked<'a>, TspError> {
         let claims = self.check_content(profile)?;
         let leaf = self.leaf(others, profile)?;
         self.check_attributes(leaf, profile)?;
@@ -118,7 +125,8 @@ impl Token {
         {
             return Err(TspError::AuthorityName);
         }
-        Ok(VerifiedTimestamp { certificate_der: leaf.der.clone(), ..claims })
+        let stamp = VerifiedTimestamp { certificate_der: leaf.der.clone(), ..claims };
+        Ok(Checked { leaf, stamp })
     }
 
     fn check_content(&self, profile: Profile) -> Result<VerifiedTimestamp, TspError> {

@@ -5,9 +5,9 @@ use tpw_crypto::{Sha2, ct_eq};
 
 use super::TspError;
 use super::asn1::{TimeStampReq, read};
-use super::certificate::{ParsedCertificate, check_chain};
+use super::certificate::{Links, ParsedCertificate, check_chain};
 use super::scheme::Profile;
-use super::token::{self, Token};
+use super::token::{self, Checked, Token};
 
 /// What a verified token proves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,18 +39,58 @@ pub fn verify(
     roots: &[Vec<u8>],
     policies: &[String],
 ) -> Result<VerifiedTimestamp, TspError> {
-    let token = Token::parse(response_der)?;
-    let checked = token.check(&[], Profile::Receipt)?;
-    check_trust(&token, &checked, roots, policies)?;
-    let imprint = &token.content.message_imprint;
-    let hash = token::imprint_hash(imprint)?;
-    if !Profile::Receipt.takes(hash) {
-        return Err(TspError::ImprintAlgorithm);
+    Verifier::new(roots, policies)?.verify(response_der, data)
+}
+
+/// Verifies many time-stamps as [`verify`] does one: the roots are read once, and which certificate has signed which is found out
+/// once.
+#[derive(Debug)]
+pub struct Verifier<'a> {
+    roots: Vec<ParsedCertificate>,
+    policies: &'a [String],
+    links: Links,
+}
+
+impl<'a> Verifier<'a> {
+    /// Under these roots (DER certificates) and policies (dotted OIDs).
+    ///
+    /// # Errors
+    /// [`TspError::Malformed`] or [`TspError::TooLong`] for a root that is no certificate.
+    pub fn new(roots: &[Vec<u8>], policies: &'a [String]) -> Result<Self, TspError> {
+        Ok(Self { roots: parse_all(roots)?, policies, links: Links::new(Profile::Receipt) })
     }
-    if !ct_eq(&hash.hash(data), imprint.hashed_message.as_bytes()) {
-        return Err(TspError::Imprint);
+
+    /// As [`verify`].
+    ///
+    /// # Errors
+    /// As [`verify`].
+    pub fn verify(
+        &mut self,
+        response_der: &[u8],
+        data: &[u8],
+    ) -> Result<VerifiedTimestamp, TspError> {
+        let token = Token::parse(response_der)?;
+        let stamp = self.trusted(&token)?;
+        let imprint = &token.content.message_imprint;
+        let hash = token::imprint_hash(imprint)?;
+        if !Profile::Receipt.takes(hash) {
+            return Err(TspError::ImprintAlgorithm);
+        }
+        if !ct_eq(&hash.hash(data), imprint.hashed_message.as_bytes()) {
+            return Err(TspError::Imprint);
+        }
+        Ok(stamp)
     }
-    Ok(checked)
+
+    /// What a token says whose own rules hold, under one of the policies, by a certificate that leads to one of the roots.
+    fn trusted(&mut self, token: &Token) -> Result<VerifiedTimestamp, TspError> {
+        let Checked { leaf, stamp } = token.check(&[], Profile::Receipt)?;
+        if !self.policies.contains(&stamp.policy) {
+            return Err(TspError::Policy(stamp.policy));
+        }
+        check_chain(leaf, &token.certificates, &self.roots, stamp.gen_time, &mut self.links)?;
+        Ok(stamp)
+    }
 }
 
 /// Verifies a response against the request that it answers (RFC 3161 §2.2): same imprint, nonce, policy, and the
@@ -70,10 +110,9 @@ pub fn verify_answer(
     if request.cert_req == token.certificates.is_empty() {
         return Err(TspError::CertificateRequest);
     }
-    let checked = token.check(&[], Profile::Receipt)?;
-    check_trust(&token, &checked, roots, policies)?;
+    let stamp = Verifier::new(roots, policies)?.trusted(&token)?;
     token.check_request(&request)?;
-    Ok(checked)
+    Ok(stamp)
 }
 
 /// Everything that a token may be held against by [`verify_token`].
@@ -126,18 +165,19 @@ pub fn verify_token(
 ) -> Result<VerifiedTimestamp, TspError> {
     let token = Token::parse_any(token_der)?;
     let mut others = parse_all(check.untrusted)?;
-    let checked = token.check(&others, Profile::Any)?;
-    if check.policies.is_some_and(|accepted| !accepted.contains(&checked.policy)) {
-        return Err(TspError::Policy(checked.policy));
+    let Checked { leaf, stamp } = token.check(&others, Profile::Any)?;
+    let leaf = leaf.clone();
+    if check.policies.is_some_and(|accepted| !accepted.contains(&stamp.policy)) {
+        return Err(TspError::Policy(stamp.policy));
     }
     // RFC 3161 §2.2: the requester compares the time with its own.
-    let margin = Span::from_ms(checked.accuracy_ms.unwrap_or(0)).max(CLOCK_BEHIND_MAX);
-    if checked.gen_time > check.now.plus(margin) {
+    let margin = Span::from_ms(stamp.accuracy_ms.unwrap_or(0)).max(CLOCK_BEHIND_MAX);
+    if stamp.gen_time > check.now.plus(margin) {
         return Err(TspError::Future);
     }
-    let leaf = ParsedCertificate::parse(&checked.certificate_der)?;
     others.extend(token.certificates.iter().cloned());
-    check_chain(&leaf, &others, &parse_all(check.roots)?, checked.gen_time, Profile::Any)?;
+    let links = &mut Links::new(Profile::Any);
+    check_chain(&leaf, &others, &parse_all(check.roots)?, stamp.gen_time, links)?;
     let imprint = &token.content.message_imprint;
     let same_function = token::imprint_hash(imprint)? == check.imprint.function;
     if !same_function || !ct_eq(&check.imprint.hash, imprint.hashed_message.as_bytes()) {
@@ -146,21 +186,7 @@ pub fn verify_token(
     if let Some(request) = check.request {
         token.check_request(&read(request, "request")?)?;
     }
-    Ok(checked)
-}
-
-fn check_trust(
-    token: &Token,
-    checked: &VerifiedTimestamp,
-    roots: &[Vec<u8>],
-    policies: &[String],
-) -> Result<(), TspError> {
-    if !policies.contains(&checked.policy) {
-        return Err(TspError::Policy(checked.policy.clone()));
-    }
-    let leaf = ParsedCertificate::parse(&checked.certificate_der)?;
-    let (others, roots) = (&token.certificates, parse_all(roots)?);
-    check_chain(&leaf, others, &roots, checked.gen_time, Profile::Receipt)
+    Ok(stamp)
 }
 
 fn parse_all(certificates: &[Vec<u8>]) -> Result<Vec<ParsedCertificate>, TspError> {
