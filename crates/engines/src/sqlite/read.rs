@@ -104,6 +104,31 @@ impl Reader {
         })
     }
 
+    /// The row of a table without row numbers that has this key.
+    ///
+    /// Where there is none, the rows on both sides of its place are read too: a wrong bit in the key of the very row makes it another's
+    /// but leaves it where it was, and there its seal does not fit.
+    fn sealed_by_key<T>(
+        &self,
+        table: &KeyedTable,
+        key: &[u8],
+        read: impl Fn(&mut Columns<'_>) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        let KeyedTable { name, key: column, columns, what } = table;
+        let rows = |place: &str| {
+            let sql = format!("SELECT {columns}, seal FROM {name} WHERE {column} {place} LIMIT 1");
+            self.sealed(&sql, [key], what, &read)
+        };
+        if let Some(found) = rows("= ?1")?.into_iter().next() {
+            return Ok(Some(found));
+        }
+        let before = format!("< ?1 ORDER BY {column} DESC");
+        let after = format!("> ?1 ORDER BY {column}");
+        rows(&before)?;
+        rows(&after)?;
+        Ok(None)
+    }
+
     /// The transfers from a number on, in order.
     fn each_transfer_from(
         &self,
@@ -244,6 +269,29 @@ impl Reader {
     }
 }
 
+/// A table whose rows are looked up by a key alone: no start reads them, no index names them.
+struct KeyedTable {
+    name: &'static str,
+    /// The column of the key.
+    key: &'static str,
+    columns: &'static str,
+    /// What a row is called.
+    what: &'static str,
+}
+
+const FUNDING: KeyedTable =
+    KeyedTable { name: "funding", key: "id", columns: "id, account, amount", what: "funding" };
+const TOKEN: KeyedTable =
+    KeyedTable { name: "token", key: "serial", columns: "serial, leaf", what: "time-stamp" };
+const RECORD: KeyedTable =
+    KeyedTable { name: "record", key: "key", columns: "key, value", what: "record" };
+const BURNT: KeyedTable = KeyedTable {
+    name: "burnt",
+    key: "id",
+    columns: "id, why, fingerprint, at",
+    what: "refused order",
+};
+
 impl BooksReader for Reader {
     fn meta(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         self.connection
@@ -302,12 +350,10 @@ impl BooksReader for Reader {
     }
 
     fn funding(&self, id: TransferId) -> Result<Option<Funding>, StoreError> {
-        let sql = "SELECT id, account, amount, seal FROM funding WHERE id = ?1";
-        let found = self.sealed(sql, [id.as_bytes()], "funding", |c| {
+        self.sealed_by_key(&FUNDING, id.as_bytes(), |c| {
             let _id = c.id()?;
             c.funding()
-        })?;
-        Ok(found.into_iter().next())
+        })
     }
 
     fn each_booked_since(
@@ -349,12 +395,10 @@ impl BooksReader for Reader {
     }
 
     fn token_leaf(&self, serial: &[u8; 20]) -> Result<Option<u64>, StoreError> {
-        let sql = "SELECT serial, leaf, seal FROM token WHERE serial = ?1";
-        let found = self.sealed(sql, [serial], "time-stamp", |c| {
+        self.sealed_by_key(&TOKEN, serial, |c| {
             let _serial = c.bytes()?;
             c.uint()
-        })?;
-        Ok(found.into_iter().next())
+        })
     }
 
     fn decisions(
@@ -378,12 +422,10 @@ impl BooksReader for Reader {
     }
 
     fn record(&self, key: &RecordKey) -> Result<Option<Vec<u8>>, StoreError> {
-        let sql = "SELECT key, value, seal FROM record WHERE key = ?1";
-        let found = self.sealed(sql, [key.to_bytes()], "record", |c| {
+        self.sealed_by_key(&RECORD, &key.to_bytes(), |c| {
             let _key = c.bytes()?;
             Ok(c.bytes()?.to_vec())
-        })?;
-        Ok(found.into_iter().next())
+        })
     }
 
     fn records(
@@ -443,14 +485,10 @@ impl BooksReader for Reader {
     }
 
     fn burnt(&self, id: TransferId) -> Result<Option<Burnt>, StoreError> {
-        let sql = "SELECT id, why, fingerprint, at, seal FROM burnt WHERE id = ?1";
-        Ok(self
-            .sealed(sql, [id.as_bytes()], "refused order", |c| {
-                let _id = c.id()?;
-                c.burnt()
-            })?
-            .into_iter()
-            .next())
+        self.sealed_by_key(&BURNT, id.as_bytes(), |c| {
+            let _id = c.id()?;
+            c.burnt()
+        })
     }
 
     fn made_by(&self, number: u64) -> Result<MadeBy, StoreError> {
