@@ -10,7 +10,7 @@ use super::heads::{Heads, SharedHeads, SignedHead};
 use super::store::LeafSource;
 use super::witnessed;
 use crate::files::FolderLock;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
 use tpw_core::{Hash32, Instant};
@@ -120,10 +120,14 @@ pub fn fsck_sharing(
         source,
         report: Report::default(),
         roots: BTreeMap::new(),
+        partial: HashMap::new(),
     };
     audit.heads(shared);
+    let strangers = audit.look_around();
     audit.tree();
-    audit.strangers();
+    for (path, code, what, advice) in strangers {
+        audit.find(path, code, what, advice);
+    }
     audit.witnessed();
     Ok(audit.report)
 }
@@ -171,6 +175,15 @@ struct Audit<'a> {
     report: Report,
     /// The signed root at each checkpoint's size.
     roots: BTreeMap<u64, Hash32>,
+    /// The widths of partial files that are there, by their folder.
+    partial: HashMap<String, Vec<u16>>,
+}
+
+/// What is found when all files are looked at: path, code, words, advice.
+type Found = (String, &'static str, String, Advice);
+
+fn folder_of(path: &str) -> Option<&str> {
+    path.rsplit_once('/').map(|(folder, _name)| folder)
 }
 
 impl Audit<'_> {
@@ -335,15 +348,26 @@ impl Audit<'_> {
             }
         });
         let leaves = self.truth(id, stored)?;
-        let bytes =
-            tile::encode_bundle(leaves.iter().map(|leaf| leaf.as_bytes().as_slice())).ok()?;
-        match found {
-            Some(found) if found == bytes => self.count_file(),
-            Some(_) => {
-                self.find(id.path(), "entries", "does not hold the entries of the tree", REBUILD);
+        let bytes = match (self.source, found) {
+            // A bundle has one form: what was read from it is what it holds.
+            (None, Some(found)) => {
+                self.count_file();
+                found
             }
-            None => {} // that is a finding already
-        }
+            (_, found) => {
+                let entries = leaves.iter().map(|leaf| leaf.as_bytes().as_slice());
+                let bytes = tile::encode_bundle(entries).ok()?;
+                match found {
+                    Some(found) if found == bytes => self.count_file(),
+                    Some(_) => {
+                        let what = "does not hold the entries of the tree";
+                        self.find(id.path(), "entries", what, REBUILD);
+                    }
+                    None => {} // that is a finding already
+                }
+                bytes
+            }
+        };
         let entry = Leaf::SIZE.saturating_add(2);
         let name = |width| BundleId { index: id.index, width }.path();
         let beginning = |width: usize| bytes.get(..width.checked_mul(entry)?);
@@ -417,14 +441,15 @@ impl Audit<'_> {
         name: &dyn Fn(u16) -> String,
         beginning: &dyn Fn(usize) -> Option<&'b [u8]>,
     ) {
-        let Some(folder) = self.folder.path(&name(1)).parent().map(Path::to_owned) else { return };
-        let Ok(entries) = fs::read_dir(folder) else { return };
-        let mut widths: Vec<u16> = entries
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-            .filter(|width| usize::from(*width) < held && *width > 0)
-            .collect();
+        if self.partial.is_empty() {
+            return;
+        }
+        let Some(mut widths) = folder_of(&name(1)).and_then(|folder| self.partial.remove(folder))
+        else {
+            return;
+        };
         widths.sort_unstable();
-        for width in widths {
+        for width in widths.into_iter().filter(|width| usize::from(*width) < held) {
             let path = name(width);
             match fs::read(self.folder.path(&path)) {
                 Ok(found) if Some(found.as_slice()) == beginning(width.into()) => self.count_file(),
@@ -454,15 +479,15 @@ impl Audit<'_> {
         faults.into_iter().for_each(|(row, fault)| self.find(row, "witnessed", fault, DROP));
     }
 
-    /// Files that the log of this size does not have.
-    fn strangers(&mut self) {
-        let mut folders = vec![self.folder.root().to_owned()];
+    /// Notes which partial files are there, and returns the files that the log of this size does not have.
+    fn look_around(&mut self) -> Vec<Found> {
+        let (mut folders, mut strangers) = (vec![self.folder.root().to_owned()], Vec::new());
         while let Some(folder) = folders.pop() {
             let entries = match fs::read_dir(&folder) {
                 Ok(entries) => entries,
                 Err(error) => {
                     let path = folder.display().to_string();
-                    self.find(path, "unreadable", error.to_string(), REBUILD);
+                    strangers.push((path, "unreadable", error.to_string(), REBUILD));
                     continue;
                 }
             };
@@ -474,10 +499,21 @@ impl Audit<'_> {
                 }
                 let relative = path.strip_prefix(self.folder.root()).unwrap_or(&path);
                 let relative = relative.to_string_lossy().into_owned();
-                if !belongs(&relative, self.report.size) {
-                    self.find(relative, "stranger", "is no file of a log of this size", REMOVE);
+                if belongs(&relative, self.report.size) {
+                    self.note_partial(&relative);
+                } else {
+                    let what = "is no file of a log of this size".to_owned();
+                    strangers.push((relative, "stranger", what, REMOVE));
                 }
             }
+        }
+        strangers
+    }
+
+    fn note_partial(&mut self, path: &str) {
+        let width = path.rsplit_once(".p/").and_then(|(_tile, width)| width.parse().ok());
+        if let (Some(folder), Some(width)) = (folder_of(path), width) {
+            self.partial.entry(folder.to_owned()).or_default().push(width);
         }
     }
 }

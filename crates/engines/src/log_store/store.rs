@@ -154,7 +154,7 @@ impl LogStore {
         let folder = LogFolder::new(folder.to_owned());
         let stored = Heads::open_to_read(&database)?.sharing(again);
         let view = LogView::new(folder.clone(), stored, heads.minimum()?);
-        let syncer = Syncer::start(synced).map_err(LogError::Thread)?;
+        let syncer = Syncer::start(synced, folder.root())?;
         let mut store = Self {
             config,
             folder,

@@ -3,9 +3,9 @@
 //! Syncing them is no condition for an answer: they can be made again from the ledger. What is known to be synced
 //! only shortens the way back after a power failure.
 
-use crate::files;
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use super::LogError;
+use crate::files::FileSystem;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -30,13 +30,17 @@ const QUEUE_MAX: usize = 4;
 const WAITING_MAX: usize = 4096;
 
 impl Syncer {
-    pub(super) fn start(synced: u64) -> Result<Self, std::io::Error> {
+    /// For files on the file system of `folder`.
+    pub(super) fn start(synced: u64, folder: &Path) -> Result<Self, LogError> {
+        let disk = FileSystem::of(folder)?;
         let (jobs, received) = sync_channel(QUEUE_MAX);
         let synced = Arc::new(AtomicU64::new(synced));
         let reached = Arc::clone(&synced);
         let name = "log-syncer".to_owned();
-        let thread =
-            std::thread::Builder::new().name(name).spawn(move || run(&received, &reached))?;
+        let thread = std::thread::Builder::new()
+            .name(name)
+            .spawn(move || run(&received, &disk, &reached))
+            .map_err(LogError::Thread)?;
         Ok(Self { jobs: Some(jobs), waiting: Vec::new(), synced, thread: Some(thread) })
     }
 
@@ -95,15 +99,16 @@ impl Drop for Syncer {
 }
 
 /// Ends at the first failure: after one, nothing is known about what the disk holds, so `reached` must stay.
-fn run(jobs: &Receiver<Job>, reached: &AtomicU64) {
-    while let Ok(job) = jobs.recv() {
-        let folders: BTreeSet<_> = job.paths.iter().filter_map(|path| path.parent()).collect();
-        let all = job.paths.iter().map(PathBuf::as_path).chain(folders);
-        for path in all {
-            if let Err(error) = files::sync(path) {
-                tracing::warn!(%error, "the log's tiles are no longer synced; a restart rebuilds them");
-                return;
-            }
+fn run(jobs: &Receiver<Job>, disk: &FileSystem, reached: &AtomicU64) {
+    while let Ok(mut job) = jobs.recv() {
+        // What has come meanwhile shares the wait for the disk.
+        while let Ok(next) = jobs.try_recv() {
+            job.paths.extend(next.paths);
+            job.size = job.size.max(next.size);
+        }
+        if let Err(error) = disk.sync(&job.paths) {
+            tracing::warn!(%error, "the log's tiles are no longer synced; a restart rebuilds them");
+            return;
         }
         reached.fetch_max(job.size, Ordering::AcqRel);
     }
@@ -118,7 +123,7 @@ mod tests {
 
     #[test]
     fn nothing_waits_for_a_thread_that_gave_up() {
-        let mut syncer = Syncer::start(0).unwrap();
+        let mut syncer = Syncer::start(0, &std::env::temp_dir()).unwrap();
         let nowhere = || vec![PathBuf::from("/nowhere/at/all")];
         let begun = std::time::Instant::now();
         while syncer.jobs.is_some() {
