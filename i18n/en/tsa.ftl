@@ -2,7 +2,7 @@
 
 help-tpw-tsa = Ask for, answer and verify RFC 3161 time-stamps
 help-tpw-tsa-rotate = Give the time-stamp authority a new key and destroy the old one, while the server runs or at its next start
-help-tpw-tsa-destroy = Destroy the time-stamp authority’s key: nobody gets a time-stamp until there is a rotation
+help-tpw-tsa-destroy = Destroy the time-stamp authority’s P-256 key: nobody gets a time-stamp of it until there is a rotation
 help-tpw-tsa-query = Make a time-stamp request for a file, or show one
 help-tpw-tsa-reply = Answer a time-stamp request with a key of this machine, or show an answer
 help-tpw-tsa-verify = Verify a time-stamp offline, certificates at its time: exit code 0 or 4

@@ -2,7 +2,7 @@
 
 help-tpw-tsa = 请求、签发与验证 RFC 3161 时间戳
 help-tpw-tsa-rotate = 为时间戳机构换用新密钥并销毁旧密钥：服务器运行时即刻进行，否则在下次启动时进行
-help-tpw-tsa-destroy = 销毁时间戳机构的密钥：在轮换之前不再签发时间戳
+help-tpw-tsa-destroy = 销毁时间戳机构的 P-256 密钥：在轮换之前不再用它签发时间戳
 help-tpw-tsa-query = 为文件生成时间戳请求，或显示一个请求
 help-tpw-tsa-reply = 用本机的密钥答复时间戳请求，或显示一个答复
 help-tpw-tsa-verify = 离线验证时间戳，证书按令牌的时间判断：退出码 0 或 4

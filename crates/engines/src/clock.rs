@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant as Monotonic, SystemTime, UNIX_EPOCH};
 use tpw_core::{Instant, Span};
 
-/// The largest step of a clock that passes for none, in milliseconds: a leap second is one.
+/// The largest step of a clock that passes for none, in milliseconds: a leap second is one. Steps add up over the whole time since the
+/// start.
 pub const JUMP_MAX_MS: u64 = 1_000;
 
 /// Why nobody knows how far a clock is off.
@@ -54,8 +55,13 @@ pub trait Clock: Send + Sync {
 
 /// The operating system's wall clock, held where it is while the system sets it back.
 ///
-/// It is compared with the monotonic clock, which the system corrects in rate and never sets: what the two differ
-/// by was set by somebody, or slept through.
+/// It is compared with two others. The monotonic clock is corrected in rate together with the wall clock and never set: what the two
+/// differ by was set by somebody, or slept through. The crystal is not corrected at all: what the wall clock differs from it by was set,
+/// or slewed.
+///
+/// INVARIANT: a step is told by the monotonic clock, an error by the crystal. A clock that is disciplined goes away from its crystal for
+/// good, 50 parts of a million are a second in six hours, and nobody has set it; but for as long as an error was not read anew, nobody
+/// knows whether it was rightly slewed, and a daemon slews by up to 83,333 parts of a million.
 #[derive(Debug)]
 pub struct SystemClock {
     latest_ms: AtomicU64,
@@ -66,11 +72,30 @@ pub struct SystemClock {
 /// What an operator who says nothing vouches for: clocks that follow any reference at all are better.
 const VOUCHED: Span = Span::from_ms(500);
 
-/// Both clocks, read together.
+/// All clocks, read together.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Readings {
     pub(crate) wall_us: u64,
+    /// Never set, and corrected in rate as the wall clock is.
     pub(crate) monotonic: Monotonic,
+    /// What the hardware has counted since some time in the past; nobody corrects it.
+    pub(crate) crystal: Duration,
+}
+
+/// `CLOCK_MONOTONIC_RAW`, which `adjtimex` does not reach.
+#[cfg(target_os = "linux")]
+fn crystal() -> Duration {
+    let read = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicRaw);
+    let (secs, nanos) = (u64::try_from(read.tv_sec), u32::try_from(read.tv_nsec));
+    Duration::new(secs.unwrap_or_default(), nanos.unwrap_or_default())
+}
+
+/// What the standard library counts by. On Apple's systems nobody slews that; on others it is slewed with the wall clock, so that a
+/// bound misses slews there: state time-stamps to others from Linux, or declare what the slews come to.
+#[cfg(not(target_os = "linux"))]
+fn crystal() -> Duration {
+    static FIRST: OnceLock<Monotonic> = OnceLock::new();
+    FIRST.get_or_init(Monotonic::now).elapsed()
 }
 
 impl Readings {
@@ -78,18 +103,26 @@ impl Readings {
         #[expect(clippy::disallowed_methods, reason = "this is the edge that reads the clock")]
         let wall = SystemTime::now();
         let since = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { wall_us: micros(since), monotonic: Monotonic::now() }
+        Self { wall_us: micros(since), monotonic: Monotonic::now(), crystal: crystal() }
     }
 
-    /// How much time passed since `earlier`, whatever was done to the wall clock.
+    /// How much time passed since `earlier`, whatever was done to the other clocks; wrong by the error of a crystal alone.
     pub(crate) fn passed_since(&self, earlier: &Self) -> Duration {
-        self.monotonic.saturating_duration_since(earlier.monotonic)
+        self.crystal.saturating_sub(earlier.crystal)
     }
 
-    /// By how much the wall clock went another way than the monotonic one since `first`, in microseconds.
-    pub(crate) fn jump_us_since(&self, first: &Self) -> u64 {
-        let passed = micros(self.passed_since(first));
-        first.wall_us.saturating_add(passed).abs_diff(self.wall_us)
+    /// By how much the wall clock was set since `first`, in microseconds. Slewing is not counted.
+    pub(crate) fn set_us_since(&self, first: &Self) -> u64 {
+        self.apart_us(first, self.monotonic.saturating_duration_since(first.monotonic))
+    }
+
+    /// By how much the wall clock went another way than its crystal since `earlier`, set or slewed, in microseconds.
+    pub(crate) fn strayed_us_since(&self, earlier: &Self) -> u64 {
+        self.apart_us(earlier, self.passed_since(earlier))
+    }
+
+    fn apart_us(&self, earlier: &Self, passed: Duration) -> u64 {
+        earlier.wall_us.saturating_add(micros(passed)).abs_diff(self.wall_us)
     }
 }
 
@@ -135,7 +168,7 @@ impl Clock for SystemClock {
 
     fn jump_ms(&self) -> u64 {
         let (readings, first) = self.read();
-        readings.jump_us_since(first) / 1000
+        readings.set_us_since(first) / 1000
     }
 }
 
@@ -210,10 +243,14 @@ mod tests {
 
     #[test]
     fn a_wall_clock_that_was_set_is_noticed_either_way_until_it_is_set_back() {
-        let first = Readings { wall_us: 1_000_000_000, monotonic: Monotonic::now() };
+        let first = Readings { wall_us: 1_000_000_000, ..Readings::take() };
         let later = |passed_ms, wall_ms: u64| {
-            let monotonic = first.monotonic + Duration::from_millis(passed_ms);
-            Readings { wall_us: wall_ms * 1000, monotonic }.jump_us_since(&first) / 1000
+            let passed = Duration::from_millis(passed_ms);
+            let (monotonic, crystal) = (first.monotonic + passed, first.crystal + passed);
+            let readings = Readings { wall_us: wall_ms * 1000, monotonic, crystal };
+            let set_ms = readings.set_us_since(&first) / 1000;
+            assert_eq!(readings.strayed_us_since(&first) / 1000, set_ms);
+            set_ms
         };
         assert_eq!(later(5_000, 1_005_000), 0);
         assert_eq!(later(5_000, 1_006_500), 1_500);
@@ -229,6 +266,34 @@ mod tests {
         readings.wall_us -= 60_000_000;
         early.first.set(readings).unwrap();
         assert!((59_000..61_000).contains(&early.jump_ms()));
+    }
+
+    #[test]
+    fn a_clock_that_is_only_slewed_was_never_set_and_goes_away_from_its_crystal() {
+        const DAY_US: u64 = 24 * 3600 * 1_000_000;
+        let first = Readings { wall_us: 1_790_000_000_000_000, ..Readings::take() };
+        // Discipline of a good, a bad and a slewed clock, in parts of a million: a month of each.
+        for ppm in [20, 500, 83_333] {
+            let (crystal_us, slewed_us) = (30 * DAY_US, 30 * DAY_US / 1_000_000 * ppm);
+            let corrected_us = crystal_us + slewed_us;
+            let later = Readings {
+                wall_us: first.wall_us + corrected_us,
+                monotonic: first.monotonic + Duration::from_micros(corrected_us),
+                crystal: first.crystal + Duration::from_micros(crystal_us),
+            };
+            assert_eq!(later.set_us_since(&first), 0, "{ppm}");
+            assert_eq!(later.strayed_us_since(&first), slewed_us, "{ppm}");
+            assert_eq!(later.passed_since(&first), Duration::from_micros(crystal_us), "{ppm}");
+        }
+    }
+
+    #[test]
+    fn the_crystal_counts_what_passes() {
+        let (first, begun) = (Readings::take(), Monotonic::now());
+        std::thread::park_timeout(Duration::from_millis(30));
+        let passed = Readings::take().passed_since(&first);
+        let most = begun.elapsed() + Duration::from_secs(1);
+        assert!((Duration::from_millis(1)..most).contains(&passed), "{passed:?}");
     }
 
     #[test]

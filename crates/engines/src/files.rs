@@ -230,6 +230,21 @@ pub fn create_folder(path: &Path) -> Result<(), FileError> {
         .map_err(FileError::io("create the folder", path))
 }
 
+/// The same, and the names of the folders that were not there survive a power failure.
+///
+/// # Errors
+/// [`FileError::Io`].
+pub fn create_folder_synced(path: &Path) -> Result<(), FileError> {
+    let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+    let made: Vec<&Path> = path.ancestors().take_while(is_missing).collect();
+    create_folder(path)?;
+    for folder in made {
+        let above = folder.parent().filter(|above| !above.as_os_str().is_empty());
+        sync(above.unwrap_or(Path::new(".")))?;
+    }
+    Ok(())
+}
+
 /// Removes a file; one that is not there is fine.
 ///
 /// # Errors
@@ -380,6 +395,25 @@ mod tests {
         assert!(matches!(second, Err(FileError::InUse { .. })));
         drop(held);
         FolderLock::take(scratch.path()).unwrap();
+    }
+
+    #[test]
+    fn the_names_of_new_folders_are_synced_and_no_others() {
+        let scratch = Scratch::new();
+        let path = scratch.path().join("logs/one");
+        for (left, named) in [(1, scratch.path().join("logs")), (2, scratch.path().to_owned())] {
+            fault::arm(Some(left));
+            let error = create_folder_synced(&path);
+            fault::arm(None);
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains(&format!("cannot sync `{}`", named.display())), "{error}");
+            remove_folder(&scratch.path().join("logs")).unwrap();
+        }
+        create_folder_synced(&path).unwrap();
+        fault::arm(Some(1));
+        let again = create_folder_synced(&path);
+        fault::arm(None);
+        again.unwrap();
     }
 
     #[test]

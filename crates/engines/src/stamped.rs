@@ -4,9 +4,12 @@
 //! token goes into a receipt only if it holds over the checkpoint that the log has signed, under an authority of the configuration in
 //! force.
 
+mod judged;
+
 use crate::decode::int;
 use crate::entropy::OsEntropy;
 use crate::log_store::{LogError, LogView, SignedHead};
+use judged::{Judged, Tokens};
 use rusqlite::{Connection, Row, params};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,8 +32,6 @@ const ROOTS_MAX: usize = 2;
 const AHEAD_MAX: Span = Span::from_secs(300);
 /// Checkpoints behind an entry among which the one with the most tokens is looked for.
 const SIZES_MAX: usize = 8;
-/// Checkpoints whose tokens are kept in memory, judged.
-const KNOWN_MAX: usize = 64;
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS token (
@@ -234,8 +235,8 @@ pub struct Stamped {
     store: Mutex<Connection>,
     /// The size of the newest checkpoint with a token.
     newest: AtomicU64,
-    /// By size, what receipts may carry.
-    known: Mutex<BTreeMap<u64, Arc<[Vec<u8>]>>>,
+    /// What receipts may carry.
+    known: Mutex<Judged>,
     outcomes: Mutex<Outcomes>,
 }
 
@@ -345,7 +346,7 @@ impl Stamped {
         held(&self.store)
             .execute(KEEP, params![int(size), authority.name, answer])
             .map_err(StampedError::database("keep a token"))?;
-        held(&self.known).remove(&size);
+        held(&self.known).remove(size);
         self.newest.fetch_max(size, Ordering::AcqRel);
         Ok(())
     }
@@ -368,8 +369,8 @@ impl Stamped {
         self.newest.load(Ordering::Acquire) > index
     }
 
-    /// The checkpoints over the leaf at `index` with tokens of other authorities, those with the most of them first. It looks no further
-    /// than the first that has a token of each and whose size `suits`.
+    /// The checkpoints over the leaf at `index` with tokens of other authorities: those with one of each that is asked first, then those
+    /// with the most. It looks no further than the first that has one of each and whose size `suits`.
     ///
     /// # Errors
     /// An error of a store.
@@ -384,22 +385,23 @@ impl Stamped {
         let mut found = Vec::new();
         for size in self.sizes(index)? {
             let tokens = self.tokens(size)?;
-            let last = self.is_complete(&tokens) && suits(size);
-            if !tokens.is_empty() {
-                found.push(Over { size, tokens });
+            let last = tokens.is_complete && suits(size);
+            if !tokens.all.is_empty() {
+                found.push((tokens.is_complete, Over { size, tokens: tokens.all }));
             }
             if last {
                 break;
             }
         }
         // A stable order: of those with as many, the first stays before the later ones.
-        found.sort_by_key(|over| core::cmp::Reverse(over.tokens.len()));
-        Ok(found)
+        found.sort_by_key(|(complete, over)| core::cmp::Reverse((*complete, over.tokens.len())));
+        Ok(found.into_iter().map(|(_, over)| over).collect())
     }
 
-    /// Whether there is a token of each authority that is asked today.
-    fn is_complete(&self, tokens: &[Vec<u8>]) -> bool {
-        tokens.len() >= self.authorities.iter().filter(|authority| authority.is_asked()).count()
+    /// Whether there is a token of each authority that is asked today, if these have one. Those of others make up for none.
+    fn is_complete(&self, names: &[String]) -> bool {
+        let mut asked = self.authorities.iter().filter(|authority| authority.is_asked());
+        !names.is_empty() && asked.all(|authority| names.contains(&authority.name))
     }
 
     fn sizes(&self, index: u64) -> Result<Vec<u64>, StampedError> {
@@ -414,9 +416,10 @@ impl Stamped {
     }
 
     /// The tokens over the checkpoint of this size that hold today, in the order of their authorities' names.
-    fn tokens(&self, size: u64) -> Result<Arc<[Vec<u8>]>, StampedError> {
-        if let Some(known) = held(&self.known).get(&size) {
-            return Ok(Arc::clone(known));
+    fn tokens(&self, size: u64) -> Result<Tokens, StampedError> {
+        let known = held(&self.known).get(size);
+        if let Some(known) = known {
+            return Ok(known);
         }
         let rows = self.rows(size)?;
         let head = self.view.head_at(size)?;
@@ -427,17 +430,11 @@ impl Stamped {
             let Some(authority) = known else { return false };
             authority.holds(answer, &data).map_err(|why| not_used(size, name, &why)).is_ok()
         };
-        let tokens: Arc<[Vec<u8>]> =
-            rows.into_iter().filter(holds).map(|(_, answer)| answer).collect();
-        let is_settled = self.is_complete(&tokens) || self.covers(size);
-        if !is_settled {
-            // One of them may be about to answer.
-            return Ok(tokens);
-        }
-        let mut known = held(&self.known);
-        known.insert(size, Arc::clone(&tokens));
-        while known.len() > KNOWN_MAX {
-            known.pop_first();
+        let (names, all): (Vec<String>, Vec<Vec<u8>>) = rows.into_iter().filter(holds).unzip();
+        let tokens = Tokens { all: all.into(), is_complete: self.is_complete(&names) };
+        // If neither, one of them may be about to answer.
+        if tokens.is_complete || self.covers(size) {
+            held(&self.known).insert(size, tokens.clone());
         }
         Ok(tokens)
     }

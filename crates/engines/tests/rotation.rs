@@ -158,6 +158,29 @@ fn a_rotation_that_was_broken_off_is_finished_and_loses_no_key() {
 }
 
 #[test]
+fn a_certificate_that_cannot_be_written_leaves_no_keys_behind() {
+    let dir = scratch();
+    let clock = clock();
+    open_at(dir.path(), clock.clone()).unwrap().close();
+    let before = (keys(dir.path()), certificate(dir.path()));
+    ask_for_key_change(dir.path(), KeyWish::Rotate).unwrap();
+    // In place of the file that is to become `tsa.der`.
+    let in_the_way = dir.path().join(".tsa.der.tmp");
+    std::fs::create_dir(&in_the_way).unwrap();
+    for _ in 0..3 {
+        let refused = refusal(dir.path());
+        assert!(refused.contains("tsa.der"), "{refused}");
+        assert_eq!((keys(dir.path()), certificate(dir.path())), before);
+        assert!(!dir.path().join("keys.old").exists());
+    }
+    std::fs::remove_dir(&in_the_way).unwrap();
+    let engine = open_at(dir.path(), clock).unwrap();
+    demand_rotated(dir.path(), &engine, (&before.0, &before.1));
+    assert_eq!((ends(&engine).len(), records(dir.path(), "cbor").len()), (1, 1));
+    engine.close();
+}
+
+#[test]
 fn a_folder_without_keys_is_not_rotated() {
     let dir = scratch();
     for wish in [KeyWish::Rotate, KeyWish::Destroy] {

@@ -1,5 +1,5 @@
-//! Goal: of the checkpoints over an entry its receipt is under the one that proves most, and what is stored beside the log is believed
-//! only as far as it holds.
+//! Goal: of the checkpoints over an entry its receipt is under the one that proves most, what is stored beside the log is believed
+//! only as far as it holds, and the second key counts on when it is switched off or the first one is gone.
 //!
 //! Method: the running engine with real files; its own second key stands for other authorities, a key of the test for a witness. What is
 //! stored is changed behind its back.
@@ -21,9 +21,13 @@ use tpw_crypto::{Algorithm, FixedEntropy, Signer as _, SlotName, SoftwareSlots, 
 use tpw_engines::clock::SystemClock;
 use tpw_engines::log_store::SignedHead;
 use tpw_engines::stamped::{AUTHORITIES_MAX, OutsideAuthority, StampedError};
-use tpw_engines::{Config, Engine, EngineError, Paid};
-use tpw_proof::timestamp::{CertificateWish, Imprint, Query};
-use tpw_proof::{KeyName, Level, Policy, VerifierKey, judge};
+use tpw_engines::{
+    Config, Engine, EngineError, KeyWish, Paid, ask_for_key_change, is_key_change_done,
+};
+use tpw_proof::timestamp::{
+    CertificateSpec, CertificateWish, Imprint, Query, info, root_certificate, serial, verify_answer,
+};
+use tpw_proof::{KeyName, Level, Policy, Trust, VerifierKey, judge};
 use world::*;
 
 const SECOND: &str = "1.3.6.1.4.1.32473.1.3";
@@ -64,8 +68,12 @@ fn opened(dir: &Path, change: impl FnOnce(&mut Config)) -> Result<Arc<Engine>, E
 
 /// The second key stamps a checkpoint, as it is asked to by the server.
 async fn stamps(engine: &Engine, head: &SignedHead) {
+    asks(engine, engine.stamped().unwrap().authorities().last().unwrap(), head).await;
+}
+
+/// A key of the engine's stamps a checkpoint for this authority.
+async fn asks(engine: &Engine, authority: &OutsideAuthority, head: &SignedHead) {
     let stamped = engine.stamped().unwrap();
-    let authority = stamped.authorities().last().unwrap();
     let question = stamped.question(authority, head, engine.now()).unwrap();
     let answer = engine.stamp(&question.request).await.unwrap();
     stamped.keep(authority, head, &question, &answer, engine.now()).unwrap();
@@ -124,6 +132,153 @@ fn of_several_checkpoints_the_one_that_proves_most_is_taken() {
         witness.cosigns(&engine, &heads[3]);
         assert_eq!(now(), (size(2), 2, true), "a receipt that has all stays where it is");
     });
+    engine.close();
+}
+
+#[test]
+fn tokens_of_who_is_not_asked_any_more_make_up_for_none() {
+    let dir = scratch();
+    opened(dir.path(), |_usual| {}).unwrap().close();
+    let root = std::fs::read(dir.path().join("tsa-root.der")).unwrap();
+    // The first key stands for an authority that was asked once.
+    let (url, policy) = ("http://tsa.example/", Config::FIRST_TSA_POLICY);
+    let once = OutsideAuthority::new("once", url, policy, vec![root]).unwrap().not_asked();
+    let engine = opened(dir.path(), |config| {
+        config.outside = vec![once];
+        config.tsa_second_policy = Some(SECOND.to_owned());
+    });
+    let engine = engine.unwrap();
+    runtime().block_on(async {
+        let mut dice = Dice::new(5);
+        let mut ann = Holder::enrolled(&engine, &mut dice, 10_000).await;
+        let bob = Holder::enrolled(&engine, &mut dice, 0).await;
+        let (mut heads, mut first) = (Vec::new(), None);
+        for _ in 0..2 {
+            let signed = ann.next(&engine, &mut dice, bob.account, 100);
+            let paid = engine.pay(&signed.bytes).await.unwrap();
+            first.get_or_insert(paid);
+            heads.push(newest(&engine));
+        }
+        let (paid, size) = (first.unwrap(), |place: usize| heads[place].head.size);
+        let now = || receipt(&engine, &paid, None);
+        let authorities = engine.stamped().unwrap().authorities();
+        asks(&engine, &authorities[0], &heads[0]).await;
+        assert_eq!(now(), (size(0), 2, false));
+        stamps(&engine, &heads[1]).await;
+        assert_eq!(now(), (size(1), 2, false), "who is asked has stamped a later one");
+        asks(&engine, &authorities[0], &heads[1]).await;
+        assert_eq!(now(), (size(1), 3, false));
+    });
+    engine.close();
+}
+
+#[test]
+fn a_second_key_that_is_switched_off_is_still_believed() {
+    let dir = scratch();
+    let engine = opened(dir.path(), |c| c.tsa_second_policy = Some(SECOND.to_owned())).unwrap();
+    let (paid, bytes) = runtime().block_on(async {
+        let mut dice = Dice::new(6);
+        let mut ann = Holder::enrolled(&engine, &mut dice, 10_000).await;
+        let bob = Holder::enrolled(&engine, &mut dice, 0).await;
+        let signed = ann.next(&engine, &mut dice, bob.account, 100);
+        let paid = engine.pay(&signed.bytes).await.unwrap();
+        stamps(&engine, &newest(&engine)).await;
+        let again = engine.paid(Arc::clone(&paid.payment), paid.repeated).unwrap();
+        (paid, again.receipt.unwrap())
+    });
+    assert_eq!(receipt(&engine, &paid, None).1, 2);
+    let trust = engine.trust().clone();
+    engine.close();
+    drop(engine);
+
+    // Off, and on under another policy: both times the new trust file takes the receipt.
+    for second in [None, Some("1.3.6.1.4.1.32473.1.9".to_owned()), None] {
+        let engine = opened(dir.path(), |c| c.tsa_second_policy = second.clone()).unwrap();
+        let judged = judge(&bytes, engine.trust());
+        assert!(judged.is_valid(), "{second:?}: {:?}", judged.first_failure());
+        assert_eq!(engine.trust().tsa_roots, trust.tsa_roots);
+        engine.close();
+    }
+}
+
+/// The code of a refusal, or the policy of the time-stamp that was given.
+async fn answered(engine: &Engine, policy: &str) -> Result<String, Vec<u8>> {
+    let imprint = Imprint { function: tpw_crypto::Sha2::Sha256, hash: vec![7; 32] };
+    let (policy, wish) = (Some(policy.to_owned()), CertificateWish::Embedded);
+    let request = Query { imprint, policy, nonce: None, wish }.to_der().unwrap();
+    let answer = engine.stamp(&request).await.unwrap();
+    let trust = engine.trust();
+    let found = verify_answer(&answer, &request, &trust.tsa_roots, &trust.tsa_policies);
+    found.map(|found| found.policy).map_err(|_refused| info(&answer).unwrap().failure)
+}
+
+#[test]
+fn the_second_key_goes_on_when_the_first_is_destroyed() {
+    let dir = scratch();
+    let second = |config: &mut Config| config.tsa_second_policy = Some(SECOND.to_owned());
+    let engine = opened(dir.path(), second).unwrap();
+    let rt = runtime();
+    let demand = |engine: &Engine, first: Result<String, Vec<u8>>| {
+        assert_eq!(rt.block_on(answered(engine, Config::FIRST_TSA_POLICY)), first);
+        assert_eq!(rt.block_on(answered(engine, SECOND)), Ok(SECOND.to_owned()));
+        rt.block_on(stamps(engine, &newest(engine)));
+    };
+    demand(&engine, Ok(Config::FIRST_TSA_POLICY.to_owned()));
+    ask_for_key_change(dir.path(), KeyWish::Destroy).unwrap();
+    let begun = std::time::Instant::now();
+    while !is_key_change_done(dir.path()).unwrap() {
+        assert!(begun.elapsed().as_secs() < 30, "it is not carried out");
+        // Nor does it stop while the first one is being destroyed.
+        assert_eq!(rt.block_on(answered(&engine, SECOND)), Ok(SECOND.to_owned()));
+    }
+    demand(&engine, Err(vec![25]));
+    engine.close();
+    drop(engine);
+    let engine = opened(dir.path(), second).unwrap();
+    demand(&engine, Err(vec![25]));
+    engine.close();
+}
+
+#[test]
+fn a_trust_file_that_nobody_could_read_is_not_written() {
+    // Seven authorities with two roots each and one with one: with the operator's own there are sixteen.
+    let root = |n: u64| {
+        let (mut slots, slot) = (SoftwareSlots::new(), SlotName::new("root").unwrap());
+        slots.generate(slot.clone(), Algorithm::P256, &mut FixedEntropy::new(n)).unwrap();
+        let first = Instant::from_unix_ms(1_790_000_000_000).unwrap();
+        let spec = CertificateSpec {
+            common_name: &format!("root {n}"),
+            not_before: first,
+            not_after: first.plus(Span::from_secs(86_400)),
+            serial: serial(n, [1; 11]),
+        };
+        root_certificate(&slots, &slot, &spec).unwrap()
+    };
+    let authorities = |last: Vec<Vec<u8>>| {
+        let mut roots: Vec<Vec<Vec<u8>>> =
+            (0..7).map(|n| vec![root(2 * n + 1), root(2 * n + 2)]).collect();
+        roots.push(last);
+        let named = roots.into_iter().enumerate().map(|(n, roots)| {
+            OutsideAuthority::new(&format!("a{n}"), "http://tsa.example/", "1.2.3", roots).unwrap()
+        });
+        named.collect::<Vec<_>>()
+    };
+    let dir = scratch();
+    let engine = opened(dir.path(), |c| c.outside = authorities(vec![root(15)])).unwrap();
+    let trust = engine.trust();
+    assert_eq!(trust.tsa_roots.len(), 16);
+    assert_eq!(Trust::from_json(&trust.to_json()).unwrap().tsa_roots, trust.tsa_roots);
+    engine.close();
+    drop(engine);
+    for (last, second) in [(vec![root(15), root(16)], None), (vec![root(15)], Some(SECOND))] {
+        let opened = opened(dir.path(), |config| {
+            config.outside = authorities(last);
+            config.tsa_second_policy = second.map(str::to_owned);
+        });
+        let said = opened.err().expect("it was opened").to_string();
+        assert!(said.contains("17 root certificates") && said.contains("name fewer"), "{said}");
+    }
+    let engine = opened(dir.path(), |_usual| {}).unwrap();
     engine.close();
 }
 

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tpw_core::Span;
 
-/// By how much a clock can run wrong between two readings, in parts of a million: more than crystals of any computer do.
+/// By how much a crystal can run wrong between two readings, in parts of a million: more than those of any computer do.
 const DRIFT_PPM: u64 = 100;
 
 /// Where the clock's error is known from, as the operator says: `declared:MS`, `chrony`, `chrony:SOCKET`, the same with `nts`, or
@@ -178,7 +178,7 @@ struct Pace {
     first: Duration,
 }
 
-/// What was read last, and both clocks right after it or before.
+/// What was read last, and the clocks before it.
 struct Read {
     offset: Result<Offset, ClockFault>,
     taken: Readings,
@@ -240,10 +240,13 @@ impl Watch {
         if age > self.pace.age_max {
             return Err(ClockFault::Stale(age.as_secs()));
         }
+        // The offset has become other by the true time that passed, less what passed on the wall clock. The crystal tells the true time up
+        // to its own error, and what the wall clock went away from it is known; but it may have been set or slewed rightly, as after a
+        // sleep that the crystal did not count, or wrongly. So it counts either way: for a clock that is disciplined the bound gets wider
+        // by some parts of a million more than it need be, and one that is slewed fast has no bound that is too small.
         let drift_us = micros(age).saturating_mul(DRIFT_PPM).div_ceil(1_000_000);
-        // What the clock was set by since then may be right or wrong.
-        let jump_us = now.jump_us_since(&last.taken);
-        Ok(offset.widened(drift_us.saturating_add(jump_us)))
+        let strayed_us = now.strayed_us_since(&last.taken);
+        Ok(offset.widened(drift_us.saturating_add(strayed_us)))
     }
 }
 
@@ -276,7 +279,8 @@ mod tests {
         let after = |secs: u64, set_us: i64| {
             let passed = Duration::from_secs(secs);
             let wall_us = (taken.wall_us + micros(passed)).checked_add_signed(set_us).unwrap();
-            watch.error(&Readings { wall_us, monotonic: taken.monotonic + passed })
+            let (monotonic, crystal) = (taken.monotonic + passed, taken.crystal + passed);
+            watch.error(&Readings { wall_us, monotonic, crystal })
         };
         assert_eq!(after(0, 0), Ok(Span::from_ms(8)));
         assert_eq!(after(60, 0), Ok(Span::from_ms(14)));
@@ -285,6 +289,30 @@ mod tests {
         assert_eq!(after(0, -500_000), Ok(Span::from_ms(508)));
         let none = Watch::start(chrony::PACE, || Err(ClockFault::Unsynchronised)).unwrap();
         assert_eq!(none.offset_at(&Readings::take()), Err(ClockFault::Unsynchronised));
+    }
+
+    #[test]
+    fn a_clock_that_is_slewed_has_no_smaller_error_than_it_was_slewed_by() {
+        let watch = Watch::start(roughtime::PACE, || Ok(Offset::within(3_000_000))).unwrap();
+        let taken = watch.last.lock().unwrap().taken;
+        let watch = ErrorBound::Watched(watch);
+        // The monotonic clock is slewed with the wall clock, and shows nothing.
+        let after = |secs: u64, ppm: i64| {
+            let corrected_us = 1_000_000_u64.checked_add_signed(ppm).unwrap() * secs;
+            watch.error(&Readings {
+                wall_us: taken.wall_us + corrected_us,
+                monotonic: taken.monotonic + Duration::from_micros(corrected_us),
+                crystal: taken.crystal + Duration::from_secs(secs),
+            })
+        };
+        let ms = |ms| Ok(Span::from_ms(ms));
+        assert_eq!(after(1_000, 0), ms(3_000 + 100 + 1));
+        // Usual discipline: the bound is wider by what was corrected, and that is all.
+        assert_eq!((after(1_000, 50), after(1_000, -500)), (ms(3_151), ms(3_601)));
+        // chrony's fastest, either way: 83 s in 1,000 s.
+        assert_eq!((after(1_000, 83_333), after(1_000, -83_333)), (ms(86_434), ms(86_434)));
+        // A clock that is slowed down makes nothing younger.
+        assert_eq!(after(3_601, -83_333), Err(ClockFault::Stale(3_601)));
     }
 
     #[test]

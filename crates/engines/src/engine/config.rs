@@ -142,6 +142,17 @@ pub enum EngineError {
     /// Certificates or trust.
     #[error("the evidence cannot be set up: {0}")]
     Proof(#[from] ProofError),
+    /// Nobody could read the trust file.
+    #[error(
+        "the trust file of these settings, with {roots} root certificates of time-stamp authorities, cannot be read by anybody: {why}; \
+         name fewer authorities, or fewer roots of each"
+    )]
+    Unreadable {
+        /// How many root certificates it would have.
+        roots: usize,
+        /// What its readers say.
+        why: ProofError,
+    },
     /// The time-stamp authority.
     #[error("the time-stamp authority cannot be set up: {0}")]
     Timestamp(#[from] TspError),

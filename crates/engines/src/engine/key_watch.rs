@@ -26,6 +26,8 @@ use tpw_flow::Command;
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 /// After a fault it is looked more rarely.
 const LOOK_AFTER_FAULT: Duration = Duration::from_secs(3);
+/// How long a key is left alone before it lets go of its token again, so that a library looks for another that was not there.
+const SEARCH_EVERY: Duration = Duration::from_secs(60);
 /// How long answers that are on their way may take before the change is put off.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -43,8 +45,9 @@ impl KeyWatch {
         service: Arc<Service>,
         (inbox, log): (Inbox, LeafSender),
     ) -> Result<Self, EngineError> {
-        let state = State::Settled;
-        let mut changes = Changes { dir, config, token, clock, service, inbox, log, state };
+        let (state, searched) = (State::Settled, None);
+        let mut changes =
+            Changes { dir, config, token, searched, clock, service, inbox, log, state };
         let (stop, stopped) = channel();
         let thread = super::open::thread("key-watch", move || {
             let mut wait = LOOK_EVERY;
@@ -69,6 +72,8 @@ struct Changes {
     config: Config,
     /// The key on a token that is in service, if it is one.
     token: Option<KeyUri>,
+    /// The key whose token the library did not know, and when it looked for new ones.
+    searched: Option<(KeyUri, Instant)>,
     clock: Arc<dyn Clock>,
     service: Arc<Service>,
     inbox: Inbox,
@@ -191,8 +196,7 @@ impl Changes {
         let named = self.config.tsa_key.current()?;
         let Some(uri) = named.as_ref().filter(|_| named != self.token) else { return Ok(()) };
         if !rotation::is_closed(&self.dir) {
-            let now = self.clock.now();
-            let next = token_stamper(&self.dir, &self.config, uri, now, &mut OsEntropy)?;
+            let next = self.found(uri)?;
             let Ok(_held) = self.service.suspend(PATIENCE) else {
                 tracing::warn!("answers are on their way: the key is changed later");
                 return Ok(());
@@ -202,5 +206,23 @@ impl Changes {
         }
         self.token = named;
         Ok(())
+    }
+
+    /// The key on a token that is named now. A library looks for tokens when it is initialised, and the key in service keeps it so: for a
+    /// token that it does not know that key lets go of it, once in a while.
+    fn found(&mut self, uri: &KeyUri) -> Result<Stamper, EngineError> {
+        let now = self.clock.now();
+        let open = || token_stamper(&self.dir, &self.config, uri, now, &mut OsEntropy);
+        let found = open();
+        let Err(EngineError::Token(error)) = &found else { return found };
+        let recent = |(of, at): &(KeyUri, Instant)| of == uri && at.elapsed() < SEARCH_EVERY;
+        if !error.is_no_token() || self.searched.as_ref().is_some_and(recent) {
+            return found;
+        }
+        let in_service = self.service.stamper().ok().and_then(|stamper| stamper.token.clone());
+        let Some(in_service) = in_service else { return found };
+        let found = in_service.while_closed(open);
+        self.searched = Some((uri.clone(), Instant::now()));
+        found
     }
 }

@@ -124,7 +124,7 @@ impl FolderKeys {
     /// What answers requests with the stamping key of the folder.
     pub(super) fn stamper(&self) -> Stamper {
         let signer = Arc::clone(&self.signer) as Arc<dyn Signer>;
-        Stamper { authority: Arc::clone(&self.authority), signer }
+        Stamper { authority: Arc::clone(&self.authority), signer, token: None }
     }
 }
 
@@ -137,11 +137,12 @@ pub(super) fn token_stamper(
     entropy: &mut dyn Entropy,
 ) -> Result<Stamper, EngineError> {
     let slot = SlotName::new("tsa-token-p256")?;
-    let token = TokenKey::open(uri.clone(), slot.clone())?;
+    let token = Arc::new(TokenKey::open(uri.clone(), slot.clone())?);
     let key = token.public_key(&slot)?;
     let leaf = token_certificate(dir, config.audience.as_str(), &key, now, entropy)?;
-    let authority = Arc::new(authority(config, &slot, &leaf, &token, now)?);
-    Ok(Stamper { authority, signer: Arc::new(token) })
+    let authority = Arc::new(authority(config, &slot, &leaf, &*token, now)?);
+    let signer = Arc::clone(&token) as Arc<dyn Signer>;
+    Ok(Stamper { authority, signer, token: Some(token) })
 }
 
 impl Keys {

@@ -64,7 +64,8 @@ impl Engine {
 
         let source = books.reader()?;
         let log_config = log_config(&config, folder_keys)?;
-        let trust = trust(&config, (&keys, second.as_deref()), policies, &log_config)?;
+        let second_root = policies::second_root(dir)?;
+        let trust = trust(&config, &keys, (policies, second_root), &log_config)?;
         let log_store = LogStore::open_sharing(&dir.join("log"), log_config, &source, now, heads)?;
         // The log has not refused the books: now they may be changed. Whether the store takes writes is the writer's to find out.
         if let Err(error) = books.probe() {
@@ -133,7 +134,7 @@ struct Ground {
     folder_keys: FolderKeys,
     keys: Keys,
     second: Option<Arc<SecondKey>>,
-    /// Those under which checkpoints were ever time-stamped.
+    /// Those under which checkpoints were ever time-stamped, by either key.
     policies: Vec<String>,
     secrets: Secrets,
     operator: PersonId,
@@ -572,15 +573,17 @@ fn log_config(config: &Config, keys: FolderKeys) -> Result<LogConfig, EngineErro
     })
 }
 
+/// What verifiers are to believe. The second key counts also while it is switched off: there are receipts with its tokens.
 fn trust(
     config: &Config,
-    (keys, second): (&Keys, Option<&SecondKey>),
-    mut tsa_policies: Vec<String>,
+    keys: &Keys,
+    (mut tsa_policies, second_root): (Vec<String>, Option<Vec<u8>>),
     log: &LogConfig,
 ) -> Result<Trust, EngineError> {
     let mut tsa_roots = vec![keys.tsa_root.clone()];
+    tsa_roots.extend(second_root);
     // In the order of the configuration: the same settings give the same file.
-    for authority in second.map(second_authority).iter().chain(&config.outside) {
+    for authority in &config.outside {
         let new = |root: &&Vec<u8>| !tsa_roots.contains(*root);
         let roots: Vec<Vec<u8>> = authority.roots().iter().filter(new).cloned().collect();
         tsa_roots.extend(roots);
@@ -588,7 +591,7 @@ fn trust(
         let policies: Vec<String> = authority.policies().iter().filter(new).cloned().collect();
         tsa_policies.extend(policies);
     }
-    Ok(Trust {
+    let trust = Trust {
         operator: config.audience.clone(),
         origin: log.origin.clone(),
         log_keys: log.keys()?,
@@ -598,7 +601,12 @@ fn trust(
         witness_policy: None,
         evm_anchors: config.anchors.iter().map(|anchors| anchors.trust().clone()).collect(),
         bitcoin_headers: Vec::new(),
-    })
+    };
+    // A file that verifiers refuse would show with the first receipt, and at the operator's own `tpw log fsck`.
+    match Trust::from_json(&trust.to_json()) {
+        Ok(_) => Ok(trust),
+        Err(why) => Err(EngineError::Unreadable { roots: trust.tsa_roots.len(), why }),
+    }
 }
 
 #[cfg(test)]

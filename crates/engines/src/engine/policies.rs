@@ -1,6 +1,7 @@
-//! The policies under which the log's checkpoints were ever time-stamped: receipts of long ago have to verify by the trust file of today.
+//! The policies under which the log's checkpoints were ever time-stamped, by either key: receipts of long ago have to verify by the trust
+//! file of today.
 
-use super::keys::FolderUse;
+use super::keys::{self, FolderUse};
 use super::{Config, EngineError};
 use crate::files::{self, Access, Durability};
 use std::path::Path;
@@ -10,9 +11,17 @@ use tpw_proof::timestamp::{TspError, check_policy};
 const FILE: &str = "tsa-policies";
 const SIZE_MAX: u64 = 4_096;
 /// A trust file has room for these and for those of other authorities.
-const POLICIES_MAX: usize = 6;
+const POLICIES_MAX: usize = 8;
+/// The root of the second key, which stays in the data folder when that is switched off.
+const SECOND_ROOT: &str = "tsa-second-root.der";
 
-/// The policy of today first, then the earlier ones. A policy that is new is remembered before anything is stamped under it.
+/// The root under which checkpoints have a second token, if they ever had one.
+pub(super) fn second_root(dir: &Path) -> Result<Option<Vec<u8>>, EngineError> {
+    Ok(files::read(&dir.join(SECOND_ROOT), keys::SIZE_MAX)?)
+}
+
+/// The policy of today first, then the earlier ones and the second key's. A policy that is new is remembered before anything is stamped
+/// under it.
 pub(super) fn remembered(
     dir: &Path,
     folder_use: FolderUse,
@@ -20,22 +29,25 @@ pub(super) fn remembered(
 ) -> Result<Vec<String>, EngineError> {
     let path = dir.join(FILE);
     let now = &config.tsa_policy;
-    check_policy(now)?;
+    let of_today: Vec<&String> = [now].into_iter().chain(&config.tsa_second_policy).collect();
+    of_today.iter().try_for_each(|policy| check_policy(policy))?;
     let mut policies = match files::read(&path, SIZE_MAX)? {
         Some(bytes) => parsed(&bytes)?,
         // Folders of a time when the policy was no option.
         None if folder_use == FolderUse::Before => vec![Config::FIRST_TSA_POLICY.to_owned()],
         None => Vec::new(),
     };
-    let is_new = !policies.contains(now);
-    if is_new {
-        policies.push(now.clone());
+    let known = policies.len();
+    for policy in of_today {
+        if !policies.contains(policy) {
+            policies.push(policy.clone());
+        }
     }
     if policies.len() > POLICIES_MAX {
-        let why = "its checkpoints were stamped under six policies already: name one of them";
+        let why = "its checkpoints were stamped under eight policies already: name some of them";
         return Err(TspError::Setup(why).into());
     }
-    if is_new {
+    if policies.len() > known {
         let text: String = policies.iter().map(|policy| format!("{policy}\n")).collect();
         files::write_atomic(&path, text.as_bytes(), Durability::Synced, Access::Ordinary)?;
     }
@@ -78,14 +90,29 @@ mod tests {
         assert_eq!(open(FolderUse::Before, "1.2.3"), list(&["1.2.3", FIRST]));
         assert_eq!(open(FolderUse::Before, "1.2.4"), list(&["1.2.4", FIRST, "1.2.3"]));
         assert_eq!(open(FolderUse::Before, FIRST), list(&[FIRST, "1.2.3", "1.2.4"]));
-        for last in 5..8 {
+        for last in 5..10 {
             open(FolderUse::Before, &format!("1.2.{last}")).unwrap();
         }
-        assert!(open(FolderUse::Before, "1.2.9").unwrap_err().contains("six policies"));
+        assert!(open(FolderUse::Before, "1.2.10").unwrap_err().contains("eight policies"));
         assert_eq!(open(FolderUse::Before, "1.2.3").unwrap().len(), POLICIES_MAX);
         let fresh = tempfile::tempdir().unwrap();
         let first = remembered(fresh.path(), FolderUse::First, &with("1.2.3")).unwrap();
         assert_eq!(first, ["1.2.3"]);
+    }
+
+    #[test]
+    fn the_second_keys_policies_stay_when_it_is_switched_off() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = |folder, first: &str, second: Option<&str>| {
+            let config = Config { tsa_second_policy: second.map(str::to_owned), ..with(first) };
+            remembered(dir.path(), folder, &config)
+        };
+        assert_eq!(open(FolderUse::First, "1.2.3", Some("1.2.4")).unwrap(), ["1.2.3", "1.2.4"]);
+        assert_eq!(open(FolderUse::Before, "1.2.3", None).unwrap(), ["1.2.3", "1.2.4"]);
+        let all = open(FolderUse::Before, "1.2.6", Some("1.2.5")).unwrap();
+        assert_eq!(all, ["1.2.6", "1.2.3", "1.2.4", "1.2.5"]);
+        assert!(open(FolderUse::Before, "1.2.6", Some("1.2")).is_err());
+        assert_eq!(open(FolderUse::Before, "1.2.6", None).unwrap(), all);
     }
 
     #[test]

@@ -132,16 +132,36 @@ pub(super) fn rotated(
     }
     let mut random = [0_u8; 11];
     entropy.fill(&mut random)?;
-    let key = signer.generate(free_slot(signer, &slots.tsa, now)?, Algorithm::P256, entropy)?;
+    let slot = free_slot(signer, &slots.tsa, now)?;
+    let key = signer.generate(slot.clone(), Algorithm::P256, entropy)?;
     store(dir, signer)?;
     let issuer = (&*signer, &slots.tsa_root, root);
     let leaf = new_certificate(operator, issuer, &key, now, serial(now.unix_ms(), random))?;
-    files::write_atomic(&dir.join(CERTIFICATE), &leaf, Durability::Synced, Access::Ordinary)?;
+    let path = dir.join(CERTIFICATE);
+    let written = files::write_atomic(&path, &leaf, Durability::Synced, Access::Ordinary);
+    if let Err(error) = written {
+        give_back(dir, signer, &slot, &leaf);
+        return Err(error.into());
+    }
     if wish == KeyWish::Rotate {
         files::remove(&closed)?;
     }
     tracing::info!(?wish, "time-stamps have a new key");
     Ok(leaf)
+}
+
+/// Takes a key out of the folder again that has no certificate and has signed nothing: each new try would leave one more there, until
+/// nobody could read the file of keys.
+fn give_back(dir: &Path, signer: &mut SoftwareSlots, slot: &SlotName, leaf: &[u8]) {
+    // INVARIANT: the certificate that is there keeps its key. It is the new one if all that failed was to sync its name.
+    match certificate(dir) {
+        Ok(Some(there)) if there != leaf => {}
+        Ok(_) | Err(_) => return,
+    }
+    let removed = signer.remove(slot).map_err(EngineError::from);
+    if let Err(error) = removed.and_then(|()| store(dir, signer)) {
+        tracing::warn!(%error, "a stamping key without a certificate stays in `keys` until the next one");
+    }
 }
 
 /// The name of a slot has room for the time. A clock that stands has the same one again: there is one old key at most, and what a broken

@@ -23,6 +23,14 @@ pub struct Drafted {
     stamper: Option<Arc<Stamper>>,
 }
 
+/// Whose key signs an answer.
+enum Signs<'e> {
+    /// The first one, which can be replaced or destroyed.
+    First(Arc<Stamper>),
+    /// The second one, which goes on whatever becomes of the first.
+    Second(&'e SecondKey),
+}
+
 /// The proof that a time-stamp stands in the log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum TokenProof {
@@ -47,8 +55,12 @@ impl Engine {
     /// Makes the answer: the part that signs, for a thread that others do not wait for.
     #[must_use]
     pub fn draft_stamp(&self, request: &[u8]) -> Drafted {
-        let stamper = match self.keys.service.stamper() {
-            Ok(stamper) => stamper,
+        let signs = match self.second_for(request).map(Signs::Second) {
+            Some(second) => Ok(second),
+            None => self.keys.service.stamper().map(Signs::First),
+        };
+        let signs = match signs {
+            Ok(signs) => signs,
             Err(silence) => {
                 let answer = refuse(Refusal::SystemFailure, silence.words());
                 return Drafted { answer, entry: None, stamper: None };
@@ -68,11 +80,14 @@ impl Engine {
             Ok(_) | Err(_) => ClockState::Bad,
         };
         let (now, serial) = (self.clock.now(), serial(self.epoch, random));
-        let answer = match self.second_for(request) {
-            Some(second) => second.authority.answer(&second.signer, request, now, clock, serial),
-            None => {
-                let Stamper { authority, signer } = stamper.as_ref();
-                authority.answer(signer.as_ref(), request, now, clock, serial)
+        let (answer, stamper) = match signs {
+            Signs::Second(second) => {
+                (second.authority.answer(&second.signer, request, now, clock, serial), None)
+            }
+            Signs::First(stamper) => {
+                let Stamper { authority, signer, .. } = stamper.as_ref();
+                let answer = authority.answer(signer.as_ref(), request, now, clock, serial);
+                (answer, Some(stamper))
             }
         };
         // Only a refusal has no token.
@@ -80,7 +95,7 @@ impl Engine {
             let token = Hash32::new(sha256(&token));
             Command::LogToken { serial, token }
         });
-        Drafted { answer, entry, stamper: Some(stamper) }
+        Drafted { answer, entry, stamper }
     }
 
     /// The second key, if its policy is the one that is asked for.

@@ -3,6 +3,7 @@
 //! INVARIANT: before a key's end is logged nobody uses it any more, and every token of it has its entry in the log: one that stands
 //! behind the key's end is not the authority's (`spec/leaf.md`). So each answer holds on to its stamper until its entry is durable.
 
+use crate::pkcs11::TokenKey;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tpw_crypto::Signer;
@@ -15,6 +16,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 pub(super) struct Stamper {
     pub(super) authority: Arc<Authority>,
     pub(super) signer: Arc<dyn Signer>,
+    /// The same key, if it is on a token.
+    pub(super) token: Option<Arc<TokenKey>>,
 }
 
 /// Why nobody answers.
@@ -112,7 +115,7 @@ mod tests {
         let root = root_certificate(&slots, &slot("root"), &spec("Root", 1)).unwrap();
         let leaf = leaf_certificate(&slots, &slot("root"), &root, &key, &spec("TSA", 2)).unwrap();
         let authority = Authority::new(slot("tsa"), &leaf, "1.2.3", 1_000).unwrap();
-        Stamper { authority: Arc::new(authority), signer: Arc::new(slots) }
+        Stamper { authority: Arc::new(authority), signer: Arc::new(slots), token: None }
     }
 
     #[test]

@@ -27,7 +27,7 @@ impl Copy {
     /// # Errors
     /// [`LogError::NoFile`] when a file is missing that its checkpoint leans on; a file error, also when another process writes it.
     pub fn open(folder: &Path) -> Result<Self, LogError> {
-        crate::files::create_folder(folder)?;
+        crate::files::create_folder_synced(folder)?;
         let lock = FolderLock::take(folder)?;
         let published = LogFolder::new(folder.to_owned()).published()?;
         let odd = ProofError::Malformed { what: "checkpoint", why: "not UTF-8" };

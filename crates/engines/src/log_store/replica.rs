@@ -30,7 +30,8 @@ pub(crate) struct Replica {
 impl Replica {
     /// Opens the copy in `root`, of which `size` entries are synced; `None` when one of their files is missing or torn.
     pub(crate) fn open(root: &Path, size: u64) -> Result<Option<Self>, LogError> {
-        files::create_folder(root)?;
+        // What is in it is synced up to the folder itself: its own name has to survive as well.
+        files::create_folder_synced(root)?;
         let folder = LogFolder::new(root.to_owned());
         let Some(mut edges) = folder.edges_at(size & !255)? else { return Ok(None) };
         let width = u16::try_from(size & 255).unwrap_or(0);

@@ -1,7 +1,7 @@
 //! The library of a token, initialised once however many keys are reached through it.
 //!
 //! A library is one for the whole process: whoever ends it ends it for everybody. So it is ended with its last user; the next one then
-//! finds tokens that came meanwhile, which libraries look for when they are initialised.
+//! finds tokens that came meanwhile, which libraries look for when they are initialised. A key that is in service lets go of it for that.
 
 use super::TokenError;
 use super::token::saying;

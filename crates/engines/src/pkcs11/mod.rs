@@ -66,6 +66,16 @@ pub enum TokenError {
     Probe(CryptoError),
 }
 
+impl TokenError {
+    /// Whether the library knows no such token. It may be one that came after the library was initialised.
+    pub(crate) fn is_no_token(&self) -> bool {
+        matches!(self, Self::NotOne { what: TOKENS, found: 0 })
+    }
+}
+
+/// What there has to be one of: tokens that fit a URI.
+const TOKENS: &str = "tokens";
+
 /// The key, and the way to it if it is open.
 pub struct TokenKey {
     uri: KeyUri,
@@ -76,6 +86,8 @@ pub struct TokenKey {
 
 enum Way {
     Open(Opened),
+    /// It was let go, and is opened when it is needed next.
+    Closed,
     /// It was lost or not found, at this time.
     Lost(Instant),
 }
@@ -94,11 +106,20 @@ impl TokenKey {
         Ok(key)
     }
 
-    /// The way to the key, opened anew when it was lost a while ago.
+    /// Lets go of the token, and with it of its library if nobody else uses that, while something is done; whoever wants a signature
+    /// waits. The next one finds the way anew.
+    pub(crate) fn while_closed<T>(&self, work: impl FnOnce() -> T) -> T {
+        let mut way = self.way.lock().unwrap_or_else(PoisonError::into_inner);
+        *way = Way::Closed;
+        work()
+    }
+
+    /// The way to the key, opened anew when it was let go, or lost a while ago.
     fn reopened(&self, way: &mut Way) -> Result<(), CryptoError> {
-        let Way::Lost(at) = way else { return Ok(()) };
-        if at.elapsed() < PAUSE {
-            return Err(CryptoError::SignerUnavailable);
+        match way {
+            Way::Open(_) => return Ok(()),
+            Way::Lost(at) if at.elapsed() < PAUSE => return Err(CryptoError::SignerUnavailable),
+            Way::Lost(_) | Way::Closed => {}
         }
         *way = match Opened::find(&self.uri) {
             Ok(found) if found.public == self.public => Way::Open(found),

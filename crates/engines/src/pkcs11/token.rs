@@ -81,7 +81,7 @@ fn slot_of(uri: &KeyUri, library: &Pkcs11) -> Result<Slot, TokenError> {
     }
     match fitting.as_slice() {
         [slot] => Ok(*slot),
-        many => Err(TokenError::NotOne { what: "tokens", found: many.len() }),
+        many => Err(TokenError::NotOne { what: super::TOKENS, found: many.len() }),
     }
 }
 

@@ -140,6 +140,52 @@ fn a_token_signs_goes_away_and_comes_back() {
 }
 
 #[test]
+fn a_key_on_a_token_that_came_later_takes_over_while_the_server_runs() {
+    let hsm = Hsm::new();
+    hsm.generate("one", "EC:prime256v1", "--sensitive");
+    let key = hsm.desk.path("key");
+    let name = |uri: &str| std::fs::write(&key, format!("{uri}\n")).unwrap();
+    name(&hsm.uri("one"));
+    let server = hsm.start(&format!("file:{}", key.display()));
+    assert!(hsm.ask(&server).token.is_some());
+    let folder = hsm.desk.path("operator");
+    assert_eq!(certificates(&folder), 1);
+
+    // A token that is not there is looked for, and the key in service goes on.
+    let new = hsm.uri("one").replace("token=stamps", "token=later");
+    name(&new);
+    let begun = Instant::now();
+    while !server.records().contains("0 tokens") {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{}", server.records());
+        assert!(hsm.ask(&server).token.is_some());
+    }
+    assert!(hsm.ask(&server).token.is_some());
+
+    // The library was initialised before the token was.
+    name(&hsm.uri("one"));
+    hsm.run(
+        "softhsm2-util",
+        &format!("--init-token --free --label other --so-pin 8461 --pin {PIN}"),
+    );
+    let generate = "--login --keypairgen --key-type EC:prime256v1 --label one --sensitive";
+    hsm.run(
+        "pkcs11-tool",
+        &format!("--module {MODULE} --token-label other --pin {PIN} {generate}"),
+    );
+    name(&hsm.uri("one").replace("token=stamps", "token=other"));
+    let begun = Instant::now();
+    while certificates(&folder) < 2 || !server.records().contains("another key on a token") {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{}", server.records());
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+    let root = folder.join("tsa-root.der").display().to_string();
+    hsm.desk.openssl(&format!("x509 -inform DER -in {root} -out root.pem"));
+    assert!(hsm.ask(&server).token.is_some());
+    hsm.desk.openssl("ts -verify -in r -queryfile q -CAfile root.pem");
+    assert!(!server.records().contains(PIN));
+}
+
+#[test]
 fn a_key_that_is_not_fit_is_refused_at_the_start() {
     let hsm = Hsm::new();
     hsm.generate("good", "EC:prime256v1", "--sensitive");

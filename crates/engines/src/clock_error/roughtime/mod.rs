@@ -213,7 +213,8 @@ fn receive(
     Err(wrong)
 }
 
-/// What the statement says of the clock as it would stand if nobody had set it since `start`: it was made between `sent` and `received`.
+/// What the statement says of the clock as it would stand if nobody had set or slewed it since `start`: it was made between `sent` and
+/// `received`.
 fn offset(statement: Statement, start: &Readings, sent: &Readings, received: &Readings) -> Offset {
     let clock_us = |at: &Readings| {
         i128::from(start.wall_us).saturating_add(micros(at.passed_since(start)).into())
