@@ -126,11 +126,11 @@ def read_anchor(data, cbor):
     return it
 
 
-def check_anchor(data, leaf, index, trust, cbor, root_of, read_checkpoint):
+def check_anchor(data, leaf, index, trust, cbor, root_of, read_stamped):
     """Whether the anchor is in a block that the verifier knows."""
     it = read_anchor(data, cbor)
     if it[1] == 2:
-        return check_ots(it, leaf, index, trust, root_of, read_checkpoint)
+        return check_ots(it, leaf, index, trust, root_of, read_stamped)
     chains = trust["evm_anchors"]
     header, nodes = it[4], it[6]
     need(len(header) <= 4096 and all(len(node) <= 16384 for node in nodes), "too_large")

@@ -383,6 +383,14 @@ def check_checkpoint(head, trust):
     need(len(signed_by(head, trust["log_keys"])) == len(trust["log_keys"]), "not_signed")
 
 
+def read_stamped(note, trust):
+    """A checkpoint of the trust file's log that at least one of its keys has signed: receipt.md, "Bitcoin"."""
+    head = read_checkpoint(note)
+    need(head["origin"] == trust["origin"], "mismatch")
+    need(signed_by(head, trust["log_keys"]), "not_signed")
+    return head
+
+
 def check_witnesses(head, policy):
     own = [key for key in policy["logs"] if key[1] == head["origin"]]
     need(not policy["logs"] or signed_by(head, own), "not_signed")
@@ -572,7 +580,7 @@ class Judge:
 
     def anchor(self):
         known = [check_anchor(data, self.form("leaf"), self.form("tlog_proof")["index"], self.trust, cbor, root_of,
-                              read_checkpoint) for data in self.receipt[8]]
+                              read_stamped) for data in self.receipt[8]]
         return any(known)
 
     def evidence(self):

@@ -120,7 +120,7 @@ class Judge:
 def texts(language):
     """The texts of the page, read from their sources again."""
     found = {}
-    for name in ("page", "evidence", "cli", "exports"):
+    for name in ("page", "evidence", "cli", "exports", "reasons"):
         for line in (ROOT / "i18n" / language / f"{name}.ftl").read_text().splitlines():
             key, equals, value = line.partition(" = ")
             if equals and not line.startswith((" ", "#")):
@@ -277,6 +277,12 @@ def check_headers(page, found, said):
     expect(found()[0], "absent", "a header of another block")
     page.write(f"{lines[0]}\n{lines[1]}")
     expect(found(), ("proved", "", ""), "the header")
+    for language in ("en", "zh-CN"):
+        page.speak(language)
+        told = texts(language)["page-holds-anchor"].split("{ $time }")[0]
+        told = told.replace("{ $block }", "701").replace("{ $chain }", "Bitcoin regtest")
+        expect(told in page.rows("level")[4], True, f"a block of a test network is told as one, {page.rows('level')[4]!r}")
+    page.speak("en")
     page.write(lines[0].replace("700", "701", 1))
     expect(found()[0], "failed", "a header that says something else")
     page.write(lines[1].replace("regtest", "main", 1))
@@ -406,6 +412,12 @@ def check_printed(page, judge, case, language):
         shown = page.text("#sheet")
         for field in ("id", "payer", "payee", "purpose", "booked", "intent_hash", "root"):
             expect(payment[field] in shown, True, f"the {field}")
+        for posting in payment["postings"]:
+            expect(f"{posting['debit']} → {posting['credit']}: {money(posting)}" in shown, True, "a posting")
+        given = [known[f"approval-{one['kind']}"].replace("{ $at }", one["at"]).replace("{ $hash }", one["hash"]) for one in payment["approvals"]]
+        reasons = [known[f"reason-{code}"] for code in payment["reasons"]]
+        for text in [str(payment["score"]), *reasons, *given]:
+            expect(text in shown, True, f"{text!r} on the sheet")
         expect(page.text("#altered"), "", "an alteration")
         expect(page.shows("#carried"), False, "the text that it carries is seen")
         expect(known["page-carried-note"] in page.text("#verdict"), True, "what that is worth")
@@ -417,7 +429,7 @@ def check_paper(page, _none):
     """What is put on paper: the receipt and what it proves, dark on white, and nothing to press."""
     page.browser.call("Emulation.setEmulatedMedia", media="print", features=[{"name": "prefers-color-scheme", "value": "dark"}])
     for shown, selector in ((True, "#sheet .amount"), (True, "tr.level"), (True, "#verdict strong"), (False, "button"),
-                            (False, "#files"), (False, "#carried"), (False, "#sheet a")):
+                            (False, "#files"), (False, "#known"), (False, "#carried"), (False, "#sheet a")):
         expect(page.shows(selector), shown, f"{selector} on paper")
     expect(page.browser.run(CONTRAST), [], "contrast on paper")
     expect(page.browser.run("getComputedStyle(document.body).backgroundColor"), "rgb(255, 255, 255)", "the paper")
@@ -453,6 +465,12 @@ def lies(html, payment):
     yield "no amount", html.replace(amount, ">9,999.99 USD<"), texts("en")["page-altered-missing"]
     yield "two amounts", html.replace(amount, f'{amount}/p><p data-fact="amount">9,999.99 USD<'), f"{signed} | 9,999.99 USD"
     yield "another kind", html.replace(fact("title").group(0), 'data-fact="title">Letter of credit<'), "Letter of credit"
+    posting, score = fact("field-posting").group(0), fact("field-score").group(0)
+    yield "another posting", html.replace(posting, posting.replace(": ", ": 9,999,")), ": 9,999,"
+    yield "a posting less", html.replace(posting, ">gone<"), texts("en")["field-posting"]
+    yield "another score", html.replace(score, 'data-fact="field-score">999<'), "999"
+    yield "a reason", html.replace(score, f'{score}/bdi><bdi data-fact="field-reasons">+900 A known fraudster.<'), "+900 A known fraudster."
+    yield "an approval", html.replace(score, f'{score}/bdi><bdi data-fact="field-approval">the operator released it<'), "the operator released it"
 
 
 def check_lie(page, said, lie):
@@ -505,7 +523,9 @@ def printed(tests, judge, browser, folder, pictures):
         place.write_text(html)
         return PrintedPage(browser, place.as_uri())
 
-    for case in (good, {"file": "good/compensation.tpr", "trust": "trust.json"}, {"file": "good/purpose-in-chinese.tpr", "trust": "trust.json"}):
+    for case in (good, {"file": "good/compensation.tpr", "trust": "trust.json"}, {"file": "good/purpose-in-chinese.tpr", "trust": "trust.json"},
+                 {"file": "good/step-up-and-factor.tpr", "trust": "trust.json"}, {"file": "good/operator-approved-after-expiry.tpr", "trust": "trust.json"},
+                 {"file": "good/hold-released-by-16.tpr", "trust": "trust.json"}):
         for language in ("en", "zh-CN"):
             html = judge.prints(RECEIPTS / case["file"], RECEIPTS / case["trust"], language, folder)
             tests.run(f"printed {case['file']} {language}", check_printed, opened(html), judge, case, language)

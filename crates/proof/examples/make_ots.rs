@@ -14,14 +14,19 @@
     reason = "a tool that a developer runs by hand"
 )]
 
+#[path = "../tests/support/mod.rs"]
+mod support;
+
 use serde_json::{Value, json};
 use std::path::Path;
+use support::{ORIGIN, World, slot};
 use tpw_core::{Hash32, Receipt};
-use tpw_crypto::sha256;
+use tpw_crypto::{Algorithm, Signer as _, sha256};
 use tpw_proof::anchor::BitcoinAnchor;
+use tpw_proof::note::{Note, NoteSignature};
 use tpw_proof::ots::{Attestation, Headers, Network, Op, Proof, Stamp};
 use tpw_proof::tree::{inclusion_steps, leaf_hash};
-use tpw_proof::{Checkpoint, TlogProof, Trust};
+use tpw_proof::{Checkpoint, KeyName, TlogProof, Trust, VerifierKey};
 
 /// The height of the first header, which holds nothing of ours.
 const FIRST: u64 = 700;
@@ -46,6 +51,36 @@ struct Plan {
 struct Base {
     receipt: Receipt,
     proof: TlogProof,
+    /// Whose log it is, and somebody who calls himself the same.
+    operator: World,
+    stranger: World,
+}
+
+/// A log's line of Ed25519. Those of ML-DSA-44 are other ones each time.
+fn line(world: &World, text: &str) -> NoteSignature {
+    let name = KeyName::new(ORIGIN).unwrap();
+    let key = VerifierKey::new(name.clone(), world.key("log-ed25519")).unwrap();
+    let signature = world.slots.sign(&slot("log-ed25519"), text.as_bytes()).unwrap();
+    NoteSignature { name, id: key.id(), signature }
+}
+
+/// A checkpoint with lines of theirs.
+fn signed_by(worlds: &[&World], checkpoint: &Checkpoint) -> Vec<u8> {
+    let text = checkpoint.text();
+    let signatures = worlds.iter().map(|world| line(world, &text)).collect();
+    Note { text, signatures }.to_string().into_bytes()
+}
+
+/// A checkpoint that a witness has cosigned and nobody else.
+fn cosigned(base: &Base, checkpoint: &Checkpoint) -> Vec<u8> {
+    let (text, name) = (checkpoint.text(), KeyName::new("witness.example/w1").unwrap());
+    let key = VerifierKey::cosigner(name.clone(), base.stranger.key("log-ed25519")).unwrap();
+    let (time, slots) = (1_800_000_000_u64, &base.stranger.slots);
+    let message = format!("cosignature/v1\ntime {time}\n{text}");
+    let signature = slots.sign(&slot("log-ed25519"), message.as_bytes()).unwrap();
+    let signature = [&time.to_be_bytes()[..], &signature].concat();
+    let signatures = vec![NoteSignature { name, id: key.id(), signature }];
+    Note { text, signatures }.to_string().into_bytes()
 }
 
 impl Base {
@@ -75,11 +110,23 @@ impl Base {
         Receipt { anchors, ..self.receipt.clone() }.to_bytes()
     }
 
-    /// The stamped bytes with another text before the same lines, which sign another one then.
+    /// A checkpoint as the log signs it.
     fn note(&self, checkpoint: &Checkpoint) -> Vec<u8> {
-        let whole = String::from_utf8(self.proof.checkpoint.log_signed_bytes()).unwrap();
-        let (_, lines) = whole.split_once("\n\n").unwrap();
-        format!("{}\n{lines}", checkpoint.text()).into_bytes()
+        signed_by(&[&self.operator], checkpoint)
+    }
+
+    /// The receipt's own checkpoint.
+    fn checkpoint(&self) -> Checkpoint {
+        self.proof.checkpoint.checkpoint().clone()
+    }
+
+    /// One of the tree when it had four entries, and the path to it.
+    fn earlier(&self) -> (Checkpoint, Vec<Hash32>) {
+        let (leaf, mut earlier) = (leaf_hash(&self.receipt.leaf), self.checkpoint());
+        let (index, path) = (self.proof.index, &self.proof.path);
+        let steps = inclusion_steps(&leaf, index, earlier.head.size, path).unwrap();
+        (earlier.head.size, earlier.head.root) = (4, steps[1].node);
+        (earlier, path[..2].to_vec())
     }
 }
 
@@ -140,14 +187,12 @@ const GOOD: &[(&str, Change)] = &[
         };
     }),
     ("of-an-earlier-checkpoint", |base, p| {
-        let (leaf, checkpoint) =
-            (leaf_hash(&base.receipt.leaf), base.proof.checkpoint.checkpoint());
-        let size = checkpoint.head.size;
-        let steps = inclusion_steps(&leaf, base.proof.index, size, &base.proof.path).unwrap();
-        let mut earlier = checkpoint.clone();
-        (earlier.head.size, earlier.head.root) = (4, steps[1].node);
-        p.path.truncate(2);
-        p.checkpoint = base.note(&earlier);
+        let (earlier, path) = base.earlier();
+        (p.checkpoint, p.path) = (base.note(&earlier), path);
+    }),
+    ("signed-by-one-of-two-log-keys", |base, p| p.checkpoint = base.note(&base.checkpoint())),
+    ("signed-by-a-stranger-too", |base, p| {
+        p.checkpoint = signed_by(&[&base.stranger, &base.operator], &base.checkpoint());
     }),
 ];
 
@@ -159,22 +204,50 @@ const BROKEN: &[(&str, Change)] = &[
     ("path-of-another-leaf", |_, p| p.path[0] = Hash32::ZERO),
     ("path-of-64-hashes", |_, p| p.path = vec![Hash32::ZERO; 64]),
     ("checkpoint-of-another-size", |base, p| {
-        let mut other = base.proof.checkpoint.checkpoint().clone();
+        let mut other = base.checkpoint();
         other.head.size = 100;
         p.checkpoint = base.note(&other);
     }),
     ("checkpoint-of-another-root", |base, p| {
-        let mut other = base.proof.checkpoint.checkpoint().clone();
+        let mut other = base.checkpoint();
         other.head.root = Hash32::ZERO;
         p.checkpoint = base.note(&other);
     }),
     ("checkpoint-of-another-log", |base, p| {
-        let text = String::from_utf8(base.note(base.proof.checkpoint.checkpoint())).unwrap();
-        let (origin, rest) = text.split_once('\n').unwrap();
-        p.checkpoint = format!("not-{origin}\n{rest}").into_bytes();
+        let mut other = base.checkpoint();
+        other.origin = KeyName::new(&format!("not-{ORIGIN}")).unwrap();
+        p.checkpoint = base.note(&other);
+    }),
+    ("checkpoint-signed-by-nobody-of-the-log", |base, p| {
+        p.checkpoint = cosigned(base, &base.checkpoint());
+    }),
+    ("checkpoint-signed-by-a-stranger", |base, p| {
+        p.checkpoint = signed_by(&[&base.stranger], &base.checkpoint());
+    }),
+    // All that anybody needs for this is a block explorer.
+    ("checkpoint-invented", |base, p| {
+        let (leaf, mut invented) = (leaf_hash(&base.receipt.leaf), base.checkpoint());
+        (invented.head.size, p.path) = (8, vec![Hash32::new([7; 32]); 3]);
+        let steps = inclusion_steps(&leaf, base.proof.index, 8, &p.path).unwrap();
+        invented.head.root = steps[2].node;
+        p.checkpoint = signed_by(&[&base.stranger], &invented);
+    }),
+    ("checkpoint-under-the-lines-of-another-one", |base, p| {
+        let (earlier, path) = base.earlier();
+        let whole = String::from_utf8(base.proof.checkpoint.log_signed_bytes()).unwrap();
+        let (_, lines) = whole.split_once("\n\n").unwrap();
+        (p.checkpoint, p.path) = (format!("{}\n{lines}", earlier.text()).into_bytes(), path);
+    }),
+    ("checkpoint-with-one-line-of-two-that-holds", |base, p| {
+        let (own, mut earlier) = (base.checkpoint(), base.checkpoint());
+        earlier.head.size = 4;
+        let mut false_line = line(&base.operator, &earlier.text());
+        false_line.signature.rotate_left(1);
+        let signatures = vec![line(&base.operator, &own.text()), false_line];
+        p.checkpoint = Note { text: own.text(), signatures }.to_string().into_bytes();
     }),
     ("checkpoint-without-signatures", |base, p| {
-        p.checkpoint = base.proof.checkpoint.checkpoint().text().into_bytes();
+        p.checkpoint = base.checkpoint().text().into_bytes();
     }),
     ("checkpoint-with-a-byte-behind", |_, p| p.checkpoint.push(b'\n')),
     ("checkpoint-that-is-no-text", |_, p| p.checkpoint[0] = 0xff),
@@ -272,7 +345,10 @@ fn main() {
     let trust = Trust::from_json(&trust).unwrap();
     let receipt = Receipt::from_bytes(&bytes).unwrap();
     let proof = TlogProof::parse(&receipt.tlog_proof).unwrap();
-    let base = Base { receipt, proof };
+    let (operator, stranger) =
+        (World::new(Algorithm::Ed25519), World::seeded(Algorithm::Ed25519, 8));
+    assert_eq!(operator.trust.log_keys, trust.log_keys, "the keys of the stored receipt");
+    let base = Base { receipt, proof, operator, stranger };
     let (mut entries, mut roots) = (Vec::new(), vec![[0x77; 32]]);
     let mut anchors = Vec::new();
     for (table, part) in [(GOOD, "good"), (BROKEN, "broken")] {

@@ -12,13 +12,15 @@
 mod support;
 
 use std::path::Path;
-use support::{World, intent};
+use support::{POLICY, World, intent, slot};
 use tpw_core::{Instant, PaymentId, Receipt};
-use tpw_crypto::{Algorithm, Sha2};
+use tpw_crypto::{Algorithm, FixedEntropy, Sha2};
 use tpw_proof::evidence::{self, Archived, Ends, HashTree, Renewal, StampTrust, Step};
-use tpw_proof::timestamp::{ClockState, serial};
+use tpw_proof::timestamp::{
+    Authority, CertificateSpec, ClockState, leaf_certificate, root_certificate, serial,
+};
 use tpw_proof::verdict::TIME_TOLERANCE;
-use tpw_proof::{Layer, Level, Outcome, ProofError, Trust, judge};
+use tpw_proof::{Layer, Level, Outcome, ProofError, Trust, judge, sign};
 
 /// Receipts of different payments.
 fn receipts(world: &World, count: u8) -> Vec<Receipt> {
@@ -161,6 +163,48 @@ fn a_record_with_any_byte_changed_proves_nothing() {
     }
     for length in 0..record.len() {
         assert!(verify(&record[..length]).is_err(), "{length}");
+    }
+}
+
+/// An operator whose authority stamps with ML-DSA-65.
+fn post_quantum() -> World {
+    let mut world = World::new(Algorithm::Ed25519);
+    let entropy = &mut FixedEntropy::new(65);
+    for name in ["pq-root", "pq-tsa"] {
+        world.slots.generate(slot(name), Algorithm::MlDsa65, entropy).unwrap();
+    }
+    let spec = |common_name, number| CertificateSpec {
+        common_name,
+        not_before: "2020-01-01T00:00:00Z".parse().unwrap(),
+        not_after: "2045-01-01T00:00:00Z".parse().unwrap(),
+        serial: serial(number, [1; 11]),
+    };
+    let issuer = slot("pq-root");
+    let root = root_certificate(&world.slots, &issuer, &spec("Second root", 8)).unwrap();
+    let (key, own) = (world.key("pq-tsa"), spec("Second TSA", 9));
+    let leaf = leaf_certificate(&world.slots, &issuer, &root, &key, &own).unwrap();
+    world.authority = Authority::new(slot("pq-tsa"), &leaf, POLICY, 1000).unwrap();
+    world.trust.tsa_roots = vec![root];
+    world
+}
+
+#[test]
+fn a_signature_that_lasts_longer_does_not_make_its_imprint_last() {
+    // ML-DSA-65 and SHA-512 outlive the SHA-256 that the token of a receipt is over.
+    let world = post_quantum();
+    let intent = intent();
+    let statement = sign(&intent, &world.slots, &slot("device")).unwrap();
+    let begun = "2031-12-31T23:59:58.000Z";
+    for (stamped, failure) in [
+        ("2031-12-31T23:59:59.999Z", None),
+        ("2032-01-01T00:00:00.000Z", Some((Layer::Evidence, "ers_weak"))),
+    ] {
+        let stamped = stamped.parse().unwrap();
+        let mut receipts = [world.receipt_with(&statement, &world.record(&intent), stamped)];
+        begin(&world, &mut receipts, Sha2::Sha512, begun);
+        let judgement = judge(&receipts[0].to_bytes(), &world.trust);
+        let found = judgement.first_failure().map(|(layer, reason)| (layer, reason.code()));
+        assert_eq!(found, failure, "{stamped}");
     }
 }
 

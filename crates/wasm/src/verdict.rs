@@ -1,7 +1,7 @@
 //! A judgement as JSON, in the words of `tpw verify --json`, with what the page draws.
 
 use serde_json::{Map, Value, json};
-use tpw_core::{Hash32, Receipt, words};
+use tpw_core::{Approval, Hash32, Posting, Reason, Receipt, words};
 use tpw_crypto::{PublicKey, sha256};
 use tpw_proof::anchor::{self, KnownFault, Place, Standing, with_known};
 use tpw_proof::timestamp;
@@ -120,10 +120,36 @@ fn payment(proved: &ProvedPayment) -> Value {
         "received": record.received.to_string(),
         "booked": record.booked.to_string(),
         "intent_hash": proved.intent_hash.to_string(),
+        "score": record.decision.score.to_string(),
+        "reasons": record.decision.reasons.iter().map(reason).collect::<Vec<_>>(),
+        "approvals": record.approvals.iter().map(approval).collect::<Vec<_>>(),
+        "postings": record.postings.iter().map(posting).collect::<Vec<_>>(),
         "leaf_index": proved.index.to_string(),
         "tree_size": proved.head.size.to_string(),
         "root": proved.head.root.to_string(),
         "time_stamped": proved.gen_time.map(|at| at.to_string()),
+    })
+}
+
+fn reason(reason: &Reason) -> Value {
+    json!({ "code": reason.code.code(), "points": reason.points.to_string() })
+}
+
+/// What let a payment go on, and the hash that stands for what was given.
+fn approval(given: &Approval) -> Value {
+    let (kind, hash) = match given {
+        Approval::StepUp { proof, .. } => ("step_up", proof),
+        Approval::Operator { key, .. } => ("operator", key),
+        Approval::Factor { evidence, .. } => ("factor", evidence),
+    };
+    json!({ "kind": kind, "hash": hash.to_string(), "at": given.at().to_string() })
+}
+
+fn posting(posting: &Posting) -> Value {
+    json!({
+        "debit": posting.debit.to_string(),
+        "credit": posting.credit.to_string(),
+        "money": posting.money.to_string(),
     })
 }
 
@@ -137,7 +163,7 @@ fn anchor(found: &anchor::Found) -> Value {
     };
     let kind = match found.place {
         Place::Evm(_) => "evm",
-        Place::Bitcoin => "bitcoin",
+        Place::Bitcoin(_) => "bitcoin",
     };
     let (chain, block) = (found.place.to_string(), found.number.to_string());
     json!({ "kind": kind, "chain": chain, "block": block, "standing": standing })

@@ -24,7 +24,7 @@ const LANGUAGES: [&str; 2] = ["en", "zh-CN"];
 /// What the page takes of the texts of the command line.
 const SHARED_TEXTS: [&str; 4] = ["level-", "layer-", "kind-", "field-"];
 /// What it takes of the texts of prints.
-const PRINTED_TEXTS: [&str; 3] = ["field-", "print-title-", "print-download"];
+const PRINTED_TEXTS: [&str; 4] = ["field-", "approval-", "print-title-", "print-download"];
 /// The crates in the module.
 const CRATES: [&str; 4] = ["core", "crypto", "proof", "wasm"];
 
@@ -81,6 +81,7 @@ fn texts() -> String {
         texts.extend(texts_of(&file("cli"), shared));
         let printed = |key: &str| PRINTED_TEXTS.iter().any(|start| key.starts_with(start));
         texts.extend(texts_of(&file("exports"), printed));
+        texts.extend(texts_of(&file("reasons"), |_key| true));
         all.insert(language, texts);
     }
     // A text with `</script>` would end the element that it stands in.

@@ -210,6 +210,10 @@ fn a_bitcoin_header_that_a_person_knows_proves_the_anchor() {
     assert_eq!(level(""), "absent");
     assert_eq!(level(&line(0)), "absent", "another block");
     assert_eq!(level(&line(1)), "proved");
+    // Told as what it is: a block of a test network.
+    let told = told_with("ots/good/in-a-block.tpr", "ots/trust-no-block.json", &line(1));
+    assert_eq!(told["anchors"][0]["chain"], "Bitcoin regtest");
+    assert_eq!(told["facts"]["anchor"]["chain"], "Bitcoin regtest");
     // That block at another height, and another block at that height.
     let away = line(1).replacen("701", "700", 1);
     assert_eq!(level(&away), "absent");

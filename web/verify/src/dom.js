@@ -5,9 +5,14 @@ const SVG = 'http://www.w3.org/2000/svg';
 
 let language = navigator.languages.some((tag) => /^zh\b/i.test(tag)) ? 'zh-CN' : 'en';
 
-/** The text of a key with its values. A key without a text is a fault of the page, and its test fails over it. */
+/** The text of a key with its values, in the language that is chosen. */
 function say(key, values = {}) {
-  const text = TEXTS[language][key];
+  return sayIn(language, key, values);
+}
+
+/** The same in another one. A key without a text is a fault of the page, and its test fails over it. */
+function sayIn(tongue, key, values = {}) {
+  const text = TEXTS[tongue][key];
   if (text === undefined) {
     console.error(`no text for ${key}`);
     return key;

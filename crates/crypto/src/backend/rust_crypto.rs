@@ -106,7 +106,7 @@ impl VerifyingKey {
 
 /// Verifies what others sign.
 ///
-/// Time-stamps in receipts are signed by ECDSA on P-256 (`spec/receipt.md`). Keys on larger curves and of RSA are refused here:
+/// Time-stamps in receipts are signed by ECDSA on P-256 or by ML-DSA-65 (`spec/receipt.md`). Keys on larger curves and of RSA are refused here:
 /// their libraries would double the size of the page that carries this code.
 pub(crate) fn verify_outside(
     kind: OutsideKind,

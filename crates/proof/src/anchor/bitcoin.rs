@@ -1,17 +1,19 @@
 //! An anchor on Bitcoin: the path from a receipt's entry to the root of a checkpoint, and an OpenTimestamps proof over that
 //! checkpoint: `spec/receipt.md`, "Anchors".
 //!
-//! INVARIANT: the checkpoint that was stamped is inside. A receipt may go under a newer one, and the proof stays whole.
+//! INVARIANT: the checkpoint that was stamped is inside, as the log signed it. A receipt may go under a newer one, and the proof
+//! stays whole.
 
 use super::{Found, Place, Standing};
 use crate::checkpoint::SignedCheckpoint;
 use crate::error::ProofError;
 use crate::note::KeyName;
-use crate::ots::{Attestation, HEADER_LEN, Headers, Network, Proof};
+use crate::ots::{Attested, HEADER_LEN, Headers, NamedBlock, Network, Proof, earliest};
 use crate::tree::verify_inclusion;
+use crate::trust::Trust;
 use serde::{Deserialize, Serialize};
+use tpw_core::Hash32;
 use tpw_core::codec::{Reader, Writer, decode_exact};
-use tpw_core::{Hash32, TreeHead};
 use tpw_crypto::sha256;
 
 /// The number of this kind among anchors.
@@ -37,30 +39,34 @@ pub struct BitcoinAnchor {
 
 /// What an anchor says once everything inside it holds.
 #[derive(Clone, Debug)]
-pub(super) struct Told {
-    head: TreeHead,
-    proof: Proof,
-    /// The lowest block that the proof names.
+struct Told {
+    signed: SignedCheckpoint,
+    /// The blocks that the proof leads to, at least one.
+    blocks: Vec<NamedBlock>,
+    /// The lowest of them.
     height: u64,
 }
 
 impl BitcoinAnchor {
-    /// Checks everything but the blocks.
+    /// Checks everything but the checkpoint's signatures and the blocks.
     fn tell(&self, leaf: &Hash32, index: u64, origin: &KeyName) -> Result<Told, ProofError> {
-        let head = stamped_head(&self.checkpoint, origin)?;
+        let signed = stamped(&self.checkpoint, origin)?;
+        let head = signed.checkpoint().head;
         verify_inclusion(leaf, index, head.size, &self.path, &head.root)?;
         let proof = Proof::from_bytes(&self.proof)?;
         if proof.digest != sha256(&self.checkpoint) {
             let (left, right) = ("the OpenTimestamps proof", "the checkpoint beside it");
             return Err(ProofError::Mismatch { field: "hash", left, right });
         }
-        let height = lowest_block(&proof);
+        let blocks = proof.blocks();
         let why = "no block that it leads to";
+        let height = lowest(&blocks);
         let height = height.ok_or(ProofError::Malformed { what: "OpenTimestamps proof", why })?;
-        Ok(Told { head, proof, height })
+        Ok(Told { signed, blocks, height })
     }
 
-    /// Checks that the proof is over this checkpoint, leads to a block, and that the checkpoint's tree holds the entry.
+    /// Checks that the proof is over this checkpoint, leads to a block, and that the checkpoint's tree holds the entry. Whether the
+    /// log has signed the checkpoint, who knows its keys asks apart from that; the verdict does.
     ///
     /// # Errors
     /// [`ProofError::Mismatch`], [`ProofError::Malformed`], [`ProofError::RootMismatch`], and what reading the parts answers.
@@ -73,36 +79,26 @@ impl BitcoinAnchor {
         &self,
         leaf: &Hash32,
         index: u64,
-        origin: &KeyName,
-        known: &[Headers],
+        trust: &Trust,
     ) -> Result<Found, ProofError> {
-        let Told { head, proof, height } = self.tell(leaf, index, origin)?;
-        let mut found = Found {
-            place: Place::Bitcoin,
-            number: height,
-            block: None,
-            time: None,
-            size: head.size,
-            standing: Standing::UnknownChain,
+        let told = self.tell(leaf, index, &trust.origin)?;
+        // INVARIANT: whoever can write a checkpoint can have it stamped. Without the log's own signature a block says nothing of
+        // the log, wherever a path in an invented tree leads. One key suffices: another may have come since, or be gone.
+        told.signed.verify(&trust.log_keys)?;
+        let known = known(&told.blocks, &trust.bitcoin_headers)?;
+        let standing = match (known, trust.bitcoin_headers.is_empty()) {
+            (Some(_), _) => Standing::Known,
+            (None, false) => Standing::UnknownBlock,
+            (None, true) => Standing::UnknownChain,
         };
-        for headers in known {
-            match proof.verify(headers) {
-                Ok(attested) if found.time.is_none_or(|known| attested.time < known) => {
-                    let header = headers.at(attested.height);
-                    found.standing = Standing::Known;
-                    found.number = attested.height;
-                    found.block = header.map(|header| Hash32::new(header.hash()));
-                    found.time = Some(attested.time);
-                }
-                Err(ProofError::Unsupported) if found.standing == Standing::UnknownChain => {
-                    found.standing = Standing::UnknownBlock;
-                }
-                Ok(_) | Err(ProofError::Unsupported) => {}
-                // A block that the verifier knows holds something else.
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(found)
+        Ok(Found {
+            place: Place::Bitcoin(known.map(|known| known.network)),
+            number: known.map_or(told.height, |known| known.attested.height),
+            block: known.map(|known| known.hash),
+            time: known.map(|known| known.attested.time),
+            size: told.signed.checkpoint().head.size,
+            standing,
+        })
     }
 
     /// The one encoding, deterministic CBOR.
@@ -145,9 +141,8 @@ impl BitcoinAnchor {
     }
 }
 
-/// Size and root of a checkpoint of this log that was stamped. Its signatures are not looked at: that it was there is what the
-/// block says, and that the log holds the entry is shown elsewhere.
-fn stamped_head(checkpoint: &[u8], origin: &KeyName) -> Result<TreeHead, ProofError> {
+/// The checkpoint of this log that was stamped, its signatures unchecked.
+fn stamped(checkpoint: &[u8], origin: &KeyName) -> Result<SignedCheckpoint, ProofError> {
     let why = "not UTF-8";
     let text = core::str::from_utf8(checkpoint)
         .map_err(|_odd| ProofError::Malformed { what: "checkpoint", why })?;
@@ -156,18 +151,45 @@ fn stamped_head(checkpoint: &[u8], origin: &KeyName) -> Result<TreeHead, ProofEr
         let (left, right) = ("the stamped checkpoint", "the trust file");
         return Err(ProofError::Mismatch { field: "origin", left, right });
     }
-    Ok(signed.checkpoint().head)
+    Ok(signed)
+}
+
+/// A block that the verifier knows and that holds what the proof leads to.
+#[derive(Clone, Copy)]
+struct KnownBlock {
+    network: Network,
+    attested: Attested,
+    hash: Hash32,
+}
+
+impl KnownBlock {
+    /// Blocks are made one after another: a header's time may be earlier than that of the block before it, a height is not. Heights
+    /// of two networks say nothing of each other, and a block that cost nothing never stands before one of Bitcoin itself.
+    fn rank(&self) -> (bool, u64) {
+        (self.network != Network::Main, self.attested.height)
+    }
+}
+
+/// The earliest block that the verifier knows.
+fn known(blocks: &[NamedBlock], runs: &[Headers]) -> Result<Option<KnownBlock>, ProofError> {
+    let mut found: Vec<KnownBlock> = Vec::new();
+    for headers in runs {
+        let Some(attested) = earliest(blocks, headers)? else { continue };
+        let header = headers.at(attested.height).ok_or(ProofError::Unsupported)?;
+        let (network, hash) = (headers.network(), Hash32::new(header.hash()));
+        found.push(KnownBlock { network, attested, hash });
+    }
+    Ok(found.into_iter().min_by_key(KnownBlock::rank))
+}
+
+fn lowest(blocks: &[NamedBlock]) -> Option<u64> {
+    blocks.iter().map(|block| block.height).min()
 }
 
 /// The lowest block that a proof leads to by operations that are computed here; a promise is none.
 #[must_use]
 pub fn lowest_block(proof: &Proof) -> Option<u64> {
-    let all = proof.stamp.attestations(&proof.digest).into_iter();
-    let heights = all.filter_map(|(value, attestation)| match attestation {
-        Attestation::Bitcoin(height) => value.map(|_| *height),
-        _ => None,
-    });
-    heights.min()
+    lowest(&proof.blocks())
 }
 
 /// A block's hash as people write it: from the last byte to the first.

@@ -9,6 +9,7 @@ mod trie;
 pub(crate) mod trust;
 
 use crate::error::ProofError;
+use crate::ots::Network;
 use crate::trust::Trust;
 use tpw_core::codec::Reader;
 use tpw_core::{Hash32, Instant};
@@ -61,15 +62,17 @@ fn kind(bytes: &[u8]) -> Result<u64, ProofError> {
 pub enum Place {
     /// An EVM chain, as EIP-155 numbers it.
     Evm(u64),
-    /// Bitcoin.
-    Bitcoin,
+    /// Bitcoin, or one of its test networks. Which of them it is no proof says, only a header that the verifier has.
+    Bitcoin(Option<Network>),
 }
 
 impl core::fmt::Display for Place {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::Evm(chain_id) => write!(f, "{chain_id}"),
-            Self::Bitcoin => f.write_str("Bitcoin"),
+            Self::Bitcoin(None | Some(Network::Main)) => f.write_str("Bitcoin"),
+            // What anybody makes at once is never called Bitcoin alone.
+            Self::Bitcoin(Some(test)) => write!(f, "Bitcoin {}", test.name()),
         }
     }
 }
@@ -103,9 +106,7 @@ pub(crate) fn judge(
     let one = |bytes: &Vec<u8>| {
         let anchor = match Anchor::from_bytes(bytes)? {
             Anchor::Evm(anchor) => anchor,
-            Anchor::Bitcoin(anchor) => {
-                return anchor.judge(leaf, index, &trust.origin, &trust.bitcoin_headers);
-            }
+            Anchor::Bitcoin(anchor) => return anchor.judge(leaf, index, trust),
         };
         let told = anchor.tell(leaf, index)?;
         let chain_id = anchor.announcement.chain_id;

@@ -243,7 +243,10 @@ fn check_before(
         if begun < token.gen_time.minus(tolerance) {
             return Err(EvidenceError::Order);
         }
-        check_stamp_at(&token, begun.max(token.gen_time), roots)?;
+        let at = begun.max(token.gen_time);
+        check_stamp_at(&token, at, roots)?;
+        // Whatever the token is signed with, it is over the SHA-256 of the checkpoint.
+        check_relied_on(STAMP_DIGEST, at)?;
     }
     check_relied_on(STAMP_DIGEST, begun)
 }

@@ -145,14 +145,20 @@ impl Stamp {
     #[must_use]
     pub fn attestations(&self, value: &[u8]) -> Vec<Leaf<'_>> {
         let mut found = Vec::new();
-        self.collect(Some(value.to_vec()), &mut found);
+        self.visit(Some(value), &mut |value, one| found.push((value.map(<[u8]>::to_vec), one)));
         found
     }
 
-    fn collect<'s>(&'s self, value: Option<Vec<u8>>, found: &mut Vec<Leaf<'s>>) {
-        found.extend(self.attestations.iter().map(|one| (value.clone(), one)));
+    /// Every attestation with its value, none of them copied.
+    pub(super) fn visit<'s>(
+        &'s self,
+        value: Option<&[u8]>,
+        see: &mut impl FnMut(Option<&[u8]>, &'s Attestation),
+    ) {
+        self.attestations.iter().for_each(|one| see(value, one));
         for (op, stamp) in &self.ops {
-            stamp.collect(value.as_deref().and_then(|value| op.apply(value)), found);
+            let next = value.and_then(|value| op.apply(value));
+            stamp.visit(next.as_deref(), see);
         }
     }
 

@@ -24,25 +24,64 @@ pub struct Attested {
     pub time: Instant,
 }
 
+/// A block that a proof leads to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NamedBlock {
+    /// Its height.
+    pub height: u64,
+    /// What its Merkle root has to be; none for a value of another length, which no block's root is.
+    pub root: Option<[u8; 32]>,
+}
+
+impl NamedBlock {
+    /// What its header says, when it is among these.
+    ///
+    /// # Errors
+    /// [`ProofError::RootMismatch`] when the block holds something else.
+    pub fn attested(&self, headers: &Headers) -> Result<Option<Attested>, ProofError> {
+        let Some(header) = headers.at(self.height) else { return Ok(None) };
+        if self.root != Some(header.merkle_root()) {
+            return Err(ProofError::RootMismatch);
+        }
+        Ok(Some(Attested { height: self.height, time: header.time()? }))
+    }
+}
+
+/// The earliest of these blocks whose header the verifier has.
+///
+/// # Errors
+/// [`ProofError::RootMismatch`] when one of those that the verifier has holds something else: then no other counts.
+pub fn earliest(blocks: &[NamedBlock], headers: &Headers) -> Result<Option<Attested>, ProofError> {
+    let mut earliest: Option<Attested> = None;
+    for block in blocks {
+        let Some(attested) = block.attested(headers)? else { continue };
+        if earliest.is_none_or(|known| attested.height < known.height) {
+            earliest = Some(attested);
+        }
+    }
+    Ok(earliest)
+}
+
 impl Proof {
+    /// The blocks that it leads to by operations that are computed here. What is behind another one proves nothing, and nothing
+    /// against it; a promise is no block.
+    #[must_use]
+    pub fn blocks(&self) -> Vec<NamedBlock> {
+        let mut found = Vec::new();
+        self.stamp.visit(Some(&self.digest), &mut |value, attestation| {
+            if let (Some(value), Attestation::Bitcoin(height)) = (value, attestation) {
+                found.push(NamedBlock { height: *height, root: value.try_into().ok() });
+            }
+        });
+        found
+    }
+
     /// The earliest block whose header the verifier has and which holds what the proof leads to.
     ///
     /// # Errors
     /// [`ProofError::RootMismatch`] when a block that the verifier has holds something else: then nothing else in the proof
     /// counts. [`ProofError::Unsupported`] when no block that the verifier has is named.
     pub fn verify(&self, headers: &Headers) -> Result<Attested, ProofError> {
-        let mut earliest: Option<Attested> = None;
-        for (message, attestation) in self.stamp.attestations(&self.digest) {
-            let Attestation::Bitcoin(height) = attestation else { continue };
-            // What is behind an operation that is not computed here proves nothing, and nothing against it.
-            let (Some(message), Some(header)) = (message, headers.at(*height)) else { continue };
-            if message != header.merkle_root() {
-                return Err(ProofError::RootMismatch);
-            }
-            if earliest.is_none_or(|known| *height < known.height) {
-                earliest = Some(Attested { height: *height, time: header.time()? });
-            }
-        }
-        earliest.ok_or(ProofError::Unsupported)
+        earliest(&self.blocks(), headers)?.ok_or(ProofError::Unsupported)
     }
 }

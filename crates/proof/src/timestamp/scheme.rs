@@ -12,8 +12,8 @@ use super::asn1::{ECDSA_SHA256, named_hash};
 /// Which tokens pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Profile {
-    /// Those of receipts (`spec/receipt.md`): ECDSA on P-256 with SHA-256 all along, or ML-DSA-65 with SHA-512 all along, and
-    /// signing-certificate-v2. A second verifier holds the same rules.
+    /// Those of receipts (`spec/receipt.md`): signatures and certificates of ECDSA on P-256 with SHA-256, or of ML-DSA-65 over a digest
+    /// of SHA-512, and signing-certificate-v2. What is stamped may be hashed by either. A second verifier holds the same rules.
     Receipt,
     /// Every token that RFC 3161 and RFC 5816 allow, signed by any algorithm that is known here.
     Any,

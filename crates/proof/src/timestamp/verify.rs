@@ -26,8 +26,8 @@ pub struct VerifiedTimestamp {
     pub certificate_der: Vec<u8>,
 }
 
-/// Verifies a DER `TimeStampResp` over `data`: granted, in canonical DER, one ECDSA P-256 signature by a time-stamping
-/// certificate that leads to one of `roots` (DER certificates) at the token's time, under one of `policies` (dotted OIDs).
+/// Verifies a DER `TimeStampResp` over `data`: granted, in canonical DER, one signature (ECDSA P-256 or ML-DSA-65) by a
+/// time-stamping certificate that leads to one of `roots` (DER certificates) at the token's time, under one of `policies` (dotted OIDs).
 ///
 /// The imprint may be SHA-256 or SHA-512 of the data.
 ///

@@ -258,7 +258,7 @@ fn attach(context: &Context, args: &OtsAttach) -> Outcome {
 /// A checkpoint that was stamped, other than that of a receipt.
 struct Stamped {
     bytes: Vec<u8>,
-    size: u64,
+    signed: SignedCheckpoint,
 }
 
 impl Stamped {
@@ -271,7 +271,7 @@ impl Stamped {
         }
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let signed = SignedCheckpoint::parse(&text).map_err(unproved)?;
-        Ok(Some(Self { bytes, size: signed.checkpoint().head.size }))
+        Ok(Some(Self { bytes, signed }))
     }
 }
 
@@ -290,8 +290,13 @@ fn attach_one(
         let stamped = stamped.ok_or_else(|| Failure::usage("ots-which-checkpoint"))?;
         let trusted = Trusted::of(&args.trusted)?;
         let source = Source::needed(&args.at, &trusted)?;
-        let hashes = source.open(&trusted)?.inclusion(own.index, stamped.size).map_err(failed)?;
-        (stamped.size, stamped.bytes.clone(), hashes)
+        // The verdict asks for the log's signature, too: a receipt with an anchor that has none is not valid any more.
+        let origin = &own.checkpoint.checkpoint().origin;
+        let keys = trusted.log_keys().into_iter().filter(|key| key.name() == origin);
+        stamped.signed.verify(&keys.collect::<Vec<_>>()).map_err(unproved)?;
+        let size = stamped.signed.checkpoint().head.size;
+        let hashes = source.open(&trusted)?.inclusion(own.index, size).map_err(failed)?;
+        (size, stamped.bytes.clone(), hashes)
     };
     let anchor = BitcoinAnchor { path: hashes, checkpoint, proof: proof.to_bytes() };
     let leaf = leaf_hash(&receipt.leaf);

@@ -5,6 +5,7 @@ use crate::say::{Mood, Say};
 use serde_json::{Value, json};
 use tpw_core::{Approval, Hash32, Money};
 use tpw_proof::anchor::{self, Place, Standing};
+use tpw_proof::ots::Network;
 use tpw_proof::verdict::{Level, LevelResult, Outcome as Found, ProvedPayment};
 use tpw_proof::{Judgement, ProofError};
 use tpw_server::wire::{Payment, Reason};
@@ -49,12 +50,12 @@ pub(super) fn judgement_json(judgement: &Judgement) -> Value {
 }
 
 fn anchor_json(anchor: &anchor::Found) -> Value {
-    let (kind, chain_id) = match anchor.place {
-        Place::Evm(chain_id) => ("evm", Some(chain_id.to_string())),
-        Place::Bitcoin => ("bitcoin", None),
+    let (kind, chain_id, network) = match anchor.place {
+        Place::Evm(chain_id) => ("evm", Some(chain_id.to_string()), None),
+        Place::Bitcoin(network) => ("bitcoin", None, network.map(Network::name)),
     };
     json!({
-        "kind": kind, "chain_id": chain_id, "block": anchor.number.to_string(),
+        "kind": kind, "chain_id": chain_id, "network": network, "block": anchor.number.to_string(),
         "block_hash": block_hash(anchor), "time": anchor.time.map(|time| time.to_string()),
         "size": anchor.size.to_string(), "standing": standing(anchor.standing),
     })
@@ -64,7 +65,7 @@ fn anchor_json(anchor: &anchor::Found) -> Value {
 fn block_hash(anchor: &anchor::Found) -> Option<String> {
     let text = match anchor.place {
         Place::Evm(_) => anchor::hash_text,
-        Place::Bitcoin => anchor::bitcoin_hash_text,
+        Place::Bitcoin(_) => anchor::bitcoin_hash_text,
     };
     anchor.block.as_ref().map(text)
 }
@@ -82,7 +83,7 @@ pub(super) fn anchor_lines(say: &Say, judgement: &Judgement) -> Vec<String> {
     let line = |anchor: &anchor::Found| {
         let key = match (anchor.standing, anchor.place) {
             (Standing::Known, _) => return None,
-            (_, Place::Bitcoin) => "anchor-unknown-header",
+            (_, Place::Bitcoin(_)) => "anchor-unknown-header",
             (Standing::UnknownBlock, _) => "anchor-unknown-block",
             (Standing::UnknownChain, _) => "anchor-unknown-chain",
         };

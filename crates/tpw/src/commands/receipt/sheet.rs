@@ -149,11 +149,16 @@ fn decision(say: &Say, proved: &ProvedPayment) -> Section {
         ("field-reasons", reasons.join("; ")),
     ];
     let mut section = section(say, "print-decision", rows);
-    let approval = |given| Row::plain(say.text("field-approval"), show::approval_words(say, given));
+    let approval = |given| Row {
+        fact: Some("field-approval"),
+        name: say.text("field-approval"),
+        value: show::approval_words(say, given),
+    };
     section.rows.extend(record.approvals.iter().map(approval));
     let posting = |posting: &Posting| {
-        let text = format!("{} → {}: {}", posting.debit, posting.credit, posting.money);
-        Row::plain(format!("{} {}", say.text("field-posting"), posting.number), text)
+        let value = format!("{} → {}: {}", posting.debit, posting.credit, posting.money);
+        let name = format!("{} {}", say.text("field-posting"), posting.number);
+        Row { fact: Some("field-posting"), name, value }
     };
     section.rows.extend(record.postings.iter().map(posting));
     section

@@ -52,6 +52,15 @@ fn a_stamped_checkpoint_anchors_the_receipts_before_it() {
     attach(&which).ends(2);
     attach(&["--checkpoint", text(&trust)]).ends(4);
     assert_eq!(std::fs::read(&receipt).unwrap(), before);
+    // One that the log has not signed proves nothing and is not attached, whoever has stamped it.
+    let (invented, its_proof) = (root.path().join("invented"), root.path().join("invented.ots"));
+    let whole = std::fs::read_to_string(&stamped).unwrap();
+    let (head, _lines) = whole.split_once("\n\n").unwrap();
+    std::fs::write(&invented, format!("{head}\n\n\u{2014} stranger aGVsbG8gd29ybGQ=\n")).unwrap();
+    stamp(&invented, &its_proof, Attestation::Bitcoin(800));
+    let invented = ["--proof", text(&its_proof), "--checkpoint", text(&invented)];
+    tpw(&[&["ots", "attach", text(&receipt)], &invented[..], &at].concat()).ends(4);
+    assert_eq!(std::fs::read(&receipt).unwrap(), before);
     let done = attach(&[&which[..], &at, &["--json"]].concat()).ends(0).json();
     let size: u64 = done[0]["size"].as_str().unwrap().parse().unwrap();
     attach(&[&which[..], &at].concat()).ends(0);
@@ -63,7 +72,9 @@ fn a_stamped_checkpoint_anchors_the_receipts_before_it() {
         json!([told["levels"][4]["outcome"], told["anchors"][0]])
     };
     let anchor = |standing: &str, hash: Option<&str>, time: Option<&str>| {
-        json!({ "kind": "bitcoin", "chain_id": null, "block": HEIGHT, "block_hash": hash,
+        // Which network it is, only a header says.
+        let network = time.map(|_| "regtest");
+        json!({ "kind": "bitcoin", "chain_id": null, "network": network, "block": HEIGHT, "block_hash": hash,
                 "time": time, "size": size.to_string(), "standing": standing })
     };
     assert_eq!(verify(&[]), json!(["absent", anchor("unknown_chain", None, None)]));
