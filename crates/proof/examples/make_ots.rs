@@ -333,13 +333,8 @@ fn entry(file: &str, trust: &str, layer: Option<&str>, anchored: &str) -> Value 
     json!({ "anchored": anchored, "file": file, "layer": layer, "trust": trust, "valid": layer.is_none() })
 }
 
-fn main() {
-    let vectors = std::env::args().nth(1).unwrap();
-    let vectors = Path::new(&vectors);
-    let folder = vectors.join("ots");
-    for part in ["good", "broken"] {
-        std::fs::create_dir_all(folder.join(part)).unwrap();
-    }
+/// The stored receipt, the operator whose it is, and somebody who calls himself the same.
+fn stored(vectors: &Path) -> (Base, Trust) {
     let bytes = std::fs::read(vectors.join("receipt-v1.tpr")).unwrap();
     let trust = std::fs::read_to_string(vectors.join("receipt-v1.trust.json")).unwrap();
     let trust = Trust::from_json(&trust).unwrap();
@@ -348,7 +343,17 @@ fn main() {
     let (operator, stranger) =
         (World::new(Algorithm::Ed25519), World::seeded(Algorithm::Ed25519, 8));
     assert_eq!(operator.trust.log_keys, trust.log_keys, "the keys of the stored receipt");
-    let base = Base { receipt, proof, operator, stranger };
+    (Base { receipt, proof, operator, stranger }, trust)
+}
+
+fn main() {
+    let vectors = std::env::args().nth(1).unwrap();
+    let vectors = Path::new(&vectors);
+    let folder = vectors.join("ots");
+    for part in ["good", "broken"] {
+        std::fs::create_dir_all(folder.join(part)).unwrap();
+    }
+    let (base, trust) = stored(vectors);
     let (mut entries, mut roots) = (Vec::new(), vec![[0x77; 32]]);
     let mut anchors = Vec::new();
     for (table, part) in [(GOOD, "good"), (BROKEN, "broken")] {
