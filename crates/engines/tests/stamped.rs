@@ -22,7 +22,7 @@ use tpw_engines::clock::SystemClock;
 use tpw_engines::log_store::SignedHead;
 use tpw_engines::stamped::{AUTHORITIES_MAX, OutsideAuthority, StampedError};
 use tpw_engines::{Config, Engine, EngineError, Paid};
-use tpw_proof::timestamp::{CertificateWish, Imprint, Query};
+use tpw_proof::timestamp::{CertificateWish, Disclosure, Imprint, Query, info};
 use tpw_proof::{KeyName, Level, Policy, VerifierKey, judge};
 use world::*;
 
@@ -67,7 +67,7 @@ async fn stamps(engine: &Engine, head: &SignedHead) {
     let stamped = engine.stamped().unwrap();
     let authority = stamped.authorities().last().unwrap();
     let question = stamped.question(authority, head, engine.now()).unwrap();
-    let answer = engine.stamp(&question.request).await.unwrap();
+    let answer = engine.give_stamp(engine.draft_own_stamp(&question.request)).await.unwrap();
     stamped.keep(authority, head, &question, &answer, engine.now()).unwrap();
 }
 
@@ -123,6 +123,32 @@ fn of_several_checkpoints_the_one_that_proves_most_is_taken() {
         stamps(&engine, &heads[3]).await;
         witness.cosigns(&engine, &heads[3]);
         assert_eq!(now(), (size(2), 2, true), "a receipt that has all stays where it is");
+    });
+    engine.close();
+}
+
+#[test]
+fn checkpoints_have_the_second_stamp_also_when_nobody_gets_a_certificate() {
+    let dir = scratch();
+    let engine = opened(dir.path(), |config| {
+        config.tsa_second_policy = Some(SECOND.to_owned());
+        config.tsa_certificate = Disclosure::Never;
+    });
+    let engine = engine.unwrap();
+    runtime().block_on(async {
+        let mut dice = Dice::new(3);
+        let mut ann = Holder::enrolled(&engine, &mut dice, 10_000).await;
+        let bob = Holder::enrolled(&engine, &mut dice, 0).await;
+        let signed = ann.next(&engine, &mut dice, bob.account, 100);
+        let paid = engine.pay(&signed.bytes).await.unwrap();
+        let head = newest(&engine);
+        // Whoever else asks for the certificate is refused, here as there (RFC 3161 §2.4.2: addInfoNotAvailable is bit 17).
+        let stamped = engine.stamped().unwrap();
+        let question = stamped.question(&stamped.authorities()[0], &head, engine.now()).unwrap();
+        let refused = engine.stamp(&question.request).await.unwrap();
+        assert_eq!(info(&refused).unwrap().failure, [17]);
+        stamps(&engine, &head).await;
+        assert_eq!(receipt(&engine, &paid, None).1, 2);
     });
     engine.close();
 }
