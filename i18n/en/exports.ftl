@@ -95,4 +95,6 @@ error-ots-no-block = { $path } names no block yet
 error-ots-no-block-help = run tpw ots upgrade first
 error-ots-which-checkpoint = the proof is about another checkpoint than a receipt’s own
 error-ots-which-checkpoint-help = give that checkpoint with --checkpoint, and the log with --log and --trust
+error-attach-worse = with this anchor { $path } would prove less than it does now
+error-attach-worse-help = the receipt stays as it was: a block that the trust file or --headers has holds something else than the anchor says
 error-ots-address = the calendars cannot be asked

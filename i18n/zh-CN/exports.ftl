@@ -95,4 +95,6 @@ error-ots-no-block = { $path } 尚未含有区块
 error-ots-no-block-help = 请先运行 tpw ots upgrade
 error-ots-which-checkpoint = 该证明针对的检查点不是凭证自己的
 error-ots-which-checkpoint-help = 请用 --checkpoint 给出该检查点，并用 --log 和 --trust 给出日志
+error-attach-worse = 加上这个锚定后，{ $path } 能证明的会比现在少
+error-attach-worse-help = 凭证保持不变：信任文件或 --headers 中的区块与锚定所述不符
 error-ots-address = 无法询问日历服务器

@@ -25,7 +25,8 @@ use tpw_engines::{
     Config, Engine, EngineError, KeyWish, Paid, ask_for_key_change, is_key_change_done,
 };
 use tpw_proof::timestamp::{
-    CertificateSpec, CertificateWish, Imprint, Query, info, root_certificate, serial, verify_answer,
+    CertificateSpec, CertificateWish, Disclosure, Imprint, Query, info, root_certificate, serial,
+    verify_answer,
 };
 use tpw_proof::{KeyName, Level, Policy, Trust, VerifierKey, judge};
 use world::*;
@@ -75,7 +76,7 @@ async fn stamps(engine: &Engine, head: &SignedHead) {
 async fn asks(engine: &Engine, authority: &OutsideAuthority, head: &SignedHead) {
     let stamped = engine.stamped().unwrap();
     let question = stamped.question(authority, head, engine.now()).unwrap();
-    let answer = engine.stamp(&question.request).await.unwrap();
+    let answer = engine.give_stamp(engine.draft_own_stamp(&question.request)).await.unwrap();
     stamped.keep(authority, head, &question, &answer, engine.now()).unwrap();
 }
 
@@ -279,6 +280,32 @@ fn a_trust_file_that_nobody_could_read_is_not_written() {
         assert!(said.contains("17 root certificates") && said.contains("name fewer"), "{said}");
     }
     let engine = opened(dir.path(), |_usual| {}).unwrap();
+    engine.close();
+}
+
+#[test]
+fn checkpoints_have_the_second_stamp_also_when_nobody_gets_a_certificate() {
+    let dir = scratch();
+    let engine = opened(dir.path(), |config| {
+        config.tsa_second_policy = Some(SECOND.to_owned());
+        config.tsa_certificate = Disclosure::Never;
+    });
+    let engine = engine.unwrap();
+    runtime().block_on(async {
+        let mut dice = Dice::new(3);
+        let mut ann = Holder::enrolled(&engine, &mut dice, 10_000).await;
+        let bob = Holder::enrolled(&engine, &mut dice, 0).await;
+        let signed = ann.next(&engine, &mut dice, bob.account, 100);
+        let paid = engine.pay(&signed.bytes).await.unwrap();
+        let head = newest(&engine);
+        // Whoever else asks for the certificate is refused, here as there (RFC 3161 §2.4.2: addInfoNotAvailable is bit 17).
+        let stamped = engine.stamped().unwrap();
+        let question = stamped.question(&stamped.authorities()[0], &head, engine.now()).unwrap();
+        let refused = engine.stamp(&question.request).await.unwrap();
+        assert_eq!(info(&refused).unwrap().failure, [17]);
+        stamps(&engine, &head).await;
+        assert_eq!(receipt(&engine, &paid, None).1, 2);
+    });
     engine.close();
 }
 

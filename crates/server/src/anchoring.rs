@@ -101,9 +101,7 @@ impl Anchoring {
         anchorer.check_log(engine.log())?;
         let (stop, stopping) = watch::channel(());
         let node = ChainNode { stopping: Some(stopping.clone()), ..node };
-        let newest = anchors.status().newest.and_then(|newest| newest.block_time());
-        // A chain's clock may be ahead: an anchor is due no later than if it had been made now.
-        let last = newest.map(|last| last.min(engine.now()));
+        let last = newest_block(&anchors, &engine);
         let turns = Turns { engine, anchorer, anchors, node, terms, times, last };
         Ok(Self { stop, task: tokio::spawn(turns.run(stopping)) })
     }
@@ -115,6 +113,12 @@ impl Anchoring {
             tracing::warn!("anchoring did not stop in time");
         }
     }
+}
+
+/// The time of the newest anchor's block. A chain's clock may be ahead: an anchor is due no later than if it had been made now.
+fn newest_block(anchors: &Anchors, engine: &Engine) -> Option<Instant> {
+    let newest = anchors.status().newest.and_then(|newest| newest.block_time());
+    newest.map(|last| last.min(engine.now()))
 }
 
 struct Turns {
@@ -173,6 +177,8 @@ impl Turns {
             Progress::Sent | Progress::Waiting(_) => return Ok(self.times.poll),
             Progress::Anchored(head) => {
                 tracing::info!(size = head.size, "the log is anchored");
+                // The pace counts from the block, which may have come long after the order; never from before the order, which was paid.
+                self.last = self.last.max(newest_block(&self.anchors, &self.engine));
             }
             Progress::Idle | Progress::Lost(_) | Progress::Deployed(_) => {}
         }

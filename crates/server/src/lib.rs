@@ -51,7 +51,7 @@ pub use fault::{QueryFault, ValueFault};
 pub use in_force::restore_builtin_policies;
 pub use limits::{BatchLimits, Limits, Rate};
 pub use mirror::{mirror_router, serve_mirror};
-pub use mirroring::{Mirroring, MirroringTimes};
+pub use mirroring::{Mirroring, MirroringTimes, check_mirrors};
 pub use mutual::MutualTls;
 pub use networks::{Network, NetworkError};
 pub use openapi::{VERSION, openapi_json};
@@ -66,7 +66,7 @@ pub use telemetry::{Records, start_records};
 pub use text::{Language, reason, refusal};
 pub use tls::{DEVELOPMENT_NAME, Tls, development_certificate_path};
 pub use witness::{serve_witness, witness_router};
-pub use witnessing::{Witnessing, WitnessingTimes};
+pub use witnessing::{Witnessing, WitnessingTimes, has_witnesses};
 
 use networks::Networks;
 use std::sync::Arc;

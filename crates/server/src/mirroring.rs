@@ -85,6 +85,14 @@ impl Mirroring {
     }
 }
 
+/// Whether a policy has a witness with an address of each of these names.
+///
+/// # Errors
+/// The name that it does not have.
+pub fn check_mirrors(policy: &Policy, mirrors: &[String]) -> Result<(), String> {
+    targets(policy, mirrors).map(drop)
+}
+
 /// The addresses with the keys that the policy knows of each.
 fn targets(policy: &Policy, mirrors: &[String]) -> Result<Vec<(String, Vec<VerifierKey>)>, String> {
     let mut targets: Vec<(String, Vec<VerifierKey>)> = Vec::new();

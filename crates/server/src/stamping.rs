@@ -260,10 +260,11 @@ impl Ask {
     }
 }
 
-/// Our own second key signs as for anybody who asks: its token is an entry of the log, which waits for the next payment's checkpoint.
+/// Our own second key signs much as for anybody who asks: its token is an entry of the log, which waits for the next payment's
+/// checkpoint.
 async fn own(engine: &Arc<Engine>, request: Vec<u8>) -> Result<Vec<u8>, Failed> {
     let signing = Arc::clone(engine);
-    let drafted = tokio::task::spawn_blocking(move || signing.draft_stamp(&request)).await?;
+    let drafted = tokio::task::spawn_blocking(move || signing.draft_own_stamp(&request)).await?;
     Ok(engine.give_stamp(drafted).await?)
 }
 

@@ -77,6 +77,12 @@ impl Witnessing {
     }
 }
 
+/// Whether a policy has somebody to ask beside those that are fed as mirrors.
+#[must_use]
+pub fn has_witnesses(policy: &Policy, mirrors: &[String]) -> bool {
+    !Target::all(policy, mirrors).is_empty()
+}
+
 /// A witness at one address, with all keys that the policy knows of it.
 struct Target {
     /// The name in its cosignatures.

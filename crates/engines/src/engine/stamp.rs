@@ -12,7 +12,9 @@ use tpw_core::Hash32;
 use tpw_crypto::{Entropy, sha256};
 use tpw_flow::Command;
 use tpw_proof::TlogProof;
-use tpw_proof::timestamp::{ClockState, Refusal, refuse, request_summary, serial, token_der};
+use tpw_proof::timestamp::{
+    Authority, ClockState, Refusal, refuse, request_summary, serial, token_der,
+};
 
 /// An answer to a request for a time-stamp that nobody has yet.
 pub struct Drafted {
@@ -55,6 +57,17 @@ impl Engine {
     /// Makes the answer: the part that signs, for a thread that others do not wait for.
     #[must_use]
     pub fn draft_stamp(&self, request: &[u8]) -> Drafted {
+        self.draft(request, |second| &second.authority)
+    }
+
+    /// As [`Self::draft_stamp`], for this server's own question about a checkpoint: the certificate that receipts need is in
+    /// the answer, also when it is handed to nobody who asks.
+    #[must_use]
+    pub fn draft_own_stamp(&self, request: &[u8]) -> Drafted {
+        self.draft(request, |second| &second.own)
+    }
+
+    fn draft(&self, request: &[u8], of_second: impl Fn(&SecondKey) -> &Authority) -> Drafted {
         let signs = match self.second_for(request).map(Signs::Second) {
             Some(second) => Ok(second),
             None => self.keys.service.stamper().map(Signs::First),
@@ -82,7 +95,8 @@ impl Engine {
         let (now, serial) = (self.clock.now(), serial(self.epoch, random));
         let (answer, stamper) = match signs {
             Signs::Second(second) => {
-                (second.authority.answer(&second.signer, request, now, clock, serial), None)
+                let authority = of_second(second);
+                (authority.answer(&second.signer, request, now, clock, serial), None)
             }
             Signs::First(stamper) => {
                 let Stamper { authority, signer, .. } = stamper.as_ref();

@@ -1,11 +1,11 @@
 //! A copy of a log that is served as tiles, pulled by whoever wants one.
 //!
-//! INVARIANT: the folder's `checkpoint` is the last thing written, after the entries have given its root. What lies there before
-//! is never shown by it.
+//! INVARIANT: the folder's `checkpoint` is the last thing written, after the entries have given its root and whoever pulls has looked at
+//! all files that it would show. What lies there before is never shown by it.
 
 use super::folder::LogFolder;
 use super::replica::Replica;
-use super::{LogError, TiledLog};
+use super::{LogError, LogFiles, Resources, TiledLog};
 use crate::files::FolderLock;
 use std::path::Path;
 use tpw_proof::tree::verify_consistency;
@@ -17,6 +17,7 @@ const SYNC_EVERY: u64 = 64;
 /// The copy in a folder.
 pub struct Copy {
     replica: Replica,
+    files: LogFiles,
     checkpoint: Option<SignedCheckpoint>,
     _lock: FolderLock,
 }
@@ -36,7 +37,8 @@ impl Copy {
         let size = checkpoint.as_ref().map_or(0, |signed| signed.checkpoint().head.size);
         let replica = Replica::open(folder, size)?;
         let replica = replica.ok_or_else(|| LogError::NoFile { path: "tile".to_owned() })?;
-        Ok(Self { replica, checkpoint, _lock: lock })
+        let files = LogFiles(folder.to_owned());
+        Ok(Self { replica, files, checkpoint, _lock: lock })
     }
 
     /// How many entries it has.
@@ -51,12 +53,12 @@ impl Copy {
         self.checkpoint.as_ref()
     }
 
-    /// Brings the copy up to the newest checkpoint of `log`, which must follow from its own.
+    /// Takes what leads to the newest checkpoint of `log`, which must follow from the copy's own. Nothing of it is shown yet.
     ///
     /// # Errors
     /// A proof error when the log does not go on from the copy, [`LogError::Contradiction`] when its entries do not give the root
-    /// that it has signed; otherwise why its files cannot be read, or ours not written. The copy's checkpoint stays as it was.
-    pub fn pull(&mut self, log: &TiledLog<'_>) -> Result<(), LogError> {
+    /// that it has signed; otherwise why its files cannot be read, or ours not written.
+    pub fn pull(&mut self, log: &TiledLog<'_>) -> Result<Pulled<'_>, LogError> {
         let new = log.checkpoint().checkpoint();
         if let Some(old) = self.checkpoint.as_ref().map(SignedCheckpoint::checkpoint) {
             if old.origin != new.origin {
@@ -84,9 +86,37 @@ impl Copy {
             return Err(LogError::Contradiction { size, signed, found });
         }
         self.replica.sync()?;
-        self.replica.publish(log.checkpoint())?;
-        self.replica.settled()?;
-        self.checkpoint = Some(log.checkpoint().clone());
+        self.replica.write_edge_tiles()?;
+        Ok(Pulled { checkpoint: log.checkpoint().clone(), copy: self })
+    }
+}
+
+/// What was pulled: the files of a newer checkpoint, which the folder does not show before [`Pulled::publish`]. As [`Resources`] they are
+/// the log that it would show.
+#[must_use = "the folder shows it only once it is published"]
+pub struct Pulled<'c> {
+    copy: &'c mut Copy,
+    checkpoint: SignedCheckpoint,
+}
+
+impl Pulled<'_> {
+    /// Makes the folder the log of the newer checkpoint.
+    ///
+    /// # Errors
+    /// A file error; the folder is then the log of one of the two.
+    pub fn publish(self) -> Result<(), LogError> {
+        self.copy.replica.publish(&self.checkpoint)?;
+        self.copy.replica.settled()?;
+        self.copy.checkpoint = Some(self.checkpoint);
         Ok(())
+    }
+}
+
+impl Resources for Pulled<'_> {
+    fn read(&self, path: &str, size_max: u64) -> Result<Option<Vec<u8>>, LogError> {
+        match path {
+            "checkpoint" => Ok(Some(self.checkpoint.to_string().into_bytes())),
+            path => self.copy.files.read(path, size_max),
+        }
     }
 }

@@ -24,7 +24,7 @@ mod tiled_fsck;
 mod view;
 mod witnessed;
 
-pub use copy::Copy;
+pub use copy::{Copy, Pulled};
 pub use cosigners::{CosignerMeter, CosignerRow, Role};
 pub use error::LogError;
 pub use fsck::{Advice, Finding, Report, fsck, fsck_sharing};

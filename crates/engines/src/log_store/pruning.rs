@@ -56,7 +56,8 @@ pub fn prune(
         let own = LogFolder::new(folder.to_owned());
         for holder in holders {
             demand_same_log(&heads, holder, minimum)?;
-            for index in before >> 8..minimum >> 8 {
+            // From the first entry on: what another mirror was seen to hold when it was pruned, this one may lack.
+            for index in 0..minimum >> 8 {
                 demand_held(&own, holder, index)?;
                 compared = compared.saturating_add(1);
             }

@@ -127,9 +127,13 @@ impl Replica {
         }
     }
 
-    /// Writes the partial tiles and `checkpoint`, so that the folder itself is the log of this checkpoint.
+    /// Writes the partial tiles, which the checkpoint of what is synced leans on.
+    pub(crate) fn write_edge_tiles(&self) -> Result<(), LogError> {
+        self.folder.write_edge_tiles(&self.edges)
+    }
+
+    /// Writes `checkpoint`, so that the folder itself is its log. The partial tiles are there.
     pub(crate) fn publish(&self, checkpoint: &SignedCheckpoint) -> Result<(), LogError> {
-        self.folder.write_edge_tiles(&self.edges)?;
         self.folder.publish_synced(&checkpoint.to_string())
     }
 }

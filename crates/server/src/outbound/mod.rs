@@ -66,6 +66,19 @@ pub struct OutboundAnswer {
     pub body: Bytes,
 }
 
+/// Whether `url` is an address that a client could ask: of HTTP, with a host, and nobody's name, which would not be sent.
+#[must_use]
+pub fn is_address(url: &str) -> bool {
+    let Ok(url) = url.parse::<hyper::Uri>() else { return false };
+    let Some(authority) = url.authority() else { return false };
+    // What stands behind a colon and is no port is taken for none.
+    let port = authority.as_str().strip_prefix(authority.host());
+    let is_port = |port: &str| port.is_empty() || authority.port_u16().is_some();
+    matches!(url.scheme_str(), Some("http" | "https"))
+        && !authority.host().is_empty()
+        && port.is_some_and(is_port)
+}
+
 /// A client of any server.
 #[derive(Clone)]
 pub struct Outbound {

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use tpw_core::{Receipt, Span};
 use tpw_engines::stamped::{Outcomes, OutsideAuthority};
 use tpw_engines::{Config, TokenProof};
-use tpw_proof::timestamp::{CertificateWish, Imprint, Query, info, verify_answer};
+use tpw_proof::timestamp::{CertificateWish, Disclosure, Imprint, Query, info, verify_answer};
 use tpw_proof::{Layer, Trust, judge, upgraded};
 use tpw_server::outbound::Outbound;
 use tpw_server::{Stamping, StampingTimes, development_certificate_path};
@@ -408,6 +408,19 @@ async fn a_second_key_stamps_for_who_asks_for_it_and_over_checkpoints() {
     let own = hex(&token.serial_hex);
     let TokenProof::Proved(text) = proof(&own) else { panic!("no proof of the checkpoint's") };
     tpw_proof::logged::verify_token(&fresh.timestamps[1], &text, &trust).unwrap();
+    drop(stamping);
+
+    // Nobody gets a certificate any more: the checkpoints' tokens have theirs all the same.
+    let desk = desk
+        .restarted(|config| {
+            change(config);
+            config.tsa_certificate = Disclosure::Never;
+        })
+        .await;
+    let later = desk.pay().await;
+    let stamping = desk.ask(Vec::new(), TIMES);
+    assert_eq!(desk.asked(1).await["ml-dsa-65"], "kept");
+    assert_eq!(desk.receipt(&later).await.timestamps.len(), 2);
     drop(stamping);
 
     // The key stays, and what it has stamped is believed, whatever is switched off and on.

@@ -27,7 +27,7 @@ pub(crate) struct AnchorFolder {
 pub(crate) struct AnchorChain {
     #[command(flatten)]
     pub(crate) folder: AnchorFolder,
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL|file:PATH")]
     pub(crate) rpc: String,
     #[arg(long, value_name = "FILE")]
     pub(crate) rpc_ca: Option<PathBuf>,
@@ -42,7 +42,7 @@ pub(crate) struct AnchorChain {
 pub(crate) struct ServeAnchor {
     #[arg(id = "anchor_folder", long = "anchor", value_name = "DIR", requires = "anchor_rpc")]
     pub(crate) folder: Option<PathBuf>,
-    #[arg(long, value_name = "URL", requires = "anchor_folder")]
+    #[arg(long, value_name = "URL|file:PATH", requires = "anchor_folder")]
     pub(crate) anchor_rpc: Option<String>,
     #[arg(long, value_name = "FILE", requires = "anchor_folder")]
     pub(crate) anchor_rpc_ca: Option<PathBuf>,

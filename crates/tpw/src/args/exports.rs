@@ -110,6 +110,8 @@ pub(crate) struct OtsAttach {
     #[arg(id = "stamped_checkpoint", long = "checkpoint", value_name = "FILE")]
     pub(crate) checkpoint: Option<PathBuf>,
     #[command(flatten)]
+    pub(crate) known: KnownHeaders,
+    #[command(flatten)]
     pub(crate) at: LogAt,
     #[command(flatten)]
     pub(crate) trusted: LogTrust,

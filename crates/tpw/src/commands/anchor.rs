@@ -1,5 +1,7 @@
 //! `tpw anchor`: the log's heads announced on an EVM chain, and the proofs of it put into receipts.
 
+use super::evidence::proves_less;
+use super::input::secret_file;
 use super::log::source::{Source, Trusted, failed, unproved};
 use super::verify::{RECEIPT_LEN_MAX, trust};
 use super::wallet::seconds_of;
@@ -7,13 +9,14 @@ use super::{Context, Outcome};
 use crate::args::{
     Anchor, AnchorAttach, AnchorChain, AnchorOnce, AnchorRun, AnchorTrust, ServeAnchor,
 };
-use crate::device::files::read_named;
+use crate::device::files::{access_of, read_named};
 use crate::exit::{Exit, Failure};
 use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tpw_core::{Receipt, TreeHead};
+use tpw_crypto::Zeroizing;
 use tpw_engines::Engine;
 use tpw_engines::anchor::{
     AnchorError, Anchorer, Anchors, Progress, Purpose, Status, Terms, Waiting,
@@ -22,8 +25,8 @@ use tpw_engines::files::{self, Access, Durability};
 use tpw_engines::log_store::TiledLog;
 use tpw_proof::anchor::{EvmAnchor, EvmTrust, address_text};
 use tpw_proof::tree::leaf_hash;
-use tpw_proof::{ProofError, TlogProof};
-use tpw_server::outbound::Outbound;
+use tpw_proof::{ProofError, TlogProof, Trust, judge};
+use tpw_server::outbound::{self, Outbound};
 use tpw_server::{Anchoring, AnchoringTimes, ChainNode};
 
 /// The longest that a node may take for one answer.
@@ -59,16 +62,20 @@ fn init(context: &Context, folder: &Path) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// The node at an address.
-fn node(rpc: &str, ca: Option<&Path>) -> Result<ChainNode, Failure> {
+/// The node at an address, which `file:PATH` names the file of.
+fn node(context: &Context, rpc: &str, ca: Option<&Path>) -> Result<ChainNode, Failure> {
     let ca = ca.map(|path| read_named(path, 4 << 20)).transpose()?;
     let outbound = Outbound::new(ca.as_deref(), ANSWER_TIME_MAX);
     let outbound = outbound.map_err(|error| Failure::usage("anchor-node").because(error))?;
-    // Not told back: such an address often has a key of the operator's in it.
-    if !(rpc.starts_with("https://") || rpc.starts_with("http://")) {
-        return Err(Failure::usage("anchor-node").because("http:// or https://"));
+    let address = match rpc.strip_prefix("file:") {
+        Some(path) => secret_file(context, Path::new(path))?,
+        None => Zeroizing::new(rpc.to_owned()),
+    };
+    // Not told back: such an address often has a key of the operator's in it. What no client could ask would be told by the records, too.
+    if !outbound::is_address(address.trim()) {
+        return Err(Failure::usage("anchor-node").because("it is no address of HTTP"));
     }
-    Ok(ChainNode::new(outbound, rpc.to_owned()))
+    Ok(ChainNode::new(outbound, address.trim().to_owned()))
 }
 
 fn terms(max_fee: u64, patience_blocks: u64) -> Terms {
@@ -76,8 +83,8 @@ fn terms(max_fee: u64, patience_blocks: u64) -> Terms {
 }
 
 /// The account and the node of `anchor …` commands.
-fn asked(args: &AnchorChain) -> Result<(ChainNode, Terms), Failure> {
-    Ok((node(&args.rpc, args.rpc_ca.as_deref())?, terms(args.max_fee, args.patience)))
+fn asked(context: &Context, args: &AnchorChain) -> Result<(ChainNode, Terms), Failure> {
+    Ok((node(context, &args.rpc, args.rpc_ca.as_deref())?, terms(args.max_fee, args.patience)))
 }
 
 // --- by the server ----------------------------------------------------------------------------------------------------
@@ -96,18 +103,26 @@ pub(super) struct Prepared {
 
 impl Prepared {
     /// What the command line names, if it names a folder, and the proofs in it.
-    pub(super) fn of(args: &ServeAnchor) -> Result<Option<(Self, Arc<Anchors>)>, Failure> {
+    pub(super) fn of(
+        context: &Context,
+        args: &ServeAnchor,
+    ) -> Result<Option<(Self, Arc<Anchors>)>, Failure> {
         let (Some(folder), Some(rpc)) = (&args.folder, &args.anchor_rpc) else { return Ok(None) };
         let seconds = |text: &str, most| seconds_of(text, most).map(Duration::from_secs);
         let times = AnchoringTimes {
             every: seconds(&args.anchor_every, EVERY_MAX_S)?,
             poll: seconds(&args.anchor_poll, POLL_MAX_S)?,
         };
-        let node = node(rpc, args.anchor_rpc_ca.as_deref())?;
+        let node = node(context, rpc, args.anchor_rpc_ca.as_deref())?;
         let anchorer = Anchorer::open(folder).map_err(fault)?;
         let anchors = Arc::new(Anchors::of(&anchorer).map_err(fault)?);
         let terms = terms(args.anchor_max_fee, args.anchor_patience);
         Ok(Some((Self { anchorer, node, terms, times }, anchors)))
+    }
+
+    /// That what the account has announced are heads of this log.
+    pub(super) fn check(&self, engine: &Engine) -> Result<(), Failure> {
+        self.anchorer.check_log(engine.log()).map_err(fault)
     }
 
     pub(super) fn begin(self, engine: &Arc<Engine>) -> Result<Anchoring, Failure> {
@@ -150,7 +165,7 @@ fn settle(anchorer: &mut Anchorer, web: &ChainNode, terms: &Terms) -> Result<Pro
 }
 
 fn deploy(context: &Context, args: &AnchorChain) -> Outcome {
-    let (web, terms) = asked(args)?;
+    let (web, terms) = asked(context, args)?;
     let mut anchorer = Anchorer::open(&args.folder.data).map_err(fault)?;
     let mut progress = settle(&mut anchorer, &web, &terms)?;
     if matches!(progress, Progress::Idle | Progress::Lost(_)) {
@@ -173,32 +188,38 @@ fn newest(args: &AnchorOnce) -> Result<TreeHead, Failure> {
 
 fn once(context: &Context, args: &AnchorOnce) -> Outcome {
     let mut anchorer = Anchorer::open(&args.chain.folder.data).map_err(fault)?;
-    let progress = anchor_newest(&mut anchorer, args)?;
+    let (web, terms) = asked(context, &args.chain)?;
+    let progress = anchor_newest(&mut anchorer, &web, &terms, args)?;
     tell(context, &progress)
 }
 
 /// Finishes what is on its way; where nothing is, announces the newest head.
-fn anchor_newest(anchorer: &mut Anchorer, args: &AnchorOnce) -> Result<Progress, Failure> {
-    let (web, terms) = asked(&args.chain)?;
-    let progress = settle(anchorer, &web, &terms)?;
+fn anchor_newest(
+    anchorer: &mut Anchorer,
+    web: &ChainNode,
+    terms: &Terms,
+    args: &AnchorOnce,
+) -> Result<Progress, Failure> {
+    let progress = settle(anchorer, web, terms)?;
     if !matches!(progress, Progress::Idle | Progress::Lost(_) | Progress::Deployed(_)) {
         return Ok(progress);
     }
     let head = newest(args)?;
-    match anchorer.anchor(&web, &terms, head).map_err(fault)? {
+    match anchorer.anchor(web, terms, head).map_err(fault)? {
         Progress::Idle => Ok(Progress::Anchored(head)),
-        _ => settle(anchorer, &web, &terms),
+        _ => settle(anchorer, web, terms),
     }
 }
 
 /// Announces the newest head again and again until the process is told to stop.
 async fn forever(context: &Context, args: &AnchorRun) -> Outcome {
     let mut anchorer = Anchorer::open(&args.once.chain.folder.data).map_err(fault)?;
+    let (web, terms) = asked(context, &args.once.chain)?;
     let mut stop = std::pin::pin!(tokio::signal::ctrl_c());
     let (poll, every) =
         (Duration::from_secs(args.poll), Duration::from_secs(args.every.saturating_mul(60)));
     loop {
-        let pause = match anchor_newest(&mut anchorer, &args.once) {
+        let pause = match anchor_newest(&mut anchorer, &web, &terms, &args.once) {
             Ok(progress) => {
                 tell(context, &progress)?;
                 if matches!(progress, Progress::Anchored(_)) { every } else { poll }
@@ -311,7 +332,7 @@ fn attach(context: &Context, args: &AnchorAttach) -> Outcome {
     let mut all = Vec::new();
     for path in &args.receipts {
         let file = path.display().to_string();
-        match attach_one(path, &anchorer, &sizes, &log)? {
+        match attach_one(path, (&anchorer, &sizes), &log, trusted.file())? {
             Some(size) => {
                 say.tell("anchor-attached", &[("file", &file), ("size", &size.to_string())]);
                 all.push(json!({ "file": file, "size": size.to_string() }));
@@ -332,9 +353,9 @@ fn attach(context: &Context, args: &AnchorAttach) -> Outcome {
 /// The size of the first anchored tree that the receipt's entry is in; `None` when none is yet.
 fn attach_one(
     path: &Path,
-    anchorer: &Anchorer,
-    sizes: &[u64],
+    (anchorer, sizes): (&Anchorer, &[u64]),
     log: &TiledLog<'_>,
+    trust: Option<&Trust>,
 ) -> Result<Option<u64>, Failure> {
     let (mut receipt, proof) = read_receipt(path)?;
     let Some(size) = sizes.iter().copied().find(|size| *size > proof.index) else {
@@ -344,7 +365,7 @@ fn attach_one(
     let hashes = log.inclusion(proof.index, size).map_err(failed)?;
     let anchor = EvmAnchor { path: hashes, announcement };
     anchor.tell(&leaf_hash(&receipt.leaf), proof.index).map_err(unproved)?;
-    put(path, &mut receipt, anchor.to_bytes())?;
+    put(path, &mut receipt, anchor.to_bytes(), trust)?;
     Ok(Some(size))
 }
 
@@ -359,16 +380,33 @@ pub(super) fn read_receipt(path: &Path) -> Result<(Receipt, TlogProof), Failure>
     Ok((receipt, proof))
 }
 
-/// Writes the receipt with an anchor that it does not have yet, in place.
-pub(super) fn put(path: &Path, receipt: &mut Receipt, anchor: Vec<u8>) -> Result<(), Failure> {
+/// Writes the receipt with an anchor that it does not have yet, in place. What it proves to whoever has the trust file, it goes
+/// on proving: an anchor that contradicts a block that they know would make all of it invalid.
+pub(super) fn put(
+    path: &Path,
+    receipt: &mut Receipt,
+    anchor: Vec<u8>,
+    trust: Option<&Trust>,
+) -> Result<(), Failure> {
     if receipt.anchors.contains(&anchor) {
         return Ok(());
     }
+    let before = receipt.to_bytes();
     receipt.anchors.push(anchor);
     let written = receipt.to_bytes();
     // More than a container holds would make a good receipt unreadable.
     if let Err(error) = Receipt::from_bytes(&written) {
         return Err(unproved(ProofError::from(error)));
     }
-    Ok(files::write_atomic(path, &written, Durability::Synced, Access::Ordinary)?)
+    if let Some(trust) = trust {
+        let after = judge(&written, trust);
+        if proves_less(&judge(&before, trust), &after) {
+            let failure =
+                Failure::new(Exit::NotVerified, "attach-worse").arg("path", path.display());
+            let fault =
+                after.first_failure().map(|(layer, why)| format!("{}: {why}", layer.code()));
+            return Err(fault.into_iter().fold(failure, Failure::because));
+        }
+    }
+    Ok(files::write_atomic(path, &written, Durability::Synced, access_of(path))?)
 }

@@ -5,7 +5,7 @@ use super::verify::RECEIPT_LEN_MAX;
 use super::{Context, Outcome, input};
 use crate::args::{ReceiptPlan, ReceiptRenew, ReceiptUpgrade};
 use crate::client::Client;
-use crate::device::files::{is_open_to_others, read_named};
+use crate::device::files::{access_of, read_named};
 use crate::device::keys::Keys;
 use crate::exit::{Exit, Failure};
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use tpw_core::{Instant, Receipt, Record, Span};
 use tpw_crypto::{Entropy as _, Sha2};
 use tpw_engines::clock::Clock as _;
 use tpw_engines::entropy::OsEntropy;
-use tpw_engines::files::{self, Access, Durability};
+use tpw_engines::files::{self, Durability};
 use tpw_proof::evidence::{self, Due, Ends, HashTree, Renewal, Step};
 use tpw_proof::{Judgement, Level, Trust, judge, timestamp};
 use tpw_server::outbound::Outbound;
@@ -169,7 +169,7 @@ fn store(held: &Held, trust: &Trust) -> Result<String, Failure> {
         return Err(failure);
     }
     let detail = renewed(&judgement).ok_or_else(|| broken("no record"))?;
-    files::write_atomic(&held.path, &bytes, Durability::Synced, access(&held.path))?;
+    files::write_atomic(&held.path, &bytes, Durability::Synced, access_of(&held.path))?;
     Ok(detail)
 }
 
@@ -258,11 +258,18 @@ async fn upgrade_one(
         return Err(failure);
     }
     // What the file proves already it goes on proving.
-    if Level::ALL.iter().any(|l| before.level(*l).is_proved() && !after.level(*l).is_proved()) {
+    if proves_less(&before, &after) {
         return Ok(false);
     }
-    files::write_atomic(&held.path, &merged.to_bytes(), Durability::Synced, access(&held.path))?;
+    let access = access_of(&held.path);
+    files::write_atomic(&held.path, &merged.to_bytes(), Durability::Synced, access)?;
     Ok(true)
+}
+
+/// Whether something that a receipt proved before it does not prove any more.
+pub(super) fn proves_less(before: &Judgement, after: &Judgement) -> bool {
+    let lost = |l: &&Level| before.level(**l).is_proved() && !after.level(**l).is_proved();
+    (before.is_valid() && !after.is_valid()) || Level::ALL.iter().any(|level| lost(&level))
 }
 
 // --- plan -------------------------------------------------------------------------------------------------------------
@@ -354,11 +361,6 @@ fn held(
         }
     }
     if all.is_empty() { Err(Failure::new(exit, "renew-none")) } else { Ok((all, exit)) }
-}
-
-/// A file that only its owner may read stays so.
-fn access(path: &Path) -> Access {
-    if is_open_to_others(path) { Access::Ordinary } else { Access::Private }
 }
 
 fn receipts_in(folder: &Path) -> Result<Vec<PathBuf>, Failure> {

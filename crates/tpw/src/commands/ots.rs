@@ -3,7 +3,9 @@
 use super::anchor::{put, read_receipt};
 use super::log::source::{Source, Trusted, failed, unproved};
 use super::{Context, Outcome, show};
-use crate::args::{BlockNetwork, Calendars, Ots, OtsAttach, OtsStamp, OtsUpgrade, OtsVerify};
+use crate::args::{
+    BlockNetwork, Calendars, KnownHeaders, Ots, OtsAttach, OtsStamp, OtsUpgrade, OtsVerify,
+};
 use crate::device::files::read_named;
 use crate::exit::{Exit, Failure};
 use serde_json::{Value, json};
@@ -17,7 +19,7 @@ use tpw_engines::files::{self, Access, Durability};
 use tpw_proof::anchor::{BitcoinAnchor, lowest_block};
 use tpw_proof::ots::{Attestation, HEADER_LEN, Headers, LEN_MAX, Network, Op, Proof, Stamp};
 use tpw_proof::tree::leaf_hash;
-use tpw_proof::{ProofError, SignedCheckpoint};
+use tpw_proof::{ProofError, SignedCheckpoint, Trust};
 use tpw_server::outbound::Outbound;
 
 /// What is stamped is read as a whole.
@@ -183,12 +185,14 @@ fn has_block(proof: &Proof) -> bool {
     all.any(|(_, attestation)| matches!(attestation, Attestation::Bitcoin(_)))
 }
 
+/// Headers of Bitcoin blocks that the person has from a node.
+pub(super) fn known_headers(known: &KnownHeaders) -> Result<Option<Headers>, Failure> {
+    let read = |path: &PathBuf| ots_headers(path, known.first_height, known.network);
+    known.headers.as_ref().map(read).transpose()
+}
+
 /// Headers in a file, the first of them that of the block at a height.
-pub(super) fn ots_headers(
-    path: &Path,
-    first: u64,
-    network: BlockNetwork,
-) -> Result<Headers, Failure> {
+fn ots_headers(path: &Path, first: u64, network: BlockNetwork) -> Result<Headers, Failure> {
     let network = match network {
         BlockNetwork::Main => Network::Main,
         BlockNetwork::Regtest => Network::Regtest,
@@ -218,10 +222,7 @@ fn verify(context: &Context, args: &OtsVerify) -> Outcome {
     let attested = proof.verify(&headers).map_err(|error| match error {
         // That these headers are of other blocks is no fault of the proof: the help says what to do.
         ProofError::Unsupported => refused("ots-unproved"),
-        error => {
-            let cause_key = Some(format!("proof-{}", error.code()));
-            Failure { cause_key, ..refused("ots-unproved").because(error) }
-        }
+        error => refuted(&shown, error),
     })?;
     let (height, time) = (attested.height.to_string(), attested.time.to_string());
     if context.say.is_json() {
@@ -241,11 +242,16 @@ fn attach(context: &Context, args: &OtsAttach) -> Outcome {
     if lowest_block(&proof).is_none() {
         return Err(Failure::new(Exit::Later, "ots-no-block").arg("path", shown));
     }
+    let headers = known_headers(&args.known)?;
+    if let Some(headers) = &headers {
+        demand_no_contradiction(&proof, headers, &shown)?;
+    }
     let stamped = Stamped::of(args, &proof)?;
+    let trust = trust_with(args, headers)?;
     let mut all = Vec::new();
     for path in &args.receipts {
         let file = path.display().to_string();
-        let size = attach_one(path, &proof, stamped.as_ref(), args)?;
+        let size = attach_one(path, &proof, stamped.as_ref(), trust.as_ref(), args)?;
         say.tell("anchor-attached", &[("file", &file), ("size", &size.to_string())]);
         all.push(json!({ "file": file, "size": size.to_string() }));
     }
@@ -253,6 +259,31 @@ fn attach(context: &Context, args: &OtsAttach) -> Outcome {
         say.json(&Value::Array(all));
     }
     Ok(Exit::Done)
+}
+
+/// A proof that leads elsewhere than a block that the person knows would make a good receipt invalid. That it names other blocks is
+/// no contradiction.
+fn demand_no_contradiction(proof: &Proof, headers: &Headers, path: &str) -> Result<(), Failure> {
+    match proof.verify(headers) {
+        Ok(_) | Err(ProofError::Unsupported) => Ok(()),
+        Err(error) => Err(refuted(path, error)),
+    }
+}
+
+fn refuted(path: &str, error: ProofError) -> Failure {
+    let cause_key = Some(format!("proof-{}", error.code()));
+    let failure = Failure::new(Exit::NotVerified, "ots-unproved").arg("path", path);
+    Failure { cause_key, ..failure.because(error) }
+}
+
+/// Whom the receipts are to go on proving something to, if a trust file was named; with the headers that were given.
+fn trust_with(args: &OtsAttach, headers: Option<Headers>) -> Result<Option<Trust>, Failure> {
+    if args.trusted.trust.is_none() {
+        return Ok(None);
+    }
+    let mut trust = Trusted::of(&args.trusted)?.file().cloned();
+    trust.iter_mut().for_each(|trust| trust.bitcoin_headers.extend(headers.clone()));
+    Ok(trust)
 }
 
 /// A checkpoint that was stamped, other than that of a receipt.
@@ -280,6 +311,7 @@ fn attach_one(
     path: &Path,
     proof: &Proof,
     stamped: Option<&Stamped>,
+    trust: Option<&Trust>,
     args: &OtsAttach,
 ) -> Result<u64, Failure> {
     let (mut receipt, own) = read_receipt(path)?;
@@ -302,7 +334,7 @@ fn attach_one(
     let leaf = leaf_hash(&receipt.leaf);
     let origin = &own.checkpoint.checkpoint().origin;
     anchor.check(&leaf, own.index, origin).map_err(unproved)?;
-    put(path, &mut receipt, anchor.to_bytes())?;
+    put(path, &mut receipt, anchor.to_bytes(), trust)?;
     Ok(size)
 }
 

@@ -20,11 +20,13 @@ use tpw_engines::clock_error::ErrorBound;
 use tpw_engines::files::{self, Access, Durability};
 use tpw_engines::pkcs11::KeyPlace;
 use tpw_engines::{Config, Engine, StoreConfig};
+use tpw_proof::Policy;
 use tpw_proof::timestamp::Disclosure;
 use tpw_server::outbound::Outbound;
 use tpw_server::{
     Bound, Limits, Mirroring, MirroringTimes, MutualTls, Network, Records, Retention, ServeOptions,
-    Shadow, Tls, Witnessing, WitnessingTimes, development_certificate_path,
+    Shadow, Tls, Witnessing, WitnessingTimes, check_mirrors, development_certificate_path,
+    has_witnesses,
 };
 
 /// A server of this process.
@@ -55,6 +57,8 @@ pub(super) struct Start<'a> {
     pub(super) policies: Policies,
     /// A second policy engine that is asked about every decision.
     pub(super) shadow: Option<Shadow>,
+    /// The account that will announce the log, and must have announced no other one.
+    pub(super) anchoring: Option<&'a Prepared>,
 }
 
 /// By which policies a server begins.
@@ -78,6 +82,9 @@ pub(super) async fn start<F: Future<Output = ()> + Send + 'static>(
     // It may wait for the books for as long as another server writes them.
     let engine = tokio::task::block_in_place(|| Engine::open(data, start.config, clock));
     let engine = engine.map_err(|error| failed(&error))?;
+    if let Some(account) = start.anchoring {
+        account.check(&engine)?;
+    }
     if start.policies == Policies::Builtin {
         let restored = tpw_server::restore_builtin_policies(&engine).await;
         restored.map_err(|error| failed(&error))?;
@@ -164,8 +171,11 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
     let authorities = stamping::named(&args.stamps)?;
     stamping::configure(&mut config, &args.stamps, &authorities)?;
     config.outbox = outbox(context, &args.mail)?;
-    let (anchoring, anchors) = Prepared::of(&args.anchor)?.unzip();
+    let (anchoring, anchors) = Prepared::of(context, &args.anchor)?.unzip();
     config.anchors = anchors;
+    // What is wrong with the command line is found before anybody is served.
+    let asking = Asking::of(args, config.witnesses.as_ref())?;
+    let stamping = stamping::prepared(&args.stamps, &authorities)?;
     // With `--json` every line of stdout is JSON; otherwise records are words.
     let records = if context.say.is_json() { Records::Json } else { Records::Words };
     tpw_server::start_records(records, "info");
@@ -182,11 +192,12 @@ pub(super) async fn run(context: &Context, args: &Serve) -> Outcome {
         limits: limits(args),
         policies: if args.builtin_policies { Policies::Builtin } else { Policies::InForce },
         shadow: shadow(args)?,
+        anchoring: anchoring.as_ref(),
     };
     let clock = clock(context, args)?;
     let running = start(what, clock, asked_to_stop).await?;
-    let witnessing = witnessing(args, &running.engine)?;
-    let stamping = stamping::start(&args.stamps, &authorities, &running.engine)?;
+    let witnessing = asking.map(|asking| asking.begin(args, &running.engine)).transpose()?;
+    let stamping = stamping.begin(&running.engine);
     let anchoring = anchoring.map(|prepared| prepared.begin(&running.engine)).transpose()?;
     let kept = args.keep_decisions.map(|days| Span::from_secs(u64::from(days) * 24 * 3600));
     let retention = kept.map(|kept| Retention::start(Arc::clone(&running.engine), kept));
@@ -254,27 +265,51 @@ fn shadow(args: &Serve) -> Result<Option<Shadow>, Failure> {
     Shadow::start(url, ca.as_deref()).map(Some).map_err(unusable)
 }
 
-/// Begins to ask the witnesses, if some were named, and to send the log to those that are mirrors.
-fn witnessing(
-    args: &Serve,
-    engine: &Arc<Engine>,
-) -> Result<(Option<Witnessing>, Option<Mirroring>), Failure> {
-    let Some(path) = &args.witnesses else { return Ok((None, None)) };
-    let unusable = |error: &dyn std::fmt::Display| {
-        Failure::usage("witnesses").arg("path", path.display()).because(error)
-    };
-    let ca = args.witness_ca.as_ref().map(|path| read_named(path, 4 << 20)).transpose()?;
-    let outbound = |time| Outbound::new(ca.as_deref(), time).map_err(|error| unusable(&error));
-    let times = MirroringTimes::standard();
-    let mirroring = Mirroring::start(engine, &outbound(times.answer)?, times, &args.mirrors);
-    let mirroring = mirroring.map_err(|name| Failure::usage("mirror-name").arg("name", name))?;
-    let times = WitnessingTimes::standard();
-    let outbound = outbound(times.answer)?;
-    let witnessing = Witnessing::start(Arc::clone(engine), outbound, times, &args.mirrors);
-    if witnessing.is_none() && args.mirrors.is_empty() {
-        return Err(unusable(&"no witness in it has an address"));
+/// What asks the witnesses, and sends the log to those that are mirrors.
+struct Asking {
+    witnesses: Option<Outbound>,
+    mirrors: Outbound,
+}
+
+impl Asking {
+    /// As the command line says, if it names witnesses.
+    fn of(args: &Serve, policy: Option<&Policy>) -> Result<Option<Self>, Failure> {
+        let (Some(path), Some(policy)) = (&args.witnesses, policy) else { return Ok(None) };
+        let unusable = |error: &dyn std::fmt::Display| {
+            Failure::usage("witnesses").arg("path", path.display()).because(error)
+        };
+        check_mirrors(policy, &args.mirrors).map_err(|name| unknown_mirror(&name, path))?;
+        let any = has_witnesses(policy, &args.mirrors);
+        if !any && args.mirrors.is_empty() {
+            return Err(unusable(&"no witness in it has an address"));
+        }
+        let ca = args.witness_ca.as_ref().map(|path| read_named(path, 4 << 20)).transpose()?;
+        let outbound = |time| Outbound::new(ca.as_deref(), time).map_err(|error| unusable(&error));
+        let mirrors = outbound(MirroringTimes::standard().answer)?;
+        let witnesses = any.then(|| outbound(WitnessingTimes::standard().answer)).transpose()?;
+        Ok(Some(Self { witnesses, mirrors }))
     }
-    Ok((witnessing, Some(mirroring)))
+
+    fn begin(
+        self,
+        args: &Serve,
+        engine: &Arc<Engine>,
+    ) -> Result<(Option<Witnessing>, Mirroring), Failure> {
+        let times = MirroringTimes::standard();
+        let mirroring = Mirroring::start(engine, &self.mirrors, times, &args.mirrors);
+        let path = args.witnesses.as_deref().unwrap_or_else(|| Path::new(""));
+        let mirroring = mirroring.map_err(|name| unknown_mirror(&name, path))?;
+        let times = WitnessingTimes::standard();
+        let witnessing = self.witnesses.and_then(|outbound| {
+            Witnessing::start(Arc::clone(engine), outbound, times, &args.mirrors)
+        });
+        Ok((witnessing, mirroring))
+    }
+}
+
+/// A mirror that has no line with an address in the policy.
+pub(super) fn unknown_mirror(name: &str, path: &Path) -> Failure {
+    Failure::usage("mirror-name").arg("name", name).arg("path", path.display())
 }
 
 /// The system's clock, with what is known of its error.

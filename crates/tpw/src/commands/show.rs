@@ -4,10 +4,11 @@ use crate::device::pay::Outcome;
 use crate::say::{Mood, Say};
 use serde_json::{Value, json};
 use tpw_core::{Approval, Hash32, Money};
+use tpw_crypto::PublicKey;
 use tpw_proof::anchor::{self, Place, Standing};
 use tpw_proof::ots::Network;
 use tpw_proof::verdict::{Level, LevelResult, Outcome as Found, ProvedPayment};
-use tpw_proof::{Judgement, ProofError};
+use tpw_proof::{DeviceKeys, Judgement, ProofError};
 use tpw_server::wire::{Payment, Reason};
 
 /// A judgement as JSON. The content of a receipt is there only when it is proved.
@@ -201,10 +202,15 @@ fn proved_words(say: &Say, level: Level, proved: Option<&ProvedPayment>) -> Opti
     let proved = proved?;
     match level {
         Level::DeviceSignature => {
-            let key = tpw_proof::public_key(&proved.record.device_key).ok()?;
-            let thumbprint = Hash32::new(key.cose_key_thumbprint()).short().to_string();
-            let args = [("algorithm", key.algorithm().name()), ("key", &thumbprint)];
-            Some(say.with("proved-device-signature", &args))
+            let keys = DeviceKeys::from_record(&proved.record.device_key).ok()?;
+            let one = |key: &PublicKey| {
+                let thumbprint = Hash32::new(key.cose_key_thumbprint()).short().to_string();
+                let args = [("algorithm", key.algorithm().name()), ("key", &thumbprint)];
+                say.with("proved-device-signature", &args)
+            };
+            let first = one(keys.classical());
+            let Some(second) = keys.post_quantum().map(one) else { return Some(first) };
+            Some(say.with("proved-hybrid-signature", &[("first", &first), ("second", &second)]))
         }
         Level::InLog => {
             let (index, size) = (proved.index.to_string(), proved.head.size.to_string());

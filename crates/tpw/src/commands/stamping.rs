@@ -89,17 +89,26 @@ pub(super) fn configure(
     Ok(())
 }
 
-/// Begins to ask the authorities, if some were named.
-pub(super) fn start(
-    args: &Stamps,
-    named: &[Named],
-    engine: &Arc<Engine>,
-) -> Result<Option<Stamping>, Failure> {
+/// What asks authorities.
+pub(super) struct Prepared {
+    times: StampingTimes,
+    /// One for each, in their order.
+    clients: Vec<Outbound>,
+}
+
+/// What the authorities will be asked with, if some were named.
+pub(super) fn prepared(args: &Stamps, named: &[Named]) -> Result<Prepared, Failure> {
     let times = StampingTimes::every(Duration::from_secs(args.timestamp_every));
     let clients = args.timestamp_authority.iter().zip(named).map(|(path, named)| {
         let outbound = Outbound::new(named.ca.as_deref(), times.answer);
         outbound.map_err(|error| unusable(path, &error))
     });
-    let clients = clients.collect::<Result<_, _>>()?;
-    Ok(Stamping::start(Arc::clone(engine), clients, times))
+    Ok(Prepared { times, clients: clients.collect::<Result<_, _>>()? })
+}
+
+impl Prepared {
+    /// Begins to ask them.
+    pub(super) fn begin(self, engine: &Arc<Engine>) -> Option<Stamping> {
+        Stamping::start(Arc::clone(engine), self.clients, self.times)
+    }
 }

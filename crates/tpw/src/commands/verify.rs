@@ -2,9 +2,9 @@
 
 mod all;
 
-use super::ots::ots_headers;
+use super::ots::known_headers;
 use super::{Context, Outcome, show};
-use crate::args::{KnownHeaders, Verify};
+use crate::args::Verify;
 use crate::device::files::read_named;
 use crate::exit::{Exit, Failure};
 use crate::say::{Mood, Say};
@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Instant as Stopwatch;
 use tpw_engines::clock::Clock as _;
-use tpw_proof::ots::Headers;
 use tpw_proof::{Judgement, Policy, ProofError, Trust, anchor, judge};
 
 /// Receipts are a few KiB; anything much larger is none.
@@ -42,7 +41,7 @@ pub(super) fn run(context: &Context, args: &Verify) -> Outcome {
         trust.witness_policy = Some(policy(path)?);
     }
     add_blocks(&mut trust, &args.block_hashes)?;
-    trust.bitcoin_headers.extend(headers(&args.known)?);
+    trust.bitcoin_headers.extend(known_headers(&args.known)?);
     match &args.all {
         Some(folder) => all::run(context, folder, &trust),
         None => judge_all(context, &args.files, &trust),
@@ -60,12 +59,6 @@ fn add_blocks(trust: &mut Trust, hashes: &[String]) -> Result<(), Failure> {
         trust.evm_anchors.iter_mut().for_each(|chain| chain.blocks.push(hash));
     }
     Ok(())
-}
-
-/// Takes over headers of Bitcoin blocks that the person has from a node.
-fn headers(known: &KnownHeaders) -> Result<Option<Headers>, Failure> {
-    let read = |path: &PathBuf| ots_headers(path, known.first_height, known.network);
-    known.headers.as_ref().map(read).transpose()
 }
 
 /// Judges receipts and tells what they prove.

@@ -290,7 +290,11 @@ fn lock(context: &Context, device: &Device) -> Outcome {
 
 /// `90s`, `15m` or `8h`, at most a day.
 pub(super) fn seconds_of(text: &str, most: u64) -> Result<u64, Failure> {
-    let wrong = || Failure::usage("time").arg("text", text);
+    let longest = match most % 3600 {
+        0 => format!("{}h", most / 3600),
+        _ => format!("{most}s"),
+    };
+    let wrong = || Failure::usage("time").arg("text", text).arg("most", &longest);
     let unit = text.chars().last().ok_or_else(wrong)?;
     let factor = match unit {
         's' => 1,

@@ -303,6 +303,12 @@ pub fn read_named(path: &Path, len_max: u64) -> Result<Vec<u8>, Failure> {
         .ok_or_else(|| Failure::failed("no-file").arg("path", path.display()))
 }
 
+/// How a file is written in place: one that only its owner may read stays so.
+#[must_use]
+pub fn access_of(path: &Path) -> Access {
+    if is_open_to_others(path) { Access::Ordinary } else { Access::Private }
+}
+
 /// Whether others than the owner may read a file.
 #[must_use]
 pub fn is_open_to_others(path: &Path) -> bool {

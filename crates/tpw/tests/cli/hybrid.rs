@@ -45,6 +45,15 @@ fn a_hybrid_device_pays_with_both_signatures() {
     let said = tpw(&["verify", file, "--trust", trust, "--json"]).ends(0).json();
     let detail = said["levels"][0]["detail"].as_str().unwrap();
     assert!(detail.starts_with("Ed25519 and ML-DSA-44 key "), "{detail}");
+    // In words both are named, also on paper.
+    for (lang, and) in [("en", " and ML-DSA-44 key "), ("zh-CN", " 和 ML-DSA-44 密钥 ")] {
+        let said = tpw(&["verify", file, "--trust", trust, "--lang", lang]).ends(0).stdout;
+        assert!(said.contains("Ed25519") && said.contains(and), "{said}");
+        let page = root.path().join("page.html");
+        let print = ["receipt", "print", file, "--trust", trust, "--lang", lang, "--out"];
+        tpw(&[&print[..], &[page.to_str().unwrap()]].concat()).ends(0);
+        assert!(fs::read_to_string(&page).unwrap().contains(and));
+    }
     let loose = root.path().join("loose");
     let folder = loose.to_str().unwrap();
     tpw(&["receipt", "export", file, "--out", folder, "--trust", trust]).ends(0);

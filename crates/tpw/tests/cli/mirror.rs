@@ -293,8 +293,7 @@ fn an_operator_feeds_its_mirror_whose_cosignature_counts() {
         .collect();
     std::fs::write(&path, format!("{lines}group m all m-ed m-pq\nquorum m\n")).unwrap();
     let witnesses = ["--witnesses", text(&path), "--witness-ca", text(&mirror.ca)];
-    let unknown = [&["serve", "--data", text(&data)], &witnesses[..], &["--mirror", "nobody"]];
-    tpw(&unknown.concat()).ends(2);
+    demand_checked_first(&data, &witnesses);
 
     let fed = ["--mirror", "m-ed", "--mirror", "m-pq"];
     let server = Server::start(&data, &[&witnesses[..], &fed].concat());
@@ -334,6 +333,28 @@ fn an_operator_feeds_its_mirror_whose_cosignature_counts() {
     let mirror = start(&listen);
     until("the mirror has caught up", || served_size(&mirror, &trust) == newest_size(&server));
     demand_metrics(&server);
+}
+
+/// What is wrong with the command line is found before anybody is told that a server listens.
+fn demand_checked_first(data: &Path, witnesses: &[&str]) {
+    let address = data.join("address");
+    // The last server was killed and has left it there.
+    std::fs::remove_file(&address).unwrap();
+    let (policy, none) = (&witnesses[..2], data.join("no-such-file"));
+    let other = data.join("other.toml");
+    let described = "name = \"other\"\nurl = \"https://tsa.example/\"\npolicy = \"1.2.3\"\n\
+                     roots = \"tsa-root.der\"\nca = \"trust.json\"\n";
+    std::fs::write(&other, described).unwrap();
+    for (more, code, why) in [
+        (["--mirror", "nobody"], 2, "no witness nobody"),
+        (["--witness-ca", text(&none)], 1, "no-such-file"),
+        (["--timestamp-authority", text(&other)], 2, "other.toml"),
+    ] {
+        let serve = ["serve", "--data", text(data), "--listen", "127.0.0.1:0"];
+        let refused = tpw(&[&serve[..], policy, &more].concat()).ends(code);
+        assert!(refused.stderr.contains(why), "{}", refused.stderr);
+        assert!(!address.exists(), "{more:?}");
+    }
 }
 
 /// The size of the operator's log as the mirror serves it, audited.
@@ -459,6 +480,9 @@ fn a_log_is_pruned_only_over_what_a_mirror_holds() {
 
     // What the mirror has may go: auditors that accept it find nothing wrong, receipts are proved as before.
     prune("256", &["fed"]).ends(0);
+    // Going on from there asks for everything again: what was seen once may be gone.
+    let bundle = root.path().join("fed/logs").join(hash_of("tpw.example/log"));
+    rotten(&bundle.join("tile/entries/000"), || _ = prune("257", &["fed"]).ends(4));
     let server = again();
     assert_eq!((fsck(&server, &[]), fsck(&server, &["--min-index", "256"])), (4, 0));
     tpw(&["verify", text(&receipt), "--trust", text(&trust)]).ends(0);
@@ -498,13 +522,45 @@ fn demand_refused(prune: &dyn Fn(&str, &[&str]) -> Ran, copies: &Path) {
     prune("256", &["nobody"]).ends(2);
     let bundle = copies.join(hash_of("tpw.example/log")).join("tile/entries/000");
     let good = std::fs::read(&bundle).unwrap();
-    let mut bad = good.clone();
-    bad[70] ^= 1;
-    std::fs::write(&bundle, bad).unwrap();
-    prune("256", &["fed"]).ends(4);
+    rotten(&bundle, || _ = prune("256", &["fed"]).ends(4));
     std::fs::remove_file(&bundle).unwrap();
     prune("256", &["fed"]).ends(4);
     std::fs::write(&bundle, good).unwrap();
+}
+
+/// What happens while a bit of a file is another one.
+fn rotten(path: &Path, then: impl FnOnce()) {
+    let good = std::fs::read(path).unwrap();
+    let mut bad = good.clone();
+    bad[70] ^= 1;
+    std::fs::write(path, bad).unwrap();
+    then();
+    std::fs::write(path, good).unwrap();
+}
+
+#[test]
+fn a_copy_in_which_an_old_bundle_has_rotted_shows_nothing_newer() {
+    let root = tempfile::tempdir().unwrap();
+    let (data, copy) = (root.path().join("operator"), root.path().join("copy"));
+    let server = Server::start(&data, &[]);
+    let alice = Device::enrolled(&server, root.path(), "Alice", &["USD/2:100.00:label=main"]);
+    let bob = Device::enrolled(&server, root.path(), "Bob", &["USD/2:label=main"]);
+    let (log, trust) = (data.join("log"), data.join("trust.json"));
+    let pull = || {
+        let at = ["log", "mirror", "pull", "--log", text(&log), "--to", text(&copy)];
+        tpw(&[&at[..], &["--trust", text(&trust)]].concat())
+    };
+    let shown = || std::fs::read(copy.join("checkpoint")).unwrap();
+    paid_often(root.path(), &alice, &bob);
+    pull().ends(0);
+    let before = shown();
+    alice.wallet(&["pay", "main", &bob.accounts[0], "1.00", "USD/2"]).ends(0);
+    rotten(&copy.join("tile/entries/000"), || {
+        assert!(pull().ends(4).stdout.contains("000"), "it says which file");
+        assert_eq!(shown(), before);
+    });
+    pull().ends(0);
+    assert_ne!(shown(), before);
 }
 
 /// What ends before the minimum index is not served, in whatever width; what goes beyond it is.

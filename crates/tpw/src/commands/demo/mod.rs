@@ -131,6 +131,7 @@ async fn open(
         limits: Limits::standard(),
         policies: Policies::InForce,
         shadow: None,
+        anchoring: None,
     };
     let clock: Arc<dyn Clock> = context.clock.clone();
     serve::start(start, clock, || async {

@@ -3,9 +3,11 @@
 use super::source::{Source, Trusted, failed};
 use super::{Books, books};
 use crate::args::{LogAt, Prune};
+use crate::commands::serve::unknown_mirror;
 use crate::commands::verify::{policy, trust};
 use crate::commands::{Context, Outcome};
 use crate::exit::{Exit, Failure};
+use std::path::Path;
 use tpw_engines::log_store::{LogError, TiledLog, prune};
 use tpw_proof::{Policy, Trust, VerifierKey};
 
@@ -44,7 +46,8 @@ fn holder(
     args: &Prune,
 ) -> Result<(Source, VerifierKey), Failure> {
     let known = policy.and_then(|p| p.witnesses().iter().find(|witness| witness.name() == name));
-    let unknown = || Failure::usage("mirror-name").arg("name", name);
+    let path = args.policy.as_deref().unwrap_or_else(|| Path::new(""));
+    let unknown = || unknown_mirror(name, path);
     let (url, key) = known.and_then(|k| Some((k.url()?, k.key.clone()))).ok_or_else(unknown)?;
     let hash = tpw_crypto::sha256(trust.origin.as_str().as_bytes());
     let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -5,7 +5,7 @@ use super::{Compared, tell_report};
 use crate::args::MirrorPull;
 use crate::commands::{Context, Outcome};
 use crate::exit::{Exit, Failure};
-use tpw_engines::log_store::{Copy, LogFiles, TiledLog, fsck_tiled};
+use tpw_engines::log_store::{Copy, TiledLog, fsck_tiled};
 use tpw_proof::ProofError;
 
 pub(super) fn pull(context: &Context, args: &MirrorPull) -> Outcome {
@@ -18,16 +18,16 @@ pub(super) fn pull(context: &Context, args: &MirrorPull) -> Outcome {
         // The copy's own checkpoint was verified when it was pulled: what is served now has to go on from there.
         trusted.verify(old).map_err(unproved)?;
     }
-    copy.pull(&log).map_err(not_copied)?;
-    // What others get from the folder is audited as what they would get from the log.
-    let files = LogFiles(args.to.clone());
-    let copied = TiledLog::open(&files, |signed| trusted.verify(signed)).map_err(failed)?;
+    let pulled = copy.pull(&log).map_err(not_copied)?;
+    // What others would get from the folder is audited as what they would get from the log, before its checkpoint says so.
+    let copied = TiledLog::open(&pulled, |signed| trusted.verify(signed)).map_err(failed)?;
     let report = fsck_tiled(&copied, 0, Some(&args.to));
     tell_report(&context.say, &report, Compared::Tiles);
     if !report.is_sound() {
         return Ok(Exit::NotVerified);
     }
     let (before, now) = (before.to_string(), copied.size().to_string());
+    pulled.publish().map_err(failed)?;
     context.say.tell("log-pulled", &[("before", &before), ("now", &now)]);
     Ok(Exit::Done)
 }

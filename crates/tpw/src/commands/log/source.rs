@@ -142,6 +142,14 @@ impl Trusted {
         Ok(Self::File(Box::new(trust)))
     }
 
+    /// The trust file, if one was named.
+    pub(in crate::commands) fn file(&self) -> Option<&Trust> {
+        match self {
+            Self::File(trust) => Some(trust),
+            Self::Policy(_) => None,
+        }
+    }
+
     fn has_policy(&self) -> bool {
         match self {
             Self::Policy(_) => true,

@@ -6,9 +6,12 @@
 use super::story::{pay, text};
 use crate::support::tpw;
 use serde_json::json;
-use std::path::Path;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use tpw_crypto::sha256;
-use tpw_proof::ots::{Attestation, Op, Proof, Stamp};
+use tpw_proof::Trust;
+use tpw_proof::ots::{Attestation, Headers, Network, Op, Proof, Stamp};
 
 const HEIGHT: &str = "800";
 
@@ -28,6 +31,16 @@ fn stamp(file: &Path, to: &Path, attestation: Attestation) -> Vec<u8> {
     let proof = Proof { digest, stamp: Stamp::of(attestation).after(&ops) };
     std::fs::write(to, proof.to_bytes()).unwrap();
     mined(sha256(&[&digest[..], &[7; 16]].concat()))
+}
+
+/// The trust file with a block that somebody knows.
+fn trusting(trust: &Path, headers: &Path, root: &Path) -> PathBuf {
+    let mut known = Trust::from_json(&std::fs::read_to_string(trust).unwrap()).unwrap();
+    let headers = std::fs::read(headers).unwrap();
+    known.bitcoin_headers.push(Headers::read(800, &headers, Network::Regtest).unwrap());
+    let path = root.join("wary.json");
+    std::fs::write(&path, known.to_json()).unwrap();
+    path
 }
 
 #[test]
@@ -51,6 +64,18 @@ fn a_stamped_checkpoint_anchors_the_receipts_before_it() {
     attach(&[]).ends(2);
     attach(&which).ends(2);
     attach(&["--checkpoint", text(&trust)]).ends(4);
+    // Nor does it stand in a block of this height that the person or the trust file knows otherwise: the receipt stays as it was.
+    let other = root.path().join("other-headers");
+    std::fs::write(&other, mined([7; 32])).unwrap();
+    let all = [&which[..], &at].concat();
+    let of = |path: &Path, height: &str| {
+        let known = ["--headers", text(path), "--first-height", height, "--network", "regtest"];
+        tpw(&[&own[..], &all, &known].concat())
+    };
+    of(&other, HEIGHT).ends(4);
+    let wary = trusting(&trust, &other, root.path());
+    let refused = attach(&[&which[..], &["--log", text(&log), "--trust", text(&wary)]].concat());
+    assert!(refused.ends(4).stderr.contains("would prove less"));
     assert_eq!(std::fs::read(&receipt).unwrap(), before);
     // One that the log has not signed proves nothing and is not attached, whoever has stamped it.
     let (invented, its_proof) = (root.path().join("invented"), root.path().join("invented.ots"));
@@ -61,6 +86,11 @@ fn a_stamped_checkpoint_anchors_the_receipts_before_it() {
     let invented = ["--proof", text(&its_proof), "--checkpoint", text(&invented)];
     tpw(&[&["ots", "attach", text(&receipt)], &invented[..], &at].concat()).ends(4);
     assert_eq!(std::fs::read(&receipt).unwrap(), before);
+    // Headers of other blocks contradict nothing. Only its owner may read the file, before as after.
+    std::fs::set_permissions(&receipt, Permissions::from_mode(0o600)).unwrap();
+    of(&other, "801").ends(0);
+    assert_eq!(std::fs::metadata(&receipt).unwrap().permissions().mode() & 0o777, 0o600);
+    std::fs::write(&receipt, &before).unwrap();
     let done = attach(&[&which[..], &at, &["--json"]].concat()).ends(0).json();
     let size: u64 = done[0]["size"].as_str().unwrap().parse().unwrap();
     attach(&[&which[..], &at].concat()).ends(0);

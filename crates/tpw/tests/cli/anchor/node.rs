@@ -55,6 +55,15 @@ impl Chain {
         self.ask("anvil_mine", &json!([format!("0x{blocks:x}")]));
     }
 
+    /// The next block is no older than now: the chain's clock begins anew with each of them.
+    pub(crate) fn catch_up(&self) {
+        let newest = self.ask("eth_getBlockByNumber", &json!(["latest", false]));
+        let newest = newest["timestamp"].as_str().unwrap().trim_start_matches("0x");
+        let newest = u64::from_str_radix(newest, 16).unwrap();
+        let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+        self.ask("evm_setNextBlockTimestamp", &json!([now.max(newest + 1)]));
+    }
+
     pub(crate) fn automine(&self, each: bool) {
         self.ask("evm_setAutomine", &json!([each]));
     }

@@ -197,8 +197,10 @@ fn payments_go_on_while_the_node_is_away_or_silent() {
     let begun = Instant::now();
     server.stop();
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
-    // With a node that answers it goes on where it was.
-    let server = desk.serve(&chain.url, "1h");
+    // With a node that answers it goes on where it was. Its address may come in a file.
+    let node = root.path().join("node");
+    std::fs::write(&node, format!("{}\n", chain.url)).unwrap();
+    let server = desk.serve(&format!("file:{}", text(&node)), "1h");
     chain.until_sent(&account, 2);
     reaches(&server, "tpw_anchors_open", 1);
     chain.mine(FINAL);
@@ -206,6 +208,32 @@ fn payments_go_on_while_the_node_is_away_or_silent() {
     assert_eq!(metric(&server, "tpw_anchor_failing"), 0);
     assert_eq!(background(&doctor().ends(0).json()), "good");
     assert_eq!(desk.upgrade(&receipt), 1);
+    server.stop();
+}
+
+#[test]
+fn the_pace_counts_from_the_block_and_not_from_the_order() {
+    let (chain, root) = (Chain::fresh(), tempfile::tempdir().unwrap());
+    let desk = Desk::new(root.path());
+    let account = account(&chain, &desk.folder);
+    chain.automine(false);
+    let every = Duration::from_secs(5);
+    let server = desk.serve(&chain.url, "5s");
+    reaches(&server, "tpw_anchors_open", 1);
+    desk.pay();
+    // The chain takes its time: longer than from one anchor to the next.
+    std::thread::park_timeout(every);
+    let mined = Instant::now();
+    chain.catch_up();
+    chain.mine(1);
+    chain.mine(FINAL);
+    reaches(&server, "tpw_anchors_total", 1);
+    chain.automine(true);
+    while chain.sent(&account) < 3 {
+        assert!(mined.elapsed() < Duration::from_secs(30), "the next head is not sent");
+    }
+    // Blocks have whole seconds.
+    assert!(mined.elapsed() >= every - Duration::from_secs(1), "{:?}", mined.elapsed());
     server.stop();
 }
 
@@ -226,7 +254,19 @@ fn a_folder_that_does_not_fit_is_refused_at_the_start() {
     for every in ["0s", "25h", "1", "h"] {
         start(&folder, &chain.url, &["--anchor-every", every]);
     }
-    start(&folder, "ftp://127.0.0.1/", &[]);
+    let refused = start(&folder, &chain.url, &["--anchor-poll", "2h"]);
+    assert!(refused.stderr.contains("at most 1h"), "{}", refused.stderr);
+    // An address has the operator's key in it: what cannot be asked is not told back, and neither is what a file says.
+    let file = root.path().join("node");
+    for bad in
+        ["ftp://127.0.0.1/KEY", "http:///KEY", "https://node example/KEY", "https://KEY:no", ""]
+    {
+        std::fs::write(&file, format!("{bad}\n")).unwrap();
+        for given in [bad, &format!("file:{}", text(&file))] {
+            let refused = start(&folder, given, &[]);
+            assert!(!refused.stderr.contains("KEY"), "{}", refused.stderr);
+        }
+    }
     let alone = ["serve", "--data", text(&data), "--anchor", text(&folder)];
     tpw(&alone).ends(2);
     // An account that has announced heads of another log.
@@ -242,5 +282,6 @@ fn a_folder_that_does_not_fit_is_refused_at_the_start() {
     drop(anchorer);
     let refused = start(&folder, &chain.url, &[]);
     assert!(refused.stderr.contains("this log never signed"), "{}", refused.stderr);
+    assert!(!data.join("address").exists(), "nobody takes it for a server that runs");
     assert_eq!(chain.sent(&account), 2);
 }

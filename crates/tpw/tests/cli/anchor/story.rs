@@ -73,7 +73,10 @@ fn anchor(chain: &Chain, root: &Path) -> Kept {
     ask(&["status", "--data", text(&folder)]).ends(2);
     let made = ask(&["init", "--data", text(&folder), "--json"]).ends(0).json();
     ask(&["init", "--data", text(&folder)]).ends(2);
-    let once = || ask(&[&["once", "--rpc", &chain.url], &at[..]].concat());
+    let address = root.join("node");
+    std::fs::write(&address, format!("{}\n", chain.url)).unwrap();
+    let address = format!("file:{}", text(&address));
+    let once = || ask(&[&["once", "--rpc", &address], &at[..]].concat());
     // Without coins and without a contract.
     once().ends(2);
     ask(&[&["deploy"], &node[..]].concat()).ends(3);
