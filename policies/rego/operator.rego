@@ -54,10 +54,10 @@ permits contains "operator.risky" if {
   input.context.risk >= 800
 }
 
-# Where the operator has named a zone, nobody begins to move a large amount at night (22 to 6 o'clock): whoever took a session over does
-# it while nobody looks.
+# Where the operator has named a zone, nobody begins to move a large amount at night (22 to 6 o'clock), by entering somebody with it or
+# by orders neither: whoever took a session over does it while nobody looks.
 forbids contains "operator.night" if {
-  input.action in credit_actions
+  input.action in (credit_actions | {"add_person", "order"})
   at_night
   is_number(input.context.amount.milli)
   not small

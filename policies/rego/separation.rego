@@ -43,9 +43,11 @@ forbids contains "separation.young-device" if {
   input.context.peers > 0
 }
 
-# A device whose person did not begin what it asked for is in other hands. It is revoked, and the person enrols another one.
+# A device whose person did not begin what it asked for is in other hands: it changes nothing any more, itself included. It is revoked
+# from another one, or by an operator, and the person enrols another one there. That it agrees to nothing either is the server's to see to:
+# who may agree is also asked where no device is known.
 forbids contains "separation.disowned-device" if {
-  input.action in (govern_actions | decide_actions)
+  input.action in (change_actions - {"approve"})
   input.context.device.disowned
 }
 

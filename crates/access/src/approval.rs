@@ -161,7 +161,7 @@ pub enum Standing {
     Good,
     /// The person has not, or not any more, the role that is needed.
     NoRole,
-    /// The device was revoked.
+    /// The device was revoked, or disowned by its person.
     DeviceRevoked,
 }
 

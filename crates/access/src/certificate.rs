@@ -10,8 +10,6 @@ use const_oid::ObjectIdentifier;
 use der::Decode;
 use tpw_core::{Hash32, Instant, Span};
 use tpw_crypto::sha256;
-use x509_cert::certificate::Rfc5280;
-use x509_cert::crl::CertificateList;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{ExtendedKeyUsage, KeyUsage, SubjectAltName};
 use x509_cert::name::Name as DistinguishedName;
@@ -255,13 +253,7 @@ impl ClientCertificate {
     }
 }
 
-/// When a list of revoked certificates in DER ends (RFC 5280 §5.1.2.5). `None` for what is none, or does not say it.
-#[must_use]
-pub fn revocations_end(der: &[u8]) -> Option<Instant> {
-    instant(CertificateList::<Rfc5280>::from_der(der).ok()?.tbs_cert_list.next_update?)
-}
-
-fn instant(time: Time) -> Option<Instant> {
+pub(crate) fn instant(time: Time) -> Option<Instant> {
     Instant::from_unix_ms(u64::try_from(time.to_unix_duration().as_millis()).ok()?)
 }
 

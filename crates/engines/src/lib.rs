@@ -22,8 +22,8 @@ pub mod stamped;
 pub mod witness;
 
 pub use engine::{
-    AccountView, Change, ClientTokenKeys, Config, DecisionProof, Drafted, Engine, EngineError,
-    Health, KeyWish, Metrics, Paid, Part, Past, PayError, Place, Repeated, Reputation,
+    AccountView, Beside, Change, ClientTokenKeys, Config, DecisionProof, Drafted, Engine,
+    EngineError, Health, KeyWish, Metrics, Paid, Part, Past, PayError, Place, Repeated, Reputation,
     RetentionError, StoreConfig, Timings, TokenProof, Trail, TrailError, ask_for_key_change,
     is_key_change_done,
 };

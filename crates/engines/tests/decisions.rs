@@ -25,8 +25,9 @@ use tpw_access::record::RecordWrite;
 use tpw_access::{GivenRoles, Role, Roles};
 use tpw_core::{Asker, DecisionId, DecisionRecord, Ruling, Span};
 use tpw_engines::books::{BooksReader, DecisionQuery};
+use tpw_engines::clock::{Clock, ManualClock, SystemClock};
 use tpw_engines::sqlite::Reader;
-use tpw_engines::{Config, DecisionProof, Engine, PayError, Trail};
+use tpw_engines::{Config, DecisionProof, Engine, PayError, RetentionError, Trail};
 use tpw_flow::{Command, Decided, EventKind, Frozen};
 use tpw_proof::decisions::verify_decision;
 use world::*;
@@ -341,5 +342,41 @@ fn old_decisions_are_removed_in_whole_blocks_and_what_was_proved_stays_proved() 
     drop(engine);
     let engine = open(dir.path()).unwrap();
     assert_eq!(stored(&engine, 5), left);
+    engine.close();
+}
+
+/// A clock that was wrong before the start, one that was set since, and one of which nobody knows how wrong it is.
+#[test]
+fn a_wrong_clock_removes_no_decisions() {
+    let dir = scratch();
+    let (kept, start) = (Span::from_secs(24 * 3600), SystemClock::new().now());
+    let engine = open_at(dir.path(), Arc::new(ManualClock::new(start))).unwrap();
+    let rt = runtime();
+    rt.block_on(async {
+        engine.keep_decisions(drafts(&engine, 0..3)).await.unwrap();
+        let mut dice = Dice::new(1);
+        let _ann = Holder::enrolled(&engine, &mut dice, 1_000).await;
+    });
+    engine.close();
+    drop(engine);
+    // A month ahead, and nothing says so.
+    let wrong = Arc::new(ManualClock::new(start.plus(Span::from_secs(30 * 24 * 3600))));
+    let engine = open_at(dir.path(), Arc::clone(&wrong) as Arc<dyn Clock>).unwrap();
+    let forget = |engine: &Arc<Engine>| {
+        let before = engine.older_than(kept).unwrap();
+        rt.block_on(engine.forget_decisions(before)).unwrap()
+    };
+    assert_eq!(forget(&engine), 0);
+    for wrongness in [None, Some(Span::from_secs(60))] {
+        wrong.pretend_error(wrongness);
+        assert!(matches!(engine.older_than(kept), Err(RetentionError::Clock(_))), "{wrongness:?}");
+    }
+    wrong.pretend_error(Some(Span::from_ms(1)));
+    wrong.pretend_jump(Span::from_secs(2));
+    assert!(matches!(engine.older_than(kept), Err(RetentionError::Clock(_))));
+    wrong.pretend_jump(Span::from_ms(0));
+    // As the server runs they become older all the same.
+    wrong.advance(Span::from_secs(25 * 3600));
+    assert_eq!(forget(&engine), 3);
     engine.close();
 }

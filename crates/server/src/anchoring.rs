@@ -4,6 +4,7 @@
 //! Each step is one of [`tpw_engines::anchor`], which writes down what it is about to send: a stop at any point costs nothing,
 //! and no head is paid for twice.
 
+use crate::background::watched;
 use crate::outbound::{Outbound, OutboundAnswer};
 use crate::telemetry;
 use core::time::Duration;
@@ -102,8 +103,9 @@ impl Anchoring {
         let (stop, stopping) = watch::channel(());
         let node = ChainNode { stopping: Some(stopping.clone()), ..node };
         let last = newest_block(&anchors, &engine);
+        let beside = Arc::clone(engine.beside());
         let turns = Turns { engine, anchorer, anchors, node, terms, times, last };
-        Ok(Self { stop, task: tokio::spawn(turns.run(stopping)) })
+        Ok(Self { stop, task: tokio::spawn(watched(beside, "anchoring", turns.run(stopping))) })
     }
 
     /// Ends it. What is on its way goes on with the next start.
@@ -144,10 +146,11 @@ impl Turns {
             let pause;
             (turns, pause) = match turn.await {
                 Ok(done) => done,
-                Err(error) => {
-                    tracing::error!(%error, "anchoring ended in a panic; restart the server");
-                    return;
-                }
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    // The server is gone.
+                    Err(_cancelled) => return,
+                },
             };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}

@@ -168,6 +168,8 @@ pub(crate) async fn vote(
 
 /// Refuses whom the policies do not let agree, and who has not proved enough. Who asked for it may take it back all the same.
 fn may_vote(caller: &Caller, approval: &Approval, consent: Consent) -> Result<(), Problem> {
+    // No policy is asked about the device of a word: it is asked again when words are counted.
+    caller.not_disowned()?;
     let (person, by) = (caller.session.person(), approval.asked_by());
     if person == by && consent == Consent::Reject {
         return Ok(());
@@ -200,10 +202,14 @@ impl Asking {
     }
 }
 
-/// Whether somebody's word counts at this moment, which the policies have judged.
+/// Whether somebody's word counts at this moment, which the policies have judged. One from a device that was disowned since does not: it
+/// was given by who knows whom.
 fn standing(engine: &Engine, device: DeviceId, person: PersonId, judged: &Decision) -> Standing {
     match engine.device(&device) {
-        Some(device) if device.person == person && device.revoked.is_none() => {
+        Some(known) if known.person == person && known.revoked.is_none() => {
+            if engine.reputation(&device).disowned {
+                return Standing::DeviceRevoked;
+            }
             if judged.is_allowed() { Standing::Good } else { Standing::NoRole }
         }
         _ => Standing::DeviceRevoked,

@@ -3,9 +3,13 @@
 //! The files of the lists may be replaced while the server runs. INVARIANT: with lists, a certificate is good only if a list of its issuer
 //! that has not ended says so, and the same of each authority between it and the root. A list that is missing or has ended refuses; one
 //! that cannot be read changes nothing, so that the one before holds until its own end.
+//!
+//! INVARIANT: of several lists about the same certificates the newest counts alone, and none takes the place of a newer one. Whoever
+//! looks for a list takes the first of the issuer, so that an old one would let go on what a newer one names.
 
 use crate::ServerError;
 use crate::tls;
+use core::cmp::Ordering as Order;
 use core::time::Duration;
 use rustls::RootCertStore;
 use rustls::server::WebPkiClientVerifier;
@@ -16,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::watch;
+use tpw_access::RevocationList;
 use tpw_core::Instant;
 use tpw_crypto::sha256_parts;
 use tpw_engines::files;
@@ -31,12 +36,21 @@ pub(crate) struct Rereadings {
     pub(crate) ends_s: Option<u64>,
     pub(crate) used: u64,
     pub(crate) refused: u64,
+    /// Lists that were older than the one that was used before.
+    pub(crate) older: u64,
 }
 
 /// What certificates are judged by at one time.
 struct Judge {
     verifier: Arc<dyn ClientCertVerifier>,
-    ends: Option<Instant>,
+    lists: Vec<List>,
+}
+
+/// A list with what it says of itself.
+#[derive(Clone)]
+struct List {
+    der: CertificateRevocationListDer<'static>,
+    about: RevocationList,
 }
 
 /// Who issues clients' certificates.
@@ -48,6 +62,7 @@ pub(crate) struct Authorities {
     read: Mutex<Option<[u8; 32]>>,
     used: AtomicU64,
     refused: AtomicU64,
+    older: AtomicU64,
 }
 
 impl Authorities {
@@ -63,11 +78,10 @@ impl Authorities {
         }
         let roots = Arc::new(roots);
         let files = files_of(lists)?;
-        let judge = judge(&roots, &files)?;
+        let judge = RwLock::new(judge(&roots, lists_of(&files)?, lists)?);
         let read = Mutex::new(Some(hash(&files)));
-        let (used, refused) = (AtomicU64::new(0), AtomicU64::new(0));
-        let judge = RwLock::new(judge);
-        Ok(Self { roots, lists: lists.to_vec(), judge, read, used, refused })
+        let [used, refused, older] = [const { AtomicU64::new(0) }; 3];
+        Ok(Self { roots, lists: lists.to_vec(), judge, read, used, refused, older })
     }
 
     /// Whether the chain leads to one of them, each part of it for its use, in its time and not revoked.
@@ -118,7 +132,7 @@ impl Authorities {
         }
         *read = hash;
         drop(read);
-        match found.and_then(|files| judge(&self.roots, &files)) {
+        match found.and_then(|files| self.renewed(lists_of(&files)?)) {
             Ok(judge) => {
                 *self.judge.write().unwrap_or_else(PoisonError::into_inner) = judge;
                 self.used.fetch_add(1, Ordering::Relaxed);
@@ -131,13 +145,31 @@ impl Authorities {
         }
     }
 
+    /// What is judged by with the lists that were found. Where one is older than the one before, that one stays.
+    fn renewed(&self, mut found: Vec<List>) -> Result<Judge, ServerError> {
+        let before = self.judge.read().unwrap_or_else(PoisonError::into_inner).lists.clone();
+        for list in &mut found {
+            let same = before.iter().find(|it| it.about.is_about_the_same_as(&list.about));
+            if let Some(newer) = same.filter(|it| it.about.by_age(&list.about).is_gt()) {
+                list.clone_from(newer);
+                self.older.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(
+                    "a list of revoked certificates is older than the one that is in use: that one stays"
+                );
+            }
+        }
+        judge(&self.roots, found, &self.lists)
+    }
+
     /// How the lists are; nothing where there are none.
     pub(crate) fn rereadings(&self) -> Option<Rereadings> {
-        let ends = self.judge.read().unwrap_or_else(PoisonError::into_inner).ends;
+        let judge = self.judge.read().unwrap_or_else(PoisonError::into_inner);
+        let ends = judge.lists.iter().map(|list| list.about.ends()).min();
         (!self.lists.is_empty()).then(|| Rereadings {
             ends_s: ends.map(|ends| ends.unix_ms() / 1000),
             used: self.used.load(Ordering::Relaxed),
             refused: self.refused.load(Ordering::Relaxed),
+            older: self.older.load(Ordering::Relaxed),
         })
     }
 }
@@ -158,9 +190,9 @@ fn hash(files: &[File]) -> [u8; 32] {
     sha256_parts(&parts)
 }
 
-/// A verifier with all lists of the files: several in PEM, or one in DER.
-fn judge(roots: &Arc<RootCertStore>, files: &[File]) -> Result<Judge, ServerError> {
-    let (mut lists, mut ends) = (Vec::new(), None::<Instant>);
+/// The lists of the files, several in PEM or one in DER: of those about the same certificates the newest.
+fn lists_of(files: &[File]) -> Result<Vec<List>, ServerError> {
+    let mut lists: Vec<List> = Vec::new();
     for (path, bytes) in files {
         let bad = || ServerError::BadRevocations(path.clone());
         let found: Vec<CertificateRevocationListDer<'static>> = match bytes.first() {
@@ -172,19 +204,37 @@ fn judge(roots: &Arc<RootCertStore>, files: &[File]) -> Result<Judge, ServerErro
         if found.is_empty() {
             return Err(bad());
         }
-        for list in found {
-            let end = tpw_access::revocations_end(&list).ok_or_else(bad)?;
-            ends = Some(ends.map_or(end, |first| first.min(end)));
-            lists.push(list);
+        for der in found {
+            let about = RevocationList::read(&der).ok_or_else(bad)?;
+            let list = List { der, about };
+            match lists.iter_mut().find(|it| it.about.is_about_the_same_as(&list.about)) {
+                None => lists.push(list),
+                Some(known) => match list.about.by_age(&known.about) {
+                    Order::Greater => *known = list,
+                    Order::Less => {}
+                    Order::Equal if list.der == known.der => {}
+                    // Which of them is newer cannot be told.
+                    Order::Equal => return Err(bad()),
+                },
+            }
         }
     }
+    Ok(lists)
+}
+
+/// A verifier with these lists.
+fn judge(
+    roots: &Arc<RootCertStore>,
+    mut lists: Vec<List>,
+    files: &[PathBuf],
+) -> Result<Judge, ServerError> {
+    // The first that fits counts: where two kinds of lists of one issuer are about the same certificate, the newer one.
+    lists.sort_by(|one, other| other.about.by_age(&one.about));
     let provider = Arc::new(tls::provider());
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), provider)
-        .with_crls(lists)
+        .with_crls(lists.iter().map(|list| list.der.clone()))
         .enforce_revocation_expiration()
         .build();
-    let unusable = |_| {
-        ServerError::BadRevocations(files.first().map(|(path, _)| path.clone()).unwrap_or_default())
-    };
-    Ok(Judge { verifier: verifier.map_err(unusable)?, ends })
+    let unusable = |_| ServerError::BadRevocations(files.first().cloned().unwrap_or_default());
+    Ok(Judge { verifier: verifier.map_err(unusable)?, lists })
 }

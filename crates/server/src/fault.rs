@@ -155,6 +155,12 @@ impl Problem {
         Self::new(Code::Forbidden).because("own_favour")
     }
 
+    /// The person of the device that asks said that they had not begun what it asked for.
+    #[must_use]
+    pub fn disowned_device() -> Self {
+        Self::new(Code::Forbidden).because("disowned_device")
+    }
+
     /// A body that broke off.
     #[must_use]
     pub fn broken_off() -> Self {

@@ -12,16 +12,17 @@ use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use tpw_access::policy::{
-    Amount, Decision, DeviceFacts, Fact, Facts, Obligations, Request, TimeFacts,
+    Amount as KnownAmount, Decision, DeviceFacts, Fact, Facts, Obligations, Request, TimeFacts,
 };
 use tpw_access::{
     Aal, Action, DpopProof, DpopRequest, HttpUrl, PolicyEngine, ProvenKey, Roles, Session,
     TokenError,
 };
-use tpw_core::{Hash32, Instant, Money, PersonId, Span};
+use tpw_core::{Amount, Asset, Hash32, Instant, Money, PersonId, Span};
 use tpw_flow::Device;
 
 /// RFC 9449 §4.
@@ -67,6 +68,16 @@ impl About {
     pub(crate) fn of(owner: Option<PersonId>) -> Self {
         Self { owner, ..Self::default() }
     }
+}
+
+/// The largest amount in each asset, by which the policies judge all of them.
+pub(crate) fn largest(all: impl IntoIterator<Item = Money>) -> Vec<Money> {
+    let mut largest: BTreeMap<Asset, Amount> = BTreeMap::new();
+    for Money { amount, asset } in all {
+        let most = largest.entry(asset).or_insert(amount);
+        *most = (*most).max(amount);
+    }
+    largest.into_iter().map(|(asset, amount)| Money { amount, asset }).collect()
 }
 
 impl Caller {
@@ -122,7 +133,7 @@ impl Caller {
         if decision.is_allowed() {
             return Ok(());
         }
-        let denied = Err(Problem::new(Code::Forbidden));
+        let denied = Err(self.forbidden(action, &About::default()));
         self.note(action, &About::default(), &facts, &decision, denied).map(drop)
     }
 
@@ -154,7 +165,7 @@ impl Caller {
         let money = about.money.filter(|_| looks_at(Fact::Amount));
         let risk = about.risk.filter(|_| looks_at(Fact::Risk));
         Facts {
-            amount: money.map(|money| Amount::of(&money.asset, money.amount)),
+            amount: money.map(|money| KnownAmount::of(&money.asset, money.amount)),
             risk: risk.map(u32::from),
             device: if looks_at(Fact::Device) { self.device() } else { None },
             peers: looks_at(Fact::Peers).then(|| self.peers(about)),
@@ -202,8 +213,22 @@ impl Caller {
         u32::try_from(others.filter(|other| agrees(*other)).count()).unwrap_or(u32::MAX)
     }
 
-    /// What one may not do with what is one's own but with others' is said to be so.
+    /// Whether the person of the device that asks has said that they had not begun what it asked for.
+    fn is_disowned(&self) -> bool {
+        self.app.engine.reputation(&self.session.device()).disowned
+    }
+
+    /// Refuses a disowned device what no policy is asked about: to change the factors and delegations of its person, to answer for them,
+    /// and to agree.
+    pub(crate) fn not_disowned(&self) -> Result<(), Problem> {
+        if self.is_disowned() { Err(Problem::disowned_device()) } else { Ok(()) }
+    }
+
+    /// What one may not do with what is one's own but with others' is said to be so, and what is due to the device that asks.
     fn forbidden(&self, action: Action, about: &About) -> Problem {
+        if self.policy.looks_at(action, Fact::Device) && self.is_disowned() {
+            return Problem::disowned_device();
+        }
         let me = Some(self.session.person());
         let own =
             [about.owner, about.initiator].contains(&me) && self.with_others(action).1.is_allowed();
@@ -219,8 +244,9 @@ impl Caller {
     ) -> Result<(), Problem> {
         // What has no owner, accounts at clearing partners and the operator's own, is for who may list all.
         let action = if owner.is_none() { Action::ListAll } else { action };
+        let is_told = || owner == Some(self.session.person()) && self.is_disowned();
         self.may(action, owner).map_err(|problem| match problem.code() {
-            Code::Forbidden => Problem::new(code),
+            Code::Forbidden if !is_told() => Problem::new(code),
             _ => problem,
         })
     }

@@ -6,6 +6,7 @@ mod app;
 mod approving;
 mod audit;
 mod authorities;
+mod background;
 mod body;
 mod ceremonies;
 mod cosigning;

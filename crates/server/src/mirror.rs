@@ -4,9 +4,11 @@
 //! It is a server of its own, with its own keys and folder, on a machine that shares no disk with the log.
 
 use crate::ServerError;
+use crate::app::Peer;
 use crate::body::{BodyLimit, media_type};
 use crate::cosigning::{self, TEXT, Tally, failed, later, say};
 use crate::limits::Limits;
+use crate::places::Places;
 use crate::routes::typed;
 use crate::serve::{Bound, ServeOptions, bind};
 use crate::telemetry::{escaped, head, put};
@@ -20,6 +22,7 @@ use core::time::Duration;
 use flate2::write::MultiGzDecoder;
 use http_body_util::BodyExt as _;
 use std::io::Write as _;
+use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::time::Instant as Stopwatch;
@@ -37,8 +40,14 @@ const JUDGED_MAX: usize = 32;
 /// Uploads at once; each may have a package of some 17 MB in memory.
 const UPLOADS_MAX: usize = 8;
 
+/// Of these, for one network: nobody who sends slowly keeps all others out.
+const UPLOADS_OF_ONE: usize = 2;
+
 /// Packages of one request: those after them are for the next one.
 const PACKAGES_MAX: u64 = 1024;
+
+/// How long one package may take to come in, however often something of it comes.
+const PACKAGE_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// How long one upload may take.
 const UPLOAD_TIME_MAX: Duration = Duration::from_secs(300);
@@ -46,11 +55,14 @@ const UPLOAD_TIME_MAX: Duration = Duration::from_secs(300);
 /// Compressed bytes that are unpacked in one step: at most a thousandfold comes out.
 const UNPACKED_AT_ONCE: usize = 4096;
 
+/// The same while the head is read, which needs no place and may go on for as many as there are connections.
+const UNPACKED_OF_HEAD: usize = 128;
+
 struct Shared {
     mirror: Arc<Mirror>,
     body: BodyLimit,
     judged: Arc<Semaphore>,
-    uploads: Arc<Semaphore>,
+    uploads: Arc<Places>,
     tally: Tally,
 }
 
@@ -71,7 +83,8 @@ pub async fn serve_mirror(
 /// The router without TLS and without a listener.
 pub fn mirror_router(mirror: Arc<Mirror>, limits: &Limits) -> Router {
     let body = BodyLimit { bytes: REQUEST_MAX, time: limits.body_time };
-    let [judged, uploads] = [JUDGED_MAX, UPLOADS_MAX].map(|most| Arc::new(Semaphore::new(most)));
+    let judged = Arc::new(Semaphore::new(JUDGED_MAX));
+    let uploads = Places::new(UPLOADS_MAX, UPLOADS_OF_ONE);
     let shared = Shared { mirror, body, judged, uploads, tally: Tally::default() };
     Router::new()
         .route("/add-checkpoint", post(add_checkpoint))
@@ -85,10 +98,9 @@ pub fn mirror_router(mirror: Arc<Mirror>, limits: &Limits) -> Router {
 /// Carries out a request on a thread that may wait for the disk.
 async fn judged<T: Send + 'static>(
     shared: &Arc<Shared>,
-    room: &Arc<Semaphore>,
     carry_out: impl FnOnce(&Mirror) -> Result<T, MirrorError> + Send + 'static,
 ) -> Result<T, Response<Body>> {
-    let Ok(place) = Arc::clone(room).try_acquire_owned() else {
+    let Ok(place) = Arc::clone(&shared.judged).try_acquire_owned() else {
         shared.tally.refused("busy");
         return Err(later());
     };
@@ -136,7 +148,7 @@ async fn add_checkpoint(
 ) -> Response<Body> {
     let request = cosigning::read(&headers, body, shared.body, AddCheckpoint::parse).await;
     let carry_out = |request: AddCheckpoint| async {
-        let kept = judged(&shared, &shared.judged, move |mirror| {
+        let kept = judged(&shared, move |mirror| {
             let kept = mirror.add_checkpoint(&request);
             if let Err(MirrorError::Refused(refusal @ Refusal::Inconsistent(_))) = &kept {
                 // Signed by the log, and it does not follow: kept in the records, for it may prove a fork.
@@ -165,7 +177,7 @@ async fn sign_subtree(
         Ok(request) => request,
         Err(response) => return malformed(&shared, response),
     };
-    let signed = judged(&shared, &shared.judged, move |mirror| mirror.sign_subtree(&request));
+    let signed = judged(&shared, move |mirror| mirror.sign_subtree(&request));
     match signed.await {
         Ok(line) => {
             shared.tally.given("subtree");
@@ -182,14 +194,11 @@ fn malformed(shared: &Shared, response: Response<Body>) -> Response<Body> {
 
 async fn add_entries(
     State(shared): State<Arc<Shared>>,
+    Peer(from): Peer,
     headers: HeaderMap,
     body: Body,
 ) -> Response<Body> {
-    let Ok(_place) = Arc::clone(&shared.uploads).try_acquire_owned() else {
-        shared.tally.refused("busy");
-        return later();
-    };
-    let mut response = match uploaded(&shared, &headers, body).await {
+    let mut response = match uploaded(&shared, from, &headers, body).await {
         Ok(response) | Err(response) => response,
     };
     // "mirrors SHOULD send an `Accept-Encoding` header that includes `gzip`".
@@ -197,8 +206,10 @@ async fn add_entries(
     response
 }
 
+/// A place is taken for an upload whose head is there and was found good: whoever sends nothing, or nothing that is wanted, has none.
 async fn uploaded(
     shared: &Arc<Shared>,
+    from: IpAddr,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response<Body>, Response<Body>> {
@@ -214,7 +225,12 @@ async fn uploaded(
     };
     let head = incoming.part(HEAD_LEN_MAX, AddEntries::read).await.map_err(|error| bad(&error))?;
     let head = head.ok_or_else(|| refuse(shared, &MirrorError::Truncated))?;
-    let mut upload = carried_out(shared, move |mirror| mirror.begin(head)).await?;
+    let mut upload = judged(shared, move |mirror| mirror.begin(head)).await?;
+    let Some(_place) = shared.uploads.take(from) else {
+        shared.tally.refused("busy");
+        return Err(later());
+    };
+    incoming.packages_come();
     while let Some(place) = upload.next().filter(|_| upload.taken() < PACKAGES_MAX) {
         let read = |bytes: &[u8]| Package::read(bytes, place.count());
         let package = incoming.part(PACKAGE_LEN_MAX, read).await.map_err(|error| bad(&error))?;
@@ -252,8 +268,12 @@ struct Incoming {
     packed: Bytes,
     /// What was unpacked and is not read yet.
     buffer: Vec<u8>,
-    /// How long a part may be waited for.
+    /// How long nothing may come.
     pause_max: Duration,
+    /// How long a part may take.
+    part_time: Duration,
+    /// Compressed bytes that are unpacked in one step.
+    step: usize,
     ends: Stopwatch,
 }
 
@@ -268,7 +288,14 @@ impl Incoming {
         };
         let now = Stopwatch::now();
         let ends = now.checked_add(UPLOAD_TIME_MAX).unwrap_or(now);
-        Some(Self { body, gzip, packed: Bytes::new(), buffer: Vec::new(), pause_max, ends })
+        let (packed, buffer) = (Bytes::new(), Vec::new());
+        let (part_time, step) = (pause_max, UNPACKED_OF_HEAD);
+        Some(Self { body, gzip, packed, buffer, pause_max, part_time, step, ends })
+    }
+
+    /// The head is there: what comes now is larger.
+    const fn packages_come(&mut self) {
+        (self.part_time, self.step) = (PACKAGE_TIME_MAX, UNPACKED_AT_ONCE);
     }
 
     /// The next part, as `read` takes it from the beginning of the bytes; `None` when the body ends before it does.
@@ -277,23 +304,28 @@ impl Incoming {
         size_max: usize,
         read: impl Fn(&[u8]) -> Read<T>,
     ) -> Result<Option<T>, ProofError> {
+        let ends = self.after(self.part_time).min(self.ends);
         loop {
             if let Some((part, used)) = read(&self.buffer)? {
                 self.buffer.drain(..used.min(self.buffer.len()));
                 return Ok(Some(part));
             }
             // A part of that size would have been read.
-            if self.buffer.len() > size_max || !self.more().await {
+            if self.buffer.len() > size_max || !self.more(ends).await {
                 return Ok(None);
             }
         }
     }
 
-    /// Reads on; whether there was more. A client that breaks off, or sends what cannot be unpacked, has sent no more.
-    async fn more(&mut self) -> bool {
+    fn after(&self, time: Duration) -> Stopwatch {
+        Stopwatch::now().checked_add(time).unwrap_or(self.ends)
+    }
+
+    /// Reads on, until then at most; whether there was more. A client that breaks off, or sends what cannot be unpacked, has sent no
+    /// more.
+    async fn more(&mut self, ends: Stopwatch) -> bool {
         if self.packed.is_empty() {
-            let limit =
-                self.ends.min(Stopwatch::now().checked_add(self.pause_max).unwrap_or(self.ends));
+            let limit = self.after(self.pause_max).min(ends);
             let Ok(Some(Ok(frame))) = tokio::time::timeout_at(limit, self.body.frame()).await
             else {
                 return false;
@@ -304,7 +336,7 @@ impl Incoming {
             self.buffer.extend_from_slice(&std::mem::take(&mut self.packed));
             return true;
         };
-        let step = self.packed.split_to(self.packed.len().min(UNPACKED_AT_ONCE));
+        let step = self.packed.split_to(self.packed.len().min(self.step));
         let unpacked = gzip.write_all(&step).and_then(|()| gzip.flush());
         self.buffer.append(gzip.get_mut());
         unpacked.is_ok()
@@ -364,13 +396,26 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response<Body> {
 
 #[cfg(test)]
 mod tests {
-    //! Goal: a body comes in as it was packed, whatever its packing and its pieces, and a packed bomb takes no memory.
-    //! Method: bodies of one part of known length, in gzip of one and of several members, cut off, or none.
+    //! Goal: a body comes in as it was packed, whatever its packing and its pieces, a packed bomb takes no memory, and a slow one no place
+    //! for long.
+    //! Method: bodies of one part of known length, in gzip of one and of several members, cut off, or none; and some that do not end.
 
     use super::*;
+    use axum::http::Request;
     use axum::http::header::CONTENT_ENCODING;
+    use core::convert::Infallible;
+    use core::pin::Pin;
+    use core::task::{Context, Poll};
     use flate2::Compression;
     use flate2::write::GzEncoder;
+    use hyper::body::Frame;
+    use tokio::time::Interval;
+    use tower::ServiceExt as _;
+    use tpw_core::TreeHead;
+    use tpw_crypto::{Algorithm, FixedEntropy, Signer as _, SlotName, SoftwareSlots};
+    use tpw_engines::clock::SystemClock;
+    use tpw_proof::tree::leaf_hash;
+    use tpw_proof::{Checkpoint, KeyName, VerifierKey};
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
         let mut packed = GzEncoder::new(Vec::new(), Compression::default());
@@ -415,6 +460,93 @@ mod tests {
         for body in [packed[..packed.len() / 2].to_vec(), b"plain".to_vec(), Vec::new()] {
             let mut incoming = incoming(Some("gzip"), body).unwrap();
             assert!(incoming.part(1 << 20, exactly(bytes.len())).await.unwrap().is_none());
+        }
+    }
+
+    /// A body that does not end: something at once, and then a byte every so often or nothing.
+    struct Slow {
+        first: Option<Bytes>,
+        drops: Option<Interval>,
+    }
+
+    impl hyper::body::Body for Slow {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            if let Some(first) = self.first.take() {
+                return Poll::Ready(Some(Ok(Frame::data(first))));
+            }
+            let drop = |_at| Some(Ok(Frame::data(Bytes::from_static(b"x"))));
+            self.drops.as_mut().map_or(Poll::Pending, |drops| drops.poll_tick(cx).map(drop))
+        }
+    }
+
+    fn stalled(first: &[u8]) -> Body {
+        Body::new(Slow { first: Some(Bytes::copy_from_slice(first)), drops: None })
+    }
+
+    /// A mirror that has seen a checkpoint over one entry, and the head of an upload of that.
+    fn mirror_with_a_checkpoint(folder: &std::path::Path) -> (Router, Vec<u8>) {
+        let slot = |name: &str| SlotName::new(name).unwrap();
+        let (mut slots, entropy) = (SoftwareSlots::new(), &mut FixedEntropy::new(3));
+        slots.generate(slot("ed"), Algorithm::Ed25519, entropy).unwrap();
+        slots.generate(slot("ml"), Algorithm::MlDsa44, entropy).unwrap();
+        let origin = KeyName::new("log.example/slow").unwrap();
+        let key = |name: &str| {
+            VerifierKey::new(origin.clone(), slots.public_key(&slot(name)).unwrap()).unwrap()
+        };
+        let (name, clock) = (KeyName::new("mirror.example/slow").unwrap(), SystemClock::new());
+        let mirror = Mirror::open(folder, name, vec![key("ed"), key("ml")], Arc::new(clock));
+        let (mirror, root) = (mirror.unwrap(), leaf_hash(b"entry"));
+        let checkpoint = Checkpoint { origin: origin.clone(), head: TreeHead { size: 1, root } };
+        let checkpoint = checkpoint.sign(&slots, &slot("ed"), &slot("ml")).unwrap();
+        mirror
+            .add_checkpoint(&AddCheckpoint { old_size: 0, proof: Vec::new(), checkpoint })
+            .unwrap();
+        let head = AddEntries { origin: origin.to_string(), start: 0, end: 1, ticket: Vec::new() };
+        (mirror_router(Arc::new(mirror), &Limits::standard()), head.to_bytes().unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_part_has_its_time_however_often_something_comes() {
+        let (little, most) = (Duration::from_millis(5), Duration::from_millis(300));
+        let body = Body::new(Slow { first: None, drops: Some(tokio::time::interval(little)) });
+        let mut incoming = Incoming::new(&HeaderMap::new(), body, most).unwrap();
+        let began = Stopwatch::now();
+        assert!(incoming.part(1 << 20, exactly(1 << 10)).await.unwrap().is_none());
+        let took = began.elapsed();
+        assert!(took >= most && took < Duration::from_secs(4), "{took:?}");
+        assert!(incoming.buffer.len() > 2, "something came");
+    }
+
+    /// Whoever sends slowly stops nobody: a head that is not there takes no place, and no network takes all of them.
+    #[tokio::test]
+    async fn slow_uploads_leave_room_for_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let (router, head) = mirror_with_a_checkpoint(folder.path());
+        let upload = |from: [u8; 4], body: Body| {
+            let request = Request::post("/add-entries").header("content-type", REQUEST_TYPE);
+            let mut request = request.body(body).unwrap();
+            request.extensions_mut().insert(Peer(IpAddr::from(from)));
+            tokio::spawn(router.clone().oneshot(request))
+        };
+        // Without a whole head, from as many networks as there are places and more.
+        let silent = (0..20).map(|number| upload([192, 0, 2, number], stalled(&head[..4])));
+        let silent: Vec<_> = silent.collect();
+        // With one, as many as one network may have.
+        let slow: Vec<_> = (0..2).map(|_| upload([198, 51, 100, 1], stalled(&head))).collect();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let third = upload([198, 51, 100, 1], stalled(&head)).await.unwrap().unwrap();
+        assert_eq!(third.status(), StatusCode::SERVICE_UNAVAILABLE);
+        // Another network has room: it is heard, and has broken off behind its head.
+        let other = upload([203, 0, 113, 1], Body::from(head.clone())).await.unwrap().unwrap();
+        assert_eq!(other.status(), StatusCode::BAD_REQUEST);
+        for one in silent.into_iter().chain(slow) {
+            one.abort();
         }
     }
 

@@ -3,6 +3,7 @@
 //!
 //! Each mirror has a task of its own: one that is slow or far behind keeps no other waiting.
 
+use crate::background::watched;
 use crate::outbound::Outbound;
 use crate::witnessing::{Failed, checked};
 use core::time::Duration;
@@ -79,7 +80,7 @@ impl Mirroring {
                 next: 0,
                 done: 0,
             };
-            tasks.spawn(sending.run());
+            tasks.spawn(watched(Arc::clone(engine.beside()), "mirroring", sending.run()));
         }
         Ok(Self { _tasks: tasks })
     }

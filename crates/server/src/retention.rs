@@ -1,5 +1,6 @@
 //! The removal of decisions that are older than the operator keeps them.
 
+use crate::background::watched;
 use core::time::Duration;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
@@ -25,18 +26,26 @@ impl Retention {
     /// Begins to remove decisions that were made longer ago than this.
     #[must_use]
     pub fn start(engine: Arc<Engine>, kept: Span) -> Self {
-        Self(tokio::spawn(async move {
+        let beside = Arc::clone(engine.beside());
+        Self(tokio::spawn(watched(beside, "retention", async move {
             loop {
                 remove(&engine, kept).await;
                 tokio::time::sleep(EVERY).await;
             }
-        }))
+        })))
     }
 }
 
 /// Removes all that there are now.
 async fn remove(engine: &Arc<Engine>, kept: Span) {
-    let (before, mut count) = (engine.now().minus(kept), 0_usize);
+    let before = match engine.older_than(kept) {
+        Ok(before) => before,
+        Err(error) => {
+            tracing::warn!(%error, "no decisions were removed: it is tried again in an hour");
+            return;
+        }
+    };
+    let mut count = 0_usize;
     loop {
         match engine.forget_decisions(before).await {
             Ok(0) => break,

@@ -4,6 +4,7 @@
 //! It goes by rounds at a bounded rate, since there are many more checkpoints than an authority wants to be asked about. All are asked
 //! about the same checkpoint. Who fails is left out of the next rounds, for longer each time.
 
+use crate::background::watched;
 use crate::outbound::{Outbound, OutboundAnswer, OutboundError};
 use crate::tsp::{QUERY, REPLY};
 use core::time::Duration;
@@ -77,8 +78,9 @@ impl Stamping {
                 targets.push(Target::new(authority.clone(), route));
             }
         }
+        let beside = Arc::clone(engine.beside());
         let rounds = Rounds { engine, stamped, times, targets, unwitnessed: None };
-        Some(Self(tokio::spawn(rounds.run())))
+        Some(Self(tokio::spawn(watched(beside, "stamping", rounds.run()))))
     }
 }
 

@@ -153,6 +153,18 @@ fn outside(out: &mut String, engine: &Metrics) {
     }
 }
 
+/// What is done beside payments and ended in a panic; nothing where all goes on.
+pub(crate) fn ended(out: &mut String, works: &[&'static str]) {
+    if works.is_empty() {
+        return;
+    }
+    let name = "tpw_work_ended";
+    head(out, name, "gauge", "Work beside payments that ended in a panic, until the next start.");
+    for work in works {
+        put(out, name, &format!("{{work=\"{work}\"}}"), 1);
+    }
+}
+
 fn renewals(out: &mut String, certificate: &Renewals) {
     if let Some(ends_s) = certificate.ends_s {
         let name = "tpw_tls_certificate_ends_seconds";
@@ -177,6 +189,7 @@ fn rereadings(out: &mut String, revocations: &Rereadings) {
     head(out, name, "counter", help);
     put(out, name, "{outcome=\"used\"}", revocations.used);
     put(out, name, "{outcome=\"refused\"}", revocations.refused);
+    put(out, name, "{outcome=\"older\"}", revocations.older);
 }
 
 fn requests(out: &mut String, http: &HttpMeter) {

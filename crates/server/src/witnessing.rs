@@ -4,6 +4,7 @@
 //! It goes by rounds, so that all witnesses cosign the same checkpoint. A round ends when all have answered or its time
 //! is over; who failed is left out of the next ones, for longer each time.
 
+use crate::background::watched;
 use crate::outbound::{Outbound, OutboundError};
 use core::time::Duration;
 use std::sync::Arc;
@@ -72,8 +73,9 @@ impl Witnessing {
         }
         let names = targets.iter().map(|target| target.name.as_str());
         names.for_each(|name| witnessed.meter().add(name, Role::Witness));
+        let beside = Arc::clone(engine.beside());
         let rounds = Rounds { engine, witnessed, outbound, times, targets };
-        Some(Self(tokio::spawn(rounds.run())))
+        Some(Self(tokio::spawn(watched(beside, "witnessing", rounds.run()))))
     }
 }
 

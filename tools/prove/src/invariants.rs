@@ -84,12 +84,31 @@ const FAVOURING: &[Action] = &[
 const CREDITING: &[Action] =
     &[Action::Fund, Action::ReleaseHold, Action::Reverse, Action::ReturnRail];
 
+/// What begins to move money to somebody.
+const BEGINNING: &[Action] = &[
+    Action::Fund,
+    Action::ReleaseHold,
+    Action::Reverse,
+    Action::ReturnRail,
+    Action::AddPerson,
+    Action::Order,
+];
+
 /// What changes who may do what.
 const GOVERNING: &[Action] =
     &[Action::ActivatePolicy, Action::ManageRoles, Action::ManageClients, Action::RotateKeys];
 
-/// What a device does not do whose person had not begun what it asked for.
+/// What a device does not do whose person had not begun what it asked for: every change but to agree, which policies judge without a
+/// device.
 const DISOWNED: &[Action] = &[
+    Action::Pay,
+    Action::StepUp,
+    Action::CancelPayment,
+    Action::UseKey,
+    Action::OpenAccount,
+    Action::RevokeDevice,
+    Action::IssueCode,
+    Action::Freeze,
     Action::Unfreeze,
     Action::SetLimits,
     Action::CloseAccount,
@@ -98,6 +117,11 @@ const DISOWNED: &[Action] = &[
     Action::RejectHold,
     Action::Reverse,
     Action::ReturnRail,
+    Action::AddPerson,
+    Action::ReportRail,
+    Action::Order,
+    Action::ManageSets,
+    Action::Reconcile,
     Action::ManageRoles,
     Action::ManageClients,
     Action::ActivatePolicy,
@@ -264,7 +288,7 @@ pub const INVARIANTS: &[Invariant] = &[
     Invariant {
         name: "night",
         words: "where a zone is named, nobody begins to move money above the limit from 22 to 6 o'clock",
-        actions: Actions::These(CREDITING),
+        actions: Actions::These(BEGINNING),
         claim: Claim::Within(concat!(
             "permit (principal, action, resource)
              unless {
@@ -275,7 +299,7 @@ pub const INVARIANTS: &[Invariant] = &[
     },
     Invariant {
         name: "disowned-devices",
-        words: "a device whose person did not begin what it asked for decides and governs nothing",
+        words: "a device whose person did not begin what it asked for changes nothing by itself",
         actions: Actions::These(DISOWNED),
         claim: Claim::Within(
             "permit (principal, action, resource)

@@ -6,7 +6,7 @@ use std::path::{Component, Path};
 use flate2::read::GzDecoder;
 use tar::{Archive, EntryType};
 
-use crate::bundle::{BYTES_MAX, BundleError, FILES_MAX};
+use crate::bundle::{BYTES_MAX, BundleError, DEPTH_MAX, FILES_MAX};
 
 /// A file of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,9 @@ pub(crate) fn read(path: &Path) -> Result<Vec<File>, BundleError> {
             _ => return Err(odd("an entry is neither a file nor a folder")),
         }
         let name = name(&entry.path().map_err(failed)?).ok_or_else(|| odd("an odd path"))?;
+        if name.matches('/').count() > DEPTH_MAX {
+            return Err(BundleError::TooLarge);
+        }
         if files.iter().any(|file: &File| file.name == name) {
             return Err(odd("a file is there twice"));
         }

@@ -13,7 +13,7 @@ pub(crate) const FILES_MAX: usize = 1000;
 /// The most bytes of all of them together.
 pub(crate) const BYTES_MAX: u64 = 16 << 20;
 /// How deep folders may lie in each other: links could make them endless.
-const DEPTH_MAX: usize = 16;
+pub(crate) const DEPTH_MAX: usize = 16;
 
 /// Why a folder is no bundle.
 #[derive(Debug, thiserror::Error)]

@@ -4,8 +4,8 @@
 use std::collections::HashSet;
 
 use cedar_policy::{
-    ActionConstraint, Authorizer, Decision, Entities, EntityUid, Policy, PolicyId, PolicySet,
-    PrincipalConstraint, Request, Schema, ValidationMode, Validator,
+    ActionConstraint, Authorizer, Decision, Entities, EntityTypeName, EntityUid, Policy, PolicyId,
+    PolicySet, PrincipalConstraint, Request, Schema, ValidationMode, Validator,
 };
 
 /// Why a set is not loaded.
@@ -43,14 +43,17 @@ pub fn concerns(policy: &Policy, action: &EntityUid, groups: &HashSet<EntityUid>
     }
 }
 
-/// The one thing that whoever asks has to be in, such as a role, for a policy to apply, if its head names one. A policy for what
-/// somebody is not in applies to nothing that they ask: it is not even evaluated beyond its head.
+/// The one thing of a kind, such as a role, that whoever asks has to be in for a policy to apply, if its head names one. A policy for
+/// what somebody is not in applies to nothing that they ask: it is not even evaluated beyond its head.
+///
+/// INVARIANT: nobody who asks is of that kind. Everything is in itself: `principal in Person::"ann"` is about Ann.
 #[must_use]
-pub fn is_for(policy: &Policy) -> Option<EntityUid> {
-    match policy.principal_constraint() {
+pub fn is_for(policy: &Policy, kind: &EntityTypeName) -> Option<EntityUid> {
+    let group = match policy.principal_constraint() {
         PrincipalConstraint::In(group) | PrincipalConstraint::IsIn(_, group) => Some(group),
         PrincipalConstraint::Any | PrincipalConstraint::Eq(_) | PrincipalConstraint::Is(_) => None,
-    }
+    };
+    group.filter(|group| group.type_name() == kind)
 }
 
 /// What came of a request.

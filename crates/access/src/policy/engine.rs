@@ -45,6 +45,7 @@ impl core::fmt::Debug for PolicyEngine {
 /// Names of the schema that every request uses.
 pub(super) struct Words {
     person: EntityTypeName,
+    role: EntityTypeName,
     /// In the order of [`Role::ALL`].
     roles: Vec<(Role, EntityUid)>,
     action: EntityTypeName,
@@ -58,7 +59,7 @@ impl Words {
         let role = kind("Role")?;
         let uid = |code| EntityUid::from_type_name_and_id(role.clone(), EntityId::new(code));
         let roles = Role::ALL.into_iter().map(|role| (role, uid(role.code()))).collect();
-        Ok(Self { person: kind("Person")?, roles, action: kind("Action")? })
+        Ok(Self { person: kind("Person")?, role, roles, action: kind("Action")? })
     }
 
     pub(super) fn person(&self, id: PersonId) -> EntityUid {
@@ -100,20 +101,18 @@ struct ByRoles {
 
 impl ByRoles {
     fn new(words: &Words, policies: &[Policy]) -> Result<Self, PolicyError> {
+        let is_for = |policy: &Policy| embedding::is_for(policy, &words.role);
         let named: Vec<(Role, EntityUid)> = Role::ALL
             .into_iter()
             .map(|role| (role, words.role(role)))
-            .filter(|(_, uid)| {
-                policies.iter().any(|policy| embedding::is_for(policy) == Some(uid.clone()))
-            })
+            .filter(|(_, uid)| policies.iter().any(|policy| is_for(policy).as_ref() == Some(uid)))
             .collect();
         let subsets = 0..1_usize << named.len();
         let sets = subsets.map(|subset| {
             let has = |uid: &EntityUid| {
                 named.iter().enumerate().any(|(bit, (_, own))| own == uid && subset >> bit & 1 == 1)
             };
-            let can_apply =
-                |policy: &&Policy| embedding::is_for(policy).is_none_or(|uid| has(&uid));
+            let can_apply = |policy: &&Policy| is_for(policy).is_none_or(|uid| has(&uid));
             let mut set = PolicySet::new();
             for policy in policies.iter().filter(can_apply) {
                 let same = |_| PolicyError::SameId(id_of(policy).to_owned());

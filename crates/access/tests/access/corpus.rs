@@ -14,7 +14,7 @@ use cedar_policy::{
 };
 use serde::Deserialize;
 use serde_json::Value;
-use tpw_access::policy::embedding::{Answer, Invalid, answer, concerns, validate};
+use tpw_access::policy::embedding::{Answer, Invalid, answer, concerns, is_for, validate};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -72,6 +72,7 @@ struct Count {
     policies: usize,
     policies_in_slices: usize,
     smaller_slices: usize,
+    left_out_for_their_group: usize,
 }
 
 struct Corpus {
@@ -165,12 +166,16 @@ impl Corpus {
         let request = request.unwrap();
         let whole = answer(&self.authorizer, &request, set, entities);
         let sliced = answer(&self.authorizer, &request, slice, entities);
+        let smallest = self.for_the_groups_of(&asked.principal.uid(), slice, entities);
+        let smallest = answer(&self.authorizer, &request, &smallest, entities);
         self.count.requests += 1;
         self.count.policies_in_slices += slice.policies().count();
         self.count.smaller_slices += usize::from(slice.policies().count() < set.policies().count());
-        if !same(&whole, &sliced) {
-            self.wrong
-                .push(format!("{place}: {whole:?} of the whole set, {sliced:?} of the slice"));
+        for slice in [&sliced, &smallest] {
+            if !same(&whole, slice) {
+                self.wrong
+                    .push(format!("{place}: {whole:?} of the whole set, {slice:?} of the slice"));
+            }
         }
         let said_allow = asked.decision.eq_ignore_ascii_case("allow");
         let allowed = said_allow && asked.errors.is_empty();
@@ -186,6 +191,27 @@ impl Corpus {
             self.wrong.push(format!("{place}: wanted {wanted}, got {sliced:?}"));
         }
         self.with_a_permit_for_everybody(place, asked, &request, slice, entities);
+    }
+
+    /// A slice without the policies for groups that whoever asks is not in: of every kind but their own.
+    fn for_the_groups_of(
+        &mut self,
+        principal: &EntityUid,
+        slice: &PolicySet,
+        entities: &Entities,
+    ) -> PolicySet {
+        let above: HashSet<&EntityUid> =
+            entities.ancestors(principal).into_iter().flatten().collect();
+        let mut kinds: HashSet<EntityTypeName> =
+            entities.iter().map(|entity| entity.uid().type_name().clone()).collect();
+        kinds.remove(principal.type_name());
+        let can_apply = |policy: &&Policy| {
+            let mut groups = kinds.iter().filter_map(|kind| is_for(policy, kind));
+            groups.all(|group| above.contains(&group))
+        };
+        let kept = PolicySet::from_policies(slice.policies().filter(can_apply).cloned()).unwrap();
+        self.count.left_out_for_their_group += slice.policies().count() - kept.policies().count();
+        kept
     }
 
     /// Beside a policy that permits everything, Cedar allows what no policy forbids; this product only if all could be evaluated.
@@ -240,7 +266,10 @@ fn cedars_own_cases_are_decided_as_its_authors_say() {
     let shown = wrong.len().min(20);
     assert!(wrong.is_empty(), "{} of {count:?}:\n{}", wrong.len(), wrong[..shown].join("\n"));
     assert!(
-        count.allowed > 0 && count.denied_for_errors > 0 && count.smaller_slices > 0,
+        count.allowed > 0
+            && count.denied_for_errors > 0
+            && count.smaller_slices > 0
+            && count.left_out_for_their_group > 0,
         "{count:?}"
     );
     match whole {

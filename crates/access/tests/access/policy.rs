@@ -112,6 +112,26 @@ fn each_action_meets_its_own_policies_only() {
 }
 
 #[test]
+fn what_is_forbidden_to_one_person_is_so_whatever_their_roles() {
+    for head in ["in", "is Person in", "=="] {
+        let engine = load(&format!(
+            r#"@id("yes") permit (principal in Role::"operator", action, resource);
+               @id("all") permit (principal in Role::"holder", action == Action::"freeze", resource);
+               @id("me") forbid (principal {head} Person::"{ME}", action, resource);"#
+        ))
+        .unwrap();
+        for roles in [&[Role::Operator][..], &[Role::Holder], &Role::ALL] {
+            let freeze =
+                |person| engine.decide(&Request::new(person, roles, Action::Freeze, Some(YOU)));
+            let (mine, yours) = (freeze(ME), freeze(YOU));
+            let reasons = (mine.effect(), &*mine.reasons()[0], mine.reasons().len());
+            assert_eq!(reasons, (Effect::Deny, "me", 1), "{head} {roles:?}");
+            assert_eq!(yours.effect(), Effect::Allow, "{head} {roles:?}");
+        }
+    }
+}
+
+#[test]
 fn sets_that_do_not_mean_what_they_say_are_refused() {
     let permit = "permit (principal, action, resource)";
     let refused = |text: &str| load(text).unwrap_err();
@@ -221,7 +241,7 @@ fn a_change_is_shown_by_the_questions_that_it_answers_otherwise() {
     let found = cases::differences(&questions, &before, &after);
     // By day what obliges, and at night what is not begun at all.
     let denied = found.iter().filter(|it| !it.before.is_allowed() && it.after.is_allowed());
-    assert_eq!((found.len(), denied.count()), (13, 4), "{found:#?}");
+    assert_eq!((found.len(), denied.count()), (16, 7), "{found:#?}");
     for difference in found {
         let amount = Some(Amount { asset: "USD/2".to_owned(), milli: 10_000_000 });
         assert_eq!(difference.question.facts.amount, amount);
@@ -252,10 +272,10 @@ fn the_engine_knows_at_which_facts_its_policies_look() {
     let builtin = PolicyEngine::load(&PolicyFiles::builtin()).unwrap();
     for (action, facts) in [
         (Action::ReadAccount, &[][..]),
-        (Action::Freeze, &[]),
+        (Action::Freeze, &[Fact::Device]),
         (Action::Fund, &[Fact::Amount, Fact::Risk, Fact::Device, Fact::Time]),
         (Action::SetLimits, &[Fact::Device]),
-        (Action::AddPerson, &[Fact::Amount, Fact::Peers]),
+        (Action::AddPerson, &[Fact::Amount, Fact::Device, Fact::Peers, Fact::Time]),
         (Action::ManageRoles, &[Fact::Device, Fact::Peers, Fact::Place]),
     ] {
         assert_eq!(looked_at(&builtin, action), facts, "{action:?}");

@@ -1,6 +1,7 @@
 //! One operator, running: data folder, writer, log, clock, behind one facade.
 
 mod accounts;
+mod beside;
 mod checking;
 mod client_keys;
 mod committer;
@@ -27,6 +28,7 @@ mod timing;
 mod writer;
 
 pub use accounts::{Change, Past, Place};
+pub use beside::Beside;
 pub use client_keys::ClientTokenKeys;
 pub use config::{Config, EngineError, PayError, StoreConfig};
 pub use decisions::{DecisionProof, Trail, TrailError};
@@ -81,6 +83,11 @@ pub struct Engine {
     /// Makes the serials of time-stamps unique across starts: the log's epoch, raised at every start.
     epoch: u64,
     stamps: AtomicU64,
+    /// When this process opened the books, by its clock.
+    opened: Instant,
+    /// The time of the newest thing in the books when they were opened.
+    newest_at_start: Instant,
+    beside: Arc<Beside>,
     log_healthy: crate::log_store::LeafSender,
     deposed: tokio::sync::watch::Receiver<bool>,
     _lock: crate::files::FolderLock,
@@ -100,6 +107,12 @@ impl Engine {
     #[must_use]
     pub fn now(&self) -> Instant {
         self.clock.now()
+    }
+
+    /// What is done beside payments, as far as it has ended.
+    #[must_use]
+    pub const fn beside(&self) -> &Arc<Beside> {
+        &self.beside
     }
 
     /// What sends messages to people, if the operator set it up.

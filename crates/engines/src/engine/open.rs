@@ -60,7 +60,7 @@ impl Engine {
         let lock = FolderLock::take(dir)?;
         let ground = Ground::open(dir, &config, &clock)?;
         let Ground { mut books, heads, desk, rebuild, keys, second, policies, .. } = ground;
-        let Ground { folder_keys, secrets, operator, now, .. } = ground;
+        let Ground { folder_keys, secrets, operator, newest, now, .. } = ground;
 
         let source = books.reader()?;
         let log_config = log_config(&config, folder_keys)?;
@@ -118,6 +118,9 @@ impl Engine {
             readers,
             epoch,
             stamps: std::sync::atomic::AtomicU64::new(0),
+            opened: now,
+            newest_at_start: newest,
+            beside: Arc::default(),
             deposed,
             _lock: lock,
         }))
@@ -138,6 +141,8 @@ struct Ground {
     policies: Vec<String>,
     secrets: Secrets,
     operator: PersonId,
+    /// The newest time in the books, or `now` where they have none.
+    newest: Instant,
     now: Instant,
 }
 
@@ -177,6 +182,7 @@ impl Ground {
             policies,
             secrets,
             operator,
+            newest: newest.unwrap_or(now),
             now,
         })
     }

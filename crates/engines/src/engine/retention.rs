@@ -7,12 +7,15 @@
 use super::{Engine, EngineError, PayError};
 use crate::books::DecisionQuery;
 use std::sync::Arc;
-use tpw_core::{DecisionId, Instant};
+use tpw_core::{DecisionId, Instant, Span};
 use tpw_flow::{Command, DecisionRow, FORGOTTEN_MAX};
 
 /// Why nothing was removed.
 #[derive(Debug, thiserror::Error)]
 pub enum RetentionError {
+    /// By a wrong clock all of them would be old.
+    #[error("how old decisions are is not known: {0}")]
+    Clock(String),
     /// The books could not be read.
     #[error(transparent)]
     Read(#[from] EngineError),
@@ -22,6 +25,21 @@ pub enum RetentionError {
 }
 
 impl Engine {
+    /// Before when decisions are older than this, for [`Engine::forget_decisions`].
+    ///
+    /// A clock that was set wrong before the start may have nothing to contradict it: so the age is that beside the newest thing that was
+    /// in the books when they were opened, or later by as much as the server has run.
+    ///
+    /// # Errors
+    /// [`RetentionError::Clock`] while it is not known how far the clock is off.
+    pub fn older_than(&self, kept: Span) -> Result<Instant, RetentionError> {
+        // It also refuses a clock that was set while the server ran.
+        self.clock_error().map_err(RetentionError::Clock)?;
+        let now = self.now();
+        let by_the_books = self.newest_at_start.plus(now.since(self.opened));
+        Ok(now.min(by_the_books).minus(kept))
+    }
+
     /// Removes the oldest decisions of which the whole block was made before this, as many as one command takes; gives how many they
     /// were. None are left when there were none.
     ///

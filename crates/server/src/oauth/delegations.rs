@@ -105,6 +105,7 @@ pub(crate) async fn add(
     headers: HeaderMap,
     body: Body,
 ) -> Reply {
+    caller.not_disowned()?;
     let new: NewDelegation = body::json(&headers, body, app.small_body()).await?;
     let person = caller.session.person();
     let to = grantee(&app, &new).await?;
@@ -135,6 +136,7 @@ pub(crate) async fn remove(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Reply {
+    caller.not_disowned()?;
     let id: DelegationId = body::id(&id)?;
     let person = caller.session.person();
     let one = books::change(&app, Delegations::record(person), |before| {

@@ -66,6 +66,7 @@ pub(crate) async fn act(
     if !matches!(verb, "approve" | "refuse") {
         return Err(Problem::new(Code::NotFound));
     }
+    caller.not_disowned()?;
     let (code, entry) = found(&app, code)?;
     let word = if verb == "approve" {
         let said: ApproveGrant = body::json(&headers, body, app.small_body()).await?;

@@ -89,8 +89,9 @@ async fn listed(app: &Arc<App>, caller: &Caller) -> Reply {
     Ok(json(StatusCode::OK, &FactorList { factors, acr, auth_time: level.auth_time.map(Text) }))
 }
 
-/// Refuses a change to whoever could prove more and has not done so lately.
+/// Refuses a change to whoever could prove more and has not done so lately, and to a disowned device.
 pub(super) async fn may_change(app: &Arc<App>, caller: &Caller) -> Result<(), Problem> {
+    caller.not_disowned()?;
     let person = caller.session.person();
     let passkeys = move |engine: &Engine| passkeys_of(engine, person);
     let has_password = identity::read(app, &single(RecordKind::Password, person)).await?.is_some();
@@ -175,6 +176,7 @@ pub(super) async fn confirm_totp(
     headers: HeaderMap,
     body: Body,
 ) -> Reply {
+    caller.not_disowned()?;
     let typed: TypedCode = body::json(&headers, body, app.small_body()).await?;
     let person = caller.session.person();
     let refuse = |error| refused(Method::Totp, &error);

@@ -47,6 +47,11 @@ pub(super) async fn ready(State(app): State<Arc<App>>, RawQuery(query): RawQuery
     if app.engine.anchors().is_some_and(|anchors| anchors.status().is_failing()) {
         degraded.push("anchoring".to_owned());
     }
+    for work in app.engine.beside().all_ended() {
+        if degraded.iter().all(|known| known != work) {
+            degraded.push(work.to_owned());
+        }
+    }
     let ready = failing.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     if ready && query.text("verbose").is_none() {
@@ -72,6 +77,7 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response<Body> {
     if let Some(anchors) = app.engine.anchors() {
         anchoring::write_metrics(anchors, &mut text);
     }
+    telemetry::ended(&mut text, &app.engine.beside().all_ended());
     typed(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
 }
 

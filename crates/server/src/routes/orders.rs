@@ -4,7 +4,7 @@ use super::{Reply, json, off_thread};
 use crate::app::{App, Peer, RequestId, language_of};
 use crate::body::{self, BodyLimit};
 use crate::fault::ValueFault;
-use crate::gate::Caller;
+use crate::gate::{self, About, Caller};
 use crate::problem::{Code, Problem};
 use crate::text::{self, Language};
 use crate::view;
@@ -56,6 +56,9 @@ pub(super) async fn transfers(
     // The turn lasts as long as the work, also when nobody waits for its end any more.
     let read = move |engine: &Engine| Ok((orders(engine, &bytes, person)?, turn));
     let (orders, _turn) = off_thread(&app, read).await?;
+    for money in largest(&orders) {
+        caller.may_alone(Action::Order, &About { money: Some(money), ..About::default() })?;
+    }
     let outcomes = app.engine.order(orders, caller.session.jkt()).await?;
     let items = outcomes.iter().map(|outcome| order_outcome(outcome, caller.language)).collect();
     Ok(json(StatusCode::OK, &OrderOutcomes { items }))
@@ -69,6 +72,16 @@ fn orders(engine: &Engine, bytes: &[u8], person: PersonId) -> Result<Vec<Ordered
     let orders = orders.collect::<Result<Vec<_>, _>>()?;
     not_in_own_favour(engine, person, &orders)?;
     Ok(orders)
+}
+
+/// The largest amount in each asset that moves or is held. What a hold moves later, or undoes, was judged when it was ordered.
+fn largest(orders: &[Ordered]) -> Vec<Money> {
+    let legs = orders.iter().flat_map(|ordered| match &ordered.order {
+        Order::Transfer(request) | Order::Hold { request, .. } => core::slice::from_ref(request),
+        Order::Linked(legs) => legs.as_slice(),
+        Order::Post { .. } | Order::Void { .. } | Order::Reverse { .. } => &[],
+    });
+    gate::largest(legs.map(|leg| leg.money))
 }
 
 /// Nobody orders money onto an account of their own.

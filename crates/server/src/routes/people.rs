@@ -4,7 +4,7 @@ use super::{Reply, json, off_thread};
 use crate::app::App;
 use crate::body::{self, BodyLimit};
 use crate::fault::ValueFault;
-use crate::gate::{About, Caller};
+use crate::gate::{self, About, Caller};
 use crate::problem::{Code, Problem};
 use crate::text::Language;
 use crate::view;
@@ -14,10 +14,9 @@ use crate::wire::{
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use tpw_access::{Action, CodeGrant, EnrolmentCode};
-use tpw_core::{AccountId, Amount, Asset, Instant, Money, Name, PersonId, TransferId};
+use tpw_core::{AccountId, Amount, Instant, Money, Name, PersonId, TransferId};
 use tpw_crypto::Entropy;
 use tpw_engines::Engine;
 use tpw_engines::entropy::OsEntropy;
@@ -157,14 +156,11 @@ fn may_add<'a>(
     people: impl IntoIterator<Item = &'a Prepared>,
 ) -> Result<(), Problem> {
     let accounts = people.into_iter().flat_map(|prepared| &prepared.person.accounts);
-    let mut largest: BTreeMap<Asset, Amount> = BTreeMap::new();
-    for order in accounts.filter(|order| !order.opening.is_zero()) {
-        let most = largest.entry(order.asset).or_insert(order.opening);
-        *most = (*most).max(order.opening);
-    }
+    let opened = accounts.filter(|order| !order.opening.is_zero());
+    let opened = opened.map(|order| Money { amount: order.opening, asset: order.asset });
     let about = |money| About { money, ..About::default() };
-    for (asset, amount) in largest {
-        caller.may_alone(Action::AddPerson, &about(Some(Money { amount, asset })))?;
+    for money in gate::largest(opened) {
+        caller.may_alone(Action::AddPerson, &about(Some(money)))?;
     }
     caller.may_alone(Action::AddPerson, &about(None))
 }

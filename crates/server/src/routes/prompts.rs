@@ -105,6 +105,8 @@ pub(super) async fn answer(
     headers: HeaderMap,
     body: Body,
 ) -> Reply {
+    // It neither lets another device go on nor disowns one.
+    caller.not_disowned()?;
     let given: AnswerPrompt = body::json(&headers, body, app.small_body()).await?;
     let signed = signed_here(&app, &caller, &given.statement.0)?;
     let person = caller.session.person();

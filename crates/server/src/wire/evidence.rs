@@ -43,7 +43,7 @@ pub struct Health {
     pub ready: bool,
     /// What is not, as stable codes: `writer`, `log`, `clock`, `checkpoint_missing`, `requests`.
     pub failing: Vec<String>,
-    /// What goes wrong beside it, while payments are taken and proved all the same: `anchoring`.
+    /// What goes wrong beside it, while payments are taken and proved all the same: `anchoring` where it fails, and by name what ended in a panic.
     #[serde(default)]
     pub degraded: Vec<String>,
     /// How old the newest checkpoint is, in milliseconds.

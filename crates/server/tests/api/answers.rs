@@ -439,6 +439,24 @@ async fn an_operator_brings_money_in_and_freezes() {
     assert_eq!(server.pay(&ann, bob.account(), 1).await.1.status, 201);
 }
 
+/// The panic itself is in `background`.
+#[tokio::test]
+async fn work_beside_payments_that_ended_is_told_of() {
+    let server = Server::start().await;
+    let operator = server.operator();
+    server.person(&operator, "Ann", "1000").await;
+    let degraded = async || {
+        let ready = server.get("/readyz?verbose").await;
+        assert_eq!(ready.status, 200, "{ready:?}");
+        ready.json()["degraded"].clone()
+    };
+    assert_eq!(degraded().await, json!([]));
+    server.engine.beside().ended("retention");
+    assert_eq!(degraded().await, json!(["retention"]));
+    let metrics = String::from_utf8(server.get("/metrics").await.body.to_vec()).unwrap();
+    assert!(metrics.contains("tpw_work_ended{work=\"retention\"} 1"), "{metrics}");
+}
+
 #[tokio::test]
 async fn health_and_metrics_tell_the_state() {
     let server = Server::start().await;

@@ -213,6 +213,25 @@ async fn a_revoked_device_does_not_count() {
     assert_eq!(answer.problem(), "device_revoked");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disowned_device_does_not_count() {
+    let office = Office::open().await;
+    let (server, carol) = (&office.server, &office.approvers[0]);
+    let other = server.another_device(&office.operator, carol).await;
+    let (_, request) = office.held().await;
+    office.says(0, &request, Consent::Approve).await;
+    crate::prompts::disowned(server, carol, &other).await;
+    let second = office.says(1, &request, Consent::Approve).await;
+    assert_eq!(second.json()["stage"], "open", "{second:?}");
+    let word = office.word(carol, &request, Consent::Reject, |_| {}).await;
+    assert_eq!(
+        (word.problem().as_str(), &word.json()["reason"]),
+        ("forbidden", &json!("disowned_device"))
+    );
+    let third = office.says(2, &request, Consent::Approve).await;
+    assert_eq!(third.json()["stage"], "executed", "{third:?}");
+}
+
 #[tokio::test]
 async fn votes_that_are_not_taken() {
     let office = Office::open().await;
@@ -347,11 +366,12 @@ fn zone_where_it_is(minute: u64) -> String {
 
 #[tokio::test]
 async fn at_night_nobody_begins_to_move_a_large_amount_where_a_zone_is_named() {
-    let server = Server::start_in_zone(&zone_where_it_is(23 * 60)).await;
+    let server = Server::start_in_zone(&zone_where_it_is(15 * 60)).await;
     let operator = server.operator();
     let ann = server.person(&operator, "Ann", "90000000").await;
     let bob = server.person(&operator, "Bob", "100").await;
     let (signed, _) = server.pay(&ann, bob.account(), LARGE).await;
+    server.clock.advance(Span::from_secs(8 * 3600));
     let release = async || {
         server.recognise(&operator).await;
         let path = format!("/v1/payments/{}:release", signed.id);
@@ -365,6 +385,29 @@ async fn at_night_nobody_begins_to_move_a_large_amount_where_a_zone_is_named() {
     assert_eq!(release().await.problem(), "forbidden");
     assert_eq!(fund("1000000").await.problem(), "forbidden");
     assert_eq!(fund("999999").await.status, 200, "a small amount");
+    let enter = async |opening: &str| {
+        let kind = json!("custodial");
+        let accounts =
+            json!([{ "asset": "USD/2", "kind": kind, "label": "main", "opening": opening }]);
+        let body = json!({ "name": "Zoe", "accounts": accounts });
+        server.call(&operator, "POST", "/v1/people", Some(&body)).await
+    };
+    assert_eq!(enter("1000000").await.problem(), "forbidden");
+    assert_eq!(enter("999999").await.status, 201);
+    let order = async |minor: &str| {
+        let leg = |id: TransferId, minor: &str| {
+            json!({
+                "id": id.to_string(), "debit": ann.account().to_string(),
+                "credit": bob.account().to_string(), "amount": minor, "asset": "USD/2",
+            })
+        };
+        let id = || TransferId::new(server.clock.now().unix_ms(), random());
+        let legs = json!([leg(id(), "1"), leg(id(), minor)]);
+        let body = json!({ "orders": [{ "order": { "kind": "linked", "legs": legs } }] });
+        server.call(&operator, "POST", "/v1/transfers:batch", Some(&body)).await
+    };
+    assert_eq!(order("1000000").await.problem(), "forbidden");
+    assert_eq!(order("999999").await.status, 200);
     let path = "/v1/decisions?action=release_hold&limit=250";
     let found = server.call(&operator, "GET", path, None).await.json();
     let denied = &found["items"][0];
@@ -377,6 +420,7 @@ async fn at_night_nobody_begins_to_move_a_large_amount_where_a_zone_is_named() {
     server.clock.advance(Span::from_secs(8 * 3600));
     assert_eq!(release().await.status, 202);
     assert_eq!(fund("1000000").await.status, 202);
+    assert_eq!(order("1000000").await.status, 200);
 }
 
 #[tokio::test]

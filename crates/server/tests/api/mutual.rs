@@ -472,6 +472,17 @@ fn revoked(
     days: i64,
     by: &CertifiedIssuer<'_, KeyPair>,
 ) -> rcgen::CertificateRevocationList {
+    numbered_list(server, serials, days, (1, 2 * DAY), by)
+}
+
+/// The same, with this number, made so many seconds ago.
+fn numbered_list(
+    server: &Server,
+    serials: &[u64],
+    days: i64,
+    (number, ago): (u64, i64),
+    by: &CertifiedIssuer<'_, KeyPair>,
+) -> rcgen::CertificateRevocationList {
     let now = i64::try_from(server.clock.now().unix_ms() / 1000).unwrap();
     let at = |seconds| time::OffsetDateTime::from_unix_timestamp(seconds).unwrap();
     let one = |serial: &u64| RevokedCertParams {
@@ -481,9 +492,9 @@ fn revoked(
         invalidity_date: None,
     };
     let params = CertificateRevocationListParams {
-        this_update: at(now - 2 * DAY),
+        this_update: at(now - ago),
         next_update: at(now + days * DAY),
-        crl_number: 1.into(),
+        crl_number: number.into(),
         issuing_distribution_point: None,
         revoked_certs: serials.iter().map(one).collect(),
         key_identifier_method: rcgen::KeyIdMethod::Sha256,
@@ -559,6 +570,96 @@ async fn a_revoked_certificate_proves_nothing_any_more_and_no_restart_is_needed(
     std::fs::write(&list, revoked(server, &[7], 3, &ca).der()).unwrap();
     seen("tpw_client_revocations_rereads_total{outcome=\"used\"} 3").await;
     assert_eq!(token(server, Some(&fresh)).await.status, 200);
+}
+
+/// A server with these files of lists, and the client `books` of a name in its certificates.
+async fn listing(ca: &CertifiedIssuer<'_, KeyPair>, dir: &TempDir, lists: &[&[u8]]) -> Scene {
+    let roots = dir.path().join("authorities.pem");
+    std::fs::write(&roots, ca.as_ref().pem()).unwrap();
+    let files = lists.iter().enumerate().map(|(place, bytes)| {
+        let file = dir.path().join(format!("revoked-{place}"));
+        std::fs::write(&file, bytes).unwrap();
+        file
+    });
+    let mutual = MutualTls {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        public_url: None,
+        authorities: Some(roots),
+        revocations: files.collect(),
+    };
+    let scene = Scene::on(Server::start_mutual_with(mutual).await).await;
+    let body = registration("tls_client_auth_san_dns", "api.books.example".into());
+    assert_eq!(entered(&scene, &body).await.status, 201);
+    scene
+}
+
+#[tokio::test]
+async fn of_two_lists_of_one_issuer_the_newer_one_counts() {
+    let ca = authority();
+    let probe = Server::start().await;
+    let list = |serials: &[u64], age: (u64, i64)| numbered_list(&probe, serials, 3, age, &ca);
+    let one_second = (list(&[], (255, DAY)), list(&[7], (256, DAY)));
+    for (name, (old, new)) in [
+        ("by its time", (list(&[], (2, 2 * DAY)), list(&[7], (3, DAY)))),
+        ("by its time, whatever the number", (list(&[], (9, 2 * DAY)), list(&[7], (1, DAY)))),
+        ("of one second by its number", one_second),
+    ] {
+        let (older, newer) = (old.pem().unwrap(), new.pem().unwrap());
+        let (forth, back) = (format!("{older}{newer}"), format!("{newer}{older}"));
+        for files in [
+            &[forth.as_bytes()][..],
+            &[back.as_bytes()],
+            &[older.as_bytes(), newer.as_bytes()],
+            &[new.der().as_ref(), old.der().as_ref()],
+        ] {
+            let dir = TempDir::new().unwrap();
+            let scene = listing(&ca, &dir, files).await;
+            let numbered = |serial: u64| {
+                let named = named(&scene.server, "api.books.example");
+                issued(&but(&named, |params| params.serial_number = Some(serial.into())), &ca)
+            };
+            let (bad, good) = (numbered(7), numbered(8));
+            assert_eq!(error(&token(&scene.server, Some(&bad)).await), invalid_client(), "{name}");
+            assert_eq!(token(&scene.server, Some(&good)).await.status, 200, "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_older_list_takes_no_newer_ones_place() {
+    let (ca, dir, probe) = (authority(), TempDir::new().unwrap(), Server::start().await);
+    let list = |serials: &[u64], age: (u64, i64)| {
+        numbered_list(&probe, serials, 3, age, &ca).pem().unwrap()
+    };
+    let (yesterday, today) = (list(&[], (1, 2 * DAY)), list(&[7], (2, DAY)));
+    let scene = listing(&ca, &dir, &[today.as_bytes()]).await;
+    let server = &scene.server;
+    let params = but(&named(server, "api.books.example"), |params| {
+        params.serial_number = Some(7.into());
+    });
+    let bad = issued(&params, &ca);
+    assert_eq!(error(&token(server, Some(&bad)).await), invalid_client());
+    let file = dir.path().join("revoked-0");
+    let seen = async |line: &str| {
+        for _ in 0..500 {
+            let metrics = server.get("/metrics").await;
+            if String::from_utf8(metrics.body.to_vec()).unwrap().contains(line) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        panic!("never: {line}");
+    };
+    std::fs::write(&file, &yesterday).unwrap();
+    seen("tpw_client_revocations_rereads_total{outcome=\"older\"} 1").await;
+    assert_eq!(error(&token(server, Some(&bad)).await), invalid_client(), "the older one");
+    // Two of one age that say different things: which one holds cannot be told.
+    std::fs::write(&file, format!("{}{}", list(&[], (3, 60)), list(&[7], (3, 60)))).unwrap();
+    seen("tpw_client_revocations_rereads_total{outcome=\"refused\"} 1").await;
+    assert_eq!(error(&token(server, Some(&bad)).await), invalid_client(), "neither");
+    std::fs::write(&file, list(&[], (4, 60))).unwrap();
+    seen("tpw_client_revocations_rereads_total{outcome=\"used\"} 2").await;
+    assert_eq!(token(server, Some(&bad)).await.status, 200, "a newer one that lets it go on");
 }
 
 #[tokio::test]

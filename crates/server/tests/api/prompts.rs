@@ -92,6 +92,27 @@ impl Set {
     }
 }
 
+/// A device asks its person's other one, who had not begun it.
+pub(crate) async fn disowned(server: &Server, asks: &Actor, other: &Actor) {
+    let body = json!({ "method": "push" });
+    assert_eq!(server.call(asks, "POST", "/v1/challenges", Some(&body)).await.status, 201);
+    let shown = server.call(other, "GET", "/v1/prompts", None).await.json()["prompts"][0].clone();
+    let denial = PromptAnswer {
+        challenge: bytes(&shown["challenge"]).try_into().unwrap(),
+        device: other.device.unwrap(),
+        reply: PromptReply::NotMe,
+        number: String::new(),
+        subject: subject(&shown["payment"]),
+        unlocked: Unlocked::Passphrase,
+        created: server.clock.now(),
+        audience: server.engine.audience().clone(),
+    };
+    let statement = tpw_proof::sign(&denial, &other.slots, &other.slot).unwrap();
+    let body = json!({ "statement": encode(&statement) });
+    let answer = server.call(other, "POST", "/v1/prompts:answer", Some(&body)).await;
+    assert_eq!(answer.json()["reply"], "not_me", "{answer:?}");
+}
+
 fn bytes(value: &Value) -> Vec<u8> {
     URL_SAFE_NO_PAD.decode(value.as_str().unwrap()).unwrap()
 }
@@ -383,4 +404,50 @@ async fn a_device_whose_person_had_not_begun_it_decides_nothing_any_more() {
     let denied = found["items"].as_array().unwrap().iter().find(|it| it["ruling"] == "denied");
     assert_eq!(denied.unwrap()["policies"], json!(["separation.disowned-device"]));
     assert_eq!(denied.unwrap()["facts"]["device_disowned"], "true");
+}
+
+/// It neither gets itself another device nor puts the owner's out of use, and reads what it may as before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disowned_device_changes_nothing_and_gets_no_other_device() {
+    let Set { server, operator, ann, other: anns_other } = Set::new().await;
+    let key = operator.slots.public_key(&operator.slot).unwrap().jwk_thumbprint();
+    let known = server.engine.device_by_jkt(&tpw_core::Hash32::new(key)).unwrap();
+    let mut taken = server.operator();
+    (taken.device, taken.person) = (Some(known.id), Some(known.person));
+    let other = server.another_device(&operator, &taken).await;
+    disowned(&server, &taken, &other).await;
+    server.recognise(&taken).await;
+    let me = known.person;
+    let device = |actor: &Actor| format!("/v1/devices/{}", actor.device.unwrap());
+    let freeze = format!("/v1/accounts/{}:freeze", ann.account());
+    let person = json!({ "name": "Zoe", "accounts": [] });
+    for (method, path, body) in [
+        ("POST", format!("/v1/people/{me}/codes"), None),
+        ("POST", format!("/v1/people/{}/codes", ann.person.unwrap()), None),
+        ("DELETE", device(&other), None),
+        ("DELETE", device(&taken), None),
+        ("POST", freeze, None),
+        ("POST", "/v1/people".to_owned(), Some(person)),
+        ("POST", "/v1/transfers:batch".to_owned(), Some(json!({ "orders": [] }))),
+        ("POST", "/v1/factors/recovery:issue".to_owned(), None),
+        ("DELETE", "/v1/factors/password".to_owned(), None),
+        ("POST", "/v1/prompts:answer".to_owned(), Some(json!({ "statement": "" }))),
+        ("POST", "/v1/delegations".to_owned(), Some(json!({}))),
+        ("DELETE", "/v1/delegations/x".to_owned(), None),
+    ] {
+        let answer = server.call(&taken, method, &path, body.as_ref()).await;
+        assert_eq!(answer.problem(), "forbidden", "{method} {path}: {answer:?}");
+        assert_eq!(answer.json()["reason"], "disowned_device", "{method} {path}");
+    }
+    for path in ["/v1/alarms", "/v1/changes"] {
+        assert_eq!(server.call(&taken, "GET", path, None).await.status, 200, "{path}");
+    }
+    assert_eq!(server.call(&taken, "DELETE", &device(&ann), None).await.problem(), "not_found");
+    // A holder's device neither, and the other device puts it out of use.
+    disowned(&server, &ann, &anns_other).await;
+    let own = server.call(&ann, "DELETE", &device(&anns_other), None).await;
+    assert_eq!(own.json()["reason"], "disowned_device", "{own:?}");
+    let foreign = server.call(&ann, "DELETE", &device(&other), None).await;
+    assert_eq!(foreign.problem(), "not_found", "what is somebody else's is not there");
+    assert_eq!(server.call(&anns_other, "DELETE", &device(&ann), None).await.status, 200);
 }

@@ -103,6 +103,19 @@ fn at(all: &Files, end: &str) -> usize {
 }
 
 #[test]
+fn a_packed_bundle_is_as_deep_as_a_folder_may_be() {
+    let deep = |folders: usize| {
+        let data = format!("{}data.json", "a/".repeat(folders));
+        let files = [("m.rego".to_owned(), b"package m\n".to_vec()), (data, b"{}".to_vec())];
+        opened(&archive(&files.to_vec()), None)
+    };
+    assert!(deep(16).is_ok());
+    for folders in [17, 40] {
+        assert!(deep(folders).unwrap_err().contains("16 folders in each other"), "{folders}");
+    }
+}
+
+#[test]
 fn a_signature_is_for_just_these_files() {
     // Of the files whose names end so, what is in them instead.
     for (end, bytes, word) in [
