@@ -246,7 +246,8 @@ impl Reader {
     /// Of how many payments that are at a clearing partner an account is a side. Read from their statements: the columns
     /// beside these have no seal.
     fn instructed(&self) -> Result<HashMap<AccountId, u64>, StoreError> {
-        let sql = "SELECT state FROM rail JOIN payment ON payment.id = rail.payment";
+        // An instruction without its payment is damage: it must not be left out.
+        let sql = "SELECT state FROM rail LEFT JOIN payment ON payment.id = rail.payment";
         let mut counts = HashMap::new();
         for payment in self.all(sql, [], "payment", |c| read_payment(c.bytes()?))? {
             let intent = payment.intake().intent();

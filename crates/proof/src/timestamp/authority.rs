@@ -220,7 +220,7 @@ impl Authority {
     }
 
     /// The same authority, which verifies one in `one_in` of its answers before they leave, instead of each; the first is one of them,
-    /// and once one has failed each is. Verifying takes four times as long as making a token (`docs/adr/0018`).
+    /// and once one has failed each is. Verifying takes several times as long as making a token (`docs/adr/0018`).
     #[must_use]
     pub fn with_self_check(self, one_in: NonZeroU32) -> Self {
         Self { self_check: SelfCheck::one_in(one_in), ..self }
