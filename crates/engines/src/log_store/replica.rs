@@ -132,8 +132,9 @@ impl Replica {
         self.folder.write_edge_tiles(&self.edges)
     }
 
-    /// Writes `checkpoint`, so that the folder itself is its log. The partial tiles are there.
+    /// Writes the partial tiles and `checkpoint`, so that the folder itself is the log of this checkpoint.
     pub(crate) fn publish(&self, checkpoint: &SignedCheckpoint) -> Result<(), LogError> {
+        self.write_edge_tiles()?;
         self.folder.publish_synced(&checkpoint.to_string())
     }
 }

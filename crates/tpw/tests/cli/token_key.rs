@@ -69,7 +69,8 @@ impl Hsm {
 
     fn start(&self, uri: &str) -> Server {
         let folder = self.desk.path("operator");
-        Server::start_in(&folder, &["--tsa-key", uri], &[("SOFTHSM2_CONF", &self.config)])
+        let args = ["--tsa-key", uri, "--tsa-rate", "1000"];
+        Server::start_in(&folder, &args, &[("SOFTHSM2_CONF", &self.config)])
     }
 
     /// A start that must fail: its exit code and its words.
