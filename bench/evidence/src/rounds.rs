@@ -58,13 +58,17 @@ const HASHES: u64 = 50;
 /// # Errors
 /// [`BenchError`]; then nothing is to be believed of this run.
 pub async fn measure(size: Size, work: &Path, tpw: &Path) -> Result<Report, BenchError> {
-    let mut rounds = Vec::new();
+    let (mut rounds, mut folders) = (Vec::new(), Vec::new());
     for number in 1..=size.rounds {
         let folder = work.join(number.to_string());
         std::fs::create_dir_all(&folder).map_err(BenchError::io("make", &folder))?;
         let round = round(size, &folder, tpw).await?;
         tell(&format!("round {number}: {}", round.words()));
         rounds.push(round);
+        folders.push(folder);
+    }
+    // Only now: a disk that is freeing a round's files is slower in the next.
+    for folder in folders {
         std::fs::remove_dir_all(&folder).map_err(BenchError::io("remove", &folder))?;
     }
     Ok(Report::new(size.quick, rounds))

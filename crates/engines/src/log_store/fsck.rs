@@ -288,6 +288,9 @@ impl Audit<'_> {
     /// Grows the tree again from its entries and compares every file and every signed root.
     fn tree(&mut self) {
         let (size, mut tree, mut contradicted) = (self.report.size, Regrown::default(), false);
+        let signed: Vec<(u64, Hash32)> =
+            self.roots.iter().map(|(size, root)| (*size, *root)).collect();
+        let mut signed = signed.into_iter().skip_while(|(size, _root)| *size == 0).peekable();
         self.count(size);
         while tree.size() < size {
             let index = full_tiles(0, tree.size());
@@ -298,8 +301,8 @@ impl Audit<'_> {
             let mut full = Vec::new();
             for leaf in &leaves {
                 tree.push(leaf.leaf_hash(), &mut full);
-                let signed = self.roots.get(&tree.size()).copied();
-                if signed.is_some_and(|root| root != tree.frontier.root()) && !contradicted {
+                let here = signed.next_if(|(size, _root)| *size == tree.size());
+                if here.is_some_and(|(_size, root)| root != tree.frontier.root()) && !contradicted {
                     contradicted = true; // so are all later ones: said once
                     let path = format!("log.db#{}", tree.size());
                     self.find(path, "root", "the entries do not give the signed root", RESTORE);
