@@ -67,7 +67,7 @@ pub async fn measure(size: Size, work: &Path, tpw: &Path) -> Result<Report, Benc
         rounds.push(round);
         folders.push(folder);
     }
-    // Only now: a disk that is freeing a round's files is slower in the next.
+    // Only now, so that no round is measured while the disk may still be freeing the files of the one before.
     for folder in folders {
         std::fs::remove_dir_all(&folder).map_err(BenchError::io("remove", &folder))?;
     }
