@@ -67,6 +67,7 @@ error-tsa-destroy = { $path } is no data folder whose key can be destroyed
 arg-tsa-policy = The object identifier of the policy of the log’s own time-stamps, also given to who asks for none; without it one that is for documentation only
 arg-tsa-compat-policy = The object identifier of the policy whose times are whole seconds
 arg-tsa-pq-policy = Have a second key, of ML-DSA-65, sign under the policy of this object identifier: for who asks for it, and now and then over the log’s checkpoints
+arg-evidence-every = Make evidence records (RFC 4998) for the receipts of payments that are so old, and look for them so often; 0 makes none
 arg-timestamp-authority = Another time-stamp authority that is to stamp the log’s checkpoints too, as a TOML file with name, url, policy, roots and, if need be, ca; may be given several times
 arg-timestamp-every = At least how many seconds lie between two checkpoints that other authorities are asked about
 error-tsa-policies = two of the policies are the same one: { $policy }

@@ -67,6 +67,7 @@ error-tsa-destroy = { $path } 不是可以销毁密钥的数据目录
 arg-tsa-policy = 日志自身时间戳所用策略的对象标识符，也用于未指明策略的请求；不给则使用仅供文档示例的标识符
 arg-tsa-compat-policy = 时间以整秒表示的策略的对象标识符
 arg-tsa-pq-policy = 启用第二把 ML-DSA-65 密钥，在此对象标识符的策略下签发：用于指明该策略的请求，并不时为日志的检查点签发
+arg-evidence-every = 为已有这么久的付款的凭证制作证据记录（RFC 4998），并以此间隔查找；0 表示不制作
 arg-timestamp-authority = 另一家时间戳机构，也为日志的检查点签发时间戳：TOML 文件，含 name、url、policy、roots，必要时含 ca；可多次给出
 arg-timestamp-every = 两次就检查点询问其他机构之间至少相隔的秒数
 error-tsa-policies = 有两个策略相同：{ $policy }

@@ -9,6 +9,7 @@ mod decode;
 mod device_row;
 mod engine;
 pub mod entropy;
+pub mod evidence;
 pub mod files;
 pub mod log_store;
 pub mod mirror;
@@ -22,8 +23,8 @@ pub mod stamped;
 pub mod witness;
 
 pub use engine::{
-    AccountView, Beside, Change, ClientTokenKeys, Config, DecisionProof, Drafted, Engine,
-    EngineError, Health, KeyWish, Metrics, Paid, Part, Past, PayError, Place, Repeated, Reputation,
-    RetentionError, StoreConfig, Timings, TokenProof, Trail, TrailError, ask_for_key_change,
-    is_key_change_done,
+    AccountView, Age, Beside, Change, ClientTokenKeys, Config, DecisionProof, Drafted, Engine,
+    EngineError, Gathering, Health, KeyWish, Metrics, Paid, Part, Past, PayError, Place, Renewing,
+    Repeated, Reputation, RetentionError, StoreConfig, Timings, TokenProof, Trail, TrailError,
+    ask_for_key_change, is_key_change_done,
 };

@@ -1,7 +1,7 @@
 //! Two receipts of one payment, put together: what a server has by now, and what was added to a file since.
 
 use crate::error::ProofError;
-use crate::evidence::archived_bytes;
+use crate::evidence::{archived_bytes, continues};
 use crate::tlog_proof::TlogProof;
 use tpw_core::Receipt;
 
@@ -30,7 +30,7 @@ pub fn upgraded(have: &Receipt, fresh: &Receipt) -> Result<Receipt, ProofError> 
     proof.checkpoint = proof.checkpoint.with_lines(&newer.checkpoint.note().signatures)?;
     Ok(Receipt {
         tlog_proof: proof.to_string(),
-        evidence: together(&have.evidence, &fresh.evidence),
+        evidence: records_together(&have.evidence, &fresh.evidence),
         anchors: together(&have.anchors, &fresh.anchors),
         ..have.clone()
     })
@@ -40,6 +40,17 @@ pub fn upgraded(have: &Receipt, fresh: &Receipt) -> Result<Receipt, ProofError> 
 fn together(own: &[Vec<u8>], more: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let new = more.iter().filter(|item| !own.contains(item));
     own.iter().chain(new).take(LIST_MAX).cloned().collect()
+}
+
+/// The same of records: of one and what it was before a renewal, the renewed one.
+fn records_together(own: &[Vec<u8>], more: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let renewed = |record: &Vec<u8>| {
+        let newer = more.iter().find(|newer| continues(newer, record));
+        newer.unwrap_or(record).clone()
+    };
+    let own: Vec<Vec<u8>> = own.iter().map(renewed).collect();
+    let is_new = |record: &&Vec<u8>| !own.iter().any(|known| continues(known, record));
+    together(&own, &more.iter().filter(is_new).cloned().collect::<Vec<_>>())
 }
 
 /// Items that a list of a receipt holds.

@@ -34,7 +34,7 @@ fn receipts(world: &World, count: u8) -> Vec<Receipt> {
 }
 
 fn stamp(world: &World, tree: &HashTree, now: &str) -> Vec<u8> {
-    let query = evidence::query(tree, vec![7; 8]).unwrap();
+    let query = evidence::query(tree, None, vec![7; 8]).unwrap();
     let (now, clock): (Instant, _) = (now.parse().unwrap(), ClockState::Good { error_ms: 10 });
     world.authority.answer(&world.slots, &query, now, clock, serial(now.unix_ms(), [5; 11]))
 }
@@ -70,6 +70,49 @@ fn detail(world: &World, receipt: &Receipt) -> String {
     match judgement.level(Level::Renewed) {
         Outcome::Proved { detail } => detail.clone(),
         other => panic!("{other:?}"),
+    }
+}
+
+/// What whoever archives many receipts keeps: one record, and each one's way through the tree.
+#[test]
+fn the_record_of_one_receipt_is_made_that_of_another_also_after_a_renewal() {
+    let world = World::new(Algorithm::Ed25519);
+    for count in [1, 2, 7] {
+        let receipts = receipts(&world, count);
+        let begin = |r: &Receipt| Renewal::begin(r, Sha2::Sha512).unwrap();
+        let renewals: Vec<Renewal> = receipts.iter().map(begin).collect();
+        let tree = Renewal::tree(&renewals).unwrap();
+        let response = stamp(&world, &tree, "2027-11-22T10:15:00Z");
+        let shared = renewals[0].clone().finish(&tree, &response).unwrap();
+        let again = Renewal::time_stamp(&shared).unwrap();
+        let above = Renewal::tree(core::slice::from_ref(&again)).unwrap();
+        let response_again = stamp(&world, &above, "2028-11-22T10:15:00Z");
+        let renewed = again.finish(&above, &response_again).unwrap();
+        assert!(evidence::continues(&renewed, &shared) && !evidence::continues(&shared, &renewed));
+        for (number, (receipt, renewal)) in receipts.iter().zip(renewals).enumerate() {
+            let leaf = renewal.leaf();
+            let place = tree.place(&leaf).unwrap();
+            assert_eq!(tree.levels()[0][place], leaf);
+            let mut siblings = Vec::new();
+            let mut index = place;
+            for level in tree.levels() {
+                siblings.extend(level.get(index ^ 1).cloned());
+                index /= 2;
+            }
+            let own = evidence::placed(&shared, &leaf, &siblings).unwrap();
+            assert_eq!(own, renewal.finish(&tree, &response).unwrap());
+            let own = evidence::placed(&renewed, &leaf, &siblings).unwrap();
+            let whole = Receipt { evidence: vec![own.clone()], ..receipt.clone() };
+            assert!(detail(&world, &whole).contains("1"), "{}", detail(&world, &whole));
+            // On any other way it does not lead to the root.
+            siblings.push(leaf.clone());
+            let wrong = evidence::placed(&renewed, &leaf, &siblings).unwrap();
+            let whole = Receipt { evidence: vec![wrong], ..receipt.clone() };
+            assert!(!judge(&whole.to_bytes(), &world.trust).is_valid());
+            // Another receipt's record is not the same one renewed.
+            assert_eq!(evidence::continues(&own, &shared), number == 0);
+        }
+        assert!(!evidence::continues(b"none", b"none"));
     }
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod anchoring;
 mod anchors;
 mod app;
 mod approving;
+mod archiving;
 mod audit;
 mod authorities;
 mod background;
@@ -47,6 +48,7 @@ mod witness;
 mod witnessing;
 
 pub use anchoring::{Anchoring, AnchoringTimes, ChainNode};
+pub use archiving::{Archiving, ArchivingTimes};
 pub use error::ServerError;
 pub use fault::{QueryFault, ValueFault};
 pub use in_force::restore_builtin_policies;

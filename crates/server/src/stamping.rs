@@ -115,7 +115,7 @@ impl Target {
 
 /// Why an authority's answer does not count.
 #[derive(Debug, thiserror::Error)]
-enum Failed {
+pub(crate) enum Failed {
     #[error(transparent)]
     Away(#[from] OutboundError),
     #[error("HTTP {0}")]
@@ -271,7 +271,7 @@ async fn own(engine: &Arc<Engine>, request: Vec<u8>) -> Result<Vec<u8>, Failed> 
 }
 
 /// RFC 3161 §3.4: an answer is one only as what it is called. A redirection is not followed: whom to ask says the operator alone.
-fn checked(answer: OutboundAnswer) -> Result<Vec<u8>, Failed> {
+pub(crate) fn checked(answer: OutboundAnswer) -> Result<Vec<u8>, Failed> {
     if answer.status != 200 {
         return Err(Failed::Status(answer.status));
     }

@@ -2,6 +2,7 @@
 
 use crate::anchor::{AnchorError, Anchors};
 use crate::books::StoreError;
+use crate::evidence::KeepError;
 use crate::files::FileError;
 use crate::log_store::LogError;
 use crate::outbox::Outbox;
@@ -66,6 +67,8 @@ pub struct Config {
     pub witnesses: Option<Policy>,
     /// Other time-stamp authorities that are asked to stamp the log's checkpoints as well.
     pub outside: Vec<OutsideAuthority>,
+    /// Whether evidence records are made. Those that were made go on being handed out.
+    pub evidence: bool,
     /// A payment of such an amount or more is not answered before the witnesses' quorum covers it; one amount for each asset.
     pub witnessed_from: Vec<Money>,
     /// The proofs of the account that anchors the log on a chain: receipts that are asked for later have them.
@@ -111,6 +114,7 @@ impl Config {
             store: StoreConfig::Sqlite,
             witnesses: None,
             outside: Vec::new(),
+            evidence: false,
             witnessed_from: Vec::new(),
             anchors: None,
             approvals_above: Vec::new(),
@@ -159,6 +163,9 @@ pub enum EngineError {
     /// Other authorities, or the store of their tokens.
     #[error(transparent)]
     Stamped(#[from] StampedError),
+    /// The store of evidence records, or one that does not hold.
+    #[error(transparent)]
+    Evidence(#[from] KeepError),
     /// The token with the time-stamping key.
     #[error(transparent)]
     Token(#[from] TokenError),

@@ -8,6 +8,7 @@ mod committer;
 mod config;
 mod decisions;
 mod directory;
+mod evidence;
 mod inbox;
 mod key_watch;
 mod keys;
@@ -33,6 +34,7 @@ pub use client_keys::ClientTokenKeys;
 pub use config::{Config, EngineError, PayError, StoreConfig};
 pub use decisions::{DecisionProof, Trail, TrailError};
 pub use directory::{AccountView, Reputation};
+pub use evidence::{Age, Gathering, Renewing};
 pub use metrics::Metrics;
 pub use pay::{Paid, Repeated};
 pub use read::{Health, Part};
@@ -71,7 +73,7 @@ pub struct Engine {
     keys: Keys,
     second: Option<Arc<SecondKey>>,
     secrets: records::Secrets,
-    trust: Trust,
+    trust: Arc<Trust>,
     operator: PersonId,
     inbox: Inbox,
     gathered: Arc<decisions::Gathered>,
@@ -157,7 +159,7 @@ impl Engine {
 
     /// What a verifier of this operator's receipts has to trust.
     #[must_use]
-    pub const fn trust(&self) -> &Trust {
+    pub fn trust(&self) -> &Trust {
         &self.trust
     }
 

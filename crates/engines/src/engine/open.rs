@@ -8,7 +8,7 @@ use super::inbox::Inbox;
 use super::key_watch::KeyWatch;
 use super::keys::{FolderKeys, FolderUse, Keys, open_slots};
 use super::metrics::Meter;
-use super::pay::Receipts;
+use super::pay::{Later, Receipts};
 use super::records::Secrets;
 use super::second_key::SecondKey;
 use super::writer::{Building, Rebuild, Writer};
@@ -16,6 +16,7 @@ use super::{Config, Engine, EngineError, Readers, Running, StoreConfig, policies
 use crate::books::{Books, BooksReader, Restored, StoreError};
 use crate::clock::Clock;
 use crate::entropy::OsEntropy;
+use crate::evidence::Evidence;
 use crate::files::{self, FolderLock};
 use crate::log_store::{LeafSender, LogConfig, LogStore, Sequencer, SharedHeads, Witnessed};
 use crate::postgres;
@@ -65,7 +66,7 @@ impl Engine {
         let source = books.reader()?;
         let log_config = log_config(&config, folder_keys)?;
         let second_root = policies::second_root(dir)?;
-        let trust = trust(&config, &keys, (policies, second_root), &log_config)?;
+        let trust = Arc::new(trust(&config, &keys, (policies, second_root), &log_config)?);
         let log_store = LogStore::open_sharing(&dir.join("log"), log_config, &source, now, heads)?;
         // The log has not refused the books: now they may be changed. Whether the store takes writes is the writer's to find out.
         if let Err(error) = books.probe() {
@@ -77,6 +78,7 @@ impl Engine {
 
         let witnessed = open_witnessed(dir, &config, &trust, &sequencer)?;
         let stamped = open_stamped(dir, &config, second.as_deref(), &sequencer)?;
+        let evidence = open_evidence(dir, &config)?;
         let directory = Arc::new(RwLock::new(Directory::read(&desk, &*source)?));
         let meter = Arc::new(Meter::default());
         let rail_dir = open_rail(dir, &*source)?;
@@ -98,8 +100,8 @@ impl Engine {
             dir: dir.to_owned(),
             receipts: Receipts::new(
                 running.sequencer.view(),
-                trust.hash(),
-                (witnessed, stamped),
+                Arc::clone(&trust),
+                Later { witnessed, stamped, evidence },
                 &config,
             ),
             trust,
@@ -235,6 +237,15 @@ fn open_stamped(
     }
     let opened = Stamped::open(&dir.join("stamped.db"), authorities, sequencer.view())?;
     Ok(Some(Arc::new(opened)))
+}
+
+/// The store of evidence records, if some are made or were made.
+fn open_evidence(dir: &Path, config: &Config) -> Result<Option<Arc<Evidence>>, EngineError> {
+    let path = dir.join("evidence.db");
+    if !config.evidence && !path.exists() {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(Evidence::open(&path)?)))
 }
 
 /// The folder for the clearing partner, with all open instructions.

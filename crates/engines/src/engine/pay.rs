@@ -6,6 +6,7 @@ use super::writer::{Done, When, Work};
 use super::{Config, Engine, EngineError, PayError, decisions};
 use crate::anchor::Anchors;
 use crate::entropy::OsEntropy;
+use crate::evidence::{Batch, Evidence};
 use crate::log_store::{LogView, SignedHead, Witnessed};
 use crate::stamped::Stamped;
 use core::num::NonZeroUsize;
@@ -20,7 +21,8 @@ use tpw_flow::{
     Submission,
 };
 use tpw_proof::bundle::{Frame, Own};
-use tpw_proof::{DeviceKeys, Leaf, ProofError, Signed, Unverified, Verified};
+use tpw_proof::evidence::{self, Renewal};
+use tpw_proof::{DeviceKeys, Leaf, Level, ProofError, Signed, Trust, Unverified, Verified, judge};
 
 /// A payment with the receipts it has.
 #[derive(Clone, Debug)]
@@ -285,12 +287,21 @@ const WITNESS_TIME: Duration = Duration::from_secs(7);
 pub(super) struct Receipts {
     pub(super) log: LogView,
     frames: Arc<Frames>,
+    trust: Arc<Trust>,
     trust_hash: Hash32,
     pub(super) witnessed: Option<Arc<Witnessed>>,
     pub(super) stamped: Option<Arc<Stamped>>,
     /// The amounts from which on a payment waits for its witnesses.
     witnessed_from: Arc<[Money]>,
     pub(super) anchors: Option<Arc<Anchors>>,
+    pub(super) evidence: Option<Arc<Evidence>>,
+}
+
+/// What comes to receipts later, if it does.
+pub(super) struct Later {
+    pub(super) witnessed: Option<Arc<Witnessed>>,
+    pub(super) stamped: Option<Arc<Stamped>>,
+    pub(super) evidence: Option<Arc<Evidence>>,
 }
 
 /// The log's entries about a payment, each with its kind.
@@ -306,18 +317,28 @@ fn entries(payment: &Payment) -> [Option<(RecordKind, &Entry)>; 2] {
 impl Receipts {
     pub(super) fn new(
         log: LogView,
-        trust_hash: Hash32,
-        (witnessed, stamped): (Option<Arc<Witnessed>>, Option<Arc<Stamped>>),
+        trust: Arc<Trust>,
+        Later { witnessed, stamped, evidence }: Later,
         config: &Config,
     ) -> Self {
         let witnessed_from = config.witnessed_from.as_slice().into();
         let anchors = config.anchors.clone();
-        let frames = Arc::default();
-        Self { log, frames, trust_hash, witnessed, stamped, witnessed_from, anchors }
+        let (frames, trust_hash) = (Arc::default(), trust.hash());
+        Self {
+            log,
+            frames,
+            trust,
+            trust_hash,
+            witnessed,
+            stamped,
+            witnessed_from,
+            anchors,
+            evidence,
+        }
     }
 
     /// The entry of a payment that must be witnessed before anything is said of it, and is not yet.
-    fn unwitnessed(&self, payment: &Payment) -> Option<(&Witnessed, u64)> {
+    pub(super) fn unwitnessed(&self, payment: &Payment) -> Option<(&Witnessed, u64)> {
         let witnessed = self.witnessed.as_deref()?;
         let money = payment.intake().intent().money;
         let reaches = |from: &Money| from.asset == money.asset && money.amount >= from.amount;
@@ -342,7 +363,8 @@ impl Receipts {
             let witnessed = self.witnessed.as_ref().is_some_and(|w| w.covers(entry.index));
             let stamped = self.stamped.as_ref().is_some_and(|s| s.covers(entry.index));
             let anchored = self.anchors.as_ref().is_some_and(|a| a.covers(entry.index));
-            let later = witnessed || stamped || anchored;
+            let archived = self.evidence.as_ref().is_some_and(|e| e.covers(entry.index));
+            let later = witnessed || stamped || anchored || archived;
             !later && self.log.covers_from_memory(entry.index)
         })
     }
@@ -362,11 +384,7 @@ impl Receipts {
     /// The checkpoint of an entry's receipt, and the tokens of other authorities over it. Where witnesses are asked, a checkpoint that
     /// they have cosigned comes before one that only others have time-stamped.
     fn best_over(&self, index: u64) -> Result<(Arc<SignedHead>, Tokens), EngineError> {
-        let cosigned = |size: u64| {
-            let head = self.witnessed.as_ref()?.covering(size.saturating_sub(1)).ok()??;
-            (head.head.size == size).then_some(head)
-        };
-        let suits = |size| self.witnessed.is_none() || cosigned(size).is_some();
+        let suits = |size| self.witnessed.is_none() || self.cosigned(size).is_some();
         let stamped = self.stamped.as_ref().map(|stamped| stamped.over(index, suits));
         let stamped = stamped.transpose().unwrap_or_else(|error| {
             // A receipt with one time-stamp is better than none.
@@ -375,7 +393,7 @@ impl Receipts {
         });
         let stamped = stamped.unwrap_or_default();
         for over in &stamped {
-            if let Some(head) = cosigned(over.size) {
+            if let Some(head) = self.cosigned(over.size) {
                 return Ok((head, Arc::clone(&over.tokens)));
             }
         }
@@ -411,20 +429,91 @@ impl Receipts {
         statement: &[u8],
         entry: &Entry,
     ) -> Result<Vec<u8>, EngineError> {
-        let (head, tokens) = self.best_over(entry.index)?;
-        let path = self.log.inclusion(entry.index, head.head.size)?;
-        let statement_hash = Hash32::new(tpw_crypto::sha256(statement));
-        let record_hash = Hash32::new(tpw_crypto::sha256(&entry.record));
-        let leaf = Leaf::commit(kind, &entry.salt, statement_hash, record_hash);
-        let receipt = self.frames.of(&head, &tokens, self.trust_hash).receipt(&Own {
+        let leaf = leaf(kind, statement, entry);
+        let receipt = match self.archived((&leaf, statement), entry) {
+            Some(archived) => archived,
+            None => {
+                let (head, tokens) = self.best_over(entry.index)?;
+                let frame = self.frames.of(&head, &tokens, self.trust_hash);
+                self.filled(&frame, (&leaf, statement), entry, head.head.size)?
+            }
+        };
+        Ok(self.anchored(receipt, &leaf, entry.index))
+    }
+
+    /// What is the entry's own, in a frame of the checkpoint of this size.
+    fn filled(
+        &self,
+        frame: &Frame,
+        (leaf, statement): (&Leaf, &[u8]),
+        entry: &Entry,
+        size: u64,
+    ) -> Result<Vec<u8>, EngineError> {
+        let path = self.log.inclusion(entry.index, size)?;
+        Ok(frame.receipt(&Own {
             statement,
             record: &entry.record,
             salt: &entry.salt,
-            leaf: &leaf,
+            leaf,
             index: entry.index,
             path: &path,
+        }))
+    }
+
+    /// The receipt as it is archived, for an entry that is not yet: the size of its checkpoint, and the tokens over it.
+    pub(super) fn to_archive(
+        &self,
+        (kind, statement): (RecordKind, &[u8]),
+        entry: &Entry,
+        batch: &Batch,
+    ) -> Result<(u64, Tokens, Receipt), EngineError> {
+        let (head, tokens) = self.best_over(entry.index)?;
+        let size = head.head.size;
+        let tokens = batch.tokens_over(size).unwrap_or(tokens);
+        let frame = frame(&head, &tokens, self.trust_hash);
+        let leaf = leaf(kind, statement, entry);
+        let receipt = self.filled(&frame, (&leaf, statement), entry, size)?;
+        Ok((size, tokens, Receipt::from_bytes(&receipt).map_err(ProofError::from)?))
+    }
+
+    /// The receipt with its evidence record, once there is one that holds. A receipt without it is better than none.
+    fn archived(&self, own: (&Leaf, &[u8]), entry: &Entry) -> Option<Vec<u8>> {
+        let evidence = self.evidence.as_ref().filter(|it| it.covers(entry.index))?;
+        let found = evidence.find(entry.index).map_err(EngineError::from).and_then(|kept| {
+            let Some(kept) = kept else { return Ok(None) };
+            let Some(head) = self.head_of_size(kept.size)? else { return Ok(None) };
+            let frame = frame(&head, &kept.tokens, kept.trust);
+            let receipt = self.filled(&frame, own, entry, kept.size)?;
+            let mut receipt = Receipt::from_bytes(&receipt).map_err(ProofError::from)?;
+            let leaf = Renewal::begin(&receipt, evidence::FUNCTION)?.leaf();
+            receipt.evidence = vec![kept.record(&leaf).map_err(ProofError::from)?];
+            let bytes = receipt.to_bytes();
+            let judgement = judge(&bytes, &self.trust);
+            let holds = judgement.is_valid() && judgement.level(Level::Renewed).is_proved();
+            if !holds {
+                let why = judgement.first_failure();
+                tracing::warn!(index = entry.index, ?why, "an evidence record does not hold");
+            }
+            Ok(holds.then_some(bytes))
         });
-        Ok(self.anchored(receipt, &leaf, entry.index))
+        found.unwrap_or_else(|error| {
+            tracing::warn!(%error, "a receipt goes out without its evidence record");
+            None
+        })
+    }
+
+    /// The checkpoint of a size, with the lines of witnesses where they have cosigned it.
+    fn head_of_size(&self, size: u64) -> Result<Option<Arc<SignedHead>>, EngineError> {
+        match self.cosigned(size) {
+            Some(head) => Ok(Some(head)),
+            None => Ok(self.log.head_at(size)?),
+        }
+    }
+
+    /// The checkpoint of a size, if witnesses have cosigned it.
+    fn cosigned(&self, size: u64) -> Option<Arc<SignedHead>> {
+        let head = self.witnessed.as_ref()?.covering(size.saturating_sub(1)).ok()??;
+        (head.head.size == size).then_some(head)
     }
 
     /// The receipt with the anchor of its entry, once there is one. A receipt without it is better than none.
@@ -474,7 +563,20 @@ struct Frames(Mutex<BTreeMap<FrameKey, Arc<Frame>>>);
 type FrameKey = (u64, usize, usize);
 
 /// Tokens of other authorities.
-type Tokens = Arc<[Vec<u8>]>;
+pub(super) type Tokens = Arc<[Vec<u8>]>;
+
+/// The log entry about a record.
+fn leaf(kind: RecordKind, statement: &[u8], entry: &Entry) -> Leaf {
+    let statement_hash = Hash32::new(tpw_crypto::sha256(statement));
+    let record_hash = Hash32::new(tpw_crypto::sha256(&entry.record));
+    Leaf::commit(kind, &entry.salt, statement_hash, record_hash)
+}
+
+/// What receipts under a checkpoint have in common.
+fn frame(head: &SignedHead, others: &[Vec<u8>], trust_hash: Hash32) -> Frame {
+    let tokens = [core::slice::from_ref(&head.token), others].concat();
+    Frame::new(&head.checkpoint, &head.root_signature, &tokens, trust_hash)
+}
 
 impl Frames {
     /// Requests of the last few checkpoints are answered at the same time.
@@ -486,9 +588,7 @@ impl Frames {
         if let Some(frame) = held().get(&key) {
             return Arc::clone(frame);
         }
-        let tokens = [core::slice::from_ref(&head.token), others].concat();
-        let frame =
-            Arc::new(Frame::new(&head.checkpoint, &head.root_signature, &tokens, trust_hash));
+        let frame = Arc::new(frame(head, others, trust_hash));
         let mut kept = held();
         kept.insert(key, Arc::clone(&frame));
         while kept.len() > Self::KEPT_MAX {

@@ -18,10 +18,7 @@ const LEAF: &str = "tsa-second.der";
 
 /// The second key with its authority.
 pub(super) struct SecondKey {
-    /// For whoever asks.
     pub(super) authority: Authority,
-    /// The same for this log's own checkpoints, whose receipts need the certificate whoever else gets it.
-    pub(super) own: Authority,
     pub(super) signer: SoftwareSlots,
     /// Its policy, under which no other key signs.
     pub(super) policy: String,
@@ -66,10 +63,10 @@ impl SecondKey {
             let issuer = (&signer, &root_slot, root.as_slice());
             new_certificate(operator, issuer, &signer.public_key(&slot)?, now, serial(2, random))
         })?;
-        let authority = || Authority::new(slot.clone(), &leaf, policy, config.tsa_accuracy_ms);
-        let (own, authority) = (authority()?, authority()?.with_disclosure(config.tsa_certificate));
+        let authority = Authority::new(slot, &leaf, policy, config.tsa_accuracy_ms)?;
+        let authority = authority.with_disclosure(config.tsa_certificate);
         authority.check(&signer, now)?;
-        Ok(Some(Arc::new(Self { authority, own, signer, policy: policy.clone(), root })))
+        Ok(Some(Arc::new(Self { authority, signer, policy: policy.clone(), root })))
     }
 }
 

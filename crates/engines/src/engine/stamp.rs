@@ -8,8 +8,8 @@ use crate::entropy::OsEntropy;
 use crate::log_store::LogError;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tpw_core::Hash32;
-use tpw_crypto::{Entropy, sha256};
+use tpw_core::{Hash32, Instant};
+use tpw_crypto::{Entropy, Signer, sha256};
 use tpw_flow::Command;
 use tpw_proof::TlogProof;
 use tpw_proof::timestamp::{
@@ -32,6 +32,9 @@ enum Signs<'e> {
     /// The second one, which goes on whatever becomes of the first.
     Second(&'e SecondKey),
 }
+
+/// How an authority answers: [`Authority::answer`] or [`Authority::answer_own`].
+type Answer = fn(&Authority, &dyn Signer, &[u8], Instant, ClockState, [u8; 20]) -> Vec<u8>;
 
 /// The proof that a time-stamp stands in the log.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -57,17 +60,17 @@ impl Engine {
     /// Makes the answer: the part that signs, for a thread that others do not wait for.
     #[must_use]
     pub fn draft_stamp(&self, request: &[u8]) -> Drafted {
-        self.draft(request, |second| &second.authority)
+        self.draft(request, Authority::answer)
     }
 
-    /// As [`Self::draft_stamp`], for this server's own question about a checkpoint: the certificate that receipts need is in
-    /// the answer, also when it is handed to nobody who asks.
+    /// As [`Self::draft_stamp`], for this server's own question: the certificate that receipts need is in the answer, also when it is
+    /// handed to nobody who asks.
     #[must_use]
     pub fn draft_own_stamp(&self, request: &[u8]) -> Drafted {
-        self.draft(request, |second| &second.own)
+        self.draft(request, Authority::answer_own)
     }
 
-    fn draft(&self, request: &[u8], of_second: impl Fn(&SecondKey) -> &Authority) -> Drafted {
+    fn draft(&self, request: &[u8], answer: Answer) -> Drafted {
         let signs = match self.second_for(request).map(Signs::Second) {
             Some(second) => Ok(second),
             None => self.keys.service.stamper().map(Signs::First),
@@ -95,12 +98,12 @@ impl Engine {
         let (now, serial) = (self.clock.now(), serial(self.epoch, random));
         let (answer, stamper) = match signs {
             Signs::Second(second) => {
-                let authority = of_second(second);
-                (authority.answer(&second.signer, request, now, clock, serial), None)
+                let SecondKey { authority, signer, .. } = second;
+                (answer(authority, signer, request, now, clock, serial), None)
             }
             Signs::First(stamper) => {
                 let Stamper { authority, signer, .. } = stamper.as_ref();
-                let answer = authority.answer(signer.as_ref(), request, now, clock, serial);
+                let answer = answer(authority, signer.as_ref(), request, now, clock, serial);
                 (answer, Some(stamper))
             }
         };

@@ -188,7 +188,7 @@ fn made_by_the_library(desk: &Desk<'_>) -> Vec<Case> {
         .collect();
     let finish = |renewal: Renewal, beside: Vec<Renewal>, now: &str| {
         let tree = Renewal::tree(&[&[renewal.clone()][..], &beside].concat()).unwrap();
-        let query = tpw_proof::evidence::query(&tree, vec![7; 8]).unwrap();
+        let query = tpw_proof::evidence::query(&tree, None, vec![7; 8]).unwrap();
         let (now, clock) = (at(now), ClockState::Good { error_ms: 10 });
         let serial = serial(now.unix_ms(), [3; 11]);
         let answer = maker.kit.authority().answer(&maker.kit.slots, &query, now, clock, serial);

@@ -12,6 +12,7 @@ mod asn1;
 mod error;
 mod plan;
 mod renew;
+mod shared;
 mod tree;
 mod verify;
 
@@ -19,7 +20,8 @@ pub use algorithms::{hash_name, relied_until};
 pub use archived::archived_bytes;
 pub use asn1::RECORD_LEN_MAX;
 pub use error::EvidenceError;
-pub use plan::{Due, Ends, due};
+pub use plan::{Due, Ends, due, due_of_record};
 pub use renew::{FUNCTION, Renewal, Step, query};
+pub use shared::{continues, placed};
 pub use tree::HashTree;
 pub use verify::{Archived, StampTrust, VerifiedEvidence, verify};

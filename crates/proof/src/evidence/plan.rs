@@ -39,7 +39,7 @@ pub fn due(receipt: &Receipt, tsa_roots: &[Vec<u8>]) -> Result<Due, ProofError> 
     let roots = Roots::parse(tsa_roots)?;
     let mut found = Vec::new();
     for record in &receipt.evidence {
-        found.extend(due_of_record(record, &roots)?);
+        found.push(first_due(record, &roots)?);
     }
     if receipt.evidence.is_empty() {
         for stamp in &receipt.timestamps {
@@ -48,19 +48,31 @@ pub fn due(receipt: &Receipt, tsa_roots: &[Vec<u8>]) -> Result<Due, ProofError> 
         }
         found.push(algorithm_end(STAMP_DIGEST, Step::Begin, None));
     }
-    // A hash renewal has a new time-stamp too: of two that fall together it is the one to do.
-    let first = found.into_iter().min_by_key(|due| (due.until, due.step != Step::HashTree));
-    first.ok_or_else(|| EvidenceError::Empty.into())
+    Ok(first(found)?)
 }
 
-fn due_of_record(record_der: &[u8], roots: &Roots) -> Result<Vec<Due>, EvidenceError> {
+/// What comes next for one record.
+///
+/// # Errors
+/// As [`due`].
+pub fn due_of_record(record_der: &[u8], tsa_roots: &[Vec<u8>]) -> Result<Due, ProofError> {
+    Ok(first_due(record_der, &Roots::parse(tsa_roots)?)?)
+}
+
+fn first(found: Vec<Due>) -> Result<Due, EvidenceError> {
+    // A hash renewal has a new time-stamp too: of two that fall together it is the one to do.
+    let first = found.into_iter().min_by_key(|due| (due.until, due.step != Step::HashTree));
+    first.ok_or(EvidenceError::Empty)
+}
+
+fn first_due(record_der: &[u8], roots: &Roots) -> Result<Due, EvidenceError> {
     let record = EvidenceRecord::read(record_der)?;
     let stamps = Stamps::read(&record)?;
     let (function, chain) = stamps.newest_chain().ok_or(EvidenceError::Empty)?;
     let newest = chain.last().ok_or(EvidenceError::Empty)?;
     let mut found = stamp_ends(&newest.token, roots, Step::TimeStamp, Some(function));
     found.push(algorithm_end(hash_name(function), Step::HashTree, Some(function)));
-    Ok(found)
+    first(found)
 }
 
 /// The ends of everything that one time-stamp leans on.

@@ -114,7 +114,9 @@ impl Renewal {
         HashTree::new(function, renewals.iter().map(Self::leaf).collect())
     }
 
-    fn leaf(&self) -> Vec<u8> {
+    /// The hash by which it stands in the tree.
+    #[must_use]
+    pub fn leaf(&self) -> Vec<u8> {
         let covered: Vec<&[u8]> = self.covered.iter().map(Vec::as_slice).collect();
         super::tree::list_hash(self.function, &covered)
     }
@@ -150,21 +152,24 @@ impl Renewal {
     }
 }
 
-/// The request for a time-stamp over the root of `tree`.
+/// The request for a time-stamp over the root of `tree`, under a policy (a dotted OID) or the authority's own choice.
 ///
 /// # Errors
 /// [`EvidenceError::Token`] when it cannot be encoded.
-pub fn query(tree: &HashTree, nonce: Vec<u8>) -> Result<Vec<u8>, EvidenceError> {
+pub fn query(
+    tree: &HashTree,
+    policy: Option<String>,
+    nonce: Vec<u8>,
+) -> Result<Vec<u8>, EvidenceError> {
     let imprint = Imprint { function: tree.function(), hash: tree.root().to_vec() };
-    let query =
-        Query { imprint, policy: None, nonce: Some(nonce), wish: CertificateWish::Embedded };
+    let query = Query { imprint, policy, nonce: Some(nonce), wish: CertificateWish::Embedded };
     Ok(query.to_der()?)
 }
 
-type ReducedTree = Vec<Vec<OctetString>>;
+pub(super) type ReducedTree = Vec<Vec<OctetString>>;
 
 /// RFC 4998 §4.2: what is covered, then one sibling on each level; no tree where the root itself is covered.
-fn reduced(
+pub(super) fn reduced(
     covered: &[Vec<u8>],
     siblings: &[Vec<u8>],
 ) -> Result<Option<ReducedTree>, EvidenceError> {

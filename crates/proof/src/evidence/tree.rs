@@ -73,10 +73,21 @@ impl HashTree {
         self.levels.last().and_then(|level| level.first()).map_or(&[], Vec::as_slice)
     }
 
+    /// From the leaves, sorted and each once, to the root: what who keeps the tree keeps.
+    #[must_use]
+    pub fn levels(&self) -> &[Vec<Vec<u8>>] {
+        &self.levels
+    }
+
+    /// The place of `leaf` among the leaves, from 0.
+    #[must_use]
+    pub fn place(&self, leaf: &[u8]) -> Option<usize> {
+        self.levels.first()?.binary_search_by(|other| other.as_slice().cmp(leaf)).ok()
+    }
+
     /// The siblings on the way from `leaf` to the root.
     pub(super) fn siblings(&self, leaf: &[u8]) -> Option<Vec<Vec<u8>>> {
-        let leaves = self.levels.first()?;
-        let mut index = leaves.binary_search_by(|other| other.as_slice().cmp(leaf)).ok()?;
+        let mut index = self.place(leaf)?;
         let mut siblings = Vec::new();
         for level in &self.levels {
             siblings.extend(level.get(index ^ 1).cloned());

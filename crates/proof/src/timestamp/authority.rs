@@ -300,10 +300,33 @@ impl Authority {
         clock: ClockState,
         serial: [u8; 20],
     ) -> Vec<u8> {
+        self.answer_under(self.disclosure, signer, request_der, (now, clock, serial))
+    }
+
+    /// The same for whoever has the key: the certificate is embedded when the request asks, whoever else gets it.
+    #[must_use]
+    pub fn answer_own(
+        &self,
+        signer: &dyn Signer,
+        request_der: &[u8],
+        now: Instant,
+        clock: ClockState,
+        serial: [u8; 20],
+    ) -> Vec<u8> {
+        self.answer_under(Disclosure::OnRequest, signer, request_der, (now, clock, serial))
+    }
+
+    fn answer_under(
+        &self,
+        disclosure: Disclosure,
+        signer: &dyn Signer,
+        request_der: &[u8],
+        (now, clock, serial): (Instant, ClockState, [u8; 20]),
+    ) -> Vec<u8> {
         if self.used_until.is_some_and(|end| now >= end) {
             return refuse(Refusal::SystemFailure, USED_UP);
         }
-        let granted = self.accept(request_der).and_then(|request| {
+        let granted = self.accept(request_der, disclosure).and_then(|request| {
             let error_ms = self.check_clock(clock)?;
             // What is read back is judged by this too, but not every answer is read back.
             self.certificate.check_validity(now).map_err(|_expired| Refusal::SystemFailure)?;
@@ -351,7 +374,7 @@ impl Authority {
         Ok(response)
     }
 
-    fn accept(&self, request_der: &[u8]) -> Result<TimeStampReq, Refusal> {
+    fn accept(&self, request_der: &[u8], disclosure: Disclosure) -> Result<TimeStampReq, Refusal> {
         if request_der.len() > REQUEST_LEN_MAX {
             return Err(Refusal::BadRequest);
         }
@@ -375,7 +398,7 @@ impl Authority {
         if request.nonce.as_ref().is_some_and(|nonce| nonce.as_bytes().len() > NONCE_LEN_MAX) {
             return Err(Refusal::BadRequest);
         }
-        if request.cert_req && self.disclosure == Disclosure::Never {
+        if request.cert_req && disclosure == Disclosure::Never {
             return Err(Refusal::AddInfoNotAvailable);
         }
         Ok(request)

@@ -3,6 +3,7 @@
 use super::{Reply, json, typed};
 use crate::anchoring;
 use crate::app::App;
+use crate::archiving;
 use crate::body::Query;
 use crate::problem::{Code, Problem};
 use crate::telemetry;
@@ -76,6 +77,9 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response<Body> {
     }
     if let Some(anchors) = app.engine.anchors() {
         anchoring::write_metrics(anchors, &mut text);
+    }
+    if let Some(evidence) = app.engine.evidence() {
+        archiving::write_metrics(evidence, &mut text);
     }
     telemetry::ended(&mut text, &app.engine.beside().all_ended());
     typed(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)

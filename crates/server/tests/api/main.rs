@@ -10,6 +10,8 @@ mod answers;
 #[cfg(test)]
 mod approvals;
 #[cfg(test)]
+mod archiving;
+#[cfg(test)]
 mod audit;
 #[cfg(test)]
 mod contacts;

@@ -23,7 +23,7 @@ use tpw_proof::{Layer, Trust, judge, upgraded};
 use tpw_server::outbound::Outbound;
 use tpw_server::{Stamping, StampingTimes, development_certificate_path};
 
-const POLICY: &str = "1.3.6.1.4.1.32473.7.1";
+pub(super) const POLICY: &str = "1.3.6.1.4.1.32473.7.1";
 /// That of a server of ours whose times are whole seconds.
 const SECONDS: &str = "1.3.6.1.4.1.32473.1.2";
 
@@ -37,11 +37,11 @@ const TIMES: StampingTimes = StampingTimes {
 };
 
 /// OpenSSL as an authority, good and bad.
-struct Authority {
+pub(super) struct Authority {
     child: Child,
     port: u64,
     /// The root of its good certificate, and of the one that expired.
-    root: Vec<u8>,
+    pub(super) root: Vec<u8>,
     _folder: tempfile::TempDir,
 }
 
@@ -75,14 +75,14 @@ fn write_signer(folder: &Path, name: &str, issuer: &Issuer, last_day: time::Offs
     let config = format!(
         "[tsa]\ndefault_tsa = own\n[own]\nserial = serial\ncrypto_device = builtin\nsigner_cert = {name}.pem\n\
          signer_key = {name}.key\nsigner_digest = sha256\ndefault_policy = {POLICY}\n\
-         other_policies = 1.3.6.1.4.1.32473.7.2\ndigests = sha256\naccuracy = secs:1\nordering = no\n\
+         other_policies = 1.3.6.1.4.1.32473.7.2\ndigests = sha256, sha512\naccuracy = secs:1\nordering = no\n\
          tsa_name = no\ness_cert_id_alg = sha256\n"
     );
     put("cnf", &config).unwrap();
 }
 
 impl Authority {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (known, unknown) = (root("known"), root("unknown"));
         let now = time::OffsetDateTime::now_utc();
@@ -107,7 +107,7 @@ impl Authority {
     }
 
     /// It under the address that has it behave so.
-    fn as_at(&self, path: &str) -> OutsideAuthority {
+    pub(super) fn as_at(&self, path: &str) -> OutsideAuthority {
         let url = format!("http://127.0.0.1:{}/{path}", self.port);
         OutsideAuthority::new(path, &url, POLICY, vec![self.root.clone()]).unwrap()
     }
@@ -120,21 +120,25 @@ impl Drop for Authority {
     }
 }
 
-fn plain(time: Duration) -> Outbound {
+pub(super) fn plain(time: Duration) -> Outbound {
     Outbound::new(None, time).unwrap()
 }
 
 /// An operator with some authorities, and somebody who pays.
-struct Desk {
-    server: Server,
-    operator: Actor,
+pub(super) struct Desk {
+    pub(super) server: Server,
+    pub(super) operator: Actor,
     ann: Actor,
     bob: Actor,
 }
 
 impl Desk {
     async fn with(authorities: Vec<OutsideAuthority>) -> Self {
-        let server = Server::start_as(limits(), |config| config.outside = authorities).await;
+        Self::of(|config| config.outside = authorities).await
+    }
+
+    pub(super) async fn of(change: impl FnOnce(&mut Config)) -> Self {
+        let server = Server::start_as(limits(), change).await;
         let operator = server.operator();
         let ann = server.person(&operator, "Ann", "100000").await;
         let bob = server.person(&operator, "Bob", "0").await;
@@ -146,7 +150,7 @@ impl Desk {
     }
 
     /// The same desk after its server was stopped and started with other settings.
-    async fn restarted(self, change: impl FnOnce(&mut Config)) -> Self {
+    pub(super) async fn restarted(self, change: impl FnOnce(&mut Config)) -> Self {
         let Self { server, operator, ann, bob } = self;
         let server = server.restart(change).await;
         for actor in [&operator, &ann, &bob] {
@@ -155,15 +159,24 @@ impl Desk {
         Self { server, operator, ann, bob }
     }
 
+    /// Some time goes by, and all have to log in again.
+    pub(super) fn wait(&self, span: Span) {
+        self.server.clock.advance(span);
+        for actor in [&self.operator, &self.ann, &self.bob] {
+            *actor.token.borrow_mut() = None;
+        }
+    }
+
     /// A payment, and where its receipt is.
-    async fn pay(&self) -> String {
+    pub(super) async fn pay(&self) -> String {
         let (signed, answer) = self.server.pay(&self.ann, self.bob.account(), 100).await;
         assert_eq!(answer.status, 201);
         format!("/v1/payments/{}/receipt", signed.id)
     }
 
-    async fn receipt(&self, path: &str) -> Receipt {
+    pub(super) async fn receipt(&self, path: &str) -> Receipt {
         let answer = self.server.call(&self.operator, "GET", path, None).await;
+        assert_eq!(answer.status, 200, "{path}: {:?}", answer.body);
         Receipt::from_bytes(&answer.body).unwrap()
     }
 
@@ -182,7 +195,7 @@ impl Desk {
     }
 }
 
-fn is_valid(receipt: &Receipt, trust: &Trust) -> bool {
+pub(super) fn is_valid(receipt: &Receipt, trust: &Trust) -> bool {
     judge(&receipt.to_bytes(), trust).is_valid()
 }
 

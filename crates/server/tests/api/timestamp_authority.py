@@ -42,7 +42,8 @@ def of_another_nonce(request):
 
 
 def of_another_imprint(request):
-    return flipped(request, request.index(b"\x04\x20") + 2)
+    head = b"\x04\x20" if b"\x04\x20" in request else b"\x04\x40"
+    return flipped(request, request.index(head) + 2)
 
 
 def of_another_policy(request):

@@ -142,7 +142,7 @@ async fn stamped(
     let mut nonce = vec![0; 8];
     let filled = OsEntropy.fill(&mut nonce);
     filled.map_err(|error| Failure::failed("tsa-query").because(error))?;
-    let query = evidence::query(tree, nonce).map_err(broken)?;
+    let query = evidence::query(tree, None, nonce).map_err(broken)?;
     let answer = outbound
         .post_as(url, "application/timestamp-query", query.clone(), timestamp::RESPONSE_LEN_MAX)
         .await

@@ -1,4 +1,4 @@
-//! Other time-stamp authorities of a server: the files that describe them, and the asking.
+//! Other time-stamp authorities of a server: the files that describe them, the asking, and the evidence records that they stamp too.
 
 use crate::args::Stamps;
 use crate::device::files::read_named;
@@ -11,7 +11,7 @@ use tpw_engines::stamped::OutsideAuthority;
 use tpw_engines::{Config, Engine};
 use tpw_proof::timestamp::certificates;
 use tpw_server::outbound::Outbound;
-use tpw_server::{Stamping, StampingTimes};
+use tpw_server::{Archiving, ArchivingTimes, Stamping, StampingTimes};
 
 /// The longest file that describes an authority, in bytes.
 const FILE_MAX: u64 = 1 << 16;
@@ -85,6 +85,7 @@ pub(super) fn configure(
     if let Some(policy) = all.windows(2).find(twice).and_then(<[_]>::first) {
         return Err(Failure::usage("tsa-policies").arg("policy", policy));
     }
+    config.evidence = args.evidence_every > 0;
     config.outside = named.iter().map(|named| named.authority.clone()).collect();
     Ok(())
 }
@@ -92,23 +93,35 @@ pub(super) fn configure(
 /// What asks authorities.
 pub(super) struct Prepared {
     times: StampingTimes,
+    archiving: Option<ArchivingTimes>,
     /// One for each, in their order.
     clients: Vec<Outbound>,
 }
 
+/// What asks authorities, until it is dropped.
+pub(super) struct Asking {
+    _stamping: Option<Stamping>,
+    _archiving: Option<Archiving>,
+}
+
 /// What the authorities will be asked with, if some were named.
 pub(super) fn prepared(args: &Stamps, named: &[Named]) -> Result<Prepared, Failure> {
+    let archiving = (args.evidence_every > 0)
+        .then(|| ArchivingTimes::every(Duration::from_secs(args.evidence_every)));
     let times = StampingTimes::every(Duration::from_secs(args.timestamp_every));
     let clients = args.timestamp_authority.iter().zip(named).map(|(path, named)| {
         let outbound = Outbound::new(named.ca.as_deref(), times.answer);
         outbound.map_err(|error| unusable(path, &error))
     });
-    Ok(Prepared { times, clients: clients.collect::<Result<_, _>>()? })
+    Ok(Prepared { times, archiving, clients: clients.collect::<Result<_, _>>()? })
 }
 
 impl Prepared {
     /// Begins to ask them.
-    pub(super) fn begin(self, engine: &Arc<Engine>) -> Option<Stamping> {
-        Stamping::start(Arc::clone(engine), self.clients, self.times)
+    pub(super) fn begin(self, engine: &Arc<Engine>) -> Asking {
+        let Self { times, archiving, clients } = self;
+        let archive = |times| Archiving::start(Arc::clone(engine), clients.clone(), times);
+        let _archiving = archiving.and_then(archive);
+        Asking { _stamping: Stamping::start(Arc::clone(engine), clients, times), _archiving }
     }
 }

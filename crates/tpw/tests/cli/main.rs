@@ -8,6 +8,8 @@ mod anchor;
 #[cfg(test)]
 mod approve;
 #[cfg(test)]
+mod archiving;
+#[cfg(test)]
 mod audit;
 #[cfg(test)]
 mod authorities;
