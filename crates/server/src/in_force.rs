@@ -7,12 +7,12 @@ use crate::app::App;
 use crate::error::ServerError;
 use crate::problem::{Code, Problem};
 use crate::routes::off_thread;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tpw_access::approval::{Approval, ApprovalError, Operation};
 use tpw_access::policy::{
-    Activation, ActivePolicy, PolicyError, PolicyFiles, PolicyRecord, activated, activation,
-    active_key, cases, version_key,
+    Activation, ActivePolicy, PolicyError, PolicyFiles, PolicyRecord, VERSION_RECORDS_MAX,
+    activated, activation, active_key, cases, version_of,
 };
 use tpw_access::record::WRITES_MAX;
 use tpw_access::{PolicyEngine, RecordKey, RecordKind, RecordWrite};
@@ -24,8 +24,13 @@ use tpw_flow::Rejection;
 const SERVER: [u8; 16] = [0; 16];
 /// How many things that are wrong with a set are named.
 const NAMED_MAX: usize = 5;
-/// More versions than are ever kept.
-const KEPT_MAX: usize = WRITES_MAX;
+/// How many records are read at once, of all that are kept.
+const PAGE: usize = 64;
+/// The most records that are removed at once. What is left over is removed with the next set.
+const REMOVED_MAX: usize = WRITES_MAX / 2;
+
+// What is removed, and what two versions take the place of, is changed in one step.
+const _: () = assert!(REMOVED_MAX + 2 * (VERSION_RECORDS_MAX + 1) < WRITES_MAX);
 
 /// The policies in force, for the start.
 pub(crate) fn load(engine: &Engine) -> Result<PolicyEngine, ServerError> {
@@ -93,15 +98,25 @@ pub(crate) fn is_known(engine: &Engine, version: Hash32) -> Result<bool, KeptErr
 
 /// The files of a version that was in force at some time, or that somebody asks to put into force.
 pub(crate) fn files_of(engine: &Engine, version: Hash32) -> Result<PolicyFiles, KeptError> {
-    let missing = || damaged(format!("the files of version {version} are missing"));
     let builtin = PolicyFiles::builtin();
-    let key = version_key(version).ok_or_else(missing)?;
-    let files = match engine.record(&key)? {
-        Some(bytes) => PolicyRecord::from_bytes(&bytes).map_err(damaged)?.files,
-        None if builtin.version() == version => builtin,
-        None => return Err(missing()),
+    let kept = records_of(engine, version)?;
+    let files = if !kept.is_empty() {
+        PolicyRecord::from_records(&kept).map_err(damaged)?.files
+    } else if builtin.version() == version {
+        builtin
+    } else {
+        return Err(damaged(format!("the files of version {version} are missing")));
     };
     if files.version() == version { Ok(files) } else { Err(damaged("the files are others'")) }
+}
+
+/// The records of a version, of one moment: read by one question, because somebody may be changing them.
+fn records_of(engine: &Engine, version: Hash32) -> Result<Vec<(RecordKey, Vec<u8>)>, KeptError> {
+    // Above the name without its last byte stands the name, and behind it what begins with it.
+    let above = version.as_bytes().split_last().map(|(_last, above)| above);
+    let mut found = engine.records(RecordKind::Policy, SERVER, above, VERSION_RECORDS_MAX + 1)?;
+    found.retain(|(key, _)| version_of(key) == Some(version));
+    Ok(found)
 }
 
 /// Whose turn it is to change what is in force: one after the other reads what the one before has stored.
@@ -154,29 +169,52 @@ fn keeping(engine: &Engine, files: PolicyFiles) -> Result<Vec<RecordWrite>, Kept
         active.history().iter().map(|activation| activation.version).collect();
     wanted.extend([files.version(), builtin.version()]);
     wanted.extend(asked_for(engine)?);
-    let mut writes = Vec::new();
-    for (key, before) in engine.records(RecordKind::Policy, SERVER, None, KEPT_MAX)? {
-        let gone = |key: &RecordKey| {
-            *key != active_key() && !wanted.iter().any(|it| key.id() == it.as_bytes())
-        };
-        if gone(&key) && writes.len() < WRITES_MAX / 2 {
-            writes.push(RecordWrite { key, before: Some(before), after: None });
-        }
-    }
+    let mut writes = removals(engine, &wanted)?;
     // A rollback to the program's own set has to find its files, also when a later program has another one.
     let mut kept = BTreeSet::new();
     for files in [files, builtin] {
-        if !kept.insert(files.version()) {
-            continue;
-        }
-        let key = version_key(files.version()).ok_or_else(|| damaged("no key"))?;
-        let before = engine.record(&key)?;
-        // The same rules may come with other cases: the last ones are kept.
-        let after = Some(PolicyRecord { files }.to_bytes());
-        if before != after {
-            writes.push(RecordWrite { key, before, after });
+        if kept.insert(files.version()) {
+            writes.extend(replacements(engine, files)?);
         }
     }
+    Ok(writes)
+}
+
+/// Removes records of versions that nobody wants any more: some of them, where there are many.
+fn removals(engine: &Engine, wanted: &BTreeSet<Hash32>) -> Result<Vec<RecordWrite>, KeptError> {
+    let mut writes = Vec::new();
+    let mut after: Option<RecordKey> = None;
+    loop {
+        let above = after.as_ref().map(RecordKey::id);
+        let page = engine.records(RecordKind::Policy, SERVER, above, PAGE)?;
+        after = page.last().map(|(key, _)| key.clone());
+        let was_last = page.len() < PAGE;
+        for (key, before) in page {
+            let stays =
+                key == active_key() || version_of(&key).is_some_and(|it| wanted.contains(&it));
+            if !stays {
+                writes.push(RecordWrite { key, before: Some(before), after: None });
+            }
+        }
+        if was_last || writes.len() >= REMOVED_MAX {
+            writes.truncate(REMOVED_MAX);
+            return Ok(writes);
+        }
+    }
+}
+
+/// Makes a version's records those of these files: the same rules may come with other cases, and the last ones are kept.
+fn replacements(engine: &Engine, files: PolicyFiles) -> Result<Vec<RecordWrite>, KeptError> {
+    let mut stored: BTreeMap<_, _> = records_of(engine, files.version())?.into_iter().collect();
+    let mut writes = Vec::new();
+    for (key, after) in (PolicyRecord { files }).to_records() {
+        let before = stored.remove(&key);
+        if before.as_ref() != Some(&after) {
+            writes.push(RecordWrite { key, before, after: Some(after) });
+        }
+    }
+    let rest = stored.into_iter();
+    writes.extend(rest.map(|(key, before)| RecordWrite { key, before: Some(before), after: None }));
     Ok(writes)
 }
 

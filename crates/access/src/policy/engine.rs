@@ -24,7 +24,7 @@ use super::request::{Amount, Asked, DeviceFacts, Fact, Facts, Request, TimeFacts
 use crate::role::{Action, Role};
 
 /// The most policies in a set.
-const POLICIES_MAX: usize = 1000;
+pub(super) const POLICIES_MAX: usize = 1000;
 
 /// A policy set that can be asked. It changes nothing and has no state.
 pub struct PolicyEngine {
@@ -255,7 +255,6 @@ fn id_of(policy: &Policy) -> &str {
 fn policies(files: &PolicyFiles) -> Result<(PolicySet, HashMap<PolicyId, Note>), PolicyError> {
     let mut set = PolicySet::new();
     let mut notes = HashMap::new();
-    let mut bytes = 0_usize;
     for (file, text) in files.policies() {
         let parsed = PolicySet::from_str(text).map_err(|error| PolicyError::Syntax {
             file: file.to_owned(),
@@ -264,7 +263,6 @@ fn policies(files: &PolicyFiles) -> Result<(PolicySet, HashMap<PolicyId, Note>),
         if parsed.num_of_templates() > 0 {
             return Err(PolicyError::Template { file: file.to_owned() });
         }
-        bytes = bytes.saturating_add(text.len());
         for policy in parsed.policies() {
             let id = policy.annotation("id").filter(|id| !id.is_empty());
             let id = id.ok_or_else(|| PolicyError::NoId { file: file.to_owned() })?;
@@ -276,7 +274,7 @@ fn policies(files: &PolicyFiles) -> Result<(PolicySet, HashMap<PolicyId, Note>),
         }
     }
     if notes.len() > POLICIES_MAX {
-        return Err(PolicyError::TooLarge { bytes, most: POLICIES_MAX });
+        return Err(PolicyError::TooManyPolicies { policies: notes.len(), most: POLICIES_MAX });
     }
     Ok((set, notes))
 }

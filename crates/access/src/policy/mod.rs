@@ -20,6 +20,7 @@ pub use engine::PolicyEngine;
 pub use error::PolicyError;
 pub use files::PolicyFiles;
 pub use record::{
-    Activation, ActivePolicy, PolicyRecord, activated, activation, active_key, version_key,
+    Activation, ActivePolicy, PolicyRecord, VERSION_RECORDS_MAX, activated, activation, active_key,
+    version_key, version_of,
 };
 pub use request::{Amount, DeviceFacts, Fact, Facts, Request, TimeFacts, Zone, ZoneError};

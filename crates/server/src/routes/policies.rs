@@ -17,8 +17,9 @@ use tpw_access::policy::{ActivePolicy, PolicyFiles, activation};
 use tpw_core::Hash32;
 use tpw_engines::Engine;
 
-/// As much as the files of a set have, and what JSON adds to them.
-const BODY_LEN_MAX: usize = 192 * 1024;
+/// As much as the files of a set have, and what JSON adds to them: a character of text becomes at most three times as long, as `\u00e9`
+/// is for the two bytes of `é`.
+const BODY_LEN_MAX: usize = 3 * PolicyFiles::BYTES_MAX + 16 * 1024;
 
 async fn status(app: &Arc<App>) -> Result<Policies, Problem> {
     let read = |engine: &Engine| Ok(in_force::stored(engine)?);
