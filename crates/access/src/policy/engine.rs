@@ -19,7 +19,8 @@ use crate::assurance::Aal;
 use super::decision::{Decision, Effect, Obligations};
 use super::embedding::{self, Answer};
 use super::error::PolicyError;
-use super::files::PolicyFiles;
+use super::files::{PolicyFiles, SCHEMA};
+use super::nesting;
 use super::request::{Amount, Asked, DeviceFacts, Fact, Facts, Request, TimeFacts, asked};
 use crate::role::{Action, Role};
 
@@ -144,6 +145,15 @@ impl PolicyEngine {
     /// # Errors
     /// [`PolicyError`] names the first thing that is wrong.
     pub fn load(files: &PolicyFiles) -> Result<Self, PolicyError> {
+        for (name, text) in files.policies().chain([(SCHEMA, files.schema())]) {
+            nesting::check(name, text)?;
+        }
+        // Whoever loads may have little stack left.
+        stacker::grow(nesting::STACK_LEN, || Self::load_nested(files))
+    }
+
+    /// Loads what is not nested too deeply.
+    fn load_nested(files: &PolicyFiles) -> Result<Self, PolicyError> {
         let schema = schema(files.schema())?;
         let (set, notes) = policies(files)?;
         embedding::validate(&schema, &set)

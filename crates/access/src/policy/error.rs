@@ -40,6 +40,16 @@ pub enum PolicyError {
         /// The bound.
         most: usize,
     },
+    /// What is nested more deeply than is parsed.
+    #[error(
+        "`{file}` has an expression that is nested more than {most} deep, where each `&&` and `||` of a chain counts: write lists as `[…].contains(…)`, or several policies"
+    )]
+    TooDeep {
+        /// Where.
+        file: String,
+        /// The bound.
+        most: usize,
+    },
     /// The schema does not parse.
     #[error("the schema cannot be read: {0}")]
     Schema(String),

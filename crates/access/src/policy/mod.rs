@@ -12,6 +12,7 @@ pub mod embedding;
 mod engine;
 mod error;
 mod files;
+mod nesting;
 mod record;
 mod request;
 
