@@ -5,8 +5,10 @@
 
 use crate::app::App;
 use crate::error::ServerError;
+use crate::gate::Caller;
 use crate::problem::{Code, Problem};
 use crate::routes::off_thread;
+use crate::to_the_end::to_the_end;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tpw_access::approval::{Approval, ApprovalError, Operation};
@@ -120,18 +122,19 @@ fn records_of(engine: &Engine, version: Hash32) -> Result<Vec<(RecordKey, Vec<u8
 }
 
 /// Whose turn it is to change what is in force: one after the other reads what the one before has stored.
-pub(crate) struct Turn<'a> {
-    app: &'a Arc<App>,
-    _alone: tokio::sync::MutexGuard<'a, ()>,
+pub(crate) struct Turn {
+    app: Arc<App>,
+    _alone: tokio::sync::OwnedMutexGuard<()>,
 }
 
-pub(crate) async fn turn(app: &Arc<App>) -> Turn<'_> {
-    Turn { app, _alone: app.policy_change.lock().await }
+pub(crate) async fn turn(app: &Arc<App>) -> Turn {
+    let alone = Arc::clone(&app.policy_change).lock_owned().await;
+    Turn { app: Arc::clone(app), _alone: alone }
 }
 
 /// Judges a set, and keeps its files if it may be put into force. Gives its version.
-pub(crate) async fn keep(turn: &Turn<'_>, files: PolicyFiles) -> Result<Hash32, Problem> {
-    let app = turn.app;
+pub(crate) async fn keep(turn: &Turn, files: PolicyFiles) -> Result<Hash32, Problem> {
+    let app = &turn.app;
     let prepare = move |engine: &Engine| {
         judge(&files)?;
         let version = files.version();
@@ -266,25 +269,29 @@ async fn write(engine: &Engine, writes: Vec<RecordWrite>) -> Result<(), Problem>
 
 /// Puts a version into force on one person's word.
 pub(crate) async fn activate(
-    turn: &Turn<'_>,
+    turn: Turn,
     operation: Operation,
-    by: PersonId,
+    caller: &Caller,
 ) -> Result<(), Problem> {
-    let app = turn.app;
-    let change = Change { by: Some(by), approvals: Vec::new(), at: app.engine.now() };
+    let app = &turn.app;
+    let by = Some(caller.session.person());
+    let change = Change { by, approvals: Vec::new(), at: app.engine.now() };
     let read = move |engine: &Engine| writes(engine, &operation, change);
-    let writes = off_thread(app, read).await.map_err(|problem| match problem.code() {
+    let changes = off_thread(app, read).await.map_err(|problem| match problem.code() {
         // Nobody was asked to approve it: somebody else was quicker.
         Code::ApprovalRefused => Problem::new(Code::RecordChanged),
         _ => problem,
     })?;
-    write(&app.engine, writes).await?;
-    refresh(turn).await
+    let both = async move {
+        write(&turn.app.engine, changes).await?;
+        refresh(&turn).await
+    };
+    to_the_end(caller.audit.trail(), both).await
 }
 
-/// Decides by what the books say is in force from now on.
-pub(crate) async fn refresh(turn: &Turn<'_>) -> Result<(), Problem> {
-    let app = turn.app;
+/// Decides by what the books say is in force from now on. What changes the books does this to the end: see [`to_the_end`].
+pub(crate) async fn refresh(turn: &Turn) -> Result<(), Problem> {
+    let app = &turn.app;
     let load = |engine: &Engine| load(engine).map_err(|error| Problem::internal(&error));
     let policy = off_thread(app, load).await?;
     if policy.version() != app.policy().version() {

@@ -267,6 +267,8 @@ mod tests {
         }
     }
 
+    type Records = Vec<(RecordKey, Vec<u8>)>;
+
     /// A set with so many bytes in all, names too.
     fn of_bytes(bytes: usize) -> PolicyRecord {
         let (schema, rest) = ("schema.cedarschema", "cases/a.toml");
@@ -286,8 +288,6 @@ mod tests {
         let kept = vec![(version_key(record.files.version()).unwrap(), old.to_vec())];
         assert_eq!(PolicyRecord::from_records(&kept), Ok(record.clone()));
         assert_eq!(record.to_records(), kept);
-        let builtin = PolicyRecord { files: PolicyFiles::builtin() };
-        assert_eq!(builtin.to_records().len(), 1, "earlier programs read it");
     }
 
     #[test]
@@ -305,7 +305,7 @@ mod tests {
         }
         assert_eq!((VERSION_RECORDS_MAX, version_of(&active_key())), (9, None));
         let kept = of_bytes(200_000).to_records();
-        let odd = |change: &dyn Fn(&mut Vec<(RecordKey, Vec<u8>)>)| {
+        let odd = |change: &dyn Fn(&mut Records)| {
             let mut kept = kept.clone();
             change(&mut kept);
             assert!(PolicyRecord::from_records(&kept).is_err(), "{} records", kept.len());
@@ -314,7 +314,7 @@ mod tests {
         for place in 0..kept.len() {
             odd(&|kept| drop(kept.remove(place)));
             odd(&|kept| kept.insert(place, kept[place].clone()));
-            odd(&|kept| drop(kept[place].1.pop()));
+            odd(&|kept| kept[place].1.truncate(100));
         }
         // The same bytes, cut elsewhere; in another order; under another version's name.
         odd(&|kept| {

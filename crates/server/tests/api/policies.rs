@@ -284,6 +284,38 @@ async fn other_cases_take_the_place_of_those_before_and_old_versions_go() {
     }
 }
 
+/// What is in force is stored first and loaded then: whoever goes away between the two leaves neither half behind.
+#[tokio::test]
+async fn who_goes_away_while_a_set_is_put_into_force_leaves_nothing_half_done() {
+    let scene = Scene::set().await;
+    let engine = &scene.server.engine;
+    let in_force = || engine.record(&active_key()).unwrap();
+    let before = in_force();
+    // Many policies, which take a while to load.
+    let more: String = (0..400)
+        .map(|number| format!("@id(\"more.{number}\") forbid (principal, action == Action::\"fund\", resource) when {{ context has place && context.place == \"{number}\" }};\n"))
+        .collect();
+    let files: Files = [("more.cedar".to_owned(), more)].into_iter().chain(builtin()).collect();
+    let version = PolicyFiles::new(files.clone()).unwrap().version().to_string();
+    let stored = async {
+        while in_force() == before {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = stored => {}
+        answer = scene.activate(&files) => panic!("it was answered first: {answer:?}"),
+    }
+    for _ in 0..500 {
+        if scene.status().await["version"] == version.as_str() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("the books have {version}, and what decides is {}", scene.status().await);
+}
+
 #[tokio::test]
 async fn sets_that_do_not_hold_are_refused_and_change_nothing() {
     let scene = Scene::set().await;
