@@ -18,6 +18,7 @@ pub mod pkcs11;
 pub mod postgres;
 #[cfg(test)]
 pub(crate) mod scratch;
+mod side_db;
 pub mod sqlite;
 pub mod stamped;
 pub mod witness;

@@ -51,7 +51,7 @@ pub(crate) struct App {
     /// The policies in force. A request keeps those that it came under.
     policy: RwLock<Arc<PolicyEngine>>,
     /// Whoever reads from the books what is in force does so alone: what was stored last is what decides.
-    pub(crate) policy_change: tokio::sync::Mutex<()>,
+    pub(crate) policy_change: Arc<tokio::sync::Mutex<()>>,
     /// Asked about every decision beside them.
     pub(crate) shadow: Option<Shadow>,
     /// Used proofs of enrolled devices: strangers cannot fill it.
@@ -115,7 +115,7 @@ impl App {
             limits,
             meter,
             policy: RwLock::new(Arc::new(policy)),
-            policy_change: tokio::sync::Mutex::const_new(()),
+            policy_change: Arc::default(),
             shadow,
             replays: Mutex::new(ReplayCache::new(ReplayCache::CAPACITY, now)),
             enrolment_replays: Mutex::new(ReplayCache::new(ReplayCache::CAPACITY, now)),

@@ -6,6 +6,7 @@ use crate::in_force;
 use crate::problem::{Code, Problem};
 use crate::routes::off_thread;
 use crate::shadow::Shadow;
+use crate::to_the_end::to_the_end;
 use crate::wire::{self, Base64Url, Text};
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
@@ -151,19 +152,25 @@ pub(crate) async fn vote(
         for (word, device, decision) in next.judged.iter().filter(|it| it.0.person != person) {
             caller.audit.note_word(word, *device, caller.at, decision)?;
         }
-        match take(app, next).await {
-            Err(PayError::Rejected(Rejection::RecordChanged)) => {}
-            Err(error) => return Err(error.into()),
-            Ok(stored) => {
-                let done = stored.stage() != Stage::Open;
-                if done && stored.operation().kind == OperationKind::Policy {
-                    in_force::refresh(&in_force::turn(app).await).await?;
-                }
-                return Ok(stored);
-            }
+        let carried_out = carry_out(Arc::clone(app), next);
+        if let Some(stored) = to_the_end(caller.audit.trail(), carried_out).await? {
+            return Ok(stored);
         }
     }
     Err(Problem::new(Code::Busy))
+}
+
+/// Stores a step and does what follows from it; `None` when something changed meanwhile.
+async fn carry_out(app: Arc<App>, step: Step) -> Result<Option<Approval>, Problem> {
+    let stored = match take(&app, step).await {
+        Err(PayError::Rejected(Rejection::RecordChanged)) => return Ok(None),
+        other => other?,
+    };
+    let done = stored.stage() != Stage::Open;
+    if done && stored.operation().kind == OperationKind::Policy {
+        in_force::refresh(&in_force::turn(&app).await).await?;
+    }
+    Ok(Some(stored))
 }
 
 /// Refuses whom the policies do not let agree, and who has not proved enough. Who asked for it may take it back all the same.

@@ -52,6 +52,11 @@ impl Audit {
         Ok(Self { trail, resource: resource_of(parts.uri.path()), request })
     }
 
+    /// What was noted about the request.
+    pub(crate) fn trail(&self) -> Arc<Trail> {
+        Arc::clone(&self.trail)
+    }
+
     /// Notes what the policies decided, and gives back what came of it: how many others still have to agree, if it is allowed.
     pub(crate) fn note(
         &self,

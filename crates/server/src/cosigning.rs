@@ -1,6 +1,7 @@
-//! What a witness and a mirror share over HTTP: plain texts, statuses as C2SP has them, and counters.
+//! What a witness and a mirror share over HTTP: plain texts, statuses as C2SP has them, where requests are judged, and counters.
 
 use crate::body::{self, BodyLimit};
+use crate::limits::Limits;
 use crate::routes::typed;
 use crate::telemetry::{head, put};
 use axum::body::Body;
@@ -8,9 +9,14 @@ use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use axum::response::IntoResponse as _;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Semaphore;
 use tpw_proof::ProofError;
-use tpw_proof::witness::Refusal;
+use tpw_proof::witness::{AddCheckpoint, REQUEST_MAX, Refusal};
+
+/// Requests with small bodies that are judged at once; each takes two signature checks, two signatures and a sync.
+const JUDGED_MAX: usize = 32;
 
 pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -23,7 +29,7 @@ pub(crate) fn say(status: StatusCode, text: impl Into<String>) -> Response<Body>
 }
 
 /// Everybody who waits here is a log, and will ask again.
-pub(crate) fn later() -> Response<Body> {
+fn later() -> Response<Body> {
     let mut response = say(StatusCode::SERVICE_UNAVAILABLE, "busy; ask again");
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     response
@@ -44,8 +50,75 @@ pub(crate) fn refused(refusal: &Refusal) -> Response<Body> {
     say(status, refusal.to_string())
 }
 
-/// The request in a body, in the form that `parse` reads.
-pub(crate) async fn read<T>(
+/// What the log has signed and does not follow is kept in the records, for it may prove a fork.
+pub(crate) fn keep_fork(request: &AddCheckpoint, refusal: &Refusal, outcome: &'static str) {
+    if let Refusal::Inconsistent(_) = refusal {
+        let checkpoint = request.checkpoint.to_string();
+        tracing::warn!(old = request.old_size, %refusal, checkpoint, "{outcome}");
+    }
+}
+
+/// Where requests are read, judged a few at once, and counted.
+pub(crate) struct Desk {
+    body: BodyLimit,
+    judged: Arc<Semaphore>,
+    pub(crate) tally: Tally,
+}
+
+impl Desk {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let body = BodyLimit { bytes: REQUEST_MAX, time: limits.body_time };
+        Self { body, judged: Arc::new(Semaphore::new(JUDGED_MAX)), tally: Tally::default() }
+    }
+
+    /// How long a body may take to arrive.
+    pub(crate) const fn body_time(&self) -> Duration {
+        self.body.time
+    }
+
+    /// The request in a body, in the form that `parse` reads.
+    pub(crate) async fn read<T>(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        parse: impl FnOnce(&str) -> Result<T, ProofError>,
+    ) -> Result<T, Response<Body>> {
+        read(headers, body, self.body, parse).await.map_err(|response| self.malformed(response))
+    }
+
+    pub(crate) fn malformed(&self, response: Response<Body>) -> Response<Body> {
+        self.tally.refused("malformed");
+        response
+    }
+
+    pub(crate) fn busy(&self) -> Response<Body> {
+        self.tally.refused("busy");
+        later()
+    }
+
+    /// Judges a request on a thread that may wait for the disk, if not too many are judged already.
+    pub(crate) async fn judged<T: Send + 'static>(
+        &self,
+        judge: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Response<Body>> {
+        let place = Arc::clone(&self.judged).try_acquire_owned().map_err(|_full| self.busy())?;
+        let judge = move || {
+            let answer = judge();
+            drop(place);
+            answer
+        };
+        off_thread(judge).await
+    }
+}
+
+/// Does something on a thread that may wait for the disk.
+pub(crate) async fn off_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Response<Body>> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| failed(&error))
+}
+
+async fn read<T>(
     headers: &HeaderMap,
     body: Body,
     limit: BodyLimit,

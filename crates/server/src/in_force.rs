@@ -5,14 +5,16 @@
 
 use crate::app::App;
 use crate::error::ServerError;
+use crate::gate::Caller;
 use crate::problem::{Code, Problem};
 use crate::routes::off_thread;
-use std::collections::BTreeSet;
+use crate::to_the_end::to_the_end;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tpw_access::approval::{Approval, ApprovalError, Operation};
 use tpw_access::policy::{
-    Activation, ActivePolicy, PolicyError, PolicyFiles, PolicyRecord, activated, activation,
-    active_key, cases, version_key,
+    Activation, ActivePolicy, PolicyError, PolicyFiles, PolicyRecord, VERSION_RECORDS_MAX,
+    activated, activation, active_key, cases, version_of,
 };
 use tpw_access::record::WRITES_MAX;
 use tpw_access::{PolicyEngine, RecordKey, RecordKind, RecordWrite};
@@ -24,8 +26,13 @@ use tpw_flow::Rejection;
 const SERVER: [u8; 16] = [0; 16];
 /// How many things that are wrong with a set are named.
 const NAMED_MAX: usize = 5;
-/// More versions than are ever kept.
-const KEPT_MAX: usize = WRITES_MAX;
+/// How many records are read at once, of all that are kept.
+const PAGE: usize = 64;
+/// The most records that are removed at once. What is left over is removed with the next set.
+const REMOVED_MAX: usize = WRITES_MAX / 2;
+
+// What is removed, and what two versions take the place of, is changed in one step.
+const _: () = assert!(REMOVED_MAX + 2 * (VERSION_RECORDS_MAX + 1) < WRITES_MAX);
 
 /// The policies in force, for the start.
 pub(crate) fn load(engine: &Engine) -> Result<PolicyEngine, ServerError> {
@@ -93,30 +100,41 @@ pub(crate) fn is_known(engine: &Engine, version: Hash32) -> Result<bool, KeptErr
 
 /// The files of a version that was in force at some time, or that somebody asks to put into force.
 pub(crate) fn files_of(engine: &Engine, version: Hash32) -> Result<PolicyFiles, KeptError> {
-    let missing = || damaged(format!("the files of version {version} are missing"));
     let builtin = PolicyFiles::builtin();
-    let key = version_key(version).ok_or_else(missing)?;
-    let files = match engine.record(&key)? {
-        Some(bytes) => PolicyRecord::from_bytes(&bytes).map_err(damaged)?.files,
-        None if builtin.version() == version => builtin,
-        None => return Err(missing()),
+    let kept = records_of(engine, version)?;
+    let files = if !kept.is_empty() {
+        PolicyRecord::from_records(&kept).map_err(damaged)?.files
+    } else if builtin.version() == version {
+        builtin
+    } else {
+        return Err(damaged(format!("the files of version {version} are missing")));
     };
     if files.version() == version { Ok(files) } else { Err(damaged("the files are others'")) }
 }
 
-/// Whose turn it is to change what is in force: one after the other reads what the one before has stored.
-pub(crate) struct Turn<'a> {
-    app: &'a Arc<App>,
-    _alone: tokio::sync::MutexGuard<'a, ()>,
+/// The records of a version, of one moment: read by one question, because somebody may be changing them.
+fn records_of(engine: &Engine, version: Hash32) -> Result<Vec<(RecordKey, Vec<u8>)>, KeptError> {
+    // Above the name without its last byte stands the name, and behind it what begins with it.
+    let above = version.as_bytes().split_last().map(|(_last, above)| above);
+    let mut found = engine.records(RecordKind::Policy, SERVER, above, VERSION_RECORDS_MAX + 1)?;
+    found.retain(|(key, _)| version_of(key) == Some(version));
+    Ok(found)
 }
 
-pub(crate) async fn turn(app: &Arc<App>) -> Turn<'_> {
-    Turn { app, _alone: app.policy_change.lock().await }
+/// Whose turn it is to change what is in force: one after the other reads what the one before has stored.
+pub(crate) struct Turn {
+    app: Arc<App>,
+    _alone: tokio::sync::OwnedMutexGuard<()>,
+}
+
+pub(crate) async fn turn(app: &Arc<App>) -> Turn {
+    let alone = Arc::clone(&app.policy_change).lock_owned().await;
+    Turn { app: Arc::clone(app), _alone: alone }
 }
 
 /// Judges a set, and keeps its files if it may be put into force. Gives its version.
-pub(crate) async fn keep(turn: &Turn<'_>, files: PolicyFiles) -> Result<Hash32, Problem> {
-    let app = turn.app;
+pub(crate) async fn keep(turn: &Turn, files: PolicyFiles) -> Result<Hash32, Problem> {
+    let app = &turn.app;
     let prepare = move |engine: &Engine| {
         judge(&files)?;
         let version = files.version();
@@ -154,29 +172,52 @@ fn keeping(engine: &Engine, files: PolicyFiles) -> Result<Vec<RecordWrite>, Kept
         active.history().iter().map(|activation| activation.version).collect();
     wanted.extend([files.version(), builtin.version()]);
     wanted.extend(asked_for(engine)?);
-    let mut writes = Vec::new();
-    for (key, before) in engine.records(RecordKind::Policy, SERVER, None, KEPT_MAX)? {
-        let gone = |key: &RecordKey| {
-            *key != active_key() && !wanted.iter().any(|it| key.id() == it.as_bytes())
-        };
-        if gone(&key) && writes.len() < WRITES_MAX / 2 {
-            writes.push(RecordWrite { key, before: Some(before), after: None });
-        }
-    }
+    let mut writes = removals(engine, &wanted)?;
     // A rollback to the program's own set has to find its files, also when a later program has another one.
     let mut kept = BTreeSet::new();
     for files in [files, builtin] {
-        if !kept.insert(files.version()) {
-            continue;
-        }
-        let key = version_key(files.version()).ok_or_else(|| damaged("no key"))?;
-        let before = engine.record(&key)?;
-        // The same rules may come with other cases: the last ones are kept.
-        let after = Some(PolicyRecord { files }.to_bytes());
-        if before != after {
-            writes.push(RecordWrite { key, before, after });
+        if kept.insert(files.version()) {
+            writes.extend(replacements(engine, files)?);
         }
     }
+    Ok(writes)
+}
+
+/// Removes records of versions that nobody wants any more: some of them, where there are many.
+fn removals(engine: &Engine, wanted: &BTreeSet<Hash32>) -> Result<Vec<RecordWrite>, KeptError> {
+    let mut writes = Vec::new();
+    let mut after: Option<RecordKey> = None;
+    loop {
+        let above = after.as_ref().map(RecordKey::id);
+        let page = engine.records(RecordKind::Policy, SERVER, above, PAGE)?;
+        after = page.last().map(|(key, _)| key.clone());
+        let was_last = page.len() < PAGE;
+        for (key, before) in page {
+            let stays =
+                key == active_key() || version_of(&key).is_some_and(|it| wanted.contains(&it));
+            if !stays {
+                writes.push(RecordWrite { key, before: Some(before), after: None });
+            }
+        }
+        if was_last || writes.len() >= REMOVED_MAX {
+            writes.truncate(REMOVED_MAX);
+            return Ok(writes);
+        }
+    }
+}
+
+/// Makes a version's records those of these files: the same rules may come with other cases, and the last ones are kept.
+fn replacements(engine: &Engine, files: PolicyFiles) -> Result<Vec<RecordWrite>, KeptError> {
+    let mut stored: BTreeMap<_, _> = records_of(engine, files.version())?.into_iter().collect();
+    let mut writes = Vec::new();
+    for (key, after) in (PolicyRecord { files }).to_records() {
+        let before = stored.remove(&key);
+        if before.as_ref() != Some(&after) {
+            writes.push(RecordWrite { key, before, after: Some(after) });
+        }
+    }
+    let rest = stored.into_iter();
+    writes.extend(rest.map(|(key, before)| RecordWrite { key, before: Some(before), after: None }));
     Ok(writes)
 }
 
@@ -228,25 +269,29 @@ async fn write(engine: &Engine, writes: Vec<RecordWrite>) -> Result<(), Problem>
 
 /// Puts a version into force on one person's word.
 pub(crate) async fn activate(
-    turn: &Turn<'_>,
+    turn: Turn,
     operation: Operation,
-    by: PersonId,
+    caller: &Caller,
 ) -> Result<(), Problem> {
-    let app = turn.app;
-    let change = Change { by: Some(by), approvals: Vec::new(), at: app.engine.now() };
+    let app = &turn.app;
+    let by = Some(caller.session.person());
+    let change = Change { by, approvals: Vec::new(), at: app.engine.now() };
     let read = move |engine: &Engine| writes(engine, &operation, change);
-    let writes = off_thread(app, read).await.map_err(|problem| match problem.code() {
+    let changes = off_thread(app, read).await.map_err(|problem| match problem.code() {
         // Nobody was asked to approve it: somebody else was quicker.
         Code::ApprovalRefused => Problem::new(Code::RecordChanged),
         _ => problem,
     })?;
-    write(&app.engine, writes).await?;
-    refresh(turn).await
+    let both = async move {
+        write(&turn.app.engine, changes).await?;
+        refresh(&turn).await
+    };
+    to_the_end(caller.audit.trail(), both).await
 }
 
-/// Decides by what the books say is in force from now on.
-pub(crate) async fn refresh(turn: &Turn<'_>) -> Result<(), Problem> {
-    let app = turn.app;
+/// Decides by what the books say is in force from now on. What changes the books does this to the end: see [`to_the_end`].
+pub(crate) async fn refresh(turn: &Turn) -> Result<(), Problem> {
+    let app = &turn.app;
     let load = |engine: &Engine| load(engine).map_err(|error| Problem::internal(&error));
     let policy = off_thread(app, load).await?;
     if policy.version() != app.policy().version() {

@@ -41,6 +41,7 @@ mod stamping;
 mod telemetry;
 mod text;
 mod tls;
+mod to_the_end;
 mod tsp;
 mod view;
 pub mod wire;

@@ -5,8 +5,8 @@
 
 use crate::ServerError;
 use crate::app::Peer;
-use crate::body::{BodyLimit, media_type};
-use crate::cosigning::{self, TEXT, Tally, failed, later, say};
+use crate::body::media_type;
+use crate::cosigning::{self, Desk, TEXT, failed, say};
 use crate::limits::Limits;
 use crate::places::Places;
 use crate::routes::typed;
@@ -24,7 +24,6 @@ use http_body_util::BodyExt as _;
 use std::io::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 use tokio::time::Instant as Stopwatch;
 use tpw_core::Instant;
 use tpw_engines::mirror::{Ended, Mirror, MirrorError, Progress, Upload};
@@ -32,10 +31,7 @@ use tpw_proof::ProofError;
 use tpw_proof::mirror::{
     AddEntries, HEAD_LEN_MAX, INFO_TYPE, PACKAGE_LEN_MAX, Package, REQUEST_TYPE,
 };
-use tpw_proof::witness::{AddCheckpoint, REQUEST_MAX, Refusal, SignSubtree};
-
-/// Requests with small bodies that are judged at once.
-const JUDGED_MAX: usize = 32;
+use tpw_proof::witness::{AddCheckpoint, SignSubtree};
 
 /// Uploads at once; each may have a package of some 17 MB in memory.
 const UPLOADS_MAX: usize = 8;
@@ -60,10 +56,8 @@ const UNPACKED_OF_HEAD: usize = 128;
 
 struct Shared {
     mirror: Arc<Mirror>,
-    body: BodyLimit,
-    judged: Arc<Semaphore>,
+    desk: Desk,
     uploads: Arc<Places>,
-    tally: Tally,
 }
 
 /// Starts to listen; answers when the port is bound. It serves until `shutdown` ends.
@@ -82,10 +76,8 @@ pub async fn serve_mirror(
 
 /// The router without TLS and without a listener.
 pub fn mirror_router(mirror: Arc<Mirror>, limits: &Limits) -> Router {
-    let body = BodyLimit { bytes: REQUEST_MAX, time: limits.body_time };
-    let judged = Arc::new(Semaphore::new(JUDGED_MAX));
     let uploads = Places::new(UPLOADS_MAX, UPLOADS_OF_ONE);
-    let shared = Shared { mirror, body, judged, uploads, tally: Tally::default() };
+    let shared = Shared { mirror, desk: Desk::new(limits), uploads };
     Router::new()
         .route("/add-checkpoint", post(add_checkpoint))
         .route("/add-entries", post(add_entries))
@@ -95,32 +87,24 @@ pub fn mirror_router(mirror: Arc<Mirror>, limits: &Limits) -> Router {
         .with_state(Arc::new(shared))
 }
 
-/// Carries out a request on a thread that may wait for the disk.
+/// Carries out a request with a small body.
 async fn judged<T: Send + 'static>(
-    shared: &Arc<Shared>,
-    carry_out: impl FnOnce(&Mirror) -> Result<T, MirrorError> + Send + 'static,
-) -> Result<T, Response<Body>> {
-    let Ok(place) = Arc::clone(&shared.judged).try_acquire_owned() else {
-        shared.tally.refused("busy");
-        return Err(later());
-    };
-    carried_out(shared, move |mirror| {
-        let answer = carry_out(mirror);
-        drop(place);
-        answer
-    })
-    .await
-}
-
-async fn carried_out<T: Send + 'static>(
-    shared: &Arc<Shared>,
+    shared: &Shared,
     carry_out: impl FnOnce(&Mirror) -> Result<T, MirrorError> + Send + 'static,
 ) -> Result<T, Response<Body>> {
     let mirror = Arc::clone(&shared.mirror);
-    match tokio::task::spawn_blocking(move || carry_out(&mirror)).await {
-        Ok(answer) => answer.map_err(|error| refuse(shared, &error)),
-        Err(error) => Err(failed(&error)),
-    }
+    let answer = shared.desk.judged(move || carry_out(&mirror)).await?;
+    answer.map_err(|error| refuse(shared, &error))
+}
+
+/// Carries out what has its place already.
+async fn carried_out<T: Send + 'static>(
+    shared: &Shared,
+    carry_out: impl FnOnce(&Mirror) -> Result<T, MirrorError> + Send + 'static,
+) -> Result<T, Response<Body>> {
+    let mirror = Arc::clone(&shared.mirror);
+    let answer = cosigning::off_thread(move || carry_out(&mirror)).await?;
+    answer.map_err(|error| refuse(shared, &error))
 }
 
 fn refuse(shared: &Shared, error: &MirrorError) -> Response<Body> {
@@ -134,10 +118,10 @@ fn refuse(shared: &Shared, error: &MirrorError) -> Response<Body> {
         MirrorError::Conflict(info) => {
             ("conflict", typed(StatusCode::CONFLICT, INFO_TYPE, info.to_string()))
         }
-        MirrorError::Busy => ("busy", later()),
+        MirrorError::Busy => return shared.desk.busy(),
         other => ("failed", failed(other)),
     };
-    shared.tally.refused(reason);
+    shared.desk.tally.refused(reason);
     response
 }
 
@@ -145,51 +129,29 @@ async fn add_checkpoint(
     State(shared): State<Arc<Shared>>,
     headers: HeaderMap,
     body: Body,
-) -> Response<Body> {
-    let request = cosigning::read(&headers, body, shared.body, AddCheckpoint::parse).await;
-    let carry_out = |request: AddCheckpoint| async {
-        let kept = judged(&shared, move |mirror| {
-            let kept = mirror.add_checkpoint(&request);
-            if let Err(MirrorError::Refused(refusal @ Refusal::Inconsistent(_))) = &kept {
-                // Signed by the log, and it does not follow: kept in the records, for it may prove a fork.
-                let checkpoint = request.checkpoint.to_string();
-                tracing::warn!(old = request.old_size, %refusal, checkpoint, "not mirrored");
-            }
-            kept
-        });
-        // The mirror has not the entries yet: it says nothing of this checkpoint.
-        kept.await.map(|()| typed(StatusCode::OK, TEXT, Body::empty()))
+) -> Result<Response<Body>, Response<Body>> {
+    let request = shared.desk.read(&headers, body, AddCheckpoint::parse).await?;
+    let keep = move |mirror: &Mirror| {
+        let kept = mirror.add_checkpoint(&request);
+        if let Err(MirrorError::Refused(refusal)) = &kept {
+            cosigning::keep_fork(&request, refusal, "not mirrored");
+        }
+        kept
     };
-    let answer = match request {
-        Ok(request) => carry_out(request).await,
-        Err(response) => Err(malformed(&shared, response)),
-    };
-    answer.unwrap_or_else(|response| response)
+    judged(&shared, keep).await?;
+    // The mirror has not the entries yet: it says nothing of this checkpoint.
+    Ok(typed(StatusCode::OK, TEXT, Body::empty()))
 }
 
 async fn sign_subtree(
     State(shared): State<Arc<Shared>>,
     headers: HeaderMap,
     body: Body,
-) -> Response<Body> {
-    let request = cosigning::read(&headers, body, shared.body, SignSubtree::parse).await;
-    let request = match request {
-        Ok(request) => request,
-        Err(response) => return malformed(&shared, response),
-    };
-    let signed = judged(&shared, move |mirror| mirror.sign_subtree(&request));
-    match signed.await {
-        Ok(line) => {
-            shared.tally.given("subtree");
-            say(StatusCode::OK, line)
-        }
-        Err(response) => response,
-    }
-}
-
-fn malformed(shared: &Shared, response: Response<Body>) -> Response<Body> {
-    shared.tally.refused("malformed");
-    response
+) -> Result<Response<Body>, Response<Body>> {
+    let request = shared.desk.read(&headers, body, SignSubtree::parse).await?;
+    let line = judged(&shared, move |mirror| mirror.sign_subtree(&request)).await?;
+    shared.desk.tally.given("subtree");
+    Ok(say(StatusCode::OK, line))
 }
 
 async fn add_entries(
@@ -215,20 +177,19 @@ async fn uploaded(
 ) -> Result<Response<Body>, Response<Body>> {
     if media_type(headers) != REQUEST_TYPE {
         let why = say(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("send {REQUEST_TYPE}"));
-        return Err(malformed(shared, why));
+        return Err(shared.desk.malformed(why));
     }
     let bad =
-        |error: &ProofError| malformed(shared, say(StatusCode::BAD_REQUEST, error.to_string()));
-    let Some(mut incoming) = Incoming::new(headers, body, shared.body.time) else {
+        |error: &ProofError| shared.desk.malformed(say(StatusCode::BAD_REQUEST, error.to_string()));
+    let Some(mut incoming) = Incoming::new(headers, body, shared.desk.body_time()) else {
         let why = say(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send gzip or identity");
-        return Err(malformed(shared, why));
+        return Err(shared.desk.malformed(why));
     };
     let head = incoming.part(HEAD_LEN_MAX, AddEntries::read).await.map_err(|error| bad(&error))?;
     let head = head.ok_or_else(|| refuse(shared, &MirrorError::Truncated))?;
     let mut upload = judged(shared, move |mirror| mirror.begin(head)).await?;
     let Some(_place) = shared.uploads.take(from) else {
-        shared.tally.refused("busy");
-        return Err(later());
+        return Err(shared.desk.busy());
     };
     incoming.packages_come();
     while let Some(place) = upload.next().filter(|_| upload.taken() < PACKAGES_MAX) {
@@ -250,7 +211,7 @@ fn told(shared: &Shared, (ended, upload): &(Ended, Upload)) -> Response<Body> {
         Ended::Cosigned(lines) => {
             let (origin, size) = (upload.origin(), upload.size());
             tracing::info!(origin, size, "stored and cosigned");
-            shared.tally.given("checkpoint");
+            shared.desk.tally.given("checkpoint");
             say(StatusCode::OK, lines.as_str())
         }
         Ended::More(info) => typed(StatusCode::ACCEPTED, INFO_TYPE, info.to_string()),
@@ -346,15 +307,11 @@ impl Incoming {
 async fn file(
     State(shared): State<Arc<Shared>>,
     Path((origin, path)): Path<(String, String)>,
-) -> Response<Body> {
+) -> Result<Response<Body>, Response<Body>> {
     let is_checkpoint = path == "checkpoint";
-    let read = move |mirror: &Mirror| mirror.file(&origin, &path);
-    let mirror = Arc::clone(&shared.mirror);
-    let bytes = match tokio::task::spawn_blocking(move || read(&mirror)).await {
-        Ok(Ok(Some(bytes))) => bytes,
-        Ok(Ok(None)) => return say(StatusCode::NOT_FOUND, "this mirror has no such file"),
-        Ok(Err(error)) => return failed(&error),
-        Err(error) => return failed(&error),
+    let read = cosigning::off_thread(move || shared.mirror.file(&origin, &path)).await?;
+    let Some(bytes) = read.map_err(|error| failed(&error))? else {
+        return Ok(say(StatusCode::NOT_FOUND, "this mirror has no such file"));
     };
     let (media_type, caching) = if is_checkpoint {
         (TEXT, "no-cache")
@@ -364,19 +321,16 @@ async fn file(
     };
     let mut response = typed(StatusCode::OK, media_type, bytes);
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(caching));
-    response
+    Ok(response)
 }
 
 /// The end of a name, what it tells, and where it stands.
 type Gauge = (&'static str, &'static str, fn(&Progress) -> u64);
 
-async fn metrics(State(shared): State<Arc<Shared>>) -> Response<Body> {
-    let progress = match carried_out(&shared, Mirror::progress).await {
-        Ok(progress) => progress,
-        Err(response) => return response,
-    };
+async fn metrics(State(shared): State<Arc<Shared>>) -> Result<Response<Body>, Response<Body>> {
+    let progress = carried_out(&shared, Mirror::progress).await?;
     let mut text = String::new();
-    shared.tally.write(&mut text);
+    shared.desk.tally.write(&mut text);
     let sizes: [Gauge; 3] = [
         ("pending_size", "Entries under the newest checkpoint that the log has shown.", |l| {
             l.pending
@@ -391,7 +345,7 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response<Body> {
             put(&mut text, &name, &format!("{{origin=\"{}\"}}", escaped(&log.origin)), size(log));
         }
     }
-    cosigning::metrics(text)
+    Ok(cosigning::metrics(text))
 }
 
 #[cfg(test)]

@@ -4,8 +4,7 @@
 //! It is a server of its own, with its own keys and folder: a witness in the operator's process would witness nothing.
 
 use crate::ServerError;
-use crate::body::BodyLimit;
-use crate::cosigning::{self, Tally, failed, later, say};
+use crate::cosigning::{self, Desk, failed, say};
 use crate::limits::Limits;
 use crate::serve::{Bound, ServeOptions, bind};
 use axum::Router;
@@ -15,19 +14,13 @@ use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use axum::routing::{get, post};
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 use tpw_core::Instant;
 use tpw_engines::witness::{Witness, WitnessError};
-use tpw_proof::witness::{AddCheckpoint, REQUEST_MAX, Refusal, SignSubtree};
-
-/// Requests that are judged at once; each takes two signature checks, two signatures and a sync.
-const JUDGED_MAX: usize = 32;
+use tpw_proof::witness::{AddCheckpoint, SignSubtree};
 
 struct Shared {
     witness: Arc<Witness>,
-    body: BodyLimit,
-    judged: Arc<Semaphore>,
-    tally: Tally,
+    desk: Desk,
 }
 
 /// Starts to listen; answers when the port is bound. It serves until `shutdown` ends.
@@ -46,9 +39,7 @@ pub async fn serve_witness(
 
 /// The router without TLS and without a listener.
 pub fn witness_router(witness: Arc<Witness>, limits: &Limits) -> Router {
-    let body = BodyLimit { bytes: REQUEST_MAX, time: limits.body_time };
-    let judged = Arc::new(Semaphore::new(JUDGED_MAX));
-    let shared = Shared { witness, body, judged, tally: Tally::default() };
+    let shared = Shared { witness, desk: Desk::new(limits) };
     Router::new()
         .route("/add-checkpoint", post(add_checkpoint))
         .route("/sign-subtree", post(sign_subtree))
@@ -57,123 +48,75 @@ pub fn witness_router(witness: Arc<Witness>, limits: &Limits) -> Router {
         .with_state(Arc::new(shared))
 }
 
+/// Judges a request.
+async fn judged<T: Send + 'static>(
+    shared: &Shared,
+    judge: impl FnOnce(&Witness) -> Result<T, WitnessError> + Send + 'static,
+) -> Result<T, Response<Body>> {
+    let witness = Arc::clone(&shared.witness);
+    let judged = shared.desk.judged(move || judge(&witness)).await?;
+    judged.map_err(|error| refuse(shared, &error))
+}
+
 async fn add_checkpoint(
     State(shared): State<Arc<Shared>>,
     headers: HeaderMap,
     body: Body,
-) -> Response<Body> {
-    let request = cosigning::read(&headers, body, shared.body, AddCheckpoint::parse).await;
-    let request = match request {
-        Ok(request) => request,
-        Err(response) => return malformed(&shared, response),
-    };
-    let Ok(place) = Arc::clone(&shared.judged).try_acquire_owned() else {
-        return busy(&shared);
-    };
-    let asked = Arc::clone(&shared);
-    let judged = tokio::task::spawn_blocking(move || {
-        let answer = asked.witness.add_checkpoint(&request);
-        drop(place);
-        (answer, request)
-    });
-    match judged.await {
-        Ok((Ok(lines), request)) => {
-            let checkpoint = request.checkpoint.checkpoint();
-            let (origin, size) = (&checkpoint.origin, checkpoint.head.size);
-            tracing::info!(%origin, size, "cosigned");
-            shared.tally.given("checkpoint");
-            say(StatusCode::OK, lines)
+) -> Result<Response<Body>, Response<Body>> {
+    let request = shared.desk.read(&headers, body, AddCheckpoint::parse).await?;
+    let judge = move |witness: &Witness| {
+        let lines = witness.add_checkpoint(&request);
+        if let Err(WitnessError::Refused(refusal)) = &lines {
+            cosigning::keep_fork(&request, refusal, "not cosigned");
         }
-        Ok((Err(error), request)) => {
-            if let WitnessError::Refused(refusal @ Refusal::Inconsistent(_)) = &error {
-                // Signed by the log, and it does not follow: kept in the records, for it may prove a fork.
-                let checkpoint = request.checkpoint.to_string();
-                tracing::warn!(old = request.old_size, %refusal, checkpoint, "not cosigned");
-            }
-            refuse(&shared, &error)
-        }
-        Err(error) => failed(&error),
-    }
+        lines.map(|lines| (lines, request))
+    };
+    let (lines, request) = judged(&shared, judge).await?;
+    let checkpoint = request.checkpoint.checkpoint();
+    let (origin, size) = (&checkpoint.origin, checkpoint.head.size);
+    tracing::info!(%origin, size, "cosigned");
+    shared.desk.tally.given("checkpoint");
+    Ok(say(StatusCode::OK, lines))
 }
 
 async fn sign_subtree(
     State(shared): State<Arc<Shared>>,
     headers: HeaderMap,
     body: Body,
-) -> Response<Body> {
-    let request = cosigning::read(&headers, body, shared.body, SignSubtree::parse).await;
-    let request = match request {
-        Ok(request) => request,
-        Err(response) => return malformed(&shared, response),
-    };
-    let Ok(place) = Arc::clone(&shared.judged).try_acquire_owned() else {
-        return busy(&shared);
-    };
-    let asked = Arc::clone(&shared);
-    let judged = tokio::task::spawn_blocking(move || {
-        let answer = asked.witness.sign_subtree(&request);
-        drop(place);
-        answer
-    });
-    match judged.await {
-        Ok(Ok(line)) => {
-            shared.tally.given("subtree");
-            say(StatusCode::OK, line)
-        }
-        Ok(Err(error)) => refuse(&shared, &error),
-        Err(error) => failed(&error),
-    }
-}
-
-fn malformed(shared: &Shared, response: Response<Body>) -> Response<Body> {
-    shared.tally.refused("malformed");
-    response
-}
-
-fn busy(shared: &Shared) -> Response<Body> {
-    shared.tally.refused("busy");
-    later()
+) -> Result<Response<Body>, Response<Body>> {
+    let request = shared.desk.read(&headers, body, SignSubtree::parse).await?;
+    let line = judged(&shared, move |witness| witness.sign_subtree(&request)).await?;
+    shared.desk.tally.given("subtree");
+    Ok(say(StatusCode::OK, line))
 }
 
 fn refuse(shared: &Shared, error: &WitnessError) -> Response<Body> {
-    match error {
-        WitnessError::Refused(refusal) => {
-            shared.tally.refused(refusal.code());
-            cosigning::refused(refusal)
-        }
-        WitnessError::TooLarge => {
-            shared.tally.refused("too_large");
-            say(StatusCode::BAD_REQUEST, error.to_string())
-        }
-        WitnessError::Busy => busy(shared),
-        other => {
-            shared.tally.refused("failed");
-            failed(other)
-        }
-    }
+    let (reason, response) = match error {
+        WitnessError::Refused(refusal) => (refusal.code(), cosigning::refused(refusal)),
+        WitnessError::TooLarge => ("too_large", say(StatusCode::BAD_REQUEST, error.to_string())),
+        WitnessError::Busy => return shared.desk.busy(),
+        other => ("failed", failed(other)),
+    };
+    shared.desk.tally.refused(reason);
+    response
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response<Body> {
     let mut text = String::new();
-    shared.tally.write(&mut text);
+    shared.desk.tally.write(&mut text);
     cosigning::metrics(text)
 }
 
 async fn checkpoint(
     State(shared): State<Arc<Shared>>,
     Path(origin_hash): Path<String>,
-) -> Response<Body> {
-    let read = tokio::task::spawn_blocking(move || shared.witness.checkpoint(&origin_hash));
-    match read.await {
-        Ok(Ok(Some(checkpoint))) => {
-            let mut response = say(StatusCode::OK, checkpoint.to_string());
-            response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-            response
-        }
-        Ok(Ok(None)) => {
-            say(StatusCode::NOT_FOUND, "this witness has cosigned no checkpoint of such a log")
-        }
-        Ok(Err(error)) => failed(&error),
-        Err(error) => failed(&error),
-    }
+) -> Result<Response<Body>, Response<Body>> {
+    let read = cosigning::off_thread(move || shared.witness.checkpoint(&origin_hash)).await?;
+    let Some(checkpoint) = read.map_err(|error| failed(&error))? else {
+        let why = "this witness has cosigned no checkpoint of such a log";
+        return Ok(say(StatusCode::NOT_FOUND, why));
+    };
+    let mut response = say(StatusCode::OK, checkpoint.to_string());
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    Ok(response)
 }

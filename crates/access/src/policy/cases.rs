@@ -17,7 +17,7 @@ use super::request::{Amount, DeviceFacts, Fact, Facts, Request, TimeFacts};
 use crate::role::{Action, Role};
 
 /// The most cases of a set.
-const CASES_MAX: usize = 2000;
+pub(super) const CASES_MAX: usize = 2000;
 
 /// Who asks in every case.
 const ASKING: PersonId = PersonId::from_bytes([1; 16]);

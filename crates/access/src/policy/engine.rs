@@ -19,12 +19,13 @@ use crate::assurance::Aal;
 use super::decision::{Decision, Effect, Obligations};
 use super::embedding::{self, Answer};
 use super::error::PolicyError;
-use super::files::PolicyFiles;
+use super::files::{PolicyFiles, SCHEMA};
+use super::nesting;
 use super::request::{Amount, Asked, DeviceFacts, Fact, Facts, Request, TimeFacts, asked};
 use crate::role::{Action, Role};
 
 /// The most policies in a set.
-const POLICIES_MAX: usize = 1000;
+pub(super) const POLICIES_MAX: usize = 1000;
 
 /// A policy set that can be asked. It changes nothing and has no state.
 pub struct PolicyEngine {
@@ -144,6 +145,15 @@ impl PolicyEngine {
     /// # Errors
     /// [`PolicyError`] names the first thing that is wrong.
     pub fn load(files: &PolicyFiles) -> Result<Self, PolicyError> {
+        for (name, text) in files.policies().chain([(SCHEMA, files.schema())]) {
+            nesting::check(name, text)?;
+        }
+        // Whoever loads may have little stack left.
+        stacker::grow(nesting::STACK_LEN, || Self::load_nested(files))
+    }
+
+    /// Loads what is not nested too deeply.
+    fn load_nested(files: &PolicyFiles) -> Result<Self, PolicyError> {
         let schema = schema(files.schema())?;
         let (set, notes) = policies(files)?;
         embedding::validate(&schema, &set)
@@ -255,7 +265,6 @@ fn id_of(policy: &Policy) -> &str {
 fn policies(files: &PolicyFiles) -> Result<(PolicySet, HashMap<PolicyId, Note>), PolicyError> {
     let mut set = PolicySet::new();
     let mut notes = HashMap::new();
-    let mut bytes = 0_usize;
     for (file, text) in files.policies() {
         let parsed = PolicySet::from_str(text).map_err(|error| PolicyError::Syntax {
             file: file.to_owned(),
@@ -264,7 +273,6 @@ fn policies(files: &PolicyFiles) -> Result<(PolicySet, HashMap<PolicyId, Note>),
         if parsed.num_of_templates() > 0 {
             return Err(PolicyError::Template { file: file.to_owned() });
         }
-        bytes = bytes.saturating_add(text.len());
         for policy in parsed.policies() {
             let id = policy.annotation("id").filter(|id| !id.is_empty());
             let id = id.ok_or_else(|| PolicyError::NoId { file: file.to_owned() })?;
@@ -276,7 +284,7 @@ fn policies(files: &PolicyFiles) -> Result<(PolicySet, HashMap<PolicyId, Note>),
         }
     }
     if notes.len() > POLICIES_MAX {
-        return Err(PolicyError::TooLarge { bytes, most: POLICIES_MAX });
+        return Err(PolicyError::TooManyPolicies { policies: notes.len(), most: POLICIES_MAX });
     }
     Ok((set, notes))
 }

@@ -15,10 +15,38 @@ pub enum PolicyError {
     #[error("`schema.cedarschema` is missing")]
     NoSchema,
     /// Larger than is kept.
-    #[error("the files have {bytes} bytes; a policy set has at most {most}")]
+    #[error("the files have {bytes} bytes with their names; a policy set has at most {most}")]
     TooLarge {
         /// So many.
         bytes: usize,
+        /// The bound.
+        most: usize,
+    },
+    /// More files than are kept.
+    #[error(
+        "there are {files} files; a policy set has at most {most}: put several policies into one"
+    )]
+    TooManyFiles {
+        /// So many.
+        files: usize,
+        /// The bound.
+        most: usize,
+    },
+    /// More policies than are loaded.
+    #[error("there are {policies} policies; a policy set has at most {most}")]
+    TooManyPolicies {
+        /// So many.
+        policies: usize,
+        /// The bound.
+        most: usize,
+    },
+    /// What is nested more deeply than is parsed.
+    #[error(
+        "`{file}` has an expression that is nested more than {most} deep, where each `&&` and `||` of a chain counts: write lists as `[…].contains(…)`, or several policies"
+    )]
+    TooDeep {
+        /// Where.
+        file: String,
         /// The bound.
         most: usize,
     },

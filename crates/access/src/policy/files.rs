@@ -10,13 +10,7 @@ use super::error::PolicyError;
 /// The name of the schema's file.
 pub(super) const SCHEMA: &str = "schema.cedarschema";
 
-/// The most bytes of all files together: a set is one record, with its names.
-const BYTES_MAX: usize = 60 * 1024;
-
-/// The most files.
-const FILES_MAX: usize = 64;
-
-/// The longest name of a file.
+/// The longest name of a file, without its folder and its ending.
 const NAME_MAX: usize = 64;
 
 /// What separates this hash from every other.
@@ -50,6 +44,13 @@ const BUILTIN: &[(&str, &str)] = &builtin! {
 };
 
 impl PolicyFiles {
+    /// The most bytes of all files together, with their names: whole organisations write less, and a server can keep every set that
+    /// it remembers, send it, and put its cases to it while somebody waits.
+    pub const BYTES_MAX: usize = 512 * 1024;
+
+    /// The most files.
+    pub const FILES_MAX: usize = 64;
+
     /// The set that comes with the program.
     #[must_use]
     pub fn builtin() -> Self {
@@ -67,12 +68,22 @@ impl PolicyFiles {
         if !files.contains_key(SCHEMA) {
             return Err(PolicyError::NoSchema);
         }
-        let bytes = files.iter().map(|(name, text)| name.len().saturating_add(text.len()));
-        let bytes = bytes.fold(0, usize::saturating_add);
-        if bytes > BYTES_MAX || files.len() > FILES_MAX {
-            return Err(PolicyError::TooLarge { bytes, most: BYTES_MAX });
+        if files.len() > Self::FILES_MAX {
+            return Err(PolicyError::TooManyFiles { files: files.len(), most: Self::FILES_MAX });
         }
-        Ok(Self(files))
+        let files = Self(files);
+        let bytes = files.bytes();
+        if bytes > Self::BYTES_MAX {
+            return Err(PolicyError::TooLarge { bytes, most: Self::BYTES_MAX });
+        }
+        Ok(files)
+    }
+
+    /// How many bytes all files have together, with their names.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let each = self.iter().map(|(name, text)| name.len().saturating_add(text.len()));
+        each.fold(0, usize::saturating_add)
     }
 
     /// Name and text of every file, by name.
@@ -135,6 +146,9 @@ mod tests {
     //! Goal: a version names exactly one set of rules. Method: change one thing after the other and see the version follow.
 
     use super::*;
+    use crate::policy::PolicyEngine;
+    use crate::policy::cases::{self, CASES_MAX};
+    use crate::policy::engine::POLICIES_MAX;
 
     fn files(list: &[(&str, &str)]) -> Result<PolicyFiles, PolicyError> {
         let own = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
@@ -170,11 +184,34 @@ mod tests {
     }
 
     #[test]
-    fn a_set_has_a_schema_and_a_bound() {
+    fn a_set_has_a_schema_and_bounds_that_are_named() {
         assert_eq!(files(&[("a.cedar", "")]), Err(PolicyError::NoSchema));
-        let long = "x".repeat(BYTES_MAX);
-        assert!(matches!(files(&[(SCHEMA, &long)]), Err(PolicyError::TooLarge { .. })));
+        let most = PolicyFiles::BYTES_MAX;
+        let full = "x".repeat(most - SCHEMA.len());
+        assert_eq!(files(&[(SCHEMA, &full)]).map(|files| files.bytes()), Ok(most));
+        let over = PolicyError::TooLarge { bytes: most + 1, most };
+        assert_eq!(files(&[(SCHEMA, &format!("{full}x"))]), Err(over.clone()));
+        assert!(over.to_string().contains("524289") && over.to_string().contains("524288"));
+        let many = |count: usize| {
+            let names = (1..count).map(|number| format!("p{number}.cedar"));
+            let names = names.chain([SCHEMA.to_owned()]);
+            PolicyFiles::new(names.map(|name| (name, String::new())).collect())
+        };
+        assert!(many(64).is_ok());
+        assert_eq!(many(65), Err(PolicyError::TooManyFiles { files: 65, most: 64 }));
+    }
+
+    /// An operator begins with this set and adds to it: what the program adds takes the room from them.
+    #[test]
+    fn the_set_of_the_program_leaves_room_for_an_operators_own() {
         let builtin = PolicyFiles::builtin();
-        assert_eq!(PolicyFiles::new(builtin.0.clone()), Ok(builtin));
+        assert_eq!(PolicyFiles::new(builtin.0.clone()), Ok(builtin.clone()));
+        let (bytes, most) = (builtin.bytes(), PolicyFiles::BYTES_MAX);
+        assert!(bytes <= most / 4, "{bytes} of {most} bytes");
+        assert!(builtin.0.len() <= PolicyFiles::FILES_MAX / 4, "{} files", builtin.0.len());
+        let policies = PolicyEngine::load(&builtin).unwrap().policies().len();
+        assert!(policies <= POLICIES_MAX / 4, "{policies} policies");
+        let cases = cases::read(&builtin).unwrap().len();
+        assert!(cases <= CASES_MAX / 4, "{cases} cases");
     }
 }

@@ -12,6 +12,7 @@ pub mod embedding;
 mod engine;
 mod error;
 mod files;
+mod nesting;
 mod record;
 mod request;
 
@@ -20,6 +21,7 @@ pub use engine::PolicyEngine;
 pub use error::PolicyError;
 pub use files::PolicyFiles;
 pub use record::{
-    Activation, ActivePolicy, PolicyRecord, activated, activation, active_key, version_key,
+    Activation, ActivePolicy, PolicyRecord, VERSION_RECORDS_MAX, activated, activation, active_key,
+    version_key, version_of,
 };
 pub use request::{Amount, DeviceFacts, Fact, Facts, Request, TimeFacts, Zone, ZoneError};

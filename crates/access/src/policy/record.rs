@@ -1,4 +1,8 @@
-//! How versions of the policies are kept: one record for each version, and one that says which is in force.
+//! How versions of the policies are kept: the bytes of each version in as many records as they fill, and one record that says which
+//! is in force.
+//!
+//! INVARIANT: the records of a version are its bytes, cut where a record is full. What fits one record is kept as it was when every
+//! version had to: earlier programs read it, and what they kept is read.
 
 use std::collections::BTreeMap;
 
@@ -7,30 +11,48 @@ use tpw_core::{CodecError, Hash32, Instant, PersonId};
 
 use super::files::PolicyFiles;
 use crate::approval::{Operation, OperationKind};
-use crate::record::{RecordKey, RecordKind};
+use crate::record::{RecordKey, RecordKind, VALUE_LEN_MAX};
 
 /// How records of versions are written.
 const VERSION_FORMAT: u64 = 1;
 /// How the record of what is in force is written.
 const ACTIVE_FORMAT: u64 = 1;
 
+/// What a version is called when it cannot be read.
+const WHAT: &str = "policy record";
+
 /// The most activations that are remembered.
 const ACTIVATIONS_MAX: usize = 32;
 /// The most people who agreed to one activation.
 const APPROVALS_MAX: u64 = 64;
-/// The most files of a set.
-const FILES_MAX: u64 = 64;
+/// What CBOR adds to each file at most (the heads of the pair, the name and the text), and to all of them.
+const HEAD_LEN_MAX: usize = 16;
 
-/// The longest text of a file: that of a record.
-const TEXT_MAX: usize = crate::record::VALUE_LEN_MAX;
+/// The most records in which a version is kept.
+pub const VERSION_RECORDS_MAX: usize =
+    (PolicyFiles::BYTES_MAX + HEAD_LEN_MAX * (PolicyFiles::FILES_MAX + 1)).div_ceil(VALUE_LEN_MAX);
 
 /// The owner of the server's own records.
 const SERVER: [u8; 16] = [0; 16];
 
-/// Where the files of a version are kept.
+/// Where the first bytes of a version are kept; the records of those that follow stand behind it, in their order.
 #[must_use]
 pub fn version_key(version: Hash32) -> Option<RecordKey> {
-    RecordKey::new(RecordKind::Policy, SERVER, version.as_bytes())
+    piece_key(version, 0)
+}
+
+/// The version's name, and for all but the first record its number.
+fn piece_key(version: Hash32, number: u8) -> Option<RecordKey> {
+    let id = [version.as_bytes().as_slice(), &[number]].concat();
+    let len = if number == 0 { 32 } else { 33 };
+    RecordKey::new(RecordKind::Policy, SERVER, id.get(..len)?)
+}
+
+/// The version to which a record belongs; `None` for the record of what is in force.
+#[must_use]
+pub fn version_of(key: &RecordKey) -> Option<Hash32> {
+    let (version, _number) = key.id().split_first_chunk::<32>()?;
+    Some(Hash32::new(*version))
 }
 
 /// Where it is kept which version is in force.
@@ -54,7 +76,7 @@ pub fn activated(operation: &Operation) -> Option<(Hash32, Hash32)> {
     Some((Hash32::new(*before), Hash32::new(after)))
 }
 
-/// A version that was put into force at some time.
+/// A version that is kept: it was put into force at some time, or somebody asks to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyRecord {
     /// Its files.
@@ -62,7 +84,31 @@ pub struct PolicyRecord {
 }
 
 impl PolicyRecord {
-    /// As it is stored.
+    /// The records in which it is kept, in the order of their keys.
+    #[must_use]
+    pub fn to_records(&self) -> Vec<(RecordKey, Vec<u8>)> {
+        let (version, bytes) = (self.files.version(), self.to_bytes());
+        let pieces = (0_u8..).zip(bytes.chunks(VALUE_LEN_MAX));
+        pieces
+            .filter_map(|(number, piece)| Some((piece_key(version, number)?, piece.to_vec())))
+            .collect()
+    }
+
+    /// The version of which these are all records, in the order of their keys.
+    ///
+    /// # Errors
+    /// Records that are not exactly those of one version.
+    pub fn from_records(records: &[(RecordKey, Vec<u8>)]) -> Result<Self, CodecError> {
+        let bad = |field| CodecError::Value { what: WHAT, field };
+        if records.len() > VERSION_RECORDS_MAX {
+            return Err(bad("records"));
+        }
+        let bytes: Vec<u8> = records.iter().flat_map(|(_, piece)| piece).copied().collect();
+        let record = Self::from_bytes(&bytes)?;
+        if record.to_records() == records { Ok(record) } else { Err(bad("records")) }
+    }
+
+    /// All bytes of it.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut writer = Writer::with_room(4096);
@@ -74,12 +120,12 @@ impl PolicyRecord {
         writer.finish()
     }
 
-    /// As it was stored.
+    /// What has these bytes.
     ///
     /// # Errors
     /// Bytes that are no such record.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
-        decode_exact(bytes, "policy record", read_version, Self::to_bytes)
+        decode_exact(bytes, WHAT, read_version, Self::to_bytes)
     }
 }
 
@@ -95,12 +141,12 @@ fn format(reader: &mut Reader<'_>, items: u64, wanted: u64) -> Result<(), CodecE
 fn read_version(reader: &mut Reader<'_>) -> Result<PolicyRecord, CodecError> {
     format(reader, 2, VERSION_FORMAT)?;
     let mut files = BTreeMap::new();
-    for _ in 0..reader.array("files", FILES_MAX)? {
+    for _ in 0..reader.array("files", count(PolicyFiles::FILES_MAX))? {
         if reader.array("file", 2)? != 2 {
             return Err(reader.bad("file"));
         }
-        let name = reader.text("name", TEXT_MAX)?.to_owned();
-        files.insert(name, reader.text("text", TEXT_MAX)?.to_owned());
+        let name = reader.text("name", PolicyFiles::BYTES_MAX)?.to_owned();
+        files.insert(name, reader.text("text", PolicyFiles::BYTES_MAX)?.to_owned());
     }
     let files = PolicyFiles::new(files).map_err(|_| reader.bad("files"))?;
     Ok(PolicyRecord { files })
@@ -221,12 +267,71 @@ mod tests {
         }
     }
 
+    type Records = Vec<(RecordKey, Vec<u8>)>;
+
+    /// A set with so many bytes in all, names too.
+    fn of_bytes(bytes: usize) -> PolicyRecord {
+        let (schema, rest) = ("schema.cedarschema", "cases/a.toml");
+        let half = bytes / 2;
+        let texts = ["x".repeat(half - schema.len()), "y".repeat(bytes - half - rest.len())];
+        let files = [schema, rest].into_iter().map(str::to_owned).zip(texts).collect();
+        PolicyRecord { files: PolicyFiles::new(files).unwrap() }
+    }
+
+    #[test]
+    fn what_fits_one_record_is_kept_as_it_always_was() {
+        // As the programs wrote it that kept each version in one record.
+        let old = b"\x82\x01\x82\x82\x67a.cedar\x61p\x82\x72schema.cedarschema\x62ss";
+        let files = [("a.cedar", "p"), ("schema.cedarschema", "ss")];
+        let files = files.map(|(name, text)| (name.to_owned(), text.to_owned()));
+        let record = PolicyRecord { files: PolicyFiles::new(files.into()).unwrap() };
+        let kept = vec![(version_key(record.files.version()).unwrap(), old.to_vec())];
+        assert_eq!(PolicyRecord::from_records(&kept), Ok(record.clone()));
+        assert_eq!(record.to_records(), kept);
+    }
+
+    #[test]
+    fn a_version_of_any_size_comes_back_from_its_records_and_from_no_others() {
+        for (bytes, count) in [(1000, 1), (65_000, 1), (66_000, 2), (PolicyFiles::BYTES_MAX, 9)] {
+            let record = of_bytes(bytes);
+            let kept = record.to_records();
+            assert_eq!(kept.len(), count, "{bytes}");
+            assert!(kept.iter().all(|(_, piece)| piece.len() <= VALUE_LEN_MAX));
+            assert!(kept.is_sorted_by_key(|(key, _)| key.clone()), "as the books list them");
+            let of =
+                |(key, _): &(RecordKey, Vec<u8>)| version_of(key) == Some(record.files.version());
+            assert!(kept.iter().all(of));
+            assert_eq!(PolicyRecord::from_records(&kept), Ok(record));
+        }
+        assert_eq!((VERSION_RECORDS_MAX, version_of(&active_key())), (9, None));
+        let kept = of_bytes(200_000).to_records();
+        let odd = |change: &dyn Fn(&mut Records)| {
+            let mut kept = kept.clone();
+            change(&mut kept);
+            assert!(PolicyRecord::from_records(&kept).is_err(), "{} records", kept.len());
+        };
+        odd(&Vec::clear);
+        for place in 0..kept.len() {
+            odd(&|kept| drop(kept.remove(place)));
+            odd(&|kept| kept.insert(place, kept[place].clone()));
+            odd(&|kept| kept[place].1.truncate(100));
+        }
+        // The same bytes, cut elsewhere; in another order; under another version's name.
+        odd(&|kept| {
+            let last = kept[0].1.pop().unwrap();
+            kept[1].1.insert(0, last);
+        });
+        odd(&|kept| kept.swap(1, 2));
+        odd(&|kept| kept[0].0 = version_key(Hash32::ZERO).unwrap());
+        let crowd = vec![(active_key(), Vec::new()); VERSION_RECORDS_MAX + 1];
+        assert!(PolicyRecord::from_records(&crowd).is_err());
+    }
+
     #[test]
     fn records_come_back_and_shortened_ones_do_not() {
         let record = PolicyRecord { files: PolicyFiles::builtin() };
         let bytes = record.to_bytes();
         assert_eq!(PolicyRecord::from_bytes(&bytes), Ok(record));
-        assert!(bytes.len() <= crate::record::VALUE_LEN_MAX);
         let at = Instant::from_unix_ms(500).unwrap();
         let active = ActivePolicy::starting_with(Hash32::ZERO, at).then(activation(1));
         let bytes = active.to_bytes();

@@ -168,6 +168,49 @@ fn sets_that_do_not_mean_what_they_say_are_refused() {
     assert!(matches!(refused(unknown), PolicyError::Invalid(_)));
 }
 
+/// On a thread with as little stack as a server's have: what is too much for it ends the whole program, not this test.
+#[test]
+fn what_is_nested_is_loaded_up_to_a_bound_and_refused_beyond_it() {
+    let condition = |text: &str| {
+        let head = r#"@id("a") permit (principal, action == Action::"fund", resource)"#;
+        let engine = PolicyEngine::load(&with(&format!("{head} when {{ {text} }};")))?;
+        let asked = Request::new(ME, &[Role::Operator], Action::Fund, Some(ME));
+        Ok((engine.decide(&asked).effect(), engine.decide(&asked).errors().len()))
+    };
+    let many = |text: &str, count: usize| text.repeat(count);
+    let all: [(&str, &dyn Fn(usize) -> String); 6] = [
+        ("parentheses", &|n| format!("{}resource has owner{}", many("(", n), many(")", n))),
+        ("and", &|n| format!("{}resource has owner", many("resource has owner && ", n))),
+        ("or", &|n| format!("{}resource has owner", many("context has risk || ", n))),
+        ("in front", &|n| {
+            format!(
+                "{}resource has owner{}",
+                many("(", n / 2),
+                many(" && resource has owner)", n / 2)
+            )
+        }),
+        ("if", &|n| {
+            format!("{}resource has owner", many("if context has risk then true else ", n / 3))
+        }),
+        ("members", &|n| {
+            format!("{}resource has owner{}", many("!(", n / 4 * 2), many(")", n / 4 * 2))
+        }),
+    ];
+    for (what, text) in all {
+        let deep = condition(&text(290));
+        assert_eq!(deep, Ok((Effect::Allow, 0)), "{what}");
+        for count in [1_300, 3_000, 15_000] {
+            let refused = condition(&text(count)).unwrap_err();
+            assert!(matches!(refused, PolicyError::TooDeep { most: 300, .. }), "{what}: {refused}");
+        }
+    }
+    let types =
+        format!("{}\ntype Deep = {}String{};", schema(), many("Set<", 10_000), many(">", 10_000));
+    let files = BTreeMap::from([("schema.cedarschema".to_owned(), types)]);
+    let refused = PolicyEngine::load(&PolicyFiles::new(files).unwrap()).unwrap_err();
+    assert!(matches!(refused, PolicyError::TooDeep { .. }), "{refused}");
+}
+
 #[test]
 fn a_schema_that_our_requests_do_not_fit_is_refused() {
     let load = |from: &str, to: &str| {

@@ -8,9 +8,9 @@ use super::LogError;
 use crate::books::Extent;
 use crate::decode::int;
 use crate::files::{FileError, fault};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, TransactionBehavior, params};
+use crate::side_db::{self, Lasting};
+use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use tpw_core::{Hash32, Instant, TreeHead};
 use tpw_proof::{RootSignature, SignedCheckpoint};
 
@@ -146,23 +146,16 @@ const COLUMNS: &str = "size, previous_size, root, note, root_signature, token, i
 impl Heads {
     /// Opens the store for writing and makes it if it is not there.
     pub(super) fn open(path: &Path) -> Result<Self, LogError> {
-        let error = LogError::database;
-        let connection = Connection::open(path).map_err(error("open"))?;
-        connection.busy_timeout(Duration::from_secs(2)).map_err(error("set the time limit"))?;
-        connection.pragma_update(None, "journal_mode", "wal").map_err(error("set the journal"))?;
-        // FULL syncs the journal at every commit: what was answered survives a power failure.
-        connection.pragma_update(None, "synchronous", "full").map_err(error("set the syncing"))?;
-        connection.execute_batch(SCHEMA).map_err(error("make the tables"))?;
+        // What was answered survives a power failure.
+        let connection = side_db::open(path, SCHEMA, Lasting::Always)
+            .map_err(|(doing, cause)| LogError::database(doing)(cause))?;
         Ok(Self { path: path.to_owned(), connection, shared: None, noted: None })
     }
 
     /// Opens a store that is there, to read only.
     pub(super) fn open_to_read(path: &Path) -> Result<Self, LogError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection =
-            Connection::open_with_flags(path, flags).map_err(LogError::database("open"))?;
-        let limit = Duration::from_secs(2);
-        connection.busy_timeout(limit).map_err(LogError::database("set the time limit"))?;
+        let connection = side_db::open_to_read(path)
+            .map_err(|(doing, cause)| LogError::database(doing)(cause))?;
         Ok(Self { path: path.to_owned(), connection, shared: None, noted: None })
     }
 

@@ -5,11 +5,11 @@
 
 use super::{CosignerMeter, LogError, LogView, SignedHead};
 use crate::decode::int;
+use crate::side_db::{self, Lasting};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tpw_core::Hash32;
 use tpw_proof::note::NoteSignature;
@@ -121,13 +121,9 @@ impl Witnessed {
             let name = keys.first().map_or_else(String::new, |key| key.name().to_string());
             return Err(ProofError::NotSigned(name).into());
         }
-        let error = LogError::witnessed;
-        let store = Connection::open(path).map_err(error("open"))?;
-        store.busy_timeout(Duration::from_secs(2)).map_err(error("set the time limit"))?;
-        store.pragma_update(None, "journal_mode", "wal").map_err(error("set the journal"))?;
         // What a power failure takes away is cosigned again.
-        store.pragma_update(None, "synchronous", "normal").map_err(error("set the syncing"))?;
-        store.execute_batch(SCHEMA).map_err(error("make the tables"))?;
+        let store = side_db::open(path, SCHEMA, Lasting::Mostly)
+            .map_err(|(doing, cause)| LogError::witnessed(doing)(cause))?;
         let witnessed = Self {
             policy,
             view,

@@ -2,12 +2,12 @@
 
 use super::MirrorError;
 use crate::decode::int;
-use crate::witness::Latest;
+use crate::side_db::{self, Lasting};
+use crate::witness::{self, Latest, stored_head};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use std::path::Path;
-use std::time::Duration;
-use tpw_core::{Hash32, TreeHead};
-use tpw_proof::{KeyName, SignedCheckpoint};
+use tpw_core::TreeHead;
+use tpw_proof::KeyName;
 
 /// One log.
 pub(super) struct Known {
@@ -58,9 +58,9 @@ fn database(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> MirrorError 
 /// A row as it is stored, its meaning unchecked.
 struct RawLog {
     origin: String,
-    pending: (i64, Vec<u8>, String),
+    pending: witness::Stored,
     next: i64,
-    mirrored: Option<(i64, Vec<u8>, String)>,
+    mirrored: Option<witness::Stored>,
 }
 
 impl RawLog {
@@ -76,26 +76,16 @@ impl RawLog {
     }
 
     fn parse(self) -> Result<(String, Known), MirrorError> {
-        let damaged = |why| MirrorError::Damaged { origin: self.origin.clone(), why };
-        let latest = |(size, root, note): (i64, Vec<u8>, String)| {
-            let note = SignedCheckpoint::parse(&note).map_err(|_odd| damaged("a note"))?;
-            let size = u64::try_from(size).ok().zip(Hash32::from_slice(&root));
-            let (size, root) = size.ok_or_else(|| damaged("size or root"))?;
-            let head = TreeHead { size, root };
-            let checkpoint = note.checkpoint();
-            if checkpoint.head != head || checkpoint.origin.as_str() != self.origin {
-                return Err(damaged("a note speaks of another tree head"));
-            }
-            Ok(Latest { head, note })
-        };
-        let (pending, mirrored) =
-            (latest(self.pending.clone())?, self.mirrored.clone().map(latest).transpose()?);
-        let next = u64::try_from(self.next).map_err(|_| damaged("the next entry"))?;
+        let Self { origin, pending, next, mirrored } = self;
+        let damaged = |why| MirrorError::Damaged { origin: origin.clone(), why };
+        let latest = |stored| Latest::from_stored(&origin, stored).map_err(damaged);
+        let (pending, mirrored) = (latest(pending)?, mirrored.map(latest).transpose()?);
+        let next = u64::try_from(next).map_err(|_| damaged("the next entry"))?;
         let size = mirrored.as_ref().map_or(0, |latest| latest.head.size);
         if next < size || pending.head.size < size {
             return Err(damaged("more was cosigned than is stored"));
         }
-        Ok((self.origin, Known { pending, next, mirrored }))
+        Ok((origin, Known { pending, next, mirrored }))
     }
 }
 
@@ -107,16 +97,9 @@ impl MirrorDb {
         name: &KeyName,
         fresh: [u8; 32],
     ) -> Result<(Self, [u8; 32]), MirrorError> {
-        let connection = Connection::open(path).map_err(database("open"))?;
-        connection.busy_timeout(Duration::from_secs(2)).map_err(database("set the time limit"))?;
-        connection
-            .pragma_update(None, "journal_mode", "wal")
-            .map_err(database("set the journal"))?;
-        // FULL syncs at every commit: what was cosigned survives a power failure.
-        connection
-            .pragma_update(None, "synchronous", "full")
-            .map_err(database("set the syncing"))?;
-        connection.execute_batch(SCHEMA).map_err(database("make the tables"))?;
+        // What was cosigned survives a power failure.
+        let connection = side_db::open(path, SCHEMA, Lasting::Always)
+            .map_err(|(doing, cause)| MirrorError::Database { doing, cause })?;
         let insert = "INSERT OR IGNORE INTO mirror (one, name, ticket_key) VALUES (1, ?1, ?2)";
         connection.execute(insert, params![name.as_str(), fresh]).map_err(database("begin"))?;
         let (found, key): (String, [u8; 32]) = connection
@@ -168,15 +151,15 @@ impl MirrorDb {
             .query_row(sql, [origin], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()
             .map_err(database("compare the pending checkpoint"))?;
-        if found != expected.map(|head| (int(head.size), head.root.as_bytes().to_vec())) {
+        if found != expected.map(stored_head) {
             return Ok(false);
         }
         let sql = "INSERT INTO log (origin, pending_size, pending_root, pending_note) VALUES (?1, ?2, ?3, ?4)
                    ON CONFLICT (origin) DO UPDATE SET pending_size = excluded.pending_size,
                    pending_root = excluded.pending_root, pending_note = excluded.pending_note";
-        let (size, root) = (int(new.head.size), new.head.root);
+        let (size, root, note) = new.to_stored();
         transaction
-            .execute(sql, params![origin, size, root.as_bytes(), new.note.to_string()])
+            .execute(sql, params![origin, size, root, note])
             .map_err(database("store a pending checkpoint"))?;
         transaction.commit().map_err(database("commit a pending checkpoint"))?;
         Ok(true)
@@ -204,9 +187,9 @@ impl MirrorDb {
             return Ok(Stored::Smaller);
         }
         let sql = "UPDATE log SET size = ?2, root = ?3, note = ?4 WHERE origin = ?1";
-        let (size, root) = (int(new.head.size), new.head.root);
+        let (size, root, note) = new.to_stored();
         transaction
-            .execute(sql, params![origin, size, root.as_bytes(), new.note.to_string()])
+            .execute(sql, params![origin, size, root, note])
             .map_err(database("store a cosigned checkpoint"))?;
         transaction.commit().map_err(database("commit a cosigned checkpoint"))?;
         Ok(Stored::Done)

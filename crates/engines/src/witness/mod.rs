@@ -5,6 +5,7 @@
 //! still what the proof began with. So of two requests at once one is told to ask again, and the size never goes back.
 
 mod cosigner;
+mod latest;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,7 @@ use tpw_proof::witness::{AddCheckpoint, Refusal, SignSubtree};
 use tpw_proof::{KeyName, ProofError, SignedCheckpoint, VerifierKey};
 
 pub(crate) use cosigner::{Cosigner, Used};
-pub(crate) use store::Latest;
+pub(crate) use latest::{Latest, Stored, stored_head};
 
 /// How often a request is judged anew because another one came first.
 const ATTEMPTS: u32 = 4;

@@ -1,7 +1,7 @@
 //! A desk's life in which everything happens once.
 
 use super::desk::*;
-use tpw_access::record::{RecordKey, RecordKind, RecordWrite};
+use tpw_access::record::{RecordKey, RecordKind, RecordWrite, VALUE_LEN_MAX};
 use tpw_core::{
     AccountSetId, Asker, DecisionId, DecisionRecord, Money, Refusal, Ruling, Span, TransferId,
 };
@@ -91,6 +91,17 @@ fn keep_records(bench: &mut Bench) {
     ] {
         bench.must(Command::Records(writes));
     }
+    bench.must(Command::Records((0..LARGE_RECORDS).map(large_record).collect()));
+}
+
+/// More records of the longest value, written at once, than a large set of policies takes.
+pub(crate) const LARGE_RECORDS: u8 = 12;
+
+/// One of them, as the pieces of a set are kept.
+fn large_record(n: u8) -> RecordWrite {
+    let id = [[7; 32].as_slice(), &[n]].concat();
+    let key = RecordKey::new(RecordKind::Policy, [0; 16], &id).unwrap();
+    RecordWrite { key, before: None, after: Some(vec![n; VALUE_LEN_MAX]) }
 }
 
 pub(crate) fn record_key(n: u8) -> RecordKey {

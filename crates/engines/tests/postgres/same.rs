@@ -1,7 +1,7 @@
 //! The same changes give the same books, whichever store keeps them.
 
 use super::desk::*;
-use super::live::{FEES, TOKEN, decided, live, record_key};
+use super::live::{FEES, LARGE_RECORDS, TOKEN, decided, live, record_key};
 use super::server::Database;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -64,6 +64,10 @@ impl Twins {
             let listed = [&one, &other].map(|reader| reader.records(span, after, 9).unwrap());
             assert_eq!(listed[0], listed[1]);
         }
+        let span = RecordSpan::of(RecordKind::Policy, [0; 16]);
+        let large = [&one, &other].map(|reader| reader.records(span, Some(&[7; 31]), 99).unwrap());
+        assert_eq!(large[0], large[1]);
+        assert!([0, usize::from(LARGE_RECORDS)].contains(&large[0].len()), "{}", large[0].len());
         let mut after = None;
         loop {
             let open = one.rail_open(after, 2).unwrap();

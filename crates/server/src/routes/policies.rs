@@ -17,8 +17,9 @@ use tpw_access::policy::{ActivePolicy, PolicyFiles, activation};
 use tpw_core::Hash32;
 use tpw_engines::Engine;
 
-/// As much as the files of a set have, and what JSON adds to them.
-const BODY_LEN_MAX: usize = 192 * 1024;
+/// As much as the files of a set have, and what JSON adds to them: a character of text becomes at most three times as long, as `\u00e9`
+/// is for the two bytes of `é`.
+const BODY_LEN_MAX: usize = 3 * PolicyFiles::BYTES_MAX + 16 * 1024;
 
 async fn status(app: &Arc<App>) -> Result<Policies, Problem> {
     let read = |engine: &Engine| Ok(in_force::stored(engine)?);
@@ -83,7 +84,7 @@ pub(super) async fn activate(
     let files = files.map_err(|error| Problem::policy_refused(&error.to_string()))?;
     let turn = in_force::turn(&app).await;
     let version = in_force::keep(&turn, files).await?;
-    put((&app, &turn), &caller, version, needed).await
+    put((&app, turn), &caller, version, needed).await
 }
 
 /// `POST /v1/policies:rollback`: puts back what was in force before, in the same way.
@@ -99,11 +100,11 @@ pub(super) async fn roll_back(State(app): State<Arc<App>>, caller: Caller) -> Re
     let files = off_thread(&app, read).await?;
     // It passed when it was activated; this program may demand more.
     let version = in_force::keep(&turn, files).await?;
-    put((&app, &turn), &caller, version, needed).await
+    put((&app, turn), &caller, version, needed).await
 }
 
 async fn put(
-    (app, turn): (&Arc<App>, &in_force::Turn<'_>),
+    (app, turn): (&Arc<App>, in_force::Turn),
     caller: &Caller,
     version: Hash32,
     needed: u32,
@@ -117,6 +118,6 @@ async fn put(
         let asked = Asked::new(operation, Vec::new(), needed);
         return approving::asked(app, caller, asked).await;
     }
-    in_force::activate(turn, operation, caller.session.person()).await?;
+    in_force::activate(turn, operation, caller).await?;
     Ok(json(StatusCode::OK, &status(app).await?))
 }

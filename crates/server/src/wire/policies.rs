@@ -58,6 +58,6 @@ pub struct PolicySet {
 #[cfg_attr(test, derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NewPolicies {
-    /// `schema.cedarschema`, `NAME.cedar` and `cases/NAME.toml` with their texts, at most 60 KiB together.
+    /// `schema.cedarschema`, `NAME.cedar` and `cases/NAME.toml` with their texts, at most 512 KiB together, in at most 64 files.
     pub files: BTreeMap<String, String>,
 }

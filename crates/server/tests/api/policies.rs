@@ -6,6 +6,7 @@ use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tpw_access::policy::{PolicyFiles, active_key};
+use tpw_access::record::VALUE_LEN_MAX;
 use tpw_access::{RecordKey, RecordKind, RecordWrite};
 use tpw_core::{Consent, Span};
 
@@ -31,6 +32,36 @@ fn remarked(remark: &str) -> Files {
     let mut files = builtin();
     files.get_mut("holder.cedar").unwrap().push_str(&format!("// {remark}\n"));
     files
+}
+
+/// The program's set, filled up with remarks to so many bytes, half among the rules and half among the cases.
+fn filled(bytes: usize, remark: &str) -> Files {
+    let mut files = builtin();
+    let mut left = bytes - PolicyFiles::new(files.clone()).unwrap().bytes();
+    for (name, sign, share) in [("holder.cedar", "//", 2), ("cases/holder.toml", "#", 1)] {
+        let room = left / share;
+        left -= room;
+        let mut lines = String::new();
+        for number in 0.. {
+            let line = format!("{sign} \"{remark}\" {number}\n");
+            if lines.len() + line.len() + sign.len() + 1 > room {
+                break;
+            }
+            lines += &line;
+        }
+        let rest = "x".repeat(room - lines.len() - sign.len() - 1);
+        *files.get_mut(name).unwrap() += &format!("{lines}{sign}{rest}\n");
+    }
+    let total = files.iter().map(|(name, text)| name.len() + text.len());
+    assert_eq!(total.sum::<usize>(), bytes);
+    files
+}
+
+/// How many records of policies there are: what is in force, and the bytes of the versions.
+fn records(server: &Server) -> usize {
+    let all = server.engine.records(RecordKind::Policy, [0; 16], None, 1000).unwrap();
+    assert!(all.iter().all(|(_, value)| value.len() <= VALUE_LEN_MAX));
+    all.len()
 }
 
 struct Scene {
@@ -177,6 +208,115 @@ async fn a_restart_decides_as_before_and_never_by_what_it_cannot_load() {
 }
 
 #[tokio::test]
+async fn a_set_as_large_as_may_be_is_agreed_to_kept_and_read_back() {
+    let scene = Scene::set().await;
+    scene.two_people().await;
+    let files = filled(PolicyFiles::BYTES_MAX, "large");
+    let asked = scene.activate(&files).await;
+    assert_eq!(asked.status, 202, "{asked:?}");
+    let (server, carol) = (&scene.server, &scene.carol);
+    let done = server.says(carol, &asked.json(), Consent::Approve).await;
+    assert_eq!(done.json()["stage"], "executed", "{done:?}");
+    let version = PolicyFiles::new(files.clone()).unwrap().version().to_string();
+    assert_eq!(scene.status().await["version"], version.as_str());
+    // In force, the program's own set, and nine records of this one.
+    assert_eq!(records(server), 11);
+    let Scene { server, operator, .. } = scene;
+    let server = server.restart(|_usual| {}).await;
+    *operator.token.borrow_mut() = None;
+    let status = server.call(&operator, "GET", "/v1/policies", None).await.json();
+    assert_eq!(status["version"], version.as_str());
+    let read = server.call(&operator, "GET", &format!("/v1/policies/{version}"), None).await;
+    assert_eq!(read.json()["files"], json!(files));
+    // One record less, and nothing decides by what is left.
+    let hash: tpw_core::Hash32 = version.parse().unwrap();
+    let last = RecordKey::new(RecordKind::Policy, [0; 16], &[hash.as_bytes(), &[8][..]].concat());
+    let key = last.unwrap();
+    let before = server.engine.record(&key).unwrap();
+    assert!(before.is_some());
+    let write = RecordWrite { key, before, after: None };
+    server.engine.write_records(vec![write]).await.unwrap();
+    let engine = std::sync::Arc::clone(&server.engine);
+    let refused = tpw_server::router(engine, "pay.example", limits()).unwrap_err().to_string();
+    assert!(refused.contains("--builtin-policies"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_set_with_a_byte_too_many_is_refused_with_the_bound_and_changes_nothing() {
+    let scene = Scene::set().await;
+    let first = scene.status().await;
+    let most = PolicyFiles::BYTES_MAX;
+    for bytes in [most + 1, most + 1024] {
+        let refused = scene.activate(&filled(bytes, "too large")).await;
+        assert_eq!(refused.problem(), "policy_refused", "{refused:?}");
+        let detail = refused.json()["detail"].to_string();
+        assert!(detail.contains(&bytes.to_string()) && detail.contains("524288"), "{detail}");
+    }
+    assert_eq!((scene.status().await, records(&scene.server)), (first, 0));
+}
+
+/// What a set is replaced by, and what nobody asks about any more, leaves nothing behind: a version's records are those of one time.
+#[tokio::test]
+async fn other_cases_take_the_place_of_those_before_and_old_versions_go() {
+    let scene = Scene::set().await;
+    let (server, operator) = (&scene.server, &scene.operator);
+    let long = filled(300_000, "long");
+    let version = scene.activate(&long).await.json()["version"].as_str().unwrap().to_owned();
+    assert_eq!(records(server), 2 + 5);
+    let path = format!("/v1/policies/{version}");
+    for (cases, count) in [
+        (builtin()["cases/holder.toml"].clone(), 2 + 3),
+        (long["cases/holder.toml"].clone(), 2 + 5),
+    ] {
+        let mut files = long.clone();
+        files.insert("cases/holder.toml".to_owned(), cases);
+        assert_eq!(scene.activate(&files).await.json()["version"], version.as_str());
+        assert_eq!(records(server), count);
+        let read = server.call(operator, "GET", &path, None).await;
+        assert_eq!(read.json()["files"], json!(files));
+    }
+    // Asked for and never agreed to: the next but one takes its place.
+    scene.two_people().await;
+    for (bytes, count) in [(500_000, 8), (200_000, 8 + 4), (66_000, 4 + 2)] {
+        assert_eq!(scene.activate(&filled(bytes, "asked")).await.status, 202);
+        server.clock.advance(Span::from_secs(1));
+        assert_eq!(records(server), 2 + 5 + count, "{bytes}");
+    }
+}
+
+/// What is in force is stored first and loaded then: whoever goes away between the two leaves neither half behind.
+#[tokio::test]
+async fn who_goes_away_while_a_set_is_put_into_force_leaves_nothing_half_done() {
+    let scene = Scene::set().await;
+    let engine = &scene.server.engine;
+    let in_force = || engine.record(&active_key()).unwrap();
+    let before = in_force();
+    // Many policies, which take a while to load.
+    let more: String = (0..400)
+        .map(|number| format!("@id(\"more.{number}\") forbid (principal, action == Action::\"fund\", resource) when {{ context has place && context.place == \"{number}\" }};\n"))
+        .collect();
+    let files: Files = [("more.cedar".to_owned(), more)].into_iter().chain(builtin()).collect();
+    let version = PolicyFiles::new(files.clone()).unwrap().version().to_string();
+    let stored = async {
+        while in_force() == before {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = stored => {}
+        answer = scene.activate(&files) => panic!("it was answered first: {answer:?}"),
+    }
+    for _ in 0..500 {
+        if scene.status().await["version"] == version.as_str() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("the books have {version}, and what decides is {}", scene.status().await);
+}
+
+#[tokio::test]
 async fn sets_that_do_not_hold_are_refused_and_change_nothing() {
     let scene = Scene::set().await;
     let first = scene.status().await;
@@ -221,7 +361,7 @@ async fn sets_that_do_not_hold_are_refused_and_change_nothing() {
         ),
         (
             "too large",
-            [("x.cedar".to_owned(), "//".repeat(40_000))].into_iter().chain(builtin()).collect(),
+            [("x.cedar".to_owned(), "//".repeat(300_000))].into_iter().chain(builtin()).collect(),
         ),
     ] {
         let refused = scene.activate(&files).await;

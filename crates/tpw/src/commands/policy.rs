@@ -20,10 +20,8 @@ use tpw_access::policy::{
 use tpw_core::Asset;
 use tpw_engines::files::{self, Access, Durability};
 
-/// A set is one record.
-const FILE_LEN_MAX: u64 = 1 << 16;
-/// More entries than a set has files.
-const ENTRIES_MAX: usize = 256;
+/// More than all files of a set have together: one that is a little too large is told by how much, like several.
+const FILE_LEN_MAX: u64 = 4 * PolicyFiles::BYTES_MAX as u64;
 
 pub(super) async fn run(context: &Context, command: &Policy) -> Outcome {
     let say = &context.say;
@@ -71,18 +69,22 @@ fn read(folder: &Path) -> Result<BTreeMap<String, String>, Failure> {
         let failed =
             |error| Failure::failed("policy-folder").arg("path", place.display()).because(error);
         let entries = std::fs::read_dir(&place).map_err(failed)?;
-        for entry in entries.take(ENTRIES_MAX) {
+        for entry in entries {
             let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
             if ends.iter().any(|end| name.ends_with(end)) {
-                let path = place.join(&name);
-                let text = String::from_utf8(read_named(&path, FILE_LEN_MAX)?);
-                let text =
-                    text.map_err(|_odd| Failure::usage("not-text").arg("path", path.display()))?;
+                // Those beyond what a set has are only counted: it is refused.
+                let is_one_more = all.len() >= PolicyFiles::FILES_MAX;
+                let text = if is_one_more { String::new() } else { text(&place.join(&name))? };
                 all.insert(format!("{below}{name}"), text);
             }
         }
     }
     Ok(all)
+}
+
+fn text(path: &Path) -> Result<String, Failure> {
+    String::from_utf8(read_named(path, FILE_LEN_MAX)?)
+        .map_err(|_odd| Failure::usage("not-text").arg("path", path.display()))
 }
 
 // --- test -------------------------------------------------------------------------------------------------------------

@@ -66,3 +66,35 @@ fn a_changed_set_shows_what_it_changes_and_fails_where_its_cases_say_so() {
     let refused = tpw(&["policy", "test", new]).ends(1);
     assert!(refused.stderr.contains("@arc"), "{}", refused.stderr);
 }
+
+#[test]
+fn a_folder_with_more_than_a_set_has_is_refused_with_the_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("set");
+    let set = place.to_str().unwrap();
+    tpw(&["policy", "export", set]).ends(0);
+    let large = place.join("cases/zz.toml");
+    std::fs::write(&large, format!("cases = []\n{}", "# as large as that\n".repeat(23_000)))
+        .unwrap();
+    tpw(&["policy", "test", set]).ends(0);
+    for (count, most) in [(30_000, "524288"), (200_000, "larger than it can be")] {
+        std::fs::write(&large, "# as large as that\n".repeat(count)).unwrap();
+        let refused = tpw(&["policy", "test", set]).ends(1);
+        assert!(refused.stderr.contains(most), "{}", refused.stderr);
+    }
+    std::fs::remove_file(large).unwrap();
+    // Files of others are no files of the set, however many.
+    for number in 0..300 {
+        std::fs::write(place.join(format!("{number}.txt")), "").unwrap();
+    }
+    tpw(&["policy", "test", set]).ends(0);
+    for number in 0..300 {
+        std::fs::write(place.join(format!("z{number}.cedar")), "").unwrap();
+    }
+    let refused = tpw(&["policy", "test", set]).ends(1);
+    assert!(
+        refused.stderr.contains("313 files") && refused.stderr.contains("64"),
+        "{}",
+        refused.stderr
+    );
+}
