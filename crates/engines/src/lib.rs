@@ -23,7 +23,7 @@ pub mod witness;
 
 pub use engine::{
     AccountView, Beside, Change, ClientTokenKeys, Config, DecisionProof, Drafted, Engine,
-    EngineError, Health, KeyWish, Metrics, Paid, Part, Past, PayError, Place, Repeated, Reputation,
-    RetentionError, StoreConfig, Timings, TokenProof, Trail, TrailError, ask_for_key_change,
-    is_key_change_done,
+    EngineError, Forgetting, Health, KeyWish, Metrics, Paid, Part, Past, PayError, Place, Repeated,
+    Reputation, RetentionError, StoreConfig, Timings, TokenProof, Trail, TrailError,
+    ask_for_key_change, is_key_change_done,
 };
