@@ -44,6 +44,15 @@ fn trusting(trust: &Path, headers: &Path, root: &Path) -> PathBuf {
     path
 }
 
+/// A policy with the log's keys and no witness.
+fn keys_of(trust: &Path, root: &Path) -> PathBuf {
+    let known = Trust::from_json(&std::fs::read_to_string(trust).unwrap()).unwrap();
+    let keys: String = known.log_keys.iter().map(|key| format!("log {key}\n")).collect();
+    let path = root.join("log.policy");
+    std::fs::write(&path, format!("{keys}quorum none\n")).unwrap();
+    path
+}
+
 #[test]
 fn a_stamped_checkpoint_anchors_the_receipts_before_it() {
     let root = tempfile::tempdir().unwrap();
@@ -85,8 +94,12 @@ fn a_stamped_checkpoint_anchors_the_receipts_before_it() {
     std::fs::write(&invented, format!("{head}\n\n\u{2014} stranger aGVsbG8gd29ybGQ=\n")).unwrap();
     stamp(&invented, &its_proof, Attestation::Bitcoin(800));
     let invented = ["--proof", text(&its_proof), "--checkpoint", text(&invented)];
-    tpw(&[&["ots", "attach", text(&receipt)], &invented[..], &at].concat()).ends(4);
-    assert_eq!(std::fs::read(&receipt).unwrap(), before);
+    // By a policy alone no receipt is judged: the signature is asked for all the same.
+    let policy = keys_of(&trust, root.path());
+    for by in [&at[..], &["--log", text(&log), "--policy", text(&policy)]] {
+        tpw(&[&["ots", "attach", text(&receipt)], &invented[..], by].concat()).ends(4);
+        assert_eq!(std::fs::read(&receipt).unwrap(), before);
+    }
     // Headers of other blocks contradict nothing. Only its owner may read the file, before as after.
     std::fs::set_permissions(&receipt, Permissions::from_mode(0o600)).unwrap();
     of(&other, "801").ends(0);
@@ -163,4 +176,5 @@ fn a_proof_over_a_receipts_own_checkpoint_is_attached_by_the_logs_signature_alon
     std::fs::write(&file, invented.to_bytes()).unwrap();
     stamp_own(&invented);
     stays(&file, &trusted, 4);
+    stays(&file, &["--policy", text(&keys_of(&trust, root.path()))], 4);
 }
