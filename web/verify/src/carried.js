@@ -102,11 +102,8 @@ function printedArticle(found, tongue) {
   const section = ([title, rows]) =>
     element('section', {}, element('h2', {}, words(title)), element('table', {}, element('tbody', {}, ...rows.map(row))));
   const file = `${found.payment.id}.tpr`;
-  const commands = [
-    `tpw verify ${file} --trust trust.json`,
-    `tpw receipt export ${file} --trust trust.json --out loose`,
-    'openssl ts -verify -data loose/checkpoint -in loose/token.tsr -CAfile loose/tsa-root.pem',
-  ];
+  const commands = [`tpw verify ${file} --trust trust.json`, `tpw receipt export ${file} --trust trust.json --out loose`,
+    'openssl ts -verify -data loose/checkpoint -in loose/token.tsr -CAfile loose/tsa-root.pem'];
   return element('article', {},
     fact('h2', 'title'), fact('p', 'amount', { class: 'amount' }), fact('p', 'words', { class: 'words' }),
     element('p', {}, words('print-verdict')),
@@ -138,24 +135,18 @@ function alteredRest(place, found, tongue) {
   const loose = [...place.childNodes].filter((child) => child.nodeType === Node.TEXT_NODE).map((child) => child.textContent.trim());
   const wanted = [...printedArticle(found, tongue).children].flatMap(standing);
   said.push(...loose.filter((text) => text !== '').map((text) => [text, text]));
-  const isSame = (one, other) => one !== undefined && other !== undefined && one[0] === other[0];
-  let [first, last] = [0, 0];
-  while (isSame(said[first], wanted[first])) {
-    first += 1;
-  }
-  const rest = Math.min(said.length, wanted.length) - first;
-  while (last < rest && isSame(said.at(-1 - last), wanted.at(-1 - last))) {
-    last += 1;
-  }
-  const between = (all) => all.slice(first, all.length - last);
+  const first = sharedStart(said, wanted);
+  const between = (all) => all.slice(first, all.length - sharedStart(said.slice(first).reverse(), wanted.slice(first).reverse()));
   const read = (all) => between(all).map(([, text]) => text).filter((text) => text !== '').join(' | ').slice(0, REST_LENGTH_MAX);
-  const isWhole = between(said).length + between(wanted).length === 0;
-  return isWhole ? [] : [['rest', read(said), read(wanted)]];
+  return between(said).length + between(wanted).length === 0 ? [] : [['rest', read(said), read(wanted)]];
 }
 
-/** What is shown of names and words that differ. */
+function sharedStart(one, other) {
+  const at = one.findIndex(([form], place) => form !== other[place]?.[0]);
+  return at < 0 ? one.length : at;
+}
+
 const REST_LENGTH_MAX = 400;
-/** Facts that hang on whom one trusts. */
 const BY_TRUST = ['field-trust-hash', 'print-levels', 'print-layers'];
 
 /** The texts of a fact: an empty one is not printed. */
@@ -163,10 +154,7 @@ function textsOf(fact) {
   return [fact].flat().filter((text) => text !== '');
 }
 
-/**
- * Where the text that the page carries differs from what was signed: [name, said, signed]. Each fact must be there, and once, under its
- * own name, and nothing else.
- */
+/** Where the text that the page carries differs from what was signed: [name, said, signed]. Each fact must be there, once, and no more. */
 function alteredFacts(found, isOwnTrust) {
   const [place, tongue] = [document.getElementById('carried'), printedLanguage()];
   const facts = Object.entries(printedFacts(found, tongue));
