@@ -237,17 +237,19 @@ class Judge:
         calendar = Calendar()
         self.run("stamp", stamped, "--calendar", calendar.url)
         before = self.content("receipt.tpr")
-        attach = lambda *more: self.run("attach", receipt, "--proof", proof, *more).returncode
+        attach = lambda *more: self.run("attach", receipt, "--proof", proof, "--trust", trust, *more).returncode
         self.holds("a promise is not attached", attach() == LATER and self.content("receipt.tpr") == before)
         calendar.mine()
         self.run("upgrade", proof, "--calendar", calendar.url)
+        untold = self.run("attach", receipt, "--proof", proof).returncode
+        self.holds("not without saying whom to trust", untold == USAGE and self.content("receipt.tpr") == before)
         self.holds("attached", attach() == DONE and self.content("receipt.tpr") != before)
         once = self.content("receipt.tpr")
         self.holds("once", attach() == DONE and self.content("receipt.tpr") == once)
         self.holds("the stamped checkpoint named", attach("--checkpoint", stamped) == DONE)
         self.holds("not with another one", attach("--checkpoint", receipt) == NOT_VERIFIED)
         other = self.path("other.tpr", before)
-        alone = self.run("attach", other, "--proof", self.path("file.ots")).returncode
+        alone = self.run("attach", other, "--proof", self.path("file.ots"), "--trust", trust).returncode
         self.holds("not of another file", alone == USAGE and self.content("other.tpr") == before)
 
         headers = self.path("headers", b"".join(header.serialize() for header in calendar.headers))

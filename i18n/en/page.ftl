@@ -60,6 +60,7 @@ page-carried-note = Receipt, trust file and the program that judges came in one 
 page-altered = The text of this document is not what was signed. What is shown here comes from the signed receipt.
 page-altered-field = { $name }: the text says “{ $said }”, signed is “{ $signed }”
 page-altered-missing = nothing
+page-altered-rest = names, headings and other words
 page-path = The way to the log’s root
 page-path-proved = The entry with index { $index } of { $size } leads to the root that the log signed.
 page-path-claimed = The file says that this is the entry with index { $index } of { $size }. This is only what the file claims.

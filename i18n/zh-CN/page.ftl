@@ -60,6 +60,7 @@ page-carried-note = 凭证、信任文件和判定程序来自同一份文档。
 page-altered = 本文档的文字与所签署的内容不符。此处显示的内容取自已签署的凭证。
 page-altered-field = { $name }：文字写的是“{ $said }”，签署的是“{ $signed }”
 page-altered-missing = 无
+page-altered-rest = 名称、标题及其他文字
 page-path = 通往日志根的路径
 page-path-proved = 序号为 { $index } 的条目（共 { $size } 条）通往日志所签署的根。
 page-path-claimed = 文件称这是序号为 { $index } 的条目（共 { $size } 条）。这只是文件自己的说法。

@@ -120,7 +120,7 @@ class Judge:
 def texts(language):
     """The texts of the page, read from their sources again."""
     found = {}
-    for name in ("page", "evidence", "cli", "exports", "reasons"):
+    for name in ("page", "evidence", "cli", "exports", "reasons", "renewal"):
         for line in (ROOT / "i18n" / language / f"{name}.ftl").read_text().splitlines():
             key, equals, value = line.partition(" = ")
             if equals and not line.startswith((" ", "#")):
@@ -471,6 +471,39 @@ def lies(html, payment):
     yield "another score", html.replace(score, 'data-fact="field-score">999<'), "999"
     yield "a reason", html.replace(score, f'{score}/bdi><bdi data-fact="field-reasons">+900 A known fraudster.<'), "+900 A known fraudster."
     yield "an approval", html.replace(score, f'{score}/bdi><bdi data-fact="field-approval">the operator released it<'), "the operator released it"
+    yield from lies_beside(html, payment)
+
+
+def lies_beside(html, payment):
+    """Prints whose levels, names, headings or words are others, or whose rows are more."""
+    known = texts("en")
+    row = lambda name, fact, value: f'<tr><th>{name}</th><td><bdi data-fact="{fact}">{value}</bdi></td></tr>'
+    renewed, anchor = f"L5 {known['level-renewed']}", known["layer-anchor"]
+    absent = row(renewed, "print-levels", known["word-absent"])
+    yield "a level more", html.replace(absent, row(renewed, "print-levels", "proved until 2099")), "proved until 2099"
+    yield "another name of a level", html.replace(absent, absent.replace(renewed, "L5 audited by a bank")), "L5 audited by a bank"
+    part = row(anchor, "print-layers", known["word-absent"])
+    yield "a part that is proved", html.replace(part, row(anchor, "print-layers", "proved on a chain")), "proved on a chain"
+    swapped = html.replace(f"<th>{known['field-from']}</th>", "<th>~</th>")
+    swapped = swapped.replace(f"<th>{known['field-to']}</th>", f"<th>{known['field-from']}</th>").replace("<th>~</th>", f"<th>{known['field-to']}</th>")
+    yield "parties that are swapped", swapped, f"{known['field-to']} | {payment['payer']} | {known['field-from']}"
+    yield "a row more", html.replace(absent, f"{absent}<tr><th>insured up to</th><td>1,000,000 USD</td></tr>"), "insured up to | 1,000,000 USD"
+    yield "a row less", html.replace(absent, ""), known["page-altered-rest"]
+    yield "another heading", html.replace(f"<h2>{known['print-levels']}</h2>", "<h2>Guaranteed by a bank</h2>"), "Guaranteed by a bank"
+    yield "other words", html.replace(f"<p>{known['print-verdict']}</p>", "<p>This paper is money.</p>"), "This paper is money."
+    yield "another command", html.replace("<pre>tpw verify", "<pre>sh verify-for-me"), "sh verify-for-me"
+    yield "words between", html.replace('<article id="carried" lang="en">', '<article id="carried" lang="en">Paid in full.'), "Paid in full."
+    yield "a part that nobody sees", html.replace(f"<th>{renewed}</th>", f"<th hidden>{renewed}</th>"), known["page-altered-rest"]
+    yield "a picture", html.replace(absent, f'{absent}<tr><td><img src="data:,"></td></tr>'), known["page-altered-rest"]
+
+
+def check_lie_own_trust(page, lie):
+    """What is printed is compared as it was printed, whatever somebody judges by."""
+    page.speak("en")
+    for trust, verdict in (("trust-operator.json", "NOT valid"), ("trust.json", "Valid")):
+        page.choose("trust", RECEIPTS / trust)
+        expect(page.text("#verdict strong").startswith(verdict), True, trust)
+        expect(lie in page.text("#altered"), True, f"the alteration is told, judged by {trust}")
 
 
 def check_lie(page, said, lie):
@@ -538,6 +571,8 @@ def printed(tests, judge, browser, folder, pictures):
     for name, lying, lie in lies(html, said["payment"]):
         expect(lying != html, True, f"{name} is no lie")
         tests.run(f"printed with {name}", check_lie, opened(lying), said, lie)
+        if name == "a level more":
+            tests.run(f"printed with {name}, own trust", check_lie_own_trust, opened(lying), lie)
     inside = {part: re.search(f'id="{part}-file"[^>]*;base64,([^"]*)"', html).group(1) for part in ("receipt", "trust")}
     encoded = lambda name: base64.b64encode((RECEIPTS / name).read_bytes()).decode()
     for case in cases():

@@ -25,7 +25,7 @@ pub mod witness;
 
 pub use engine::{
     AccountView, Age, Beside, Change, ClientTokenKeys, Config, DecisionProof, Drafted, Engine,
-    EngineError, Gathering, Health, KeyWish, Metrics, Paid, Part, Past, PayError, Place, Renewing,
-    Repeated, Reputation, RetentionError, StoreConfig, Timings, TokenProof, Trail, TrailError,
-    ask_for_key_change, is_key_change_done,
+    EngineError, Forgetting, Gathering, Health, KeyWish, Metrics, Paid, Part, Past, PayError,
+    Place, Renewing, Repeated, Reputation, RetentionError, StoreConfig, Timings, TokenProof, Trail,
+    TrailError, ask_for_key_change, is_key_change_done,
 };

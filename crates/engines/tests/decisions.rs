@@ -59,6 +59,16 @@ fn drafts(engine: &Engine, range: std::ops::Range<u8>) -> Vec<Decided> {
     trail(range.map(|n| record(engine, n))).take()
 }
 
+/// Decisions that were made at that time.
+fn made_at(engine: &Engine, range: std::ops::Range<u8>, at: tpw_core::Instant) -> Vec<Decided> {
+    let mut block = drafts(engine, range.clone());
+    for (decided, number) in block.iter_mut().zip(range) {
+        decided.record.at = at;
+        decided.record.id = DecisionId::new(at.unix_ms(), [number; 10]);
+    }
+    block
+}
+
 /// Waits until the books have so many decisions; gives the ids.
 fn stored(engine: &Engine, count: usize) -> Vec<DecisionId> {
     let begun = Instant::now();
@@ -284,14 +294,7 @@ fn old_decisions_are_removed_in_whole_blocks_and_what_was_proved_stays_proved() 
     let engine = open(dir.path()).unwrap();
     let now = engine.now();
     let (kept, old) = (Span::from_secs(24 * 3600), Span::from_secs(48 * 3600));
-    let made = |range: std::ops::Range<u8>, at: tpw_core::Instant| {
-        let mut block = drafts(&engine, range.clone());
-        for (decided, number) in block.iter_mut().zip(range) {
-            decided.record.at = at;
-            decided.record.id = DecisionId::new(at.unix_ms(), [number; 10]);
-        }
-        block
-    };
+    let made = |range, at| made_at(&engine, range, at);
     let mixed = [made(5..7, now.minus(old)), made(7..8, now)].concat();
     let blocks = [made(0..3, now.minus(old)), made(3..5, now.minus(old)), mixed, made(8..10, now)];
     let rt = runtime();
@@ -362,21 +365,59 @@ fn a_wrong_clock_removes_no_decisions() {
     // A month ahead, and nothing says so.
     let wrong = Arc::new(ManualClock::new(start.plus(Span::from_secs(30 * 24 * 3600))));
     let engine = open_at(dir.path(), Arc::clone(&wrong) as Arc<dyn Clock>).unwrap();
+    let forgetting = rt.block_on(engine.begin_forgetting(kept)).unwrap();
     let forget = |engine: &Arc<Engine>| {
-        let before = engine.older_than(kept).unwrap();
+        let before = engine.older_than(&forgetting).unwrap();
         rt.block_on(engine.forget_decisions(before)).unwrap()
     };
     assert_eq!(forget(&engine), 0);
     for wrongness in [None, Some(Span::from_secs(60))] {
         wrong.pretend_error(wrongness);
-        assert!(matches!(engine.older_than(kept), Err(RetentionError::Clock(_))), "{wrongness:?}");
+        assert!(
+            matches!(engine.older_than(&forgetting), Err(RetentionError::Clock(_))),
+            "{wrongness:?}"
+        );
     }
     wrong.pretend_error(Some(Span::from_ms(1)));
     wrong.pretend_jump(Span::from_secs(2));
-    assert!(matches!(engine.older_than(kept), Err(RetentionError::Clock(_))));
+    assert!(matches!(engine.older_than(&forgetting), Err(RetentionError::Clock(_))));
     wrong.pretend_jump(Span::from_ms(0));
     // As the server runs they become older all the same.
-    wrong.advance(Span::from_secs(25 * 3600));
+    wrong.advance(Span::from_secs(12 * 3600));
+    assert_eq!(forget(&engine), 0);
+    wrong.advance(Span::from_secs(13 * 3600));
     assert_eq!(forget(&engine), 3);
     engine.close();
+}
+
+/// What was booked under a wrong clock agrees with it at the next start. Of a hundred days, ten go in each day of running then, and none
+/// for a start alone.
+#[test]
+fn a_clock_that_is_wrong_over_several_starts_takes_decisions_slowly() {
+    let dir = scratch();
+    let (rt, mut dice) = (runtime(), Dice::new(2));
+    let (day, start) = (Span::from_secs(24 * 3600), SystemClock::new().now());
+    let days_ago = |days: u64| start.minus(Span::from_secs(days * 24 * 3600));
+    let engine = open_at(dir.path(), Arc::new(ManualClock::new(start))).unwrap();
+    for number in 0..10_u8 {
+        let block = made_at(&engine, number..number + 1, days_ago(100 - 10 * u64::from(number)));
+        rt.block_on(engine.keep_decisions(block)).unwrap();
+    }
+    rt.block_on(Holder::enrolled(&engine, &mut dice, 1_000));
+    engine.close();
+    drop(engine);
+    let wrong = Arc::new(ManualClock::new(start.plus(Span::from_secs(1_000 * 24 * 3600))));
+    for _start in 0..3 {
+        let engine = open_at(dir.path(), Arc::clone(&wrong) as Arc<dyn Clock>).unwrap();
+        rt.block_on(Holder::enrolled(&engine, &mut dice, 1_000));
+        let forgetting = rt.block_on(engine.begin_forgetting(day)).unwrap();
+        let forget = || {
+            let before = engine.older_than(&forgetting).unwrap();
+            rt.block_on(engine.forget_decisions(before)).unwrap()
+        };
+        assert_eq!(forget(), 0, "at the start");
+        wrong.advance(day);
+        assert_eq!((forget(), forget()), (1, 0));
+        engine.close();
+    }
 }

@@ -265,8 +265,9 @@ fn a_trust_file_that_nobody_could_read_is_not_written() {
         named.collect::<Vec<_>>()
     };
     let dir = scratch();
-    let engine = opened(dir.path(), |c| c.outside = authorities(vec![root(15)])).unwrap();
-    let trust = engine.trust();
+    let fifteen = authorities(vec![root(15)]);
+    let engine = opened(dir.path(), |c| c.outside.clone_from(&fifteen)).unwrap();
+    let trust = engine.trust().clone();
     assert_eq!(trust.tsa_roots.len(), 16);
     assert_eq!(Trust::from_json(&trust.to_json()).unwrap().tsa_roots, trust.tsa_roots);
     engine.close();
@@ -278,9 +279,34 @@ fn a_trust_file_that_nobody_could_read_is_not_written() {
         });
         let said = opened.err().expect("it was opened").to_string();
         assert!(said.contains("17 root certificates") && said.contains("name fewer"), "{said}");
+        assert!(!dir.path().join("tsa-second-root.der").exists(), "it would be believed for good");
     }
-    let engine = opened(dir.path(), |_usual| {}).unwrap();
+    // What was refused has left nothing that counts: the settings of before are taken as before.
+    let engine = opened(dir.path(), |c| c.outside = fifteen).unwrap();
+    assert!(engine.trust() == &trust, "the trust file is another one");
     engine.close();
+}
+
+#[test]
+fn a_second_key_that_is_refused_for_its_policy_leaves_no_root() {
+    let dir = scratch();
+    opened(dir.path(), |_usual| {}).unwrap().close();
+    for last in 1..8 {
+        opened(dir.path(), |c| c.tsa_policy = format!("1.2.{last}")).unwrap().close();
+    }
+    let before = opened(dir.path(), |_usual| {}).unwrap();
+    let trust = before.trust().clone();
+    before.close();
+    drop(before);
+    for policy in ["1.2.9", "nine"] {
+        let refused = opened(dir.path(), |c| c.tsa_second_policy = Some(policy.to_owned()));
+        assert!(matches!(refused, Err(EngineError::Timestamp(_))), "{policy}");
+        assert!(!dir.path().join("tsa-second-root.der").exists(), "{policy}");
+        assert!(!dir.path().join("tsa-second-keys").exists(), "{policy}");
+    }
+    let after = opened(dir.path(), |_usual| {}).unwrap();
+    assert!(after.trust() == &trust, "the trust file is another one");
+    after.close();
 }
 
 #[test]

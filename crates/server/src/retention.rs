@@ -5,10 +5,12 @@ use core::time::Duration;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tpw_core::Span;
-use tpw_engines::Engine;
+use tpw_engines::{Engine, Forgetting};
 
 /// How often is looked whether there are any.
 const EVERY: Duration = Duration::from_secs(3600);
+/// What is over at a start beyond this is told.
+const MUCH: Span = Span::from_secs(24 * 3600);
 /// Between two commands: payments come first.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -28,17 +30,38 @@ impl Retention {
     pub fn start(engine: Arc<Engine>, kept: Span) -> Self {
         let beside = Arc::clone(engine.beside());
         Self(tokio::spawn(watched(beside, "retention", async move {
+            let forgetting = begin(&engine, kept).await;
             loop {
-                remove(&engine, kept).await;
+                remove(&engine, &forgetting).await;
                 tokio::time::sleep(EVERY).await;
             }
         })))
     }
 }
 
-/// Removes all that there are now.
-async fn remove(engine: &Arc<Engine>, kept: Span) {
-    let before = match engine.older_than(kept) {
+/// Tells if much is over at once: that is so after a pause, at the first time, and with a clock that is wrong.
+async fn begin(engine: &Arc<Engine>, kept: Span) -> Forgetting {
+    loop {
+        match engine.begin_forgetting(kept).await {
+            Ok(forgetting) => {
+                let oldest = forgetting.oldest();
+                if oldest < engine.now().minus(kept).minus(MUCH) {
+                    tracing::warn!(%oldest, now = %engine.now(), "decisions of more than a day are over: they are removed, \
+                        ten days' worth in a day; if that is not expected, look at the clock and start without removal");
+                }
+                return forgetting;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no decisions were removed: it is tried again in an hour");
+                tokio::time::sleep(EVERY).await;
+            }
+        }
+    }
+}
+
+/// Removes all that may go by now.
+async fn remove(engine: &Arc<Engine>, forgetting: &Forgetting) {
+    let before = match engine.older_than(forgetting) {
         Ok(before) => before,
         Err(error) => {
             tracing::warn!(%error, "no decisions were removed: it is tried again in an hour");

@@ -147,6 +147,7 @@ fn approval(given: &Approval) -> Value {
 
 fn posting(posting: &Posting) -> Value {
     json!({
+        "number": posting.number.to_string(),
         "debit": posting.debit.to_string(),
         "credit": posting.credit.to_string(),
         "money": posting.money.to_string(),

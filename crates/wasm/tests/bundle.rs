@@ -22,9 +22,9 @@ const SCRIPTS: [&str; 6] =
     ["judge.js", "dom.js", "picture.js", "findings.js", "carried.js", "page.js"];
 const LANGUAGES: [&str; 2] = ["en", "zh-CN"];
 /// What the page takes of the texts of the command line.
-const SHARED_TEXTS: [&str; 4] = ["level-", "layer-", "kind-", "field-"];
+const SHARED_TEXTS: [&str; 6] = ["level-", "layer-", "kind-", "field-", "word-", "proved-"];
 /// What it takes of the texts of prints.
-const PRINTED_TEXTS: [&str; 4] = ["field-", "approval-", "print-title-", "print-download"];
+const PRINTED_TEXTS: [&str; 3] = ["field-", "approval-", "print-"];
 /// The crates in the module.
 const CRATES: [&str; 4] = ["core", "crypto", "proof", "wasm"];
 
@@ -82,6 +82,7 @@ fn texts() -> String {
         let printed = |key: &str| PRINTED_TEXTS.iter().any(|start| key.starts_with(start));
         texts.extend(texts_of(&file("exports"), printed));
         texts.extend(texts_of(&file("reasons"), |_key| true));
+        texts.extend(texts_of(&file("renewal"), |key| key.starts_with("proved-")));
         all.insert(language, texts);
     }
     // A text with `</script>` would end the element that it stands in.

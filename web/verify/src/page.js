@@ -6,6 +6,7 @@ const shown = {
   blocks: '', // what a person has written about blocks
   fault: null, // what is wrong with that: { line, reason }
   found: null, // what the judge answered, or null
+  printed: null, // what it answers of a receipt that the page carries, by the trust file that it was printed under, if that holds
   notice: null, // [key, values]
 };
 let module = null;
@@ -43,11 +44,11 @@ function drawFiles() {
   byId('notice').textContent = shown.notice ? say(...shown.notice) : '';
 }
 
-/** What the text in the page says and the receipt in it does not. */
+/** What the text in the page says and the receipt in it does not, whatever files and blocks were chosen since. */
 function drawAltered() {
-  const { found, receipt, trust } = shown;
-  const isJudged = found?.valid && receipt.carried;
-  const differing = isJudged ? alteredFacts(found, !trust.carried) : [];
+  const { found, receipt, printed } = shown;
+  const judgedBy = printed ?? (found?.valid ? found : null);
+  const differing = receipt?.carried && judgedBy ? alteredFacts(judgedBy, printed === null) : [];
   byId('altered').replaceChildren(...(differing.length ? alteredNote(differing) : []));
 }
 
@@ -218,6 +219,14 @@ function takeCarried() {
   shown.trust = trust && trust.length <= TRUST_SIZE_MAX ? { name: 'trust.json', bytes: trust, server: null, carried: true } : null;
 }
 
+/** Judges what the page carries as it was printed: by its own trust file and without any block. */
+async function judgePrinted({ receipt, trust }) {
+  if (receipt?.carried && trust?.carried && module) {
+    const found = await judge(module, receipt.bytes, trust.bytes, new Uint8Array()).catch(() => null);
+    shown.printed = found?.valid ? found : null;
+  }
+}
+
 /** A page that a server serves begins with that server's trust file, and says so. */
 async function serverTrust() {
   const from = document.documentElement.dataset.trust;
@@ -235,10 +244,12 @@ async function start() {
   if (isPrint) {
     takeCarried();
   }
+  const carried = { receipt: shown.receipt, trust: shown.trust };
   listen();
   draw();
   try {
     module = await judgeModule();
+    await judgePrinted(carried);
   } catch (error) {
     console.error(error);
     shown.notice = ['page-no-judge'];

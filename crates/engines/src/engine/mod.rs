@@ -38,7 +38,7 @@ pub use evidence::{Age, Gathering, Renewing};
 pub use metrics::Metrics;
 pub use pay::{Paid, Repeated};
 pub use read::{Health, Part};
-pub use retention::RetentionError;
+pub use retention::{Forgetting, RetentionError};
 pub use rotation::{KeyWish, ask_for_key_change, is_key_change_done};
 pub use stamp::{Drafted, TokenProof};
 pub use timing::Timings;

@@ -4,7 +4,10 @@
 use super::keys::{self, FolderUse};
 use super::{Config, EngineError};
 use crate::files::{self, Access, Durability};
+use crate::stamped::OutsideAuthority;
+use std::collections::BTreeSet;
 use std::path::Path;
+use tpw_proof::ProofError;
 use tpw_proof::timestamp::{TspError, check_policy};
 
 /// In the data folder: one object identifier a line, the oldest first.
@@ -12,6 +15,8 @@ const FILE: &str = "tsa-policies";
 const SIZE_MAX: u64 = 4_096;
 /// A trust file has room for these and for those of other authorities.
 const POLICIES_MAX: usize = 8;
+/// What a trust file has room for, of policies as of roots.
+const TRUSTED_MAX: usize = 16;
 /// The root of the second key, which stays in the data folder when that is switched off.
 const SECOND_ROOT: &str = "tsa-second-root.der";
 
@@ -20,6 +25,24 @@ pub(super) fn second_root(dir: &Path) -> Result<Option<Vec<u8>>, EngineError> {
     Ok(files::read(&dir.join(SECOND_ROOT), keys::SIZE_MAX)?)
 }
 
+/// Refuses a second key whose root or policy no trust file has room for. It is asked before that root is made: a root that is there is
+/// believed for good, and a start that was refused over it would leave the folder with one too many.
+pub(super) fn demand_room_for_second(dir: &Path, config: &Config) -> Result<(), EngineError> {
+    // A folder without the file has room for all: whatever its first policy was.
+    with_todays(dir, FolderUse::First, config)?;
+    let others: BTreeSet<&Vec<u8>> =
+        config.outside.iter().flat_map(OutsideAuthority::roots).collect();
+    let roots = others.len().saturating_add(OWN_ROOTS);
+    if roots > TRUSTED_MAX {
+        let why = ProofError::TooLarge { what: "list in the trust file", most: TRUSTED_MAX };
+        return Err(EngineError::Unreadable { roots, why });
+    }
+    Ok(())
+}
+
+/// The roots of the first key and of the second.
+const OWN_ROOTS: usize = 2;
+
 /// The policy of today first, then the earlier ones and the second key's. A policy that is new is remembered before anything is stamped
 /// under it.
 pub(super) fn remembered(
@@ -27,11 +50,28 @@ pub(super) fn remembered(
     folder_use: FolderUse,
     config: &Config,
 ) -> Result<Vec<String>, EngineError> {
-    let path = dir.join(FILE);
+    let (mut policies, known) = with_todays(dir, folder_use, config)?;
+    if policies.len() > known {
+        let text: String = policies.iter().map(|policy| format!("{policy}\n")).collect();
+        let path = dir.join(FILE);
+        files::write_atomic(&path, text.as_bytes(), Durability::Synced, Access::Ordinary)?;
+    }
     let now = &config.tsa_policy;
-    let of_today: Vec<&String> = [now].into_iter().chain(&config.tsa_second_policy).collect();
+    policies.retain(|policy| policy != now);
+    policies.insert(0, now.clone());
+    Ok(policies)
+}
+
+/// The policies that are remembered and then those of today, as far as they are new; and how many are remembered. Nothing is written.
+fn with_todays(
+    dir: &Path,
+    folder_use: FolderUse,
+    config: &Config,
+) -> Result<(Vec<String>, usize), EngineError> {
+    let of_today: Vec<&String> =
+        [&config.tsa_policy].into_iter().chain(&config.tsa_second_policy).collect();
     of_today.iter().try_for_each(|policy| check_policy(policy))?;
-    let mut policies = match files::read(&path, SIZE_MAX)? {
+    let mut policies = match files::read(&dir.join(FILE), SIZE_MAX)? {
         Some(bytes) => parsed(&bytes)?,
         // Folders of a time when the policy was no option.
         None if folder_use == FolderUse::Before => vec![Config::FIRST_TSA_POLICY.to_owned()],
@@ -47,13 +87,13 @@ pub(super) fn remembered(
         let why = "its checkpoints were stamped under eight policies already: name some of them";
         return Err(TspError::Setup(why).into());
     }
-    if policies.len() > known {
-        let text: String = policies.iter().map(|policy| format!("{policy}\n")).collect();
-        files::write_atomic(&path, text.as_bytes(), Durability::Synced, Access::Ordinary)?;
+    let others = config.outside.iter().flat_map(OutsideAuthority::policies);
+    let all: BTreeSet<&String> = policies.iter().chain(others).collect();
+    if policies.len() > known && all.len() > TRUSTED_MAX {
+        let why = "a trust file has room for sixteen policies, and with those of other authorities these are more";
+        return Err(TspError::Setup(why).into());
     }
-    policies.retain(|policy| policy != now);
-    policies.insert(0, now.clone());
-    Ok(policies)
+    Ok((policies, known))
 }
 
 fn parsed(bytes: &[u8]) -> Result<Vec<String>, EngineError> {

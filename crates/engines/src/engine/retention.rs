@@ -24,20 +24,61 @@ pub enum RetentionError {
     Write(#[from] PayError),
 }
 
+/// How many days' worth of decisions go in a day of running, at most. As much as a clock that is wrong over several starts can take before
+/// somebody sees it, and as fast as those of years go when they are first to go at all.
+const PACE: u64 = 10;
+
+/// The removal of what is kept no longer, since the server was started.
+#[derive(Clone, Copy, Debug)]
+pub struct Forgetting {
+    kept: Span,
+    begun: Instant,
+    oldest: Instant,
+}
+
+impl Forgetting {
+    /// When the oldest decision was made that there was at the beginning; the beginning itself if there was none.
+    #[must_use]
+    pub const fn oldest(&self) -> Instant {
+        self.oldest
+    }
+
+    /// Up to when decisions may go by now. Restarts gain nothing: each begins where the removal before has come to.
+    fn reached(&self, now: Instant) -> Instant {
+        let run_ms = now.since(self.begun).as_ms();
+        self.oldest.plus(Span::from_ms(run_ms.saturating_mul(PACE)))
+    }
+}
+
 impl Engine {
-    /// Before when decisions are older than this, for [`Engine::forget_decisions`].
+    /// Begins the removal of decisions older than this.
+    ///
+    /// # Errors
+    /// [`RetentionError`] when the books cannot be read.
+    pub async fn begin_forgetting(
+        self: &Arc<Self>,
+        kept: Span,
+    ) -> Result<Forgetting, RetentionError> {
+        let begun = self.now();
+        let first = self.oldest_decisions(1).await?;
+        let oldest = first.first().map_or(begun, |row| row.decided.record.at);
+        Ok(Forgetting { kept, begun, oldest })
+    }
+
+    /// Before when decisions may be removed, for [`Engine::forget_decisions`].
     ///
     /// A clock that was set wrong before the start may have nothing to contradict it: so the age is that beside the newest thing that was
-    /// in the books when they were opened, or later by as much as the server has run.
+    /// in the books when they were opened, or later by as much as the server has run. What was booked under such a clock says nothing
+    /// against it at the next start: so no more goes than [`PACE`] allows.
     ///
     /// # Errors
     /// [`RetentionError::Clock`] while it is not known how far the clock is off.
-    pub fn older_than(&self, kept: Span) -> Result<Instant, RetentionError> {
+    pub fn older_than(&self, forgetting: &Forgetting) -> Result<Instant, RetentionError> {
         // It also refuses a clock that was set while the server ran.
         self.clock_error().map_err(RetentionError::Clock)?;
         let now = self.now();
         let by_the_books = self.newest_at_start.plus(now.since(self.opened));
-        Ok(now.min(by_the_books).minus(kept))
+        Ok(now.min(by_the_books).minus(forgetting.kept).min(forgetting.reached(now)))
     }
 
     /// Removes the oldest decisions of which the whole block was made before this, as many as one command takes; gives how many they
@@ -49,19 +90,26 @@ impl Engine {
         self: &Arc<Self>,
         before: Instant,
     ) -> Result<usize, RetentionError> {
-        let engine = Arc::clone(self);
-        let read = move || {
-            let most = FORGOTTEN_MAX.saturating_add(1);
-            engine.readers.with(|reader| reader.decisions(&DecisionQuery::default(), 0, most))
-        };
-        let rows = tokio::task::spawn_blocking(read).await;
-        let rows = rows.map_err(|error| PayError::Stopped(error.to_string()))?;
-        let over = over(&rows.map_err(EngineError::from)?, before);
+        let rows = self.oldest_decisions(FORGOTTEN_MAX.saturating_add(1)).await?;
+        let over = over(&rows, before);
         let count = over.len();
         if count > 0 {
             self.command(Command::ForgetDecisions(over)).await?;
         }
         Ok(count)
+    }
+
+    async fn oldest_decisions(
+        self: &Arc<Self>,
+        most: usize,
+    ) -> Result<Vec<DecisionRow>, RetentionError> {
+        let engine = Arc::clone(self);
+        let read = move || {
+            engine.readers.with(|reader| reader.decisions(&DecisionQuery::default(), 0, most))
+        };
+        let rows = tokio::task::spawn_blocking(read).await;
+        let rows = rows.map_err(|error| PayError::Stopped(error.to_string()))?;
+        Ok(rows.map_err(EngineError::from)?)
     }
 }
 

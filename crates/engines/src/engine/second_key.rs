@@ -4,7 +4,7 @@
 //! Trust: as for the file `keys`.
 
 use super::keys::{SIZE_MAX, YEAR, new_certificate, open_slots};
-use super::{Config, EngineError};
+use super::{Config, EngineError, policies};
 use crate::files::{self, Access, Durability};
 use std::path::Path;
 use std::sync::Arc;
@@ -38,8 +38,13 @@ impl SecondKey {
         if [&config.tsa_policy, &config.tsa_policy_seconds].contains(&policy) {
             return Err(TspError::Setup("two policies are one object identifier").into());
         }
-        if dir.join(ROOT).exists() && !dir.join(KEYS).exists() {
-            return Err(EngineError::Missing { what: KEYS });
+        match dir.join(ROOT).exists() {
+            true if !dir.join(KEYS).exists() => {
+                return Err(EngineError::Missing { what: KEYS });
+            }
+            true => {}
+            // Once it is there it is believed for good: a start that is refused over it must not have made it.
+            false => policies::demand_room_for_second(dir, config)?,
         }
         let (slot, root_slot) =
             (SlotName::new("tsa-ml-dsa-65")?, SlotName::new("tsa-root-ml-dsa-65")?);

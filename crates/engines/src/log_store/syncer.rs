@@ -132,6 +132,8 @@ mod tests {
             assert!(begun.elapsed() < std::time::Duration::from_secs(10), "it does not give up");
             std::thread::yield_now();
         }
+        syncer.take(nowhere(), 256);
+        assert!(syncer.jobs.is_none());
         for _ in 0..100 {
             syncer.take(nowhere(), 512);
         }

@@ -394,7 +394,7 @@ async fn at_night_nobody_begins_to_move_a_large_amount_where_a_zone_is_named() {
     };
     assert_eq!(enter("1000000").await.problem(), "forbidden");
     assert_eq!(enter("999999").await.status, 201);
-    let order = async |minor: &str| {
+    let order = async |kind: &str, minor: &str| {
         let leg = |id: TransferId, minor: &str| {
             json!({
                 "id": id.to_string(), "debit": ann.account().to_string(),
@@ -402,12 +402,21 @@ async fn at_night_nobody_begins_to_move_a_large_amount_where_a_zone_is_named() {
             })
         };
         let id = || TransferId::new(server.clock.now().unix_ms(), random());
-        let legs = json!([leg(id(), "1"), leg(id(), minor)]);
-        let body = json!({ "orders": [{ "order": { "kind": "linked", "legs": legs } }] });
+        let later = server.clock.now().plus(Span::from_secs(3600));
+        let order = match kind {
+            "linked" => json!({ "kind": kind, "legs": [leg(id(), "1"), leg(id(), minor)] }),
+            "hold" => {
+                json!({ "kind": kind, "leg": leg(id(), minor), "expires": later.to_string() })
+            }
+            _ => json!({ "kind": kind, "leg": leg(id(), minor) }),
+        };
+        let body = json!({ "orders": [{ "order": order }] });
         server.call(&operator, "POST", "/v1/transfers:batch", Some(&body)).await
     };
-    assert_eq!(order("1000000").await.problem(), "forbidden");
-    assert_eq!(order("999999").await.status, 200);
+    for kind in ["transfer", "linked", "hold"] {
+        assert_eq!(order(kind, "1000000").await.problem(), "forbidden", "{kind}");
+        assert_eq!(order(kind, "999999").await.status, 200, "{kind}");
+    }
     let path = "/v1/decisions?action=release_hold&limit=250";
     let found = server.call(&operator, "GET", path, None).await.json();
     let denied = &found["items"][0];
@@ -420,7 +429,7 @@ async fn at_night_nobody_begins_to_move_a_large_amount_where_a_zone_is_named() {
     server.clock.advance(Span::from_secs(8 * 3600));
     assert_eq!(release().await.status, 202);
     assert_eq!(fund("1000000").await.status, 202);
-    assert_eq!(order("1000000").await.status, 200);
+    assert_eq!(order("linked", "1000000").await.status, 200);
 }
 
 #[tokio::test]

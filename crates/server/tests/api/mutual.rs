@@ -13,8 +13,9 @@ use base64::engine::general_purpose::STANDARD;
 use http_body_util::Full;
 use insta::assert_json_snapshot;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer,
+    CrlDistributionPoint, CrlIssuingDistributionPoint, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose, RevokedCertParams, SanType,
 };
 use rustls::HandshakeKind;
 use rustls_pki_types::pem::PemObject as _;
@@ -480,9 +481,18 @@ fn numbered_list(
     server: &Server,
     serials: &[u64],
     days: i64,
-    (number, ago): (u64, i64),
+    age: (u64, i64),
     by: &CertifiedIssuer<'_, KeyPair>,
 ) -> rcgen::CertificateRevocationList {
+    list_params(server, serials, days, age).signed_by(by).unwrap()
+}
+
+fn list_params(
+    server: &Server,
+    serials: &[u64],
+    days: i64,
+    (number, ago): (u64, i64),
+) -> CertificateRevocationListParams {
     let now = i64::try_from(server.clock.now().unix_ms() / 1000).unwrap();
     let at = |seconds| time::OffsetDateTime::from_unix_timestamp(seconds).unwrap();
     let one = |serial: &u64| RevokedCertParams {
@@ -491,15 +501,14 @@ fn numbered_list(
         reason_code: None,
         invalidity_date: None,
     };
-    let params = CertificateRevocationListParams {
+    CertificateRevocationListParams {
         this_update: at(now - ago),
         next_update: at(now + days * DAY),
         crl_number: number.into(),
         issuing_distribution_point: None,
         revoked_certs: serials.iter().map(one).collect(),
         key_identifier_method: rcgen::KeyIdMethod::Sha256,
-    };
-    params.signed_by(by).unwrap()
+    }
 }
 
 #[tokio::test]
@@ -621,6 +630,38 @@ async fn of_two_lists_of_one_issuer_the_newer_one_counts() {
             let (bad, good) = (numbered(7), numbered(8));
             assert_eq!(error(&token(&scene.server, Some(&bad)).await), invalid_client(), "{name}");
             assert_eq!(token(&scene.server, Some(&good)).await.status, 200, "{name}");
+        }
+    }
+}
+
+/// Both are about the certificate, and neither takes the other's place: they say something about others, too.
+#[tokio::test]
+async fn of_a_whole_list_and_one_of_a_place_the_newer_one_counts() {
+    let ca = authority();
+    let probe = Server::start().await;
+    let uris = || CrlDistributionPoint { uris: vec!["http://ca.example/place.crl".to_owned()] };
+    let list = |serials: &[u64], age: (u64, i64), place: bool| {
+        let mut params = list_params(&probe, serials, 3, age);
+        params.issuing_distribution_point =
+            place.then(|| CrlIssuingDistributionPoint { distribution_point: uris(), scope: None });
+        params.signed_by(&ca).unwrap().pem().unwrap()
+    };
+    for newer_is_of_place in [true, false] {
+        let older = list(&[], (1, 2 * DAY), !newer_is_of_place);
+        let newer = list(&[7], (2, DAY), newer_is_of_place);
+        for file in [format!("{older}{newer}"), format!("{newer}{older}")] {
+            let dir = TempDir::new().unwrap();
+            let scene = listing(&ca, &dir, &[file.as_bytes()]).await;
+            let numbered = |serial: u64| {
+                let params = but(&named(&scene.server, "api.books.example"), |params| {
+                    params.serial_number = Some(serial.into());
+                    params.crl_distribution_points = vec![uris()];
+                });
+                issued(&params, &ca)
+            };
+            let (bad, good) = (numbered(7), numbered(8));
+            assert_eq!(error(&token(&scene.server, Some(&bad)).await), invalid_client());
+            assert_eq!(token(&scene.server, Some(&good)).await.status, 200);
         }
     }
 }

@@ -4,7 +4,7 @@ use super::anchor::{put, read_receipt};
 use super::log::source::{Source, Trusted, failed, unproved};
 use super::{Context, Outcome, show};
 use crate::args::{
-    BlockNetwork, Calendars, KnownHeaders, Ots, OtsAttach, OtsStamp, OtsUpgrade, OtsVerify,
+    BlockNetwork, Calendars, KnownHeaders, LogAt, Ots, OtsAttach, OtsStamp, OtsUpgrade, OtsVerify,
 };
 use crate::device::files::read_named;
 use crate::exit::{Exit, Failure};
@@ -237,6 +237,7 @@ fn verify(context: &Context, args: &OtsVerify) -> Outcome {
 /// Puts a proof over a checkpoint into each receipt, in place.
 fn attach(context: &Context, args: &OtsAttach) -> Outcome {
     let say = &context.say;
+    let trusted = Trusted::of(&args.trusted)?;
     let proof = proof_at(&args.proof)?;
     let shown = args.proof.display().to_string();
     if lowest_block(&proof).is_none() {
@@ -247,11 +248,11 @@ fn attach(context: &Context, args: &OtsAttach) -> Outcome {
         demand_no_contradiction(&proof, headers, &shown)?;
     }
     let stamped = Stamped::of(args, &proof)?;
-    let trust = trust_with(args, headers)?;
+    let (trust, known) = (trust_with(&trusted, headers), (&trusted, &args.at));
     let mut all = Vec::new();
     for path in &args.receipts {
         let file = path.display().to_string();
-        let size = attach_one(path, &proof, stamped.as_ref(), trust.as_ref(), args)?;
+        let size = attach_one(path, &proof, stamped.as_ref(), trust.as_ref(), known)?;
         say.tell("anchor-attached", &[("file", &file), ("size", &size.to_string())]);
         all.push(json!({ "file": file, "size": size.to_string() }));
     }
@@ -276,14 +277,11 @@ fn refuted(path: &str, error: ProofError) -> Failure {
     Failure { cause_key, ..failure.because(error) }
 }
 
-/// Whom the receipts are to go on proving something to, if a trust file was named; with the headers that were given.
-fn trust_with(args: &OtsAttach, headers: Option<Headers>) -> Result<Option<Trust>, Failure> {
-    if args.trusted.trust.is_none() {
-        return Ok(None);
-    }
-    let mut trust = Trusted::of(&args.trusted)?.file().cloned();
+/// Whom the receipts are to go on proving something to, if that is a trust file; with the headers that were given.
+fn trust_with(trusted: &Trusted, headers: Option<Headers>) -> Option<Trust> {
+    let mut trust = trusted.file().cloned();
     trust.iter_mut().for_each(|trust| trust.bitcoin_headers.extend(headers.clone()));
-    Ok(trust)
+    trust
 }
 
 /// A checkpoint that was stamped, other than that of a receipt.
@@ -312,28 +310,30 @@ fn attach_one(
     proof: &Proof,
     stamped: Option<&Stamped>,
     trust: Option<&Trust>,
-    args: &OtsAttach,
+    (trusted, at): (&Trusted, &LogAt),
 ) -> Result<u64, Failure> {
     let (mut receipt, own) = read_receipt(path)?;
     let checkpoint = own.checkpoint.log_signed_bytes();
+    let origin = &own.checkpoint.checkpoint().origin;
+    // The verdict asks for the log's signature, too: a receipt with an anchor that has none is not valid any more.
+    let demand_signed = |signed: &SignedCheckpoint| {
+        let keys: Vec<_> =
+            trusted.log_keys().into_iter().filter(|key| key.name() == origin).collect();
+        signed.verify(&keys).map(drop).map_err(unproved)
+    };
     let (size, checkpoint, hashes) = if proof.digest == sha256(&checkpoint) {
+        demand_signed(&own.checkpoint)?;
         (own.checkpoint.checkpoint().head.size, checkpoint, own.path.clone())
     } else {
         let stamped = stamped.ok_or_else(|| Failure::usage("ots-which-checkpoint"))?;
-        let trusted = Trusted::of(&args.trusted)?;
-        let source = Source::needed(&args.at, &trusted)?;
-        // The verdict asks for the log's signature, too: a receipt with an anchor that has none is not valid any more.
-        let origin = &own.checkpoint.checkpoint().origin;
-        let keys = trusted.log_keys().into_iter().filter(|key| key.name() == origin);
-        stamped.signed.verify(&keys.collect::<Vec<_>>()).map_err(unproved)?;
+        let source = Source::needed(at, trusted)?;
+        demand_signed(&stamped.signed)?;
         let size = stamped.signed.checkpoint().head.size;
-        let hashes = source.open(&trusted)?.inclusion(own.index, size).map_err(failed)?;
+        let hashes = source.open(trusted)?.inclusion(own.index, size).map_err(failed)?;
         (size, stamped.bytes.clone(), hashes)
     };
     let anchor = BitcoinAnchor { path: hashes, checkpoint, proof: proof.to_bytes() };
-    let leaf = leaf_hash(&receipt.leaf);
-    let origin = &own.checkpoint.checkpoint().origin;
-    anchor.check(&leaf, own.index, origin).map_err(unproved)?;
+    anchor.check(&leaf_hash(&receipt.leaf), own.index, origin).map_err(unproved)?;
     put(path, &mut receipt, anchor.to_bytes(), trust)?;
     Ok(size)
 }

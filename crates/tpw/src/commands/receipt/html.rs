@@ -86,10 +86,10 @@ fn content(sheet: &Sheet, heading: &str, links: &str) -> String {
 fn section(section: &Section) -> String {
     // What people have written may run the other way: it does not turn its surroundings.
     let row = |row: &Row| {
-        let fact = row.fact.map(|fact| format!(" data-fact=\"{fact}\"")).unwrap_or_default();
         format!(
-            "<tr><th>{}</th><td><bdi{fact}>{}</bdi></td></tr>\n",
+            "<tr><th>{}</th><td><bdi data-fact=\"{}\">{}</bdi></td></tr>\n",
             text(&row.name),
+            row.fact,
             text(&row.value)
         )
     };

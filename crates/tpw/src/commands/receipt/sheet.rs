@@ -4,7 +4,7 @@ use super::super::show::{self, LevelRow};
 use crate::say::{Lang, Say};
 use tpw_core::{Hash32, Posting, words};
 use tpw_crypto::sha256;
-use tpw_proof::verdict::{Outcome as Found, ProvedPayment};
+use tpw_proof::verdict::{LayerResult, Outcome as Found, ProvedPayment};
 use tpw_proof::{Judgement, Trust};
 
 /// A printed receipt: only what was proved.
@@ -27,6 +27,10 @@ pub(super) struct Sheet {
     pub(super) code: String,
 }
 
+/// The sections whose rows are a list: levels, and parts checked.
+const LEVELS: &str = "print-levels";
+const LAYERS: &str = "print-layers";
+
 /// Rows under a heading.
 pub(super) struct Section {
     pub(super) title: String,
@@ -35,16 +39,10 @@ pub(super) struct Section {
 
 /// A name and a value beside it.
 pub(super) struct Row {
-    /// What a page that judges the receipt itself compares the value by: the key of the name.
-    pub(super) fact: Option<&'static str>,
+    /// What a page that judges the receipt itself compares the value by: the key of the name, or of a list.
+    pub(super) fact: &'static str,
     pub(super) name: String,
     pub(super) value: String,
-}
-
-impl Row {
-    fn plain(name: String, value: String) -> Self {
-        Self { fact: None, name, value }
-    }
 }
 
 impl Sheet {
@@ -104,7 +102,7 @@ fn code(proved: &ProvedPayment, file_hash: Hash32, trust: &Trust) -> String {
 
 fn section(say: &Say, title: &str, rows: Vec<(&'static str, String)>) -> Section {
     let shown = rows.into_iter().filter(|(_, text)| !text.is_empty());
-    let row = |(key, value)| Row { fact: Some(key), name: say.text(key), value };
+    let row = |(key, value)| Row { fact: key, name: say.text(key), value };
     Section { title: say.text(title), rows: shown.map(row).collect() }
 }
 
@@ -130,10 +128,10 @@ fn payment(say: &Say, proved: &ProvedPayment) -> Section {
 fn levels(say: &Say, judgement: &Judgement) -> Section {
     let row = |row: LevelRow| {
         let found = format!("{} {}", row.word, row.detail);
-        Row::plain(row.name, found.trim_end().to_owned())
+        Row { fact: LEVELS, name: row.name, value: found.trim_end().to_owned() }
     };
     let rows = show::level_rows(say, judgement).into_iter().map(row).collect();
-    Section { title: say.text("print-levels"), rows }
+    Section { title: say.text(LEVELS), rows }
 }
 
 fn decision(say: &Say, proved: &ProvedPayment) -> Section {
@@ -150,7 +148,7 @@ fn decision(say: &Say, proved: &ProvedPayment) -> Section {
     ];
     let mut section = section(say, "print-decision", rows);
     let approval = |given| Row {
-        fact: Some("field-approval"),
+        fact: "field-approval",
         name: say.text("field-approval"),
         value: show::approval_words(say, given),
     };
@@ -158,7 +156,7 @@ fn decision(say: &Say, proved: &ProvedPayment) -> Section {
     let posting = |posting: &Posting| {
         let value = format!("{} → {}: {}", posting.debit, posting.credit, posting.money);
         let name = format!("{} {}", say.text("field-posting"), posting.number);
-        Row { fact: Some("field-posting"), name, value }
+        Row { fact: "field-posting", name, value }
     };
     section.rows.extend(record.postings.iter().map(posting));
     section
@@ -178,12 +176,11 @@ fn evidence(say: &Say, proved: &ProvedPayment, trust: &Trust, file_hash: Hash32)
 
 fn layers(say: &Say, judgement: &Judgement) -> Section {
     let word = |found: &Found| say.text(&format!("word-{}", found.code()));
-    let rows = judgement
-        .layers
-        .iter()
-        .map(|r| Row::plain(say.text(&format!("layer-{}", r.layer.code())), word(&r.outcome)))
-        .collect();
-    Section { title: say.text("print-layers"), rows }
+    let row = |r: &LayerResult| {
+        let name = say.text(&format!("layer-{}", r.layer.code()));
+        Row { fact: LAYERS, name, value: word(&r.outcome) }
+    };
+    Section { title: say.text(LAYERS), rows: judgement.layers.iter().map(row).collect() }
 }
 
 /// The dark modules of a QR code, those beside each other as one: column, row and how many.

@@ -9,9 +9,10 @@ use serde_json::json;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use tpw_core::Receipt;
 use tpw_crypto::sha256;
-use tpw_proof::Trust;
 use tpw_proof::ots::{Attestation, Headers, Network, Op, Proof, Stamp};
+use tpw_proof::{TlogProof, Trust};
 
 const HEIGHT: &str = "800";
 
@@ -43,6 +44,15 @@ fn trusting(trust: &Path, headers: &Path, root: &Path) -> PathBuf {
     path
 }
 
+/// A policy with the log's keys and no witness.
+fn keys_of(trust: &Path, root: &Path) -> PathBuf {
+    let known = Trust::from_json(&std::fs::read_to_string(trust).unwrap()).unwrap();
+    let keys: String = known.log_keys.iter().map(|key| format!("log {key}\n")).collect();
+    let path = root.join("log.policy");
+    std::fs::write(&path, format!("{keys}quorum none\n")).unwrap();
+    path
+}
+
 #[test]
 fn a_stamped_checkpoint_anchors_the_receipts_before_it() {
     let root = tempfile::tempdir().unwrap();
@@ -63,7 +73,7 @@ fn a_stamped_checkpoint_anchors_the_receipts_before_it() {
     // The checkpoint is not the receipt's own: it has to be named, and so has the log.
     attach(&[]).ends(2);
     attach(&which).ends(2);
-    attach(&["--checkpoint", text(&trust)]).ends(4);
+    attach(&[&["--checkpoint", text(&trust)][..], &at].concat()).ends(4);
     // Nor does it stand in a block of this height that the person or the trust file knows otherwise: the receipt stays as it was.
     let other = root.path().join("other-headers");
     std::fs::write(&other, mined([7; 32])).unwrap();
@@ -84,8 +94,12 @@ fn a_stamped_checkpoint_anchors_the_receipts_before_it() {
     std::fs::write(&invented, format!("{head}\n\n\u{2014} stranger aGVsbG8gd29ybGQ=\n")).unwrap();
     stamp(&invented, &its_proof, Attestation::Bitcoin(800));
     let invented = ["--proof", text(&its_proof), "--checkpoint", text(&invented)];
-    tpw(&[&["ots", "attach", text(&receipt)], &invented[..], &at].concat()).ends(4);
-    assert_eq!(std::fs::read(&receipt).unwrap(), before);
+    // By a policy alone no receipt is judged: the signature is asked for all the same.
+    let policy = keys_of(&trust, root.path());
+    for by in [&at[..], &["--log", text(&log), "--policy", text(&policy)]] {
+        tpw(&[&["ots", "attach", text(&receipt)], &invented[..], by].concat()).ends(4);
+        assert_eq!(std::fs::read(&receipt).unwrap(), before);
+    }
     // Headers of other blocks contradict nothing. Only its owner may read the file, before as after.
     std::fs::set_permissions(&receipt, Permissions::from_mode(0o600)).unwrap();
     of(&other, "801").ends(0);
@@ -118,4 +132,49 @@ fn a_stamped_checkpoint_anchors_the_receipts_before_it() {
     let main = ["--headers", text(&headers), "--first-height", HEIGHT];
     let call = ["verify", text(&receipt), "--trust", text(&trust)];
     tpw(&[&call[..], &main].concat()).ends(4);
+}
+
+/// The same receipt with lines of somebody who is no log of ours in place of all signatures of its checkpoint.
+fn unsigned(receipt: &Path) -> Receipt {
+    let mut receipt = Receipt::from_bytes(&std::fs::read(receipt).unwrap()).unwrap();
+    let proof = receipt.tlog_proof.clone();
+    let (head, lines) = proof.rsplit_once("\n\n").unwrap();
+    let origin = lines.split(' ').nth(1).unwrap();
+    receipt.tlog_proof = format!("{head}\n\n\u{2014} {origin} aGVsbG8gd29ybGQ=\n");
+    receipt
+}
+
+#[test]
+fn a_proof_over_a_receipts_own_checkpoint_is_attached_by_the_logs_signature_alone() {
+    let root = tempfile::tempdir().unwrap();
+    let (data, receipt) = pay(root.path());
+    let trust = data.join("trust.json");
+    let (stamped, proof) = (root.path().join("checkpoint"), root.path().join("checkpoint.ots"));
+    let stamp_own = |receipt: &Receipt| {
+        let own = TlogProof::parse(&receipt.tlog_proof).unwrap().checkpoint.log_signed_bytes();
+        std::fs::write(&stamped, own).unwrap();
+        stamp(&stamped, &proof, Attestation::Bitcoin(800));
+    };
+    let stays = |file: &Path, more: &[&str], code: i32| {
+        let before = std::fs::read(file).unwrap();
+        let call = ["ots", "attach", text(file), "--proof", text(&proof)];
+        let said = tpw(&[&call[..], more].concat()).ends(code).stderr;
+        assert_eq!(std::fs::read(file).unwrap(), before);
+        said
+    };
+    stamp_own(&Receipt::from_bytes(&std::fs::read(&receipt).unwrap()).unwrap());
+    // Whose signature it would have to be, nobody has said.
+    assert!(stays(&receipt, &[], 2).contains("name whom to trust"));
+    let stranger = concat!(env!("CARGO_MANIFEST_DIR"), "/../../spec/vectors/receipt-v1.trust.json");
+    stays(&receipt, &["--trust", stranger], 4);
+    let trusted = ["--trust", text(&trust)];
+    let call = ["ots", "attach", text(&receipt), "--proof", text(&proof)];
+    tpw(&[&call[..], &trusted].concat()).ends(0);
+    // A checkpoint that the log has not signed can be stamped by anybody.
+    let invented = unsigned(&receipt);
+    let file = root.path().join("invented.tpr");
+    std::fs::write(&file, invented.to_bytes()).unwrap();
+    stamp_own(&invented);
+    stays(&file, &trusted, 4);
+    stays(&file, &["--policy", text(&keys_of(&trust, root.path()))], 4);
 }
