@@ -13,15 +13,16 @@ use core::time::Duration;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tpw_core::Span;
-use tpw_engines::evidence::{Batch, Evidence};
+use tpw_engines::evidence::{Batch, Evidence, KeepError};
 use tpw_engines::stamped::{ANSWER_MAX, OutsideAuthority};
-use tpw_engines::{Age, Engine, EngineError, Gathering, PayError};
+use tpw_engines::{Age, Engine, EngineError, Gathering, PayError, Renewing};
+use tpw_proof::evidence::HashTree;
 
 /// Events that are read before the first rest.
 const BIT: usize = 256;
-/// A record is renewed so long before it ends.
+/// A record is renewed so long before it ends: turns are a month apart at most.
 const LEAD: Span = Span::from_secs(90 * 24 * 3600);
-/// The longest that it is left alone after a failure, unless the pace is slower.
+/// The longest that it is left alone after a failure.
 const REST_MAX: Duration = Duration::from_secs(3600);
 /// How much longer than for others it is waited for witnesses.
 const PATIENCE: u32 = 7;
@@ -31,6 +32,8 @@ const PATIENCE: u32 = 7;
 pub struct ArchivingTimes {
     /// How old a payment is when its receipt is archived, at least; and from one turn to the next.
     pub every: Duration,
+    /// From the start to the first turn: witnesses and other authorities are asked first.
+    pub first: Duration,
     /// How long it is left alone after the first failure; twice as long after each further one.
     pub rest: Duration,
 }
@@ -38,8 +41,8 @@ pub struct ArchivingTimes {
 impl ArchivingTimes {
     /// The usual ones, with turns so far apart.
     #[must_use]
-    pub const fn every(every: Duration) -> Self {
-        Self { every, rest: Duration::from_secs(30) }
+    pub fn every(every: Duration) -> Self {
+        Self { every, first: every.min(Duration::from_secs(600)), rest: Duration::from_secs(30) }
     }
 }
 
@@ -88,6 +91,17 @@ enum Fault {
     Task(#[from] tokio::task::JoinError),
 }
 
+impl Fault {
+    /// Whether another authority may do better.
+    const fn is_of_authority(&self) -> bool {
+        match self {
+            Self::Answer(_) | Self::Unlogged(_) => true,
+            Self::Engine(EngineError::Evidence(error)) => error.is_of_answer(),
+            Self::Engine(_) | Self::Task(_) => false,
+        }
+    }
+}
+
 /// A question to an authority with its answer.
 struct Asked {
     question: Vec<u8>,
@@ -102,6 +116,7 @@ struct Turns {
 
 impl Turns {
     async fn run(self) {
+        tokio::time::sleep(self.times.first).await;
         loop {
             let done = self.turn().await;
             let Some(evidence) = self.engine.evidence() else { return };
@@ -122,17 +137,20 @@ impl Turns {
         }
     }
 
-    /// Archives all that is old enough, then renews what is due.
+    /// Archives what is old enough by now, and renews what is due, whatever became of the one.
     async fn turn(&self) -> Result<(), Fault> {
+        let archived = self.archive_all(self.age()).await;
+        archived.and(self.renew_all().await)
+    }
+
+    async fn archive_all(&self, age: Age) -> Result<(), Fault> {
         loop {
-            let batch = Arc::new(self.gathered().await?);
+            let batch = self.gathered(age).await?;
             if batch.is_empty() {
-                self.with(move |engine| engine.pass_over(&batch)).await?;
-                break;
+                return self.with(move |engine| engine.pass_over(&batch)).await;
             }
-            self.archive(batch).await?;
+            self.archive(Arc::new(batch)).await?;
         }
-        self.renew().await
     }
 
     /// Does something beside the tasks: it waits for stores.
@@ -152,91 +170,100 @@ impl Turns {
     }
 
     /// The next batch. It rests as long as it works: payments come first.
-    async fn gathered(&self) -> Result<Batch, Fault> {
-        let age = self.age();
+    async fn gathered(&self, age: Age) -> Result<Batch, Fault> {
         let mut batch = self.with(Engine::next_batch).await?;
         loop {
             let begun = tokio::time::Instant::now();
             let gather = move |engine: &Engine| {
                 let mut batch = batch;
-                let gathering = engine.gather(&mut batch, age, BIT)?;
+                let gathering = engine.gather(&mut batch, age, BIT);
                 Ok((batch, gathering))
             };
             let gathering;
             (batch, gathering) = self.with(gather).await?;
-            if gathering == Gathering::All {
-                return Ok(batch);
+            match gathering {
+                Gathering::All => return Ok(batch),
+                Gathering::Some => tokio::time::sleep(begun.elapsed()).await,
+                // What is in front of it is kept first.
+                Gathering::Stuck(error) if batch.is_empty() => return Err(error.into()),
+                Gathering::Stuck(_) => return Ok(batch),
             }
-            tokio::time::sleep(begun.elapsed()).await;
         }
     }
 
     async fn archive(&self, batch: Arc<Batch>) -> Result<(), Fault> {
         let receipts = batch.len();
-        let tree = batch.tree().map_err(|error| EngineError::Evidence(error.into()))?;
+        let of_batch = Arc::clone(&batch);
+        let tree = self.with(move |_engine| Ok(of_batch.tree().map_err(KeepError::from)?)).await?;
         let tree = Arc::new(tree);
         let mut place = 0;
         loop {
-            let asked = self.ask(&mut place, &tree).await?;
-            let (batch, tree) = (Arc::clone(&batch), Arc::clone(&tree));
-            let kept = self.with(move |engine| {
-                engine.keep_records(&batch, &tree, (&asked.question, &asked.answer))
-            });
-            match kept.await {
-                Err(fault) if place <= self.authorities.len() => self.passed_over(place, &fault),
-                Err(fault) => return Err(fault),
+            match self.archive_by(place, &batch, &tree).await {
                 Ok(()) => break,
+                Err(fault) => self.next(&mut place, fault)?,
             }
         }
         tracing::info!(receipts, "receipts are archived under one time-stamp");
         Ok(())
     }
 
-    async fn renew(&self) -> Result<(), Fault> {
+    async fn archive_by(
+        &self,
+        place: usize,
+        batch: &Arc<Batch>,
+        tree: &Arc<HashTree>,
+    ) -> Result<(), Fault> {
+        let Asked { question, answer } = self.ask(place, tree).await?;
+        let (batch, tree) = (Arc::clone(batch), Arc::clone(tree));
+        self.with(move |engine| engine.keep_records(&batch, &tree, (&question, &answer))).await
+    }
+
+    /// Has each authority renew what it can. What nobody can is told: the operator has to name another one.
+    async fn renew_all(&self) -> Result<(), Fault> {
         let mut place = 0;
-        loop {
+        while place <= self.authorities.len() {
             let before = self.engine.now().plus(LEAD);
             let due = self.with(move |engine| engine.renewals_before(before)).await?;
             let Some(renewing) = due else { return Ok(()) };
-            let records = renewing.count();
-            let asked = self.ask(&mut place, renewing.tree()).await?;
-            let kept = self.with(move |engine: &Engine| {
-                let Asked { question, answer } = asked;
-                engine.keep_renewals(renewing, (&question, &answer))
-            });
-            match kept.await {
-                Err(fault) if place <= self.authorities.len() => self.passed_over(place, &fault),
-                Err(fault) => return Err(fault),
-                Ok(()) => tracing::info!(records, "evidence records are renewed"),
+            match self.renew_by(place, renewing).await {
+                Ok(0) => place = place.saturating_add(1),
+                Ok(records) => tracing::info!(records, "evidence records are renewed"),
+                Err(fault) => self.next(&mut place, fault)?,
             }
         }
+        tracing::warn!(
+            "evidence records end soon, and no authority makes more of them: name one whose certificate ends later"
+        );
+        Ok(())
     }
 
-    /// Asks from the authority at `place` on, and leaves `place` behind the one that has answered; this server's own key is behind them
-    /// all.
-    async fn ask(
-        &self,
-        place: &mut usize,
-        tree: &tpw_proof::evidence::HashTree,
-    ) -> Result<Asked, Fault> {
-        while let Some((authority, by)) = self.authorities.get(*place) {
-            *place = place.saturating_add(1);
-            let question = self.engine.ask_about(tree, authority.policies().first().cloned())?;
-            match put(authority, by, question.clone()).await {
-                Ok(answer) => return Ok(Asked { question, answer }),
-                Err(fault) => self.passed_over(*place, &fault.into()),
-            }
-        }
-        *place = self.authorities.len().saturating_add(1);
-        let question = self.engine.ask_about(tree, None)?;
-        let answer = self.engine.stamp_own(question.clone()).await?;
+    async fn renew_by(&self, place: usize, renewing: Renewing) -> Result<usize, Fault> {
+        let Asked { question, answer } = self.ask(place, renewing.tree()).await?;
+        self.with(move |engine| engine.keep_renewals(&renewing, (&question, &answer))).await
+    }
+
+    /// Asks the authority at `place`; this server's own key is behind them all.
+    async fn ask(&self, place: usize, tree: &HashTree) -> Result<Asked, Fault> {
+        let Some((authority, by)) = self.authorities.get(place) else {
+            let question = self.engine.ask_about(tree, None)?;
+            let answer = self.engine.stamp_own(question.clone()).await?;
+            return Ok(Asked { question, answer });
+        };
+        let question = self.engine.ask_about(tree, authority.policies().first().cloned())?;
+        let answer = put(authority, by, question.clone()).await?;
         Ok(Asked { question, answer })
     }
 
-    fn passed_over(&self, place: usize, fault: &Fault) {
-        let authority = self.authorities.get(place.saturating_sub(1));
-        let authority = authority.map_or("", |(authority, _)| authority.name());
+    /// Goes on to the next authority, if the fault is of this one and there is another.
+    fn next(&self, place: &mut usize, fault: Fault) -> Result<(), Fault> {
+        let Some((authority, _)) = self.authorities.get(*place) else { return Err(fault) };
+        if !fault.is_of_authority() {
+            return Err(fault);
+        }
+        *place = place.saturating_add(1);
+        let authority = authority.name();
         tracing::warn!(authority, %fault, "an authority's time-stamp is of no use for records; the next one is asked");
+        Ok(())
     }
 }
 
@@ -251,7 +278,7 @@ async fn put(
 
 /// How it goes, in Prometheus' text form.
 pub(crate) fn write_metrics(evidence: &Evidence, out: &mut String) {
-    let Ok(status) = evidence.status() else { return };
+    let status = evidence.status();
     let mut one = |name: &str, kind: &str, help: &str, value: u64| {
         telemetry::head(out, name, kind, help);
         telemetry::put(out, name, "", value);

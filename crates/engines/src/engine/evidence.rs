@@ -11,8 +11,8 @@ use std::sync::Arc;
 use tpw_core::{Instant, PaymentId, Receipt, RecordKind, Span};
 use tpw_crypto::Entropy as _;
 use tpw_flow::{Entry, EventKind, EventRow, Payment};
-use tpw_proof::evidence::{self, EvidenceError, HashTree, Renewal};
-use tpw_proof::{Level, ProofError, judge, timestamp};
+use tpw_proof::evidence::{self, EvidenceError, HashTree, Renewal, StampTrust};
+use tpw_proof::{Level, TIME_TOLERANCE, judge, timestamp};
 
 /// How far an authority's clock may be from ours.
 const CLOCKS_APART_MAX: Span = Span::from_secs(300);
@@ -29,12 +29,14 @@ pub struct Age {
 }
 
 /// What became of gathering.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub enum Gathering {
     /// There may be more.
     Some,
     /// There is no room, or nothing that is old enough.
     All,
+    /// The next one cannot be read. Those before it are in the batch, which can be kept.
+    Stuck(EngineError),
 }
 
 /// Renewals that wait for their time-stamp.
@@ -72,31 +74,37 @@ impl Engine {
     /// An empty batch behind all that is archived.
     ///
     /// # Errors
-    /// [`EngineError`] when the store cannot be read.
+    /// [`EngineError`] when the store cannot be read; [`KeepError::Ahead`] when it belongs to other books.
     pub fn next_batch(&self) -> Result<Batch, EngineError> {
-        Ok(Batch::new(self.trust.hash(), self.kept()?.course()?))
+        let event = self.kept()?.course()?;
+        if let Some(before) = event.checked_sub(1)
+            && self.readers.with(|reader| reader.events(before, 1))?.is_empty()
+        {
+            return Err(KeepError::Ahead { event }.into());
+        }
+        Ok(Batch::new(self.trust.hash(), event))
     }
 
     /// Reads at most `most` further events and takes the receipts of what was booked by them.
-    ///
-    /// # Errors
-    /// [`EngineError`] when a store cannot be read. The batch is as good as before.
-    pub fn gather(
-        &self,
-        batch: &mut Batch,
-        age: Age,
-        most: usize,
-    ) -> Result<Gathering, EngineError> {
+    #[must_use]
+    pub fn gather(&self, batch: &mut Batch, age: Age, most: usize) -> Gathering {
         let after = batch.event();
-        let events = self.readers.with(|reader| reader.events(after, most))?;
+        let events = match self.readers.with(|reader| reader.events(after, most)) {
+            Ok(events) => events,
+            Err(error) => return Gathering::Stuck(error.into()),
+        };
         let ended = events.len() < most;
         for event in events {
-            if batch.is_full() || event.at > age.until || !self.gather_one(batch, event, age)? {
-                return Ok(Gathering::All);
+            if batch.is_full() || event.at > age.until {
+                return Gathering::All;
             }
-            batch.passed(event.seq);
+            match self.gather_one(batch, event, age) {
+                Ok(true) => batch.passed(event.seq),
+                Ok(false) => return Gathering::All,
+                Err(error) => return Gathering::Stuck(error),
+            }
         }
-        Ok(if ended { Gathering::All } else { Gathering::Some })
+        if ended { Gathering::All } else { Gathering::Some }
     }
 
     /// Whether an event is done with: a receipt that is not ready yet keeps those behind it waiting.
@@ -118,24 +126,26 @@ impl Engine {
         if batch.has(entry.index) || self.kept()?.has(entry.index)? {
             return Ok(true);
         }
-        if self.receipts.unwitnessed(&payment).is_some() || self.waits(entry, event, age) {
+        // A record is over one checkpoint for good: the witnesses may still come.
+        if event.at > age.unwitnessed_until
+            && self.witnessed().is_some_and(|witnessed| !witnessed.covers(entry.index))
+        {
             return Ok(false);
         }
         let own = (kind, payment.intake().statement());
-        match self.receipts.to_archive(own, entry, batch) {
-            Ok((size, tokens, receipt)) => {
+        match self.receipts.to_archive(own, entry, (batch, self.now())) {
+            Ok(Some((size, tokens, receipt))) => {
                 batch.add((entry.index, size), tokens, receipt)?;
+                Ok(true)
+            }
+            Ok(None) => {
+                let index = entry.index;
+                tracing::warn!(index, "a receipt’s time-stamp has ended before it was archived");
                 Ok(true)
             }
             Err(EngineError::Log(LogError::NotYet { .. })) => Ok(false),
             Err(error) => Err(error),
         }
-    }
-
-    /// Whether the witnesses may still come: a record is over one checkpoint for good.
-    fn waits(&self, entry: &Entry, event: EventRow, age: Age) -> bool {
-        let missing = self.witnessed().is_some_and(|witnessed| !witnessed.covers(entry.index));
-        missing && event.at > age.unwitnessed_until
     }
 
     /// Notes how far a batch without receipts has read.
@@ -196,7 +206,7 @@ impl Engine {
         let record = batch.record(tree, answer).map_err(KeepError::from)?;
         let sample = batch.sample().ok_or(KeepError::from(EvidenceError::Empty))?;
         self.check_holds(Receipt { evidence: vec![record.clone()], ..sample.clone() })?;
-        let due = self.due_of(&record)?;
+        let due = evidence::due_of_record(&record, &self.trust.tsa_roots)?.until;
         Ok(self.kept()?.keep(batch, (tree, &record, due))?)
     }
 
@@ -209,19 +219,17 @@ impl Engine {
         }
     }
 
-    fn due_of(&self, record: &[u8]) -> Result<Instant, ProofError> {
-        Ok(evidence::due_of_record(record, &self.trust.tsa_roots)?.until)
-    }
-
-    /// The renewals of the records that end before `before`; `None` when there is none.
+    /// The renewals of the records that end before `before` and have not ended yet; `None` when there is none.
     ///
     /// # Errors
     /// [`EngineError`] when the store cannot be read.
     pub fn renewals_before(&self, before: Instant) -> Result<Option<Renewing>, EngineError> {
         let mut trees = Vec::new();
-        for due in self.kept()?.due(before, RENEWED_MAX)? {
-            let renewal = Renewal::time_stamp(&due.record)?;
-            trees.push((due, renewal));
+        for due in self.kept()?.due((self.now(), before), RENEWED_MAX)? {
+            match Renewal::time_stamp(&due.record) {
+                Ok(renewal) => trees.push((due, renewal)),
+                Err(error) => tracing::warn!(tree = due.tree, %error, "a record cannot be renewed"),
+            }
         }
         let renewals: Vec<Renewal> = trees.iter().map(|(_, renewal)| renewal.clone()).collect();
         if renewals.is_empty() {
@@ -231,24 +239,35 @@ impl Engine {
         Ok(Some(Renewing { trees, tree }))
     }
 
-    /// Puts the renewed records in the place of the old ones, all or none.
+    /// Puts renewed records in the place of those that end earlier, and says how many there were: one that would not hold, or gain
+    /// nothing, is left as it was.
     ///
     /// # Errors
     /// [`KeepError`] says why not.
     pub fn keep_renewals(
         &self,
-        renewing: Renewing,
+        renewing: &Renewing,
         (question, answer): (&[u8], &[u8]),
-    ) -> Result<(), EngineError> {
+    ) -> Result<usize, EngineError> {
         self.check_answer(question, answer)?;
-        let Renewing { trees, tree } = renewing;
-        let mut renewed = Vec::with_capacity(trees.len());
-        for (old, renewal) in trees {
-            let record = renewal.finish(&tree, answer).map_err(KeepError::from)?;
-            let due = self.due_of(&record)?;
-            renewed.push((old, record, due));
+        let (roots, policies) = (&self.trust.tsa_roots, &self.trust.tsa_policies);
+        let trust = StampTrust { roots, policies, tolerance: TIME_TOLERANCE };
+        let mut renewed = Vec::with_capacity(renewing.trees.len());
+        for (old, renewal) in &renewing.trees {
+            let record = renewal.clone().finish(&renewing.tree, answer).and_then(|record| {
+                let until = evidence::verify_times(&record, &trust)?.until;
+                Ok((record, until))
+            });
+            match record {
+                Ok((record, until)) if until > old.due => renewed.push((old.tree, record, until)),
+                Ok((_, until)) => {
+                    tracing::warn!(tree = old.tree, %until, "a renewal would gain nothing");
+                }
+                Err(error) => tracing::warn!(tree = old.tree, %error, "a renewal would not hold"),
+            }
         }
-        Ok(self.kept()?.renew(&renewed)?)
+        self.kept()?.renew(&renewed)?;
+        Ok(renewed.len())
     }
 }
 

@@ -7,7 +7,7 @@ use super::{Config, Engine, EngineError, PayError, decisions};
 use crate::anchor::Anchors;
 use crate::entropy::OsEntropy;
 use crate::evidence::{Batch, Evidence};
-use crate::log_store::{LogView, SignedHead, Witnessed};
+use crate::log_store::{LogError, LogView, SignedHead, Witnessed};
 use crate::stamped::Stamped;
 use core::num::NonZeroUsize;
 use std::collections::BTreeMap;
@@ -384,28 +384,40 @@ impl Receipts {
     /// The checkpoint of an entry's receipt, and the tokens of other authorities over it. Where witnesses are asked, a checkpoint that
     /// they have cosigned comes before one that only others have time-stamped.
     fn best_over(&self, index: u64) -> Result<(Arc<SignedHead>, Tokens), EngineError> {
-        let suits = |size| self.witnessed.is_none() || self.cosigned(size).is_some();
+        // One that cannot be read suits, so that it is read again below.
+        let suits = |size| {
+            self.witnessed.is_none() || self.cosigned(size).is_ok_and(|found| found.is_some())
+        };
         let stamped = self.stamped.as_ref().map(|stamped| stamped.over(index, suits));
-        let stamped = stamped.transpose().unwrap_or_else(|error| {
-            // A receipt with one time-stamp is better than none.
-            tracing::warn!(%error, "a receipt goes out without other authorities' time-stamps");
-            None
-        });
-        let stamped = stamped.unwrap_or_default();
+        let stamped = stamped.transpose()?.unwrap_or_default();
         for over in &stamped {
-            if let Some(head) = self.cosigned(over.size) {
+            if let Some(head) = self.cosigned(over.size)? {
                 return Ok((head, Arc::clone(&over.tokens)));
             }
         }
-        if self.witnessed.as_ref().is_some_and(|witnessed| witnessed.covers(index)) {
-            return Ok((self.covering(index)?, Tokens::default()));
+        let witnessed = self.witnessed.as_ref().map(|witnessed| witnessed.covering(index));
+        if let Some(head) = witnessed.transpose()?.flatten() {
+            return Ok((head, Tokens::default()));
         }
         for over in &stamped {
             if let Some(head) = self.log.head_at(over.size)? {
                 return Ok((head, Arc::clone(&over.tokens)));
             }
         }
-        Ok((self.covering(index)?, Tokens::default()))
+        Ok((self.log.covering(index)?, Tokens::default()))
+    }
+
+    /// The same for a receipt that is wanted now: one with less is better than none.
+    fn best_now(&self, index: u64) -> Result<(Arc<SignedHead>, Tokens), EngineError> {
+        match self.best_over(index) {
+            Err(
+                error @ (EngineError::Stamped(_) | EngineError::Log(LogError::Witnessed { .. })),
+            ) => {
+                tracing::warn!(%error, "a receipt goes out without what came later");
+                Ok((self.covering(index)?, Tokens::default()))
+            }
+            found => found,
+        }
     }
 
     fn of(&self, payment: Arc<Payment>, repeated: Repeated) -> Result<Paid, PayError> {
@@ -433,7 +445,7 @@ impl Receipts {
         let receipt = match self.archived((&leaf, statement), entry) {
             Some(archived) => archived,
             None => {
-                let (head, tokens) = self.best_over(entry.index)?;
+                let (head, tokens) = self.best_now(entry.index)?;
                 let frame = self.frames.of(&head, &tokens, self.trust_hash);
                 self.filled(&frame, (&leaf, statement), entry, head.head.size)?
             }
@@ -460,20 +472,28 @@ impl Receipts {
         }))
     }
 
-    /// The receipt as it is archived, for an entry that is not yet: the size of its checkpoint, and the tokens over it.
+    /// The receipt as it is archived, for an entry that is not yet: the size of its checkpoint, and the tokens over it. `None` when its
+    /// own time-stamp has ended: no record can cover it any more.
     pub(super) fn to_archive(
         &self,
         (kind, statement): (RecordKind, &[u8]),
         entry: &Entry,
-        batch: &Batch,
-    ) -> Result<(u64, Tokens, Receipt), EngineError> {
+        (batch, now): (&Batch, tpw_core::Instant),
+    ) -> Result<Option<(u64, Tokens, Receipt)>, EngineError> {
         let (head, tokens) = self.best_over(entry.index)?;
         let size = head.head.size;
-        let tokens = batch.tokens_over(size).unwrap_or(tokens);
+        let lasts = |stamp: &&Vec<u8>| {
+            evidence::check_stamp_lasts(stamp, now, &self.trust.tsa_roots).is_ok()
+        };
+        let tokens = match batch.tokens_over(size) {
+            Some(known) => known,
+            None if !lasts(&&head.token) => return Ok(None),
+            None => tokens.iter().filter(lasts).cloned().collect(),
+        };
         let frame = frame(&head, &tokens, self.trust_hash);
         let leaf = leaf(kind, statement, entry);
         let receipt = self.filled(&frame, (&leaf, statement), entry, size)?;
-        Ok((size, tokens, Receipt::from_bytes(&receipt).map_err(ProofError::from)?))
+        Ok(Some((size, tokens, Receipt::from_bytes(&receipt).map_err(ProofError::from)?)))
     }
 
     /// The receipt with its evidence record, once there is one that holds. A receipt without it is better than none.
@@ -481,7 +501,7 @@ impl Receipts {
         let evidence = self.evidence.as_ref().filter(|it| it.covers(entry.index))?;
         let found = evidence.find(entry.index).map_err(EngineError::from).and_then(|kept| {
             let Some(kept) = kept else { return Ok(None) };
-            let Some(head) = self.head_of_size(kept.size)? else { return Ok(None) };
+            let Some(head) = self.head_to_archive(kept.size, entry.index)? else { return Ok(None) };
             let frame = frame(&head, &kept.tokens, kept.trust);
             let receipt = self.filled(&frame, own, entry, kept.size)?;
             let mut receipt = Receipt::from_bytes(&receipt).map_err(ProofError::from)?;
@@ -502,18 +522,25 @@ impl Receipts {
         })
     }
 
-    /// The checkpoint of a size, with the lines of witnesses where they have cosigned it.
-    fn head_of_size(&self, size: u64) -> Result<Option<Arc<SignedHead>>, EngineError> {
-        match self.cosigned(size) {
-            Some(head) => Ok(Some(head)),
-            None => Ok(self.log.head_at(size)?),
+    /// The checkpoint of a size, with the lines of witnesses where they have cosigned it. `None` too where they have not, and have
+    /// cosigned another one over the entry: they say more than a record.
+    fn head_to_archive(
+        &self,
+        size: u64,
+        index: u64,
+    ) -> Result<Option<Arc<SignedHead>>, EngineError> {
+        if let Some(head) = self.cosigned(size)? {
+            return Ok(Some(head));
         }
+        let elsewhere = self.witnessed.as_ref().is_some_and(|witnessed| witnessed.covers(index));
+        if elsewhere { Ok(None) } else { Ok(self.log.head_at(size)?) }
     }
 
     /// The checkpoint of a size, if witnesses have cosigned it.
-    fn cosigned(&self, size: u64) -> Option<Arc<SignedHead>> {
-        let head = self.witnessed.as_ref()?.covering(size.saturating_sub(1)).ok()??;
-        (head.head.size == size).then_some(head)
+    fn cosigned(&self, size: u64) -> Result<Option<Arc<SignedHead>>, EngineError> {
+        let Some(witnessed) = &self.witnessed else { return Ok(None) };
+        let head = witnessed.covering(size.saturating_sub(1))?;
+        Ok(head.filter(|head| head.head.size == size))
     }
 
     /// The receipt with the anchor of its entry, once there is one. A receipt without it is better than none.

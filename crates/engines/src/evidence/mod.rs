@@ -20,7 +20,7 @@ use std::time::Duration;
 use tpw_core::{Hash32, Instant};
 use tpw_crypto::CryptoError;
 use tpw_proof::ProofError;
-use tpw_proof::evidence::{EvidenceError, HashTree, continues, placed};
+use tpw_proof::evidence::{EvidenceError, HashTree, placed};
 use tpw_proof::timestamp::TspError;
 
 /// Receipts under one time-stamp, at most.
@@ -43,6 +43,7 @@ const SCHEMA: &str = "
         record BLOB NOT NULL,
         due INTEGER NOT NULL
     ) STRICT;
+    CREATE INDEX IF NOT EXISTS tree_due ON tree (due);
     CREATE TABLE IF NOT EXISTS node (
         tree INTEGER NOT NULL,
         level INTEGER NOT NULL,
@@ -91,16 +92,16 @@ pub enum KeepError {
         /// Ours.
         now: Instant,
     },
-    /// The record does not hold, or would be relied on no longer than before.
+    /// The record does not hold.
     #[error("the record would not hold: {0}")]
     Record(#[from] ProofError),
-    /// A renewal gains no time.
+    /// What is kept goes further than the books.
     #[error(
-        "the time-stamp is relied on until {until}, no longer than the one that it would renew; ask an authority whose certificate ends later"
+        "`evidence.db` has records up to event {event}, which the books do not have: it belongs to other books; remove it, and records are made again"
     )]
-    NoGain {
-        /// Until when.
-        until: Instant,
+    Ahead {
+        /// The last event.
+        event: u64,
     },
     /// The source of randomness failed.
     #[error(transparent)]
@@ -117,6 +118,12 @@ impl From<EvidenceError> for KeepError {
 }
 
 impl KeepError {
+    /// Whether another authority's answer may be better.
+    #[must_use]
+    pub const fn is_of_answer(&self) -> bool {
+        matches!(self, Self::Answer(_) | Self::Time { .. } | Self::Record(_))
+    }
+
     fn database(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
         move |cause| Self::Database { doing, cause }
     }
@@ -169,6 +176,9 @@ pub struct Evidence {
     store: Mutex<Connection>,
     /// One more than the last entry with a record.
     end: AtomicU64,
+    /// Receipts with a record, and when the first record ends, in milliseconds since 1970; 0 where there is none.
+    receipts: AtomicU64,
+    due_ms: AtomicU64,
     failing: AtomicU64,
 }
 
@@ -188,10 +198,13 @@ impl Evidence {
         store.pragma_update(None, "journal_mode", "wal").map_err(error("set the journal"))?;
         store.pragma_update(None, "synchronous", "full").map_err(error("set the syncing"))?;
         store.execute_batch(SCHEMA).map_err(error("make the tables"))?;
-        let newest = "SELECT coalesce(max(entry) + 1, 0) FROM receipt";
-        let end = store.query_row(newest, [], |row| row.get(0)).map_err(error("find the end"))?;
-        let (end, failing) = (AtomicU64::new(unsigned(end)), AtomicU64::new(0));
-        Ok(Self { store: Mutex::new(store), end, failing })
+        let all = "SELECT (SELECT coalesce(max(entry) + 1, 0) FROM receipt), coalesce(sum(leaves), 0), coalesce(min(due), 0)
+                   FROM tree";
+        let read = |row: &Row<'_>| Ok([row.get(0)?, row.get(1)?, row.get(2)?]);
+        let counts: [i64; 3] =
+            store.query_row(all, [], read).map_err(error("count the records"))?;
+        let [end, receipts, due_ms] = counts.map(|count| AtomicU64::new(unsigned(count)));
+        Ok(Self { store: Mutex::new(store), end, receipts, due_ms, failing: AtomicU64::new(0) })
     }
 
     fn held(&self) -> MutexGuard<'_, Connection> {
@@ -283,6 +296,16 @@ impl Evidence {
         kept.map_err(error)?;
         let end = placed.iter().map(|one| one.entry.saturating_add(1)).max().unwrap_or(0);
         self.end.fetch_max(end, Ordering::AcqRel);
+        let leaves = u64::try_from(placed.len()).unwrap_or(u64::MAX);
+        self.receipts.fetch_add(leaves, Ordering::Relaxed);
+        self.note_due(&store)
+    }
+
+    /// Notes when the first record ends.
+    fn note_due(&self, store: &Connection) -> Result<(), KeepError> {
+        let first = store.query_row("SELECT coalesce(min(due), 0) FROM tree", [], |row| row.get(0));
+        let first = first.map_err(KeepError::database("find what is due"))?;
+        self.due_ms.store(unsigned(first), Ordering::Relaxed);
         Ok(())
     }
 
@@ -293,16 +316,22 @@ impl Evidence {
         noted.map(drop).map_err(KeepError::database("note the last event"))
     }
 
-    /// At most `most` trees whose records end before `before`, those that end first at the front.
-    pub(crate) fn due(&self, before: Instant, most: usize) -> Result<Vec<DueTree>, KeepError> {
+    /// At most `most` trees whose records end in this time, those that end first at the front. One that has ended is left as it is: it
+    /// proves what it did, and no renewal makes more of it.
+    pub(crate) fn due(
+        &self,
+        (from, before): (Instant, Instant),
+        most: usize,
+    ) -> Result<Vec<DueTree>, KeepError> {
         let store = self.held();
         let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
         let rows: Result<Vec<(i64, Vec<u8>, i64)>, _> = store
             .prepare_cached(
-                "SELECT tree, record, due FROM tree WHERE due < ?1 ORDER BY due, tree LIMIT ?2",
+                "SELECT tree, record, due FROM tree WHERE due >= ?1 AND due < ?2 ORDER BY due, tree LIMIT ?3",
             )
             .and_then(|mut due| {
-                due.query_map(params![int(before.unix_ms()), limit(most)], read)?.collect()
+                let times = params![int(from.unix_ms()), int(before.unix_ms()), limit(most)];
+                due.query_map(times, read)?.collect()
             });
         let rows = rows.map_err(KeepError::database("look for what is due"))?;
         let tree = |(tree, record, due): (i64, Vec<u8>, i64)| {
@@ -312,36 +341,26 @@ impl Evidence {
         Ok(rows.into_iter().map(tree).collect())
     }
 
-    /// Puts renewed records in the place of those that they continue, all or none.
-    pub(crate) fn renew(&self, renewed: &[(DueTree, Vec<u8>, Instant)]) -> Result<(), KeepError> {
-        for (old, record, due) in renewed {
-            if *due <= old.due || !continues(record, &old.record) {
-                return Err(KeepError::NoGain { until: *due });
-            }
-        }
+    /// Puts renewed records, each with its new end, in the place of those that they continue.
+    pub(crate) fn renew(&self, renewed: &[(u64, Vec<u8>, Instant)]) -> Result<(), KeepError> {
         let mut store = self.held();
         let written = store.transaction().and_then(|all| {
             let sql = "UPDATE tree SET record = ?1, due = ?2 WHERE tree = ?3";
-            for (old, record, due) in renewed {
-                all.execute(sql, params![record, int(due.unix_ms()), int(old.tree)])?;
+            for (tree, record, due) in renewed {
+                all.execute(sql, params![record, int(due.unix_ms()), int(*tree)])?;
             }
             all.commit()
         });
-        written.map_err(KeepError::database("renew records"))
+        written.map_err(KeepError::database("renew records"))?;
+        self.note_due(&store)
     }
 
-    /// How it goes. It reads the rows of the trees, not those of the receipts.
-    ///
-    /// # Errors
-    /// [`KeepError::Database`].
-    pub fn status(&self) -> Result<EvidenceStatus, KeepError> {
-        let all = "SELECT coalesce(sum(leaves), 0), min(due) FROM tree";
-        let found = self.held().query_row(all, [], |row| {
-            Ok((unsigned(row.get(0)?), row.get::<_, Option<i64>>(1)?.map(unsigned)))
-        });
-        let (receipts, due) = found.map_err(KeepError::database("count the records"))?;
-        let failing = self.failing.load(Ordering::Relaxed);
-        Ok(EvidenceStatus { receipts, due: due.and_then(Instant::from_unix_ms), failing })
+    /// How it goes. Answers from memory.
+    #[must_use]
+    pub fn status(&self) -> EvidenceStatus {
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let due = Some(of(&self.due_ms)).filter(|due| *due > 0).and_then(Instant::from_unix_ms);
+        EvidenceStatus { receipts: of(&self.receipts), due, failing: of(&self.failing) }
     }
 
     /// Notes that no record could be made, and gives how many times that was so in a row.

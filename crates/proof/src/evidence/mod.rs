@@ -24,4 +24,4 @@ pub use plan::{Due, Ends, due, due_of_record};
 pub use renew::{FUNCTION, Renewal, Step, query};
 pub use shared::{continues, placed};
 pub use tree::HashTree;
-pub use verify::{Archived, StampTrust, VerifiedEvidence, verify};
+pub use verify::{Archived, StampTrust, VerifiedEvidence, check_stamp_lasts, verify, verify_times};

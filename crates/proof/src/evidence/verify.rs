@@ -77,6 +77,30 @@ pub fn verify(
     Ok(verified)
 }
 
+/// The times of a record alone: each of its time-stamps, and the function of each chain, held when it was renewed. For whoever renews one
+/// for many receipts; what it covers is not asked.
+///
+/// # Errors
+/// One [`EvidenceError`] per broken rule.
+pub fn verify_times(der: &[u8], trust: &StampTrust<'_>) -> Result<VerifiedEvidence, EvidenceError> {
+    let record = EvidenceRecord::read(der)?;
+    Stamps::read(&record)?.check_times(&Roots::parse(trust.roots)?, trust)
+}
+
+/// Whether a receipt's own time-stamp, an RFC 3161 response, can be covered by a record that begins at `at`: its certificates are valid
+/// then, and its algorithms relied on. Its signature is not verified here.
+///
+/// # Errors
+/// [`EvidenceError`] says what has ended.
+pub fn check_stamp_lasts(
+    response_der: &[u8],
+    at: Instant,
+    roots: &[Vec<u8>],
+) -> Result<(), EvidenceError> {
+    let token = ArchivedToken::of_response(response_der)?;
+    check_stamp_at(&token, at.max(token.gen_time), &Roots::parse(roots)?)
+}
+
 impl<'r> Stamps<'r> {
     /// Reads the tokens, and checks the list of digest algorithms.
     pub(super) fn read(record: &'r EvidenceRecord) -> Result<Self, EvidenceError> {

@@ -300,10 +300,14 @@ impl Authority {
         clock: ClockState,
         serial: [u8; 20],
     ) -> Vec<u8> {
+        if self.used_until.is_some_and(|end| now >= end) {
+            return refuse(Refusal::SystemFailure, USED_UP);
+        }
         self.answer_under(self.disclosure, signer, request_der, (now, clock, serial))
     }
 
-    /// The same for whoever has the key: the certificate is embedded when the request asks, whoever else gets it.
+    /// The same for whoever has the key: it goes on after the end of the key's use, as the log's own checkpoints do, and the certificate
+    /// is embedded when the request asks, whoever else gets it.
     #[must_use]
     pub fn answer_own(
         &self,
@@ -323,9 +327,6 @@ impl Authority {
         request_der: &[u8],
         (now, clock, serial): (Instant, ClockState, [u8; 20]),
     ) -> Vec<u8> {
-        if self.used_until.is_some_and(|end| now >= end) {
-            return refuse(Refusal::SystemFailure, USED_UP);
-        }
         let granted = self.accept(request_der, disclosure).and_then(|request| {
             let error_ms = self.check_clock(clock)?;
             // What is read back is judged by this too, but not every answer is read back.

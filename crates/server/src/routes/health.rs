@@ -48,6 +48,9 @@ pub(super) async fn ready(State(app): State<Arc<App>>, RawQuery(query): RawQuery
     if app.engine.anchors().is_some_and(|anchors| anchors.status().is_failing()) {
         degraded.push("anchoring".to_owned());
     }
+    if app.engine.evidence().is_some_and(|evidence| evidence.status().failing > 0) {
+        degraded.push("archiving".to_owned());
+    }
     for work in app.engine.beside().all_ended() {
         if degraded.iter().all(|known| known != work) {
             degraded.push(work.to_owned());

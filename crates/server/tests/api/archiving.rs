@@ -2,20 +2,23 @@
 //! nothing worse.
 //!
 //! Method: dozens of payments under one tree, so that it has several rows on a level, and each receipt judged by the public verifier; OpenSSL as an
-//! outside authority, good, bad and away; restarts with other settings; a store that is lost.
+//! outside authority, good, bad and away; restarts with other settings; a store that is lost; a clock that goes on for years.
 
-use super::stamping::{Authority, Desk, POLICY, is_valid, plain};
+use super::stamping::{Authority, Desk, POLICY, TIMES as STAMPING, is_valid, plain};
 use std::time::{Duration, Instant};
 use tpw_core::{Receipt, Span};
-use tpw_engines::Config;
 use tpw_engines::stamped::OutsideAuthority;
+use tpw_engines::{Age, Config, Gathering};
 use tpw_proof::evidence::continues;
 use tpw_proof::timestamp::Disclosure;
 use tpw_proof::{Layer, Level, Outcome, Trust, judge, upgraded, with_known_stamps};
 use tpw_server::{Archiving, ArchivingTimes};
 
-const TIMES: ArchivingTimes =
-    ArchivingTimes { every: Duration::from_millis(200), rest: Duration::from_millis(200) };
+const TIMES: ArchivingTimes = ArchivingTimes {
+    every: Duration::from_millis(200),
+    first: Duration::ZERO,
+    rest: Duration::from_millis(200),
+};
 
 fn with_records(config: &mut Config) {
     config.evidence = true;
@@ -43,6 +46,22 @@ impl Desk {
         let text = String::from_utf8(self.server.get("/metrics").await.body.to_vec()).unwrap();
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.unwrap_or_else(|| panic!("{name}: {text}")).parse().unwrap()
+    }
+
+    /// The receipt at `path` with the record that this authority begins.
+    async fn begun_by(&self, authority: &OutsideAuthority, path: &str) -> Receipt {
+        let engine = &self.server.engine;
+        let age = Age { until: engine.now(), unwitnessed_until: engine.now() };
+        let mut batch = engine.next_batch().unwrap();
+        assert!(matches!(engine.gather(&mut batch, age, 1000), Gathering::All));
+        let tree = batch.tree().unwrap();
+        let policy = authority.policies().first().cloned();
+        let question = engine.ask_about(&tree, policy).unwrap();
+        let (url, kind) = (authority.url().unwrap(), "application/timestamp-query");
+        let outbound = plain(Duration::from_secs(4));
+        let answer = outbound.post_as(url, kind, question.clone(), 1 << 16).await.unwrap().body;
+        engine.keep_records(&batch, &tree, (&question, &answer)).unwrap();
+        self.receipt(path).await
     }
 
     /// Waits until so many receipts have a record.
@@ -183,10 +202,11 @@ async fn a_record_is_renewed_before_it_ends_and_passed_over_when_nobody_trusts_i
     let desk = Desk::of(with_openssl).await;
     let trust = desk.server.engine.trust().clone();
     let paths = [desk.pay().await, desk.pay().await];
-    // Its certificate ends tomorrow, and a further time-stamp of it gains nothing: this server's own key renews what it began.
+    let begun = desk.begun_by(&openssl.as_at("good"), &paths[0]).await;
+    assert!(renewed(&begun, &trust).is_some());
+    // Its certificate ends tomorrow, and a further time-stamp of it gains nothing: this server's own key renews what it began. OpenSSL's
+    // times are whole seconds, which may be before what they renew.
     let archiving = desk.archive(1, TIMES);
-    desk.archived(2).await;
-    let begun = desk.receipt(&paths[0]).await;
     let end = Instant::now() + Duration::from_secs(20);
     let renewed_now = loop {
         let receipt = desk.receipt(&paths[0]).await;
@@ -200,12 +220,10 @@ async fn a_record_is_renewed_before_it_ends_and_passed_over_when_nobody_trusts_i
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
     drop(archiving);
-    if begun != renewed_now {
-        assert!(continues(&renewed_now.evidence[0], &begun.evidence[0]));
-        // What was renewed takes the place of what it was.
-        assert_eq!(upgraded(&begun, &renewed_now).unwrap(), renewed_now);
-        assert_eq!(upgraded(&renewed_now, &begun).unwrap().evidence.len(), 1);
-    }
+    // What was renewed takes the place of what it was, whichever of the two a file has.
+    assert!(continues(&renewed_now.evidence[0], &begun.evidence[0]));
+    assert_eq!(upgraded(&begun, &renewed_now).unwrap(), renewed_now);
+    assert_eq!(upgraded(&renewed_now, &begun).unwrap(), renewed_now);
     assert!(renewed(&desk.receipt(&paths[1]).await, &trust).is_some());
     let ends = desk.metric("tpw_evidence_ends_seconds").await;
     assert!(ends > desk.server.engine.now().unix_ms() / 1000 + 90 * 86_400);
@@ -216,4 +234,53 @@ async fn a_record_is_renewed_before_it_ends_and_passed_over_when_nobody_trusts_i
     assert!(bare.evidence.is_empty() && is_valid(&bare, desk.server.engine.trust()));
     let desk = desk.restarted(with_openssl).await;
     assert_eq!(desk.receipt(&paths[0]).await, renewed_now);
+}
+
+#[tokio::test]
+async fn a_time_stamp_that_has_ended_is_not_archived_and_costs_the_others_nothing() {
+    let openssl = Authority::start();
+    let desk = Desk::of(|config| {
+        config.evidence = true;
+        config.outside = vec![openssl.as_at("good")];
+    });
+    let desk = desk.await;
+    let trust = desk.server.engine.trust().clone();
+    let path = desk.pay().await;
+    let stamping = desk.ask(vec![plain(Duration::from_secs(4))], STAMPING);
+    desk.asked(1).await;
+    drop(stamping);
+    assert_eq!(desk.receipt(&path).await.timestamps.len(), 2);
+    // The other authority's certificate was good for a day, and the use of this server's own key ends after a year: it goes on for itself.
+    desk.wait(Span::from_secs(400 * 86_400));
+    let archiving = desk.archive(0, TIMES);
+    desk.archived(1).await;
+    drop(archiving);
+    let archived = desk.receipt(&path).await;
+    assert_eq!(archived.timestamps.len(), 1);
+    assert!(renewed(&archived, &trust).is_some());
+    // Years after its end nobody renews it, and it goes on proving what it did.
+    desk.wait(Span::from_secs(20 * 365 * 86_400));
+    let engine = &desk.server.engine;
+    let far = engine.now().plus(Span::from_secs(90 * 86_400));
+    assert!(engine.renewals_before(far).unwrap().is_none());
+    assert!(desk.metric("tpw_evidence_ends_seconds").await < engine.now().unix_ms() / 1000);
+}
+
+#[tokio::test]
+async fn archiving_that_fails_is_told_and_goes_on_when_it_can() {
+    let desk = Desk::of(with_records).await;
+    let path = desk.pay().await;
+    desk.server.clock.pretend_error(None);
+    let _archiving = desk.archive(0, TIMES);
+    let end = Instant::now() + Duration::from_secs(20);
+    while desk.metric("tpw_archiving_failures").await == 0 {
+        assert!(Instant::now() < end);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(desk.receipt(&path).await.evidence.len(), 0);
+    desk.server.clock.pretend_error(Some(Span::from_ms(1)));
+    let ready = desk.server.get("/readyz?verbose").await;
+    assert_eq!((ready.status.as_u16(), &ready.json()["degraded"][0]), (200, &"archiving".into()));
+    desk.archived(1).await;
+    assert_eq!(desk.receipt(&path).await.evidence.len(), 1);
 }

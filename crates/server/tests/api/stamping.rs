@@ -27,7 +27,7 @@ pub(super) const POLICY: &str = "1.3.6.1.4.1.32473.7.1";
 /// That of a server of ours whose times are whole seconds.
 const SECONDS: &str = "1.3.6.1.4.1.32473.1.2";
 
-const TIMES: StampingTimes = StampingTimes {
+pub(super) const TIMES: StampingTimes = StampingTimes {
     every: Duration::from_millis(100),
     look: Duration::from_millis(20),
     answer: Duration::from_secs(4),
@@ -145,7 +145,7 @@ impl Desk {
         Self { server, operator, ann, bob }
     }
 
-    fn ask(&self, outbound: Vec<Outbound>, times: StampingTimes) -> Stamping {
+    pub(super) fn ask(&self, outbound: Vec<Outbound>, times: StampingTimes) -> Stamping {
         Stamping::start(self.server.engine.clone(), outbound, times).unwrap()
     }
 
@@ -185,7 +185,7 @@ impl Desk {
     }
 
     /// Waits until so many questions came to something.
-    async fn asked(&self, count: u64) -> BTreeMap<String, &'static str> {
+    pub(super) async fn asked(&self, count: u64) -> BTreeMap<String, &'static str> {
         let end = Instant::now() + Duration::from_secs(40);
         while self.outcomes().values().sum::<u64>() < count {
             assert!(Instant::now() < end, "{:?}", self.outcomes());

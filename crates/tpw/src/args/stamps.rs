@@ -28,6 +28,6 @@ pub(crate) struct Stamps {
     pub(crate) timestamp_authority: Vec<PathBuf>,
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) timestamp_every: u64,
-    #[arg(long, value_name = "SECONDS", default_value_t = 86_400, value_parser = clap::value_parser!(u64).range(0..=31_536_000))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 86_400, value_parser = clap::value_parser!(u64).range(0..=2_592_000))]
     pub(crate) evidence_every: u64,
 }
