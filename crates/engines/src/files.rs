@@ -142,12 +142,19 @@ pub fn sync(path: &Path) -> Result<(), FileError> {
         .map_err(FileError::io("sync", path))
 }
 
+/// File systems in user space do nothing when they are asked to sync as a whole (`linux/magic.h`).
+#[cfg(target_os = "linux")]
+const FUSE: rustix::fs::FsWord = 0x6573_5546;
+
 /// The file system that a folder is on, to sync many new files with one call where each of them would wait for the disk.
 #[derive(Debug)]
 pub(crate) struct FileSystem {
     /// Opened before the files are written: Linux tells of failed writes since then (from 5.8 on).
     #[cfg(target_os = "linux")]
     folder: File,
+    /// The device that one call reaches; none where a call does nothing.
+    #[cfg(target_os = "linux")]
+    device: Option<u64>,
 }
 
 impl FileSystem {
@@ -157,7 +164,16 @@ impl FileSystem {
 
     pub(crate) fn of(folder: &Path) -> Result<Self, FileError> {
         #[cfg(target_os = "linux")]
-        return Ok(Self { folder: File::open(folder).map_err(FileError::io("open", folder))? });
+        {
+            use std::os::unix::fs::MetadataExt as _;
+            let file = File::open(folder).map_err(FileError::io("open", folder))?;
+            let error = FileError::io("look at", folder);
+            let (kind, found) = (rustix::fs::fstatfs(&file), file.metadata());
+            let (kind, found) =
+                kind.map_err(std::io::Error::from).and_then(|k| Ok((k, found?))).map_err(error)?;
+            let device = (kind.f_type != FUSE).then_some(found.dev());
+            Ok(Self { folder: file, device })
+        }
         #[cfg(not(target_os = "linux"))]
         {
             let _nothing_is_held = folder;
@@ -165,11 +181,21 @@ impl FileSystem {
         }
     }
 
+    /// Whether one call makes all of these survive: none is on a file system of its own that was mounted in the folder.
+    #[cfg(target_os = "linux")]
+    fn reaches(&self, paths: &[PathBuf]) -> bool {
+        use std::os::unix::fs::MetadataExt as _;
+        let folders: BTreeSet<_> = paths.iter().filter_map(|path| path.parent()).collect();
+        let device = |folder: &Path| fs::metadata(folder).ok().map(|found| found.dev());
+        self.device.is_some() && folders.into_iter().all(|folder| device(folder) == self.device)
+    }
+
     /// Makes the content of these files of the file system, and their names, survive a power failure.
     pub(crate) fn sync(&self, paths: &[PathBuf]) -> Result<(), FileError> {
         #[cfg(target_os = "linux")]
         if let [first, ..] = paths
             && paths.len() >= Self::MANY
+            && self.reaches(paths)
         {
             return fault::point(first)
                 .and_then(|()| Ok(rustix::fs::syncfs(&self.folder)?))
@@ -371,6 +397,24 @@ mod tests {
             assert_eq!(read(&path, 9).unwrap().unwrap(), b"old", "operation {left}");
             assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 1, "no leftover");
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn many_files_are_synced_by_one_call_that_reaches_them_all() {
+        let scratch = Scratch::new();
+        let system = FileSystem::of(scratch.path()).unwrap();
+        let paths: Vec<_> = (0..16).map(|n| scratch.path().join(n.to_string())).collect();
+        paths.iter().for_each(|path| fs::write(path, b"new").unwrap());
+        assert!(system.reaches(&paths));
+        system.sync(&paths).unwrap();
+        fault::arm(Some(0));
+        let failed = system.sync(&paths);
+        fault::arm(None);
+        assert!(failed.is_err(), "its failure is told");
+        // One that lies on another file system is synced by itself.
+        let elsewhere = [paths.as_slice(), &[PathBuf::from("/proc/self/none")]].concat();
+        assert!(!system.reaches(&elsewhere) && system.sync(&elsewhere).is_err());
     }
 
     #[cfg(unix)]

@@ -159,9 +159,9 @@ impl OutsideAuthority {
         Ok(Self { name, url, policies, roots, asked: Asked::Yes })
     }
 
-    /// A key of this very server.
-    pub(crate) fn of_this_server(policy: String, root: Vec<u8>) -> Self {
-        let (name, policies, roots) = (OWN.to_owned(), vec![policy], vec![root]);
+    /// A key of this very server: the policy that it is asked for, then all under which it ever stamped.
+    pub(crate) fn of_this_server(policies: Vec<String>, root: Vec<u8>) -> Self {
+        let (name, roots) = (OWN.to_owned(), vec![root]);
         Self { name, url: None, policies, roots, asked: Asked::Yes }
     }
 
@@ -189,7 +189,7 @@ impl OutsideAuthority {
         self.url.as_deref()
     }
 
-    /// The policy that it is asked for, the only one.
+    /// The policy that it is asked for, and those of before that still count.
     #[must_use]
     pub fn policies(&self) -> &[String] {
         &self.policies
@@ -332,8 +332,9 @@ impl Stamped {
         if answer.len() > ANSWER_MAX {
             return Err(TspError::TooLong { limit: ANSWER_MAX }.into());
         }
-        let (roots, policies) = (&authority.roots, &authority.policies);
-        timestamp::verify_answer(answer, &question.request, roots, policies)?;
+        // An answer is under the policy that was asked for, whatever counted before.
+        let (roots, asked) = (&authority.roots, authority.policies.get(..1).unwrap_or_default());
+        timestamp::verify_answer(answer, &question.request, roots, asked)?;
         let gen_time = authority.holds(answer, &head.checkpoint.log_signed_bytes())?;
         let asked = question.asked;
         // A receipt with a time before its booking would not hold: what is under a checkpoint was booked before it was issued.

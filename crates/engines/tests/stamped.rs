@@ -198,6 +198,8 @@ fn a_second_key_that_is_switched_off_is_still_believed() {
         let judged = judge(&bytes, engine.trust());
         assert!(judged.is_valid(), "{second:?}: {:?}", judged.first_failure());
         assert_eq!(engine.trust().tsa_roots, trust.tsa_roots);
+        // What it has stamped comes with receipts as before.
+        assert_eq!(receipt(&engine, &paid, None).1, 2, "{second:?}");
         engine.close();
     }
 }

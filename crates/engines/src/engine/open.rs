@@ -66,6 +66,7 @@ impl Engine {
         let source = books.reader()?;
         let log_config = log_config(&config, folder_keys)?;
         let second_root = policies::second_root(dir)?;
+        let second_stamps = second_authority(second.as_deref(), second_root.clone(), &policies);
         let trust = Arc::new(trust(&config, &keys, (policies, second_root), &log_config)?);
         let log_store = LogStore::open_sharing(&dir.join("log"), log_config, &source, now, heads)?;
         // The log has not refused the books: now they may be changed. Whether the store takes writes is the writer's to find out.
@@ -77,7 +78,7 @@ impl Engine {
             Sequencer::start(log_store, Arc::clone(&clock), CHECKPOINT_INTERVAL, config.queue)?;
 
         let witnessed = open_witnessed(dir, &config, &trust, &sequencer)?;
-        let stamped = open_stamped(dir, &config, second.as_deref(), &sequencer)?;
+        let stamped = open_stamped(dir, &config, second_stamps, &sequencer)?;
         let evidence = open_evidence(dir, &config)?;
         let directory = Arc::new(RwLock::new(Directory::read(&desk, &*source)?));
         let meter = Arc::new(Meter::default());
@@ -219,19 +220,28 @@ fn watch_keys(
 }
 
 /// Our own second key, which is asked like other authorities.
-fn second_authority(second: &SecondKey) -> OutsideAuthority {
-    OutsideAuthority::of_this_server(second.policy.clone(), second.root.clone())
+/// The second key as one of the authorities; one that was switched off is not asked any more, and its tokens go on counting.
+fn second_authority(
+    second: Option<&SecondKey>,
+    root: Option<Vec<u8>>,
+    policies: &[String],
+) -> Option<OutsideAuthority> {
+    let asked = second.map(|second| second.policy.clone());
+    let others = policies.iter().filter(|policy| Some(*policy) != asked.as_ref()).cloned();
+    let all = asked.clone().into_iter().chain(others).collect();
+    let authority = OutsideAuthority::of_this_server(all, root?);
+    Some(if asked.is_some() { authority } else { authority.not_asked() })
 }
 
 /// The store of other authorities' time-stamps, if some are asked.
 fn open_stamped(
     dir: &Path,
     config: &Config,
-    second: Option<&SecondKey>,
+    second: Option<OutsideAuthority>,
     sequencer: &Sequencer,
 ) -> Result<Option<Arc<Stamped>>, EngineError> {
     let mut authorities = config.outside.clone();
-    authorities.extend(second.map(second_authority));
+    authorities.extend(second);
     if authorities.is_empty() {
         return Ok(None);
     }

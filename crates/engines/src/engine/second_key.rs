@@ -22,8 +22,6 @@ pub(super) struct SecondKey {
     pub(super) signer: SoftwareSlots,
     /// Its policy, under which no other key signs.
     pub(super) policy: String,
-    /// The root of its certificate, DER.
-    pub(super) root: Vec<u8>,
 }
 
 impl SecondKey {
@@ -71,7 +69,7 @@ impl SecondKey {
         let authority = Authority::new(slot, &leaf, policy, config.tsa_accuracy_ms)?;
         let authority = authority.with_disclosure(config.tsa_certificate);
         authority.check(&signer, now)?;
-        Ok(Some(Arc::new(Self { authority, signer, policy: policy.clone(), root })))
+        Ok(Some(Arc::new(Self { authority, signer, policy: policy.clone() })))
     }
 }
 

@@ -4,6 +4,7 @@
 //! all files that it would show. What lies there before is never shown by it.
 
 use super::folder::LogFolder;
+use super::fsck::{belongs, is_temporary};
 use super::replica::Replica;
 use super::{LogError, LogFiles, Resources, TiledLog};
 use crate::files::FolderLock;
@@ -37,6 +38,9 @@ impl Copy {
         let size = checkpoint.as_ref().map_or(0, |signed| signed.checkpoint().head.size);
         let replica = Replica::open(folder, size)?;
         let replica = replica.ok_or_else(|| LogError::NoFile { path: "tile".to_owned() })?;
+        // What a pull left that was broken off is no part of the log that is shown, and would be in the way of the next one.
+        remove_unshown(&folder.join("tile"), folder, size)?;
+        replica.sync_edge_tiles()?;
         let files = LogFiles(folder.to_owned());
         Ok(Self { replica, files, checkpoint, _lock: lock })
     }
@@ -86,9 +90,26 @@ impl Copy {
             return Err(LogError::Contradiction { size, signed, found });
         }
         self.replica.sync()?;
-        self.replica.write_edge_tiles()?;
+        self.replica.sync_edge_tiles()?;
         Ok(Pulled { checkpoint: log.checkpoint().clone(), copy: self })
     }
+}
+
+/// Removes the files in `inner` and below it that a log of `size` entries does not have.
+fn remove_unshown(inner: &Path, root: &Path, size: u64) -> Result<(), LogError> {
+    let Ok(entries) = std::fs::read_dir(inner) else { return Ok(()) };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_unshown(&path, root, size)?;
+            continue;
+        }
+        let relative = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
+        if is_temporary(&relative) || !belongs(&relative, size) {
+            crate::files::remove(&path)?;
+        }
+    }
+    Ok(())
 }
 
 /// What was pulled: the files of a newer checkpoint, which the folder does not show before [`Pulled::publish`]. As [`Resources`] they are
@@ -105,7 +126,7 @@ impl Pulled<'_> {
     /// # Errors
     /// A file error; the folder is then the log of one of the two.
     pub fn publish(self) -> Result<(), LogError> {
-        self.copy.replica.publish(&self.checkpoint)?;
+        self.copy.replica.show(&self.checkpoint)?;
         self.copy.replica.settled()?;
         self.copy.checkpoint = Some(self.checkpoint);
         Ok(())

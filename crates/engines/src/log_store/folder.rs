@@ -119,13 +119,14 @@ impl LogFolder {
         self.write_unfinished(edges).map(|_path| ())
     }
 
-    /// Writes the partial tiles of the edge.
-    pub(super) fn write_edge_tiles(&self, edges: &Edges) -> Result<(), LogError> {
+    /// Writes the partial tiles of the edge. Returns the paths of their files.
+    pub(super) fn write_edge_tiles(&self, edges: &Edges) -> Result<Vec<PathBuf>, LogError> {
+        let mut paths = Vec::new();
         for (level, index, hashes) in edges.tiles() {
             let id = TileId { level, index, width: width_of(hashes.len()) };
-            self.write(&id.path(), &tile_bytes(hashes))?;
+            paths.push(self.write(&id.path(), &tile_bytes(hashes))?);
         }
-        Ok(())
+        Ok(paths)
     }
 
     /// The entries of a bundle of the tree with these edges; `None` when it has fewer, or when the file is missing.

@@ -504,7 +504,7 @@ impl Audit<'_> {
                 let relative = relative.to_string_lossy().into_owned();
                 if belongs(&relative, self.report.size) {
                     self.note_partial(&relative);
-                } else {
+                } else if strangers.len() <= Report::FINDINGS_MAX {
                     let what = "is no file of a log of this size".to_owned();
                     strangers.push((relative, "stranger", what, REMOVE));
                 }
@@ -527,10 +527,15 @@ fn parse_leaves(bytes: &[u8], width: u16) -> Result<Vec<Leaf>, String> {
     leaves.map_err(|error| error.to_string())
 }
 
-/// Whether a log of `size` leaves has this file, wholly or partly. Temporary files are what a crash left.
-fn belongs(relative: &str, size: u64) -> bool {
+/// Whether it is a file that was being written when a crash came.
+pub(super) fn is_temporary(relative: &str) -> bool {
     let name = relative.rsplit('/').next().unwrap_or(relative);
-    if name.starts_with('.') && name.ends_with(".tmp") {
+    name.starts_with('.') && name.ends_with(".tmp")
+}
+
+/// Whether a log of `size` leaves has this file, wholly or partly. Temporary files are what a crash left.
+pub(super) fn belongs(relative: &str, size: u64) -> bool {
+    if is_temporary(relative) {
         return true;
     }
     let (level, index, width) = match (TileId::parse(relative), BundleId::parse(relative)) {

@@ -90,22 +90,24 @@ impl Replica {
             return Ok(());
         }
         let unfinished = self.folder.write_unfinished(&self.edges)?;
-        let paths: Vec<&PathBuf> = self.unsynced.iter().chain(&unfinished).collect();
-        // A new folder's name has to survive too, and so has that of the folder above it.
-        let above = |path: &PathBuf| {
-            let folders = path.ancestors().skip(1);
-            folders
-                .take_while(|folder| folder.starts_with(self.folder.root()))
-                .map(Path::to_owned)
-                .collect::<Vec<_>>()
-        };
-        let folders: BTreeSet<PathBuf> = paths.iter().flat_map(|path| above(path)).collect();
-        for path in paths.into_iter().chain(&folders) {
-            files::sync(path)?;
-        }
+        self.sync_files(self.unsynced.iter().chain(&unfinished))?;
         self.widened.append(&mut self.unsynced);
         self.view.show(&self.edges);
         self.synced = self.size();
+        Ok(())
+    }
+
+    /// Makes files survive a power failure, and the names of all folders above them: some of these may be new.
+    fn sync_files<'f>(&self, paths: impl Iterator<Item = &'f PathBuf>) -> Result<(), LogError> {
+        let mut folders = BTreeSet::new();
+        for path in paths {
+            files::sync(path)?;
+            let above = path.ancestors().skip(1);
+            folders.extend(above.take_while(|folder| folder.starts_with(self.folder.root())));
+        }
+        for folder in folders {
+            files::sync(folder)?;
+        }
         Ok(())
     }
 
@@ -127,15 +129,20 @@ impl Replica {
         }
     }
 
-    /// Writes the partial tiles, which the checkpoint of what is synced leans on.
-    pub(crate) fn write_edge_tiles(&self) -> Result<(), LogError> {
-        self.folder.write_edge_tiles(&self.edges)
+    /// Writes the partial tiles, which the checkpoint of what is synced leans on, and makes them survive a power failure.
+    pub(crate) fn sync_edge_tiles(&self) -> Result<(), LogError> {
+        self.sync_files(self.folder.write_edge_tiles(&self.edges)?.iter())
     }
 
-    /// Writes the partial tiles and `checkpoint`, so that the folder itself is the log of this checkpoint.
-    pub(crate) fn publish(&self, checkpoint: &SignedCheckpoint) -> Result<(), LogError> {
-        self.write_edge_tiles()?;
+    /// Writes `checkpoint`, so that the folder itself is the log of this checkpoint, whose partial tiles are there.
+    pub(crate) fn show(&self, checkpoint: &SignedCheckpoint) -> Result<(), LogError> {
         self.folder.publish_synced(&checkpoint.to_string())
+    }
+
+    /// Writes the partial tiles and `checkpoint`.
+    pub(crate) fn publish(&self, checkpoint: &SignedCheckpoint) -> Result<(), LogError> {
+        self.folder.write_edge_tiles(&self.edges)?;
+        self.show(checkpoint)
     }
 }
 

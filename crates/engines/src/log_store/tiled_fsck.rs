@@ -3,7 +3,7 @@
 
 use super::LogError;
 use super::folder::tile_hashes;
-use super::fsck::{Advice, Finding, Report};
+use super::fsck::{Advice, Finding, Report, is_temporary};
 use super::pruning::ends_before;
 use super::tiled::{BUNDLE_SIZE_MAX, FULL_WIDTH, TILE_SIZE_MAX, TiledLog};
 use std::path::Path;
@@ -180,6 +180,7 @@ impl Audit<'_, '_> {
         let (level, index, width, bundle) = match (TileId::parse(path), BundleId::parse(path)) {
             (Some(id), _) => (id.level, id.index, id.width, None),
             (_, Some(id)) => (0, id.index, id.width, Some(id)),
+            _ if is_temporary(path) => return,
             _ => return self.find(path, "stranger", "is no file of a log", REMOVE),
         };
         let held = self.log.width(level, index);

@@ -181,8 +181,7 @@ async fn upgrade(context: &Context, args: &OtsUpgrade) -> Outcome {
 }
 
 fn has_block(proof: &Proof) -> bool {
-    let mut all = proof.stamp.attestations(&proof.digest).into_iter();
-    all.any(|(_, attestation)| matches!(attestation, Attestation::Bitcoin(_)))
+    lowest_block(proof).is_some()
 }
 
 /// Headers of Bitcoin blocks that the person has from a node.

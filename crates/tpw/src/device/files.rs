@@ -303,23 +303,28 @@ pub fn read_named(path: &Path, len_max: u64) -> Result<Vec<u8>, Failure> {
         .ok_or_else(|| Failure::failed("no-file").arg("path", path.display()))
 }
 
-/// How a file is written in place: one that only its owner may read stays so.
+/// How a file is written in place: one that not everybody may read becomes its owner's alone, rather than everybody's.
 #[must_use]
 pub fn access_of(path: &Path) -> Access {
-    if is_open_to_others(path) { Access::Ordinary } else { Access::Private }
+    if has_any(path, 0o004) { Access::Ordinary } else { Access::Private }
 }
 
 /// Whether others than the owner may read a file.
 #[must_use]
 pub fn is_open_to_others(path: &Path) -> bool {
+    has_any(path, 0o077)
+}
+
+/// Whether a file has one of these permissions.
+fn has_any(path: &Path, wanted: u32) -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o077 != 0)
+        fs::metadata(path).is_ok_and(|found| found.permissions().mode() & wanted != 0)
     }
     #[cfg(not(unix))]
     {
-        let _ = path;
+        let _ = (path, wanted);
         false
     }
 }

@@ -2,7 +2,8 @@
 //! Method: our own logs of sizes around the edges of tiles, read as a stranger does; every file edited or missing.
 
 use super::*;
-use crate::log_store::{LogFiles, Resources, TiledLog, fsck_tiled};
+use crate::log_store::{Copy, LogFiles, Resources, TiledLog, fsck_tiled};
+use std::path::Path;
 use tpw_proof::tree::{verify_consistency, verify_inclusion};
 use tpw_proof::{ProofError, SignedCheckpoint};
 
@@ -82,6 +83,41 @@ fn an_edit_or_a_gap_in_any_public_file_is_found() {
         std::fs::remove_file(world.path(stranger)).unwrap();
     }
     assert_eq!(findings(&world, 0), []);
+}
+
+/// Pulls all that the log has, looks at it as whoever pulls does, and shows it.
+fn pulled(world: &World, to: &Path) -> Vec<(String, &'static str)> {
+    let files = LogFiles(world.folder());
+    let log = TiledLog::open(&files, verify).unwrap();
+    let mut copy = Copy::open(to).unwrap();
+    let pulled = copy.pull(&log).unwrap();
+    let new = TiledLog::open(&pulled, verify).unwrap();
+    let report = fsck_tiled(&new, 0, Some(to));
+    let found: Vec<_> = report.findings.into_iter().map(|one| (one.path, one.code)).collect();
+    if found.is_empty() {
+        pulled.publish().unwrap();
+    }
+    found
+}
+
+#[test]
+fn what_a_crash_left_of_a_copy_is_not_in_the_way_of_the_next_pull() {
+    let (world, mut store) = open_scratch(300);
+    let to = tempfile::tempdir().unwrap();
+    assert_eq!(pulled(&world, to.path()), []);
+    // A power cut tore the partial tile that the shown checkpoint leans on, and a pull of more was broken off.
+    let at = |path: &str| to.path().join(path);
+    std::fs::write(at("tile/0/001.p/44"), b"").unwrap();
+    std::fs::write(at("tile/0/001.p/.60.tmp"), b"half").unwrap();
+    std::fs::write(at("tile/0/001.p/200"), b"more").unwrap();
+    std::fs::write(at("tile/0/007"), b"far more").unwrap();
+    world.append(&mut store, 316).unwrap();
+    store.close().unwrap();
+    assert_eq!(pulled(&world, to.path()), []);
+    assert!(!at("tile/0/007").exists() && !at("tile/0/001.p/.60.tmp").exists());
+    let files = LogFiles(to.path().to_owned());
+    let log = TiledLog::open(&files, verify).unwrap();
+    assert_eq!((log.size(), fsck_tiled(&log, 0, Some(to.path())).findings.len()), (316, 0));
 }
 
 #[test]
