@@ -4,7 +4,7 @@
 //! either both are in the books or neither. What is left when it ends is either stored before the answer leaves, or gathered, and
 //! then stored within a second together with what others left.
 
-use super::pay::Receipts;
+use super::receipts::Receipts;
 use super::writer::When;
 use super::{Engine, EngineError, PayError};
 use crate::books::{BooksReader, DecisionQuery, StoreError};

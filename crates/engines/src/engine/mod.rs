@@ -19,6 +19,7 @@ mod policies;
 mod rail;
 mod read;
 mod readers;
+mod receipts;
 mod records;
 mod retention;
 mod rotation;
@@ -79,7 +80,7 @@ pub struct Engine {
     gathered: Arc<decisions::Gathered>,
     directory: Arc<RwLock<Directory>>,
     meter: Arc<Meter>,
-    receipts: pay::Receipts,
+    receipts: receipts::Receipts,
     running: Mutex<Option<Running>>,
     readers: Readers,
     /// Makes the serials of time-stamps unique across starts: the log's epoch, raised at every start.

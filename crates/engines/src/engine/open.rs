@@ -8,7 +8,7 @@ use super::inbox::Inbox;
 use super::key_watch::KeyWatch;
 use super::keys::{FolderKeys, FolderUse, Keys, open_slots};
 use super::metrics::Meter;
-use super::pay::{Later, Receipts};
+use super::receipts::{Later, Receipts};
 use super::records::Secrets;
 use super::second_key::SecondKey;
 use super::writer::{Building, Rebuild, Writer};
