@@ -121,7 +121,7 @@ impl Receipts {
     /// The checkpoint of an entry's receipt, and the tokens of other authorities over it. Where witnesses are asked, a checkpoint that
     /// they have cosigned comes before one that only others have time-stamped.
     fn best_over(&self, index: u64) -> Result<(Arc<SignedHead>, Tokens), EngineError> {
-        // One that cannot be read suits, so that it is read again below.
+        // One that cannot be read is asked for again below, and fails there.
         let suits = |size| {
             self.witnessed.is_none() || self.cosigned(size).is_ok_and(|found| found.is_some())
         };
