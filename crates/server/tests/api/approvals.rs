@@ -389,6 +389,13 @@ fn order(server: &Server, kind: &str, (debit, credit): (&str, &str), minor: u128
     json!({ "order": order })
 }
 
+/// An account of nobody's with an opening.
+async fn open(server: &Server, operator: &Actor, kind: &str, opening: &str) -> Answer {
+    let mut account = json!({ "asset": "USD/2", "kind": kind, "label": "own" });
+    account["opening"] = opening.into();
+    server.call(operator, "POST", "/v1/accounts", Some(&json!({ "account": account }))).await
+}
+
 #[tokio::test]
 async fn at_night_nobody_begins_to_move_a_large_amount_where_a_zone_is_named() {
     let server = Server::start_in_zone(&zone_where_it_is(15 * 60)).await;
@@ -396,24 +403,6 @@ async fn at_night_nobody_begins_to_move_a_large_amount_where_a_zone_is_named() {
     let ann = server.person(&operator, "Ann", "90000000").await;
     let bob = server.person(&operator, "Bob", "100").await;
     let (signed, _) = server.pay(&ann, bob.account(), LARGE).await;
-    let open = async |kind: &str, opening: &str| {
-        let mut account = json!({ "asset": "USD/2", "kind": kind, "label": "own" });
-        account["opening"] = opening.into();
-        let body = json!({ "account": account });
-        server.call(&operator, "POST", "/v1/accounts", Some(&body)).await
-    };
-    let opened = open("operating", "90000000").await;
-    assert_eq!(opened.status, 201, "{opened:?}");
-    let (own, other) =
-        (opened.json()["id"].clone(), open("operating", "1").await.json()["id"].clone());
-    let sides = (own.as_str().unwrap(), other.as_str().unwrap());
-    let send = async |orders: &[Value]| {
-        let body = json!({ "orders": orders });
-        server.call(&operator, "POST", "/v1/transfers:batch", Some(&body)).await
-    };
-    let by_day = order(&server, "transfer", sides, 1_000_000);
-    let done = send(core::slice::from_ref(&by_day)).await.json()["items"][0].clone();
-    assert_eq!(done["outcome"], "done", "{done}");
     server.clock.advance(Span::from_secs(8 * 3600));
     let release = async || {
         server.recognise(&operator).await;
@@ -438,25 +427,10 @@ async fn at_night_nobody_begins_to_move_a_large_amount_where_a_zone_is_named() {
     assert_eq!(enter(&["500000", "500000"]).await.problem(), "forbidden", "in two parts");
     assert_eq!(enter(&["999999"]).await.status, 201);
     for kind in ["operating", "external"] {
-        assert_eq!(open(kind, "1000000").await.problem(), "forbidden", "{kind}");
-        assert_eq!(open(kind, "999999").await.status, 201, "{kind}");
+        let large = open(&server, &operator, kind, "1000000").await;
+        assert_eq!(large.problem(), "forbidden", "{kind}");
+        assert_eq!(open(&server, &operator, kind, "999999").await.status, 201, "{kind}");
     }
-    for kind in ["transfer", "linked", "hold"] {
-        let large = order(&server, kind, sides, 1_000_000);
-        assert_eq!(send(&[large]).await.problem(), "forbidden", "{kind}");
-        let small = send(&[order(&server, kind, sides, 999_999)]).await.json();
-        assert_eq!(small["items"][0]["outcome"], "done", "{kind}: {small}");
-    }
-    let parts = [500_000, 500_000].map(|minor| order(&server, "transfer", sides, minor));
-    assert_eq!(send(&parts).await.problem(), "forbidden", "in two orders");
-    let id = TransferId::new(server.clock.now().unix_ms(), random()).to_string();
-    let back = json!({ "order": { "kind": "reverse", "id": id, "of": done["number"] } });
-    assert_eq!(send(core::slice::from_ref(&back)).await.problem(), "forbidden", "a reversal");
-    // What was done by day is told again at night, and moves nothing beside what is new and small.
-    let small = order(&server, "transfer", sides, 999_999);
-    let again = send(&[by_day, small]).await.json()["items"].clone();
-    assert_eq!((&again[0]["outcome"], &again[0]["number"]), (&json!("repeated"), &done["number"]));
-    assert_eq!(again[1]["outcome"], "done", "{again}");
     let path = "/v1/decisions?action=release_hold&limit=250";
     let found = server.call(&operator, "GET", path, None).await.json();
     let denied = &found["items"][0];
@@ -469,9 +443,50 @@ async fn at_night_nobody_begins_to_move_a_large_amount_where_a_zone_is_named() {
     server.clock.advance(Span::from_secs(8 * 3600));
     assert_eq!(release().await.status, 202);
     assert_eq!(fund("1000000").await.status, 202);
-    assert_eq!(send(&[back]).await.json()["items"][0]["outcome"], "done");
-    let linked = send(&[order(&server, "linked", sides, 1_000_000)]).await.json();
-    assert_eq!(linked["items"][0]["outcome"], "done", "{linked}");
+}
+
+#[tokio::test]
+async fn at_night_the_orders_of_one_request_count_together_and_those_of_before_do_not() {
+    let server = Server::start_in_zone(&zone_where_it_is(15 * 60)).await;
+    let operator = server.operator();
+    let mut own = Vec::new();
+    for opening in ["90000000", "1"] {
+        let opened = open(&server, &operator, "operating", opening).await;
+        own.push(opened.json()["id"].as_str().unwrap().to_owned());
+    }
+    let sides = (own[0].as_str(), own[1].as_str());
+    let send = async |orders: &[Value]| {
+        let body = json!({ "orders": orders });
+        // A token does not last the night.
+        *operator.token.borrow_mut() = None;
+        server.call(&operator, "POST", "/v1/transfers:batch", Some(&body)).await
+    };
+    let by_day = order(&server, "transfer", sides, 1_000_000);
+    let done = send(core::slice::from_ref(&by_day)).await.json()["items"][0].clone();
+    assert_eq!(done["outcome"], "done", "{done}");
+    server.clock.advance(Span::from_secs(8 * 3600));
+    for kind in ["transfer", "linked", "hold"] {
+        let large = order(&server, kind, sides, 1_000_000);
+        assert_eq!(send(&[large]).await.problem(), "forbidden", "{kind}");
+        let small = send(&[order(&server, kind, sides, 999_999)]).await.json();
+        assert_eq!(small["items"][0]["outcome"], "done", "{kind}: {small}");
+    }
+    let parts = [500_000, 500_000].map(|minor| order(&server, "transfer", sides, minor));
+    assert_eq!(send(&parts).await.problem(), "forbidden", "in two orders");
+    let id = TransferId::new(server.clock.now().unix_ms(), random()).to_string();
+    let back = json!({ "order": { "kind": "reverse", "id": id, "of": done["number"] } });
+    assert_eq!(send(core::slice::from_ref(&back)).await.problem(), "forbidden", "a reversal");
+    // What was done by day is told again at night, and does not count beside what is new and small.
+    let small = order(&server, "transfer", sides, 999_999);
+    let again = send(&[by_day, small]).await.json()["items"].clone();
+    assert_eq!((&again[0]["outcome"], &again[0]["number"]), (&json!("repeated"), &done["number"]));
+    assert_eq!(again[1]["outcome"], "done", "{again}");
+    // In the morning it may be.
+    server.clock.advance(Span::from_secs(8 * 3600));
+    for large in [back, order(&server, "linked", sides, 1_000_000)] {
+        let answer = send(&[large]).await.json();
+        assert_eq!(answer["items"][0]["outcome"], "done", "{answer}");
+    }
 }
 
 #[tokio::test]
