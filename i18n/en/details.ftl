@@ -118,7 +118,7 @@ detail-ledger_refused-already_member = The member belongs to the set already.
 detail-ledger_refused-not_member = The member does not belong to the set directly. Name the set that it belongs to.
 
 detail-exists_with_different-opening = The { $field } amount differs from the one with which this account was opened. Ask for the same again, or use new ids.
-detail-forbidden-disowned_device = You said at another device that you had not begun what this one asked for. It changes nothing any more: revoke it from another device, or have an operator do so, and enrol this one anew.
+detail-forbidden-disowned_device = You said at another device that you had not begun what this one asked for. It changes and pays nothing any more: revoke it from another device, or have an operator do so, and enrol this one anew.
 detail-forbidden-own_favour = Nobody decides in their own favour, and this is about an account or a payment of yours. Leave it to somebody whom it does not concern.
 
 detail-bad_partner_statement-too_large = The file is larger than { $most } bytes. Split it by day.

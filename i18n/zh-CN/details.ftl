@@ -117,7 +117,7 @@ detail-ledger_refused-already_member = 该成员已属于此账户集合。
 detail-ledger_refused-not_member = 该成员不直接属于此账户集合。请指明其直接所属的账户集合。
 
 detail-exists_with_different-opening = { $field } 金额与此账户开立时的不同。请按原样重发，或使用新编号。
-detail-forbidden-disowned_device = 您曾在另一台设备上表示，本设备的请求并非您发起。本设备不能再作任何更改：请在另一台设备上或请操作员吊销它，然后重新登记。
+detail-forbidden-disowned_device = 您曾在另一台设备上表示，本设备的请求并非您发起。本设备不能再付款，也不能再作任何更改：请在另一台设备上或请操作员吊销它，然后重新登记。
 detail-forbidden-own_favour = 任何人不得作出对自己有利的决定，而此事涉及您自己的账户或付款。请交由与此无关的人处理。
 
 detail-bad_partner_statement-too_large = 文件超过 { $most } 字节。请按日拆分。

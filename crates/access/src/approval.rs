@@ -286,6 +286,14 @@ impl Approval {
         fits.then_some(Self { id, operation, by, sides, quorum, stage, votes })
     }
 
+    /// Without what a person said on a device that is not trusted any more, so that it can be said anew on another one.
+    #[must_use]
+    pub fn without_lost(mut self, person: PersonId, standing: impl Fn(&Cast) -> Standing) -> Self {
+        self.votes
+            .retain(|cast| cast.person != person || standing(cast) != Standing::DeviceRevoked);
+        self
+    }
+
     /// Takes one person's word, whose statement verified under the voter's key. A rejection ends the matter, and whoever asked may give
     /// it too. For an approval `now_is`, the hash of the operation as it would be carried out now, must still be that of the request.
     ///

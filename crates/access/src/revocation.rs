@@ -51,10 +51,22 @@ impl RevocationList {
         })
     }
 
+    /// When it was issued (RFC 5280 §5.1.2.4).
+    #[must_use]
+    pub const fn begins(&self) -> Instant {
+        self.begins
+    }
+
     /// When it ends (RFC 5280 §5.1.2.5).
     #[must_use]
     pub const fn ends(&self) -> Instant {
         self.ends
+    }
+
+    /// Whether both are of one issuer.
+    #[must_use]
+    pub fn is_of_the_same_issuer_as(&self, other: &Self) -> bool {
+        self.issuer == other.issuer
     }
 
     /// Whether both are about the same certificates: of one issuer, and from one of its places.

@@ -166,6 +166,28 @@ actions! {
     ReadDecisions "read_decisions";
 }
 
+impl Action {
+    /// Whether it changes anything. What only reads does not.
+    #[must_use]
+    pub const fn changes(self) -> bool {
+        !matches!(
+            self,
+            Self::ReadPerson
+                | Self::ReadDevices
+                | Self::ReadAccount
+                | Self::ReadPayment
+                | Self::ReadHolds
+                | Self::ReadAlarms
+                | Self::ReadChanges
+                | Self::ReadAccesses
+                | Self::ReadApprovals
+                | Self::ReadPolicies
+                | Self::ReadDecisions
+                | Self::ListAll
+        )
+    }
+}
+
 #[cfg(test)]
 mod tests {
     //! Goal: the rules are exactly the table below. Method: the whole table, each cell asked; an action that is missing

@@ -384,6 +384,9 @@ pub trait BooksReader: Send {
         most: usize,
     ) -> Result<Vec<DecisionRow>, StoreError>;
 
+    /// The decision that was stored last.
+    fn newest_decision(&self) -> Result<Option<DecisionRow>, StoreError>;
+
     /// A decision by its id.
     fn decision(&self, id: DecisionId) -> Result<Option<DecisionRow>, StoreError>;
 

@@ -421,3 +421,26 @@ fn a_clock_that_is_wrong_over_several_starts_takes_decisions_slowly() {
         engine.close();
     }
 }
+
+/// Nothing moves: what was decided last says how late it is.
+#[test]
+fn decisions_of_a_server_that_books_nothing_become_old() {
+    let dir = scratch();
+    let (rt, start) = (runtime(), SystemClock::new().now());
+    let days = |days: u64| Span::from_secs(days * 24 * 3600);
+    let engine = open_at(dir.path(), Arc::new(ManualClock::new(start))).unwrap();
+    rt.block_on(engine.keep_decisions(drafts(&engine, 0..2))).unwrap();
+    engine.close();
+    drop(engine);
+    let later = Arc::new(ManualClock::new(start.plus(days(40))));
+    let engine = open_at(dir.path(), Arc::clone(&later) as Arc<dyn Clock>).unwrap();
+    rt.block_on(engine.keep_decisions(drafts(&engine, 2..3))).unwrap();
+    engine.close();
+    drop(engine);
+    let engine = open_at(dir.path(), Arc::clone(&later) as Arc<dyn Clock>).unwrap();
+    let forgetting = rt.block_on(engine.begin_forgetting(days(30))).unwrap();
+    later.advance(days(5));
+    let before = engine.older_than(&forgetting).unwrap();
+    assert_eq!(rt.block_on(engine.forget_decisions(before)).unwrap(), 2);
+    engine.close();
+}

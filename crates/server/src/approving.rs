@@ -141,6 +141,8 @@ pub(crate) async fn vote(
         let judge = move |engine: &Engine| {
             let (approval, before) = read(engine, id)?;
             let word = word(engine, &approval, person);
+            let lost = |cast: &Cast| device_standing(engine, cast.device, cast.person);
+            let approval = approval.without_lost(person, lost);
             let standing = standing(engine, device, word.person, &asking.about(word));
             let voter = Voter { person, device, key, standing };
             let now_is = as_of_now(engine, approval.operation())?.hash();
@@ -212,14 +214,19 @@ impl Asking {
 /// Whether somebody's word counts at this moment, which the policies have judged. One from a device that was disowned since does not: it
 /// was given by who knows whom.
 fn standing(engine: &Engine, device: DeviceId, person: PersonId, judged: &Decision) -> Standing {
-    match engine.device(&device) {
-        Some(known) if known.person == person && known.revoked.is_none() => {
-            if engine.reputation(&device).disowned {
-                return Standing::DeviceRevoked;
-            }
-            if judged.is_allowed() { Standing::Good } else { Standing::NoRole }
-        }
-        _ => Standing::DeviceRevoked,
+    match device_standing(engine, device, person) {
+        Standing::Good if !judged.is_allowed() => Standing::NoRole,
+        standing => standing,
+    }
+}
+
+/// Whether the device of a word is one of its person's that is trusted.
+fn device_standing(engine: &Engine, device: DeviceId, person: PersonId) -> Standing {
+    let known = engine.device(&device).filter(|it| it.person == person && it.revoked.is_none());
+    if known.is_some() && !engine.reputation(&device).disowned {
+        Standing::Good
+    } else {
+        Standing::DeviceRevoked
     }
 }
 

@@ -6,7 +6,7 @@
 
 use crate::app::{App, RequestId};
 use crate::gate::Word;
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 use crate::routes::random;
 use axum::body::Body;
 use axum::http::request::Parts;
@@ -25,6 +25,8 @@ use tpw_flow::Decided;
 
 /// Stands in the place of a policy where what a person delegated is decisive.
 const DELEGATION: &str = "delegation";
+/// The same where a device does not do what the policies allow, because its person disowned it.
+const DISOWNED: &str = "disowned-device";
 
 /// What was asked of the policies.
 pub(crate) struct Question<'a> {
@@ -65,13 +67,16 @@ impl Audit {
         decision: &Decision,
         outcome: Result<u32, Problem>,
     ) -> Result<u32, Problem> {
-        let ruling = match (&outcome, decision.is_allowed()) {
+        let is_disowned = decision.is_allowed()
+            && outcome.as_ref().is_err_and(|problem| problem.code() == Code::Forbidden);
+        let ruling = match (&outcome, decision.is_allowed() && !is_disowned) {
             (Ok(0), _) => Ruling::Allowed,
             (_, true) => Ruling::Unmet,
             (_, false) => Ruling::Denied,
         };
         let policies = decision.reasons().iter().map(|id| short(id));
-        let mut policies: Vec<String> = policies.collect();
+        let mut policies: Vec<String> =
+            if is_disowned { vec![DISOWNED.to_owned()] } else { policies.collect() };
         policies.truncate(DecisionRecord::LIST_MAX);
         self.keep(DecisionRecord {
             asker: Asker {

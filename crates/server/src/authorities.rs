@@ -4,8 +4,11 @@
 //! that has not ended says so, and the same of each authority between it and the root. A list that is missing or has ended refuses; one
 //! that cannot be read changes nothing, so that the one before holds until its own end.
 //!
-//! INVARIANT: of several lists about the same certificates the newest counts alone, and none takes the place of a newer one. Whoever
+//! INVARIANT: of several lists of one issuer and one place the newest counts alone, and none takes the place of a newer one. Whoever
 //! looks for a list takes the first of the issuer, so that an old one would let go on what a newer one names.
+//!
+//! INVARIANT: where an issuer has a list of all its certificates beside those of places, or several of these, each that may be about a
+//! certificate says that it is good: `webpki` takes any of them for one about a certificate that names no place (RFC 5280 §4.2.1.13).
 
 use crate::ServerError;
 use crate::tls;
@@ -21,28 +24,32 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::watch;
 use tpw_access::RevocationList;
-use tpw_core::Instant;
+use tpw_core::{Instant, Span};
 use tpw_crypto::sha256_parts;
-use tpw_engines::files;
+use tpw_engines::{Engine, files};
 
 /// The most bytes of one file of lists.
 const LISTS_LEN_MAX: u64 = 16 << 20;
 /// DER of a SEQUENCE begins so, PEM never.
 const SEQUENCE: u8 = 0x30;
 
-/// For the metrics.
+/// How far ahead of ours an authority's clock may be. A list from later than that would keep out all that come before its time.
+const AHEAD_MAX: Span = Span::from_secs(600);
+
+/// For the metrics. Each rereading of other files is one of the three.
 pub(crate) struct Rereadings {
     /// When the first of the lists ends, in seconds since 1970.
     pub(crate) ends_s: Option<u64>,
     pub(crate) used: u64,
     pub(crate) refused: u64,
-    /// Lists that were older than the one that was used before.
+    /// Those with a list that was older than the one that was used before, which stayed.
     pub(crate) older: u64,
 }
 
 /// What certificates are judged by at one time.
 struct Judge {
-    verifier: Arc<dyn ClientCertVerifier>,
+    /// Each has to find a certificate good.
+    verifiers: Vec<Arc<dyn ClientCertVerifier>>,
     lists: Vec<List>,
 }
 
@@ -67,7 +74,7 @@ pub(crate) struct Authorities {
 
 impl Authorities {
     /// Reads all files; what cannot be used is an error.
-    pub(crate) fn load(path: &Path, lists: &[PathBuf]) -> Result<Self, ServerError> {
+    pub(crate) fn load(path: &Path, lists: &[PathBuf], now: Instant) -> Result<Self, ServerError> {
         let bad = || ServerError::BadPem(path.to_owned());
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(&tls::read_pem(path)?) {
@@ -78,7 +85,7 @@ impl Authorities {
         }
         let roots = Arc::new(roots);
         let files = files_of(lists)?;
-        let judge = RwLock::new(judge(&roots, lists_of(&files)?, lists)?);
+        let judge = RwLock::new(judge(&roots, lists_of(&files, now)?, lists)?);
         let read = Mutex::new(Some(hash(&files)));
         let [used, refused, older] = [const { AtomicU64::new(0) }; 3];
         Ok(Self { roots, lists: lists.to_vec(), judge, read, used, refused, older })
@@ -92,21 +99,24 @@ impl Authorities {
         now: Instant,
     ) -> bool {
         let judge = self.judge.read().unwrap_or_else(PoisonError::into_inner);
-        let verifier = Arc::clone(&judge.verifier);
+        let verifiers = judge.verifiers.clone();
         drop(judge);
         let at = UnixTime::since_unix_epoch(Duration::from_millis(now.unix_ms()));
-        match verifier.verify_client_cert(leaf, intermediates, at) {
-            Ok(_good) => true,
-            Err(cause) => {
-                tracing::debug!(%cause, "a client's certificate is not good");
-                false
+        verifiers.iter().all(|verifier| {
+            match verifier.verify_client_cert(leaf, intermediates, at) {
+                Ok(_good) => true,
+                Err(cause) => {
+                    tracing::debug!(%cause, "a client's certificate is not good");
+                    false
+                }
             }
-        }
+        })
     }
 
     /// Looks at the lists every so often until the server stops.
     pub(crate) async fn reread(
         self: Arc<Self>,
+        engine: Arc<Engine>,
         every: Duration,
         mut stopping: watch::Receiver<()>,
     ) {
@@ -116,14 +126,14 @@ impl Authorities {
                 // An error means that the server is gone.
                 _ended = stopping.changed() => return,
             }
-            let this = Arc::clone(&self);
-            if let Err(error) = tokio::task::spawn_blocking(move || this.look()).await {
+            let (this, now) = (Arc::clone(&self), engine.now());
+            if let Err(error) = tokio::task::spawn_blocking(move || this.look(now)).await {
                 tracing::error!(%error, "the lists of revoked certificates could not be looked at");
             }
         }
     }
 
-    fn look(&self) {
+    fn look(&self, now: Instant) {
         let found = files_of(&self.lists);
         let hash = found.as_deref().ok().map(hash);
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
@@ -132,11 +142,12 @@ impl Authorities {
         }
         *read = hash;
         drop(read);
-        match found.and_then(|files| self.renewed(lists_of(&files)?)) {
-            Ok(judge) => {
+        match found.and_then(|files| self.renewed(lists_of(&files, now)?)) {
+            Ok((judge, older)) => {
                 *self.judge.write().unwrap_or_else(PoisonError::into_inner) = judge;
-                self.used.fetch_add(1, Ordering::Relaxed);
-                tracing::info!("the lists of revoked certificates were read again");
+                let count = if older > 0 { &self.older } else { &self.used };
+                count.fetch_add(1, Ordering::Relaxed);
+                tracing::info!(older, "the lists of revoked certificates were read again");
             }
             Err(error) => {
                 self.refused.fetch_add(1, Ordering::Relaxed);
@@ -145,20 +156,21 @@ impl Authorities {
         }
     }
 
-    /// What is judged by with the lists that were found. Where one is older than the one before, that one stays.
-    fn renewed(&self, mut found: Vec<List>) -> Result<Judge, ServerError> {
+    /// What is judged by with the lists that were found. Where one is older than the one before, that one stays: of how many this is so.
+    fn renewed(&self, mut found: Vec<List>) -> Result<(Judge, usize), ServerError> {
+        let mut older: usize = 0;
         let before = self.judge.read().unwrap_or_else(PoisonError::into_inner).lists.clone();
         for list in &mut found {
             let same = before.iter().find(|it| it.about.is_about_the_same_as(&list.about));
             if let Some(newer) = same.filter(|it| it.about.by_age(&list.about).is_gt()) {
                 list.clone_from(newer);
-                self.older.fetch_add(1, Ordering::Relaxed);
+                older = older.saturating_add(1);
                 tracing::warn!(
                     "a list of revoked certificates is older than the one that is in use: that one stays"
                 );
             }
         }
-        judge(&self.roots, found, &self.lists)
+        Ok((judge(&self.roots, found, &self.lists)?, older))
     }
 
     /// How the lists are; nothing where there are none.
@@ -190,8 +202,8 @@ fn hash(files: &[File]) -> [u8; 32] {
     sha256_parts(&parts)
 }
 
-/// The lists of the files, several in PEM or one in DER: of those about the same certificates the newest.
-fn lists_of(files: &[File]) -> Result<Vec<List>, ServerError> {
+/// The lists of the files, several in PEM or one in DER: of those of one issuer and place the newest.
+fn lists_of(files: &[File], now: Instant) -> Result<Vec<List>, ServerError> {
     let mut lists: Vec<List> = Vec::new();
     for (path, bytes) in files {
         let bad = || ServerError::BadRevocations(path.clone());
@@ -206,6 +218,9 @@ fn lists_of(files: &[File]) -> Result<Vec<List>, ServerError> {
         }
         for der in found {
             let about = RevocationList::read(&der).ok_or_else(bad)?;
+            if about.begins() > now.plus(AHEAD_MAX) {
+                return Err(bad());
+            }
             let list = List { der, about };
             match lists.iter_mut().find(|it| it.about.is_about_the_same_as(&list.about)) {
                 None => lists.push(list),
@@ -222,19 +237,28 @@ fn lists_of(files: &[File]) -> Result<Vec<List>, ServerError> {
     Ok(lists)
 }
 
-/// A verifier with these lists.
+/// Verifiers with these lists: one with all of them, for which something has to be known of each certificate, and one with each of those of
+/// which an issuer has several, for which a certificate that it is not about is good.
 fn judge(
     roots: &Arc<RootCertStore>,
-    mut lists: Vec<List>,
+    lists: Vec<List>,
     files: &[PathBuf],
 ) -> Result<Judge, ServerError> {
-    // The first that fits counts: where two kinds of lists of one issuer are about the same certificate, the newer one.
-    lists.sort_by(|one, other| other.about.by_age(&one.about));
     let provider = Arc::new(tls::provider());
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), provider)
-        .with_crls(lists.iter().map(|list| list.der.clone()))
-        .enforce_revocation_expiration()
-        .build();
+    let begun = |lists: &[&List]| {
+        WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(&provider))
+            .with_crls(lists.iter().map(|list| list.der.clone()))
+            .enforce_revocation_expiration()
+    };
+    let all: Vec<&List> = lists.iter().collect();
+    let has_others = |list: &&&List| {
+        all.iter().filter(|it| it.about.is_of_the_same_issuer_as(&list.about)).count() > 1
+    };
+    let each = all.iter().filter(has_others);
+    let each = each.map(|list| begun(&[*list]).allow_unknown_revocation_status().build());
+    let verifiers = core::iter::once(begun(&all).build()).chain(each);
+    let verifiers = verifiers.map(|verifier| verifier.map(|it| it as Arc<dyn ClientCertVerifier>));
     let unusable = |_| ServerError::BadRevocations(files.first().cloned().unwrap_or_default());
-    Ok(Judge { verifier: verifier.map_err(unusable)?, lists })
+    let verifiers = verifiers.collect::<Result<_, _>>().map_err(unusable)?;
+    Ok(Judge { verifiers, lists })
 }

@@ -22,7 +22,8 @@ use tpw_access::{
     Aal, Action, DpopProof, DpopRequest, HttpUrl, PolicyEngine, ProvenKey, Roles, Session,
     TokenError,
 };
-use tpw_core::{Amount, Asset, Hash32, Instant, Money, PersonId, Span};
+use tpw_core::{Amount, Asset, DeviceId, Hash32, Instant, Money, PersonId, Span};
+use tpw_engines::Engine;
 use tpw_flow::Device;
 
 /// RFC 9449 §4.
@@ -70,14 +71,29 @@ impl About {
     }
 }
 
-/// The largest amount in each asset, by which the policies judge all of them.
-pub(crate) fn largest(all: impl IntoIterator<Item = Money>) -> Vec<Money> {
-    let mut largest: BTreeMap<Asset, Amount> = BTreeMap::new();
+/// All of it together in each asset: who moves much in small parts moves much.
+pub(crate) fn sums(all: impl IntoIterator<Item = Money>) -> Vec<Money> {
+    let mut sums: BTreeMap<Asset, Amount> = BTreeMap::new();
     for Money { amount, asset } in all {
-        let most = largest.entry(asset).or_insert(amount);
-        *most = (*most).max(amount);
+        let sum = sums.entry(asset).or_insert(Amount::ZERO);
+        *sum = sum.plus(amount).unwrap_or(Amount::from_minor(u128::MAX));
     }
-    largest.into_iter().map(|(asset, amount)| Money { amount, asset }).collect()
+    sums.into_iter().map(|(asset, amount)| Money { amount, asset }).collect()
+}
+
+/// What the policies say about one thing, and what comes of it. It is noted before it counts.
+pub(crate) struct Weighed {
+    about: About,
+    facts: Facts,
+    decision: Decision,
+    outcome: Result<u32, Problem>,
+}
+
+impl Weighed {
+    /// Whether it may be done by who asks alone.
+    pub(crate) fn is_allowed(&self) -> bool {
+        matches!(self.outcome, Ok(0))
+    }
 }
 
 impl Caller {
@@ -88,22 +104,48 @@ impl Caller {
 
     /// As [`Caller::may`], with what else is known. What others have to agree to is refused: nobody can be asked about it.
     pub(crate) fn may_alone(&self, action: Action, about: &About) -> Result<(), Problem> {
-        match self.ask(action, about)? {
-            0 => Ok(()),
-            missing => Err(Problem::approvals_missing(missing)),
+        alone(self.ask(action, about)?)
+    }
+
+    /// Asks the policies about each of several amounts. Gives what is not allowed, if anything is not, and else one of what is: so that
+    /// one decision is noted, in however many assets the amounts are.
+    pub(crate) fn weigh(&self, action: Action, amounts: &[Money]) -> Option<Weighed> {
+        let mut last = None;
+        for money in amounts {
+            let about = About { money: Some(*money), ..About::default() };
+            let weighed = self.weighed(action, &about);
+            if !weighed.is_allowed() {
+                return Some(weighed);
+            }
+            last = Some(weighed);
         }
+        last
+    }
+
+    /// Notes what was weighed, and refuses what is not allowed alone.
+    pub(crate) fn settle(&self, action: Action, weighed: Option<Weighed>) -> Result<(), Problem> {
+        weighed.map_or(Ok(()), |weighed| alone(self.noted(action, weighed)?))
     }
 
     /// Asks the policies, and refuses what they do not allow and who has not proved enough. Gives how many others have to agree.
     pub(crate) fn ask(&self, action: Action, about: &About) -> Result<u32, Problem> {
+        self.noted(action, self.weighed(action, about))
+    }
+
+    fn weighed(&self, action: Action, about: &About) -> Weighed {
         let facts = self.facts(action, about);
         let decision = self.decide(action, about, facts.clone());
         let outcome = self.ruled(action, about, &decision);
-        self.note(action, about, &facts, &decision, outcome)
+        Weighed { about: *about, facts, decision, outcome }
+    }
+
+    fn noted(&self, action: Action, weighed: Weighed) -> Result<u32, Problem> {
+        let Weighed { about, facts, decision, outcome } = weighed;
+        self.note(action, &about, &facts, &decision, outcome)
     }
 
     fn ruled(&self, action: Action, about: &About, decision: &Decision) -> Result<u32, Problem> {
-        if !decision.is_allowed() {
+        if !decision.is_allowed() || self.is_disowned_for(action) {
             return Err(self.forbidden(action, about));
         }
         let obligations = decision.obligations();
@@ -130,7 +172,7 @@ impl Caller {
     /// whether there is such a thing.
     pub(crate) fn could(&self, action: Action) -> Result<(), Problem> {
         let (facts, decision) = self.with_others(action);
-        if decision.is_allowed() {
+        if decision.is_allowed() && !self.is_disowned_for(action) {
             return Ok(());
         }
         let denied = Err(self.forbidden(action, &About::default()));
@@ -218,15 +260,22 @@ impl Caller {
         self.app.engine.reputation(&self.session.device()).disowned
     }
 
+    /// Whether the device may not do this whatever the policies say, because its person disowned it: a set that was put into force before
+    /// sets had to deny it does not. That it agrees to nothing is seen to where words are given.
+    fn is_disowned_for(&self, action: Action) -> bool {
+        action.changes() && action != Action::Approve && self.is_disowned()
+    }
+
     /// Refuses a disowned device what no policy is asked about: to change the factors and delegations of its person, to answer for them,
     /// and to agree.
     pub(crate) fn not_disowned(&self) -> Result<(), Problem> {
-        if self.is_disowned() { Err(Problem::disowned_device()) } else { Ok(()) }
+        not_disowned(&self.app.engine, self.session.device())
     }
 
     /// What one may not do with what is one's own but with others' is said to be so, and what is due to the device that asks.
     fn forbidden(&self, action: Action, about: &About) -> Problem {
-        if self.policy.looks_at(action, Fact::Device) && self.is_disowned() {
+        let is_looked_at = self.policy.looks_at(action, Fact::Device);
+        if (is_looked_at || action.changes()) && self.is_disowned() {
             return Problem::disowned_device();
         }
         let me = Some(self.session.person());
@@ -266,6 +315,21 @@ impl Caller {
         let max_age_s = max_age.and_then(|age| u32::try_from(age.as_ms() / 1000).ok());
         Err(Problem::recognise_better(Obligations { acr: Some(aal), max_age_s, approvals: 0 }))
     }
+}
+
+/// Whether nobody else has to agree.
+fn alone(missing: u32) -> Result<(), Problem> {
+    if missing == 0 { Ok(()) } else { Err(Problem::approvals_missing(missing)) }
+}
+
+/// Refuses a device whose person has said that they had not begun what it asked for.
+pub(crate) fn not_disowned(engine: &Engine, device: DeviceId) -> Result<(), Problem> {
+    if !engine.reputation(&device).disowned {
+        return Ok(());
+    }
+    let person = engine.device(&device).map(|known| known.person.to_string());
+    tracing::warn!(%device, person, "a device that its person disowned is refused: revoke it");
+    Err(Problem::disowned_device())
 }
 
 /// Somebody's word about what somebody else has asked for.

@@ -39,6 +39,10 @@ const UPLOADS_MAX: usize = 8;
 /// Of these, for one network: nobody who sends slowly keeps all others out.
 const UPLOADS_OF_ONE: usize = 2;
 
+/// Heads of uploads that are judged at once, which takes a signature check and a look at the disk: they have places of their own, so that
+/// checkpoints and subtrees always find theirs.
+const HEADS_MAX: usize = 16;
+
 /// Packages of one request: those after them are for the next one.
 const PACKAGES_MAX: u64 = 1024;
 
@@ -58,6 +62,7 @@ struct Shared {
     mirror: Arc<Mirror>,
     desk: Desk,
     uploads: Arc<Places>,
+    heads: Arc<Places>,
 }
 
 /// Starts to listen; answers when the port is bound. It serves until `shutdown` ends.
@@ -71,13 +76,14 @@ pub async fn serve_mirror(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Bound, ServerError> {
     let limits = options.limits;
-    bind(&options, now, |_front| Ok(mirror_router(mirror, &limits)), shutdown).await
+    bind(&options, now, None, |_front| Ok(mirror_router(mirror, &limits)), shutdown).await
 }
 
 /// The router without TLS and without a listener.
 pub fn mirror_router(mirror: Arc<Mirror>, limits: &Limits) -> Router {
     let uploads = Places::new(UPLOADS_MAX, UPLOADS_OF_ONE);
-    let shared = Shared { mirror, desk: Desk::new(limits), uploads };
+    let heads = Places::new(HEADS_MAX, UPLOADS_OF_ONE);
+    let shared = Shared { mirror, desk: Desk::new(limits), uploads, heads };
     Router::new()
         .route("/add-checkpoint", post(add_checkpoint))
         .route("/add-entries", post(add_entries))
@@ -187,7 +193,15 @@ async fn uploaded(
     };
     let head = incoming.part(HEAD_LEN_MAX, AddEntries::read).await.map_err(|error| bad(&error))?;
     let head = head.ok_or_else(|| refuse(shared, &MirrorError::Truncated))?;
-    let mut upload = judged(shared, move |mirror| mirror.begin(head)).await?;
+    let Some(judging) = shared.heads.take(from) else {
+        return Err(shared.desk.busy());
+    };
+    let begin = move |mirror: &Mirror| {
+        let begun = mirror.begin(head);
+        drop(judging);
+        begun
+    };
+    let mut upload = carried_out(shared, begin).await?;
     let Some(_place) = shared.uploads.take(from) else {
         return Err(shared.desk.busy());
     };

@@ -43,8 +43,13 @@ pub(crate) struct Mutual {
 }
 
 impl Mutual {
-    pub(crate) fn load(origin: HttpUrl, options: &MutualTls) -> Result<Self, ServerError> {
-        let load = |path: &PathBuf| Authorities::load(path, &options.revocations).map(Arc::new);
+    pub(crate) fn load(
+        origin: HttpUrl,
+        options: &MutualTls,
+        now: Instant,
+    ) -> Result<Self, ServerError> {
+        let load =
+            |path: &PathBuf| Authorities::load(path, &options.revocations, now).map(Arc::new);
         Ok(Self { origin, authorities: options.authorities.as_ref().map(load).transpose()? })
     }
 

@@ -1,6 +1,7 @@
 //! Listening: connections in, requests to the router, and a clean end.
 
 use crate::app::{App, Peer};
+use crate::background::watched;
 use crate::limits::Limits;
 use crate::mutual::{Mutual, MutualTls, Presented};
 use crate::networks::{Network, Networks};
@@ -99,12 +100,12 @@ pub async fn serve(
     options: ServeOptions,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Bound, ServerError> {
-    let now = engine.now();
+    let (now, known) = (engine.now(), Arc::clone(&engine));
     let anchors = options.passkey_anchors.as_deref().map(anchors::read).transpose()?;
     let anchors = anchors.unwrap_or_default();
     let shadow = options.shadow.clone();
     let router = |front| Ok(layered(build(engine, front, options.limits, anchors, shadow)?));
-    bind(&options, now, router, shutdown).await
+    bind(&options, now, Some(&known), router, shutdown).await
 }
 
 /// What a server is to whoever connects.
@@ -149,6 +150,7 @@ impl Port {
 pub(crate) async fn bind(
     options: &ServeOptions,
     now: Instant,
+    engine: Option<&Arc<Engine>>,
     router: impl FnOnce(Front) -> Result<Router, ServerError>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Bound, ServerError> {
@@ -167,7 +169,7 @@ pub(crate) async fn bind(
     let second = ports.get(1).map(|(port, _)| (port.addr, port.url()));
     let first = ports.get(1).and_then(|(port, _)| port.origins.first().cloned());
     let mutual = first.zip(mutual.as_ref());
-    let mutual = mutual.map(|(origin, options)| Mutual::load(origin, options)).transpose()?;
+    let mutual = mutual.map(|(origin, options)| Mutual::load(origin, options, now)).transpose()?;
     let authorities = mutual.as_ref().and_then(Mutual::authorities).cloned();
     let networks = Networks::new(&options.networks).ok_or(ServerError::TooManyNetworks)?;
     let (served_here, zone) = (Some(Arc::clone(&served)), options.zone);
@@ -188,11 +190,14 @@ pub(crate) async fn bind(
         };
         tasks.push(tokio::spawn(listening.run(ended(stopping.clone()))));
     }
-    if let Some(authorities) = authorities {
-        let reread = authorities.reread(limits.certificate_time, stopping.clone());
-        tasks.push(tokio::spawn(reread));
+    let beside = engine.map(|engine| Arc::clone(engine.beside())).unwrap_or_default();
+    if let Some((authorities, engine)) = authorities.zip(engine) {
+        let every = limits.certificate_time;
+        let reread = authorities.reread(Arc::clone(engine), every, stopping.clone());
+        tasks.push(tokio::spawn(watched(Arc::clone(&beside), "revocations", reread)));
     }
-    tasks.push(tokio::spawn(served.renew(now, limits.certificate_time, stopping)));
+    let renew = served.renew(now, limits.certificate_time, stopping);
+    tasks.push(tokio::spawn(watched(beside, "certificate", renew)));
     tokio::spawn(async move {
         shutdown.await;
         stop.send_replace(());

@@ -3,6 +3,7 @@
 //! INVARIANT: what it answers, or that it does not answer, changes no answer of the product and makes nobody wait. What comes
 //! faster than it is answered is dropped, and counted.
 
+use crate::background::watched;
 use crate::outbound::{Outbound, OutboundError};
 use crate::telemetry;
 use core::time::Duration;
@@ -14,6 +15,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tpw_access::policy::{Amount, Decision, DeviceFacts, Facts, Obligations, Request, TimeFacts};
 use tpw_access::{Aal, Action, Role};
 use tpw_core::PersonId;
+use tpw_engines::Beside;
 
 /// So many decisions wait to be asked about.
 const WAITING_MAX: usize = 1024;
@@ -82,6 +84,8 @@ impl Relation {
 pub struct Shadow {
     queue: mpsc::Sender<Asked>,
     counts: Arc<Counts>,
+    /// Whether the one who asks has ended in a panic. It begins before there is an engine.
+    beside: Arc<Beside>,
 }
 
 impl Shadow {
@@ -102,8 +106,9 @@ impl Shadow {
         let (queue, waiting) = mpsc::channel(WAITING_MAX);
         let counts = Arc::<Counts>::default();
         let asking = Asking { url: url.to_owned(), outbound, counts: Arc::clone(&counts) };
-        tokio::spawn(asking.run(waiting));
-        Ok(Self { queue, counts })
+        let beside = Arc::<Beside>::default();
+        tokio::spawn(watched(Arc::clone(&beside), "shadow", asking.run(waiting)));
+        Ok(Self { queue, counts, beside })
     }
 
     fn put(&self, request: &Request<'_>, decision: &Decision) {
@@ -118,6 +123,11 @@ impl Shadow {
         if self.queue.try_send(asked).is_err() {
             one_more(&self.counts.dropped);
         }
+    }
+
+    /// What has ended in a panic.
+    pub(crate) fn all_ended(&self) -> Vec<&'static str> {
+        self.beside.all_ended()
     }
 
     /// The counts in Prometheus' text form.

@@ -34,7 +34,7 @@ pub async fn serve_witness(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Bound, ServerError> {
     let limits = options.limits;
-    bind(&options, now, |_front| Ok(witness_router(witness, &limits)), shutdown).await
+    bind(&options, now, None, |_front| Ok(witness_router(witness, &limits)), shutdown).await
 }
 
 /// The router without TLS and without a listener.

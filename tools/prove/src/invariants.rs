@@ -20,8 +20,10 @@ pub enum Actions {
     These(&'static [Action]),
     /// Of every action.
     Every,
-    /// Of all that change something. Written down here and not taken from the schema, which is part of what is judged.
+    /// Of all that change something. Taken from the program and not from the schema, which is part of what is judged.
     Changing,
+    /// Of the same but to agree, which policies judge without a device.
+    ChangingAlone,
 }
 
 impl Actions {
@@ -32,27 +34,15 @@ impl Actions {
             Self::These(actions) => actions.to_vec(),
             Self::Every => Action::ALL.to_vec(),
             Self::Changing => {
-                Action::ALL.iter().copied().filter(|action| !READING.contains(action)).collect()
+                Action::ALL.iter().copied().filter(|action| action.changes()).collect()
+            }
+            Self::ChangingAlone => {
+                let all = Self::Changing.list().into_iter();
+                all.filter(|action| *action != Action::Approve).collect()
             }
         }
     }
 }
-
-/// What only reads.
-const READING: &[Action] = &[
-    Action::ReadPerson,
-    Action::ReadDevices,
-    Action::ReadAccount,
-    Action::ReadPayment,
-    Action::ReadHolds,
-    Action::ReadAlarms,
-    Action::ReadChanges,
-    Action::ReadAccesses,
-    Action::ReadApprovals,
-    Action::ReadPolicies,
-    Action::ReadDecisions,
-    Action::ListAll,
-];
 
 /// What decides about somebody's money or standing.
 const DECIDING: &[Action] = &[
@@ -97,36 +87,6 @@ const BEGINNING: &[Action] = &[
 /// What changes who may do what.
 const GOVERNING: &[Action] =
     &[Action::ActivatePolicy, Action::ManageRoles, Action::ManageClients, Action::RotateKeys];
-
-/// What a device does not do whose person had not begun what it asked for: every change but to agree, which policies judge without a
-/// device.
-const DISOWNED: &[Action] = &[
-    Action::Pay,
-    Action::StepUp,
-    Action::CancelPayment,
-    Action::UseKey,
-    Action::OpenAccount,
-    Action::RevokeDevice,
-    Action::IssueCode,
-    Action::Freeze,
-    Action::Unfreeze,
-    Action::SetLimits,
-    Action::CloseAccount,
-    Action::Fund,
-    Action::ReleaseHold,
-    Action::RejectHold,
-    Action::Reverse,
-    Action::ReturnRail,
-    Action::AddPerson,
-    Action::ReportRail,
-    Action::Order,
-    Action::ManageSets,
-    Action::Reconcile,
-    Action::ManageRoles,
-    Action::ManageClients,
-    Action::ActivatePolicy,
-    Action::RotateKeys,
-];
 
 /// What is an operator's alone: to decide, to govern, and to change what concerns the server.
 const OPERATING: &[Action] = &[
@@ -300,7 +260,7 @@ pub const INVARIANTS: &[Invariant] = &[
     Invariant {
         name: "disowned-devices",
         words: "a device whose person did not begin what it asked for changes nothing by itself",
-        actions: Actions::These(DISOWNED),
+        actions: Actions::ChangingAlone,
         claim: Claim::Within(
             "permit (principal, action, resource)
              unless { context has device && context.device.disowned };",

@@ -420,12 +420,13 @@ fn claim_folder(books: &mut dyn Books, audience: &Name) -> Result<(), EngineErro
     }
 }
 
-/// The newest time in the books. The desk's time goes on from there even if the clock was set back meanwhile: else a payment would be
+/// The newest time in the books, where a server may have decided for months and moved nothing. The desk's time goes on from there even if the clock was set back meanwhile: else a payment would be
 /// booked before it was received, and a repeated one would look as if it came from the future.
 fn newest_time(reader: &dyn BooksReader, desk: &Desk) -> Result<Option<Instant>, EngineError> {
     let transfer = reader.transfer(desk.ledger().next_number().saturating_sub(1))?;
     let event = reader.events(desk.events().saturating_sub(1), 1)?;
-    Ok(transfer.map(|row| row.at).max(event.last().map(|row| row.at)))
+    let moved = transfer.map(|row| row.at).max(event.last().map(|row| row.at));
+    Ok(moved.max(reader.newest_decision()?.map(|row| row.decided.record.at)))
 }
 
 fn rebuild_with(audience: Name, rules: Rules, clock: Arc<dyn Clock>) -> Rebuild {

@@ -7,6 +7,7 @@ use core::ops::Bound;
 use std::sync::Arc;
 use tpw_core::{AccountId, DeviceId, Hash32, PaymentId, PersonId, Span, TransferId};
 use tpw_flow::{Alarm, ChainHead, Device, Payment, Person, RailInstruction};
+use tpw_ledger::TransferRow;
 
 /// How one part of the engine is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -57,6 +58,14 @@ impl Engine {
     /// [`EngineError::Store`] when the books cannot be read.
     pub fn is_transfer_used(&self, id: TransferId) -> Result<bool, EngineError> {
         Ok(self.readers.with(|reader| reader.transfer_id(id))?.is_some())
+    }
+
+    /// A transfer by its number.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] when the books cannot be read.
+    pub fn transfer(&self, number: u64) -> Result<Option<TransferRow>, EngineError> {
+        Ok(self.readers.with(|reader| reader.transfer(number))?)
     }
 
     /// Alarms with a number above `after`, oldest first.

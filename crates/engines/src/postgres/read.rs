@@ -450,6 +450,12 @@ impl BooksReader for Reader {
         self.all(&sql, &values, "decision", |c| c.decision())
     }
 
+    fn newest_decision(&self) -> Result<Option<DecisionRow>, StoreError> {
+        let sql = format!("{DECISION} ORDER BY number DESC LIMIT 1");
+        let found = self.all(&sql, &[], "decision", |c| c.decision())?;
+        Ok(found.into_iter().next())
+    }
+
     fn decision(&self, id: DecisionId) -> Result<Option<DecisionRow>, StoreError> {
         let sql = format!("{DECISION} WHERE id = $1");
         let found = self.all(&sql, &[&Id(*id.as_bytes())], "decision", |c| c.decision())?;

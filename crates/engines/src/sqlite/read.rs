@@ -416,6 +416,12 @@ impl BooksReader for Reader {
         self.sealed(&sql, values, "decision", decision)
     }
 
+    fn newest_decision(&self) -> Result<Option<DecisionRow>, StoreError> {
+        let sql = format!("{DECISION} ORDER BY number DESC LIMIT 1");
+        let found = self.sealed(&sql, [], "decision", decision)?;
+        Ok(found.into_iter().next())
+    }
+
     fn decision(&self, id: DecisionId) -> Result<Option<DecisionRow>, StoreError> {
         let sql = format!("{DECISION} WHERE id = ?1");
         let found = self.sealed(&sql, [id.as_bytes()], "decision", decision)?;

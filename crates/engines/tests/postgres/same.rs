@@ -124,6 +124,9 @@ fn demand_same_decisions(one: &dyn BooksReader, other: &dyn BooksReader) {
             assert_eq!(other.decision(id).unwrap().as_ref(), Some(&row));
         }
     }
+    let last = one.decisions(&DecisionQuery::default(), 0, 1_000).unwrap().pop();
+    assert_eq!(one.newest_decision().unwrap(), last);
+    assert_eq!(other.newest_decision().unwrap(), last);
     let lived = one.decision(decided(1).record.id).unwrap().is_some();
     assert_eq!(found, if lived { [3, 2, 1, 1, 0, 1, 1, 1, 0] } else { [0; 9] });
 }

@@ -75,6 +75,7 @@ pub fn is_address(url: &str) -> bool {
     let port = authority.as_str().strip_prefix(authority.host());
     let is_port = |port: &str| port.is_empty() || authority.port_u16().is_some();
     matches!(url.scheme_str(), Some("http" | "https"))
+        && !authority.as_str().contains('@')
         && !authority.host().is_empty()
         && port.is_some_and(is_port)
 }
@@ -225,5 +226,29 @@ impl Outbound {
             false => OutboundError::Lost(error.to_string()),
         })?;
         Ok(OutboundAnswer { status: parts.status.as_u16(), media_type, body: body.to_bytes() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_a_host_and_nobodys_name() {
+        for good in ["http://node:8545", "https://node.example/v2/key", "http://[::1]:8545/"] {
+            assert!(is_address(good), "{good}");
+        }
+        for bad in [
+            "node:8545",
+            "ftp://node/",
+            "http://",
+            "http://node:port/",
+            "http://user@node/",
+            "http://user:secret@node:8545/",
+            "http://node:secret@node:8545/",
+            "http://node:8545@node:8545/",
+        ] {
+            assert!(!is_address(bad), "{bad}");
+        }
     }
 }

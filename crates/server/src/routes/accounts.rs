@@ -108,6 +108,11 @@ pub(super) async fn open(
     } else {
         // Accounts that are nobody's are for who may order transfers between them.
         caller.may(Action::Order, None)?;
+        // What they are opened with is a transfer to them.
+        if !order.opening.is_zero() {
+            let money = Some(Money { amount: order.opening, asset: order.asset });
+            caller.may_alone(Action::Order, &About { money, ..About::default() })?;
+        }
     }
     let id = order.id;
     let command = Command::OpenAccount { person, order: order.clone() };

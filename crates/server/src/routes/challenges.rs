@@ -169,6 +169,10 @@ async fn answered(
     given: ChallengeAnswer,
 ) -> Reply {
     let (person, method, purpose) = (ceremony.person, ceremony.method, ceremony.purpose);
+    // The challenge may be older than the word of its person that they had not begun this.
+    if let Purpose::Payment { .. } = purpose {
+        caller.not_disowned()?;
+    }
     // A password's was charged when its challenge went out; a number's when it was typed at the other device.
     if !matches!(method, Method::Password | Method::Push) {
         identity::charge(app, person, method).await?;

@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::archiving;
 use crate::body::Query;
 use crate::problem::{Code, Problem};
+use crate::shadow::Shadow;
 use crate::telemetry;
 use crate::text::{self, Language};
 use crate::wire;
@@ -51,7 +52,7 @@ pub(super) async fn ready(State(app): State<Arc<App>>, RawQuery(query): RawQuery
     if app.engine.evidence().is_some_and(|evidence| evidence.status().failing > 0) {
         degraded.push("archiving".to_owned());
     }
-    for work in app.engine.beside().all_ended() {
+    for work in all_ended(&app) {
         if degraded.iter().all(|known| known != work) {
             degraded.push(work.to_owned());
         }
@@ -84,8 +85,15 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response<Body> {
     if let Some(evidence) = app.engine.evidence() {
         archiving::write_metrics(evidence, &mut text);
     }
-    telemetry::ended(&mut text, &app.engine.beside().all_ended());
+    telemetry::ended(&mut text, &all_ended(&app));
     typed(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
+}
+
+/// The work beside the requests that has ended in a panic.
+fn all_ended(app: &App) -> Vec<&'static str> {
+    let mut ended = app.engine.beside().all_ended();
+    ended.extend(app.shadow.iter().flat_map(Shadow::all_ended));
+    ended
 }
 
 /// The values that a text names differ from answer to answer: the page leaves them open.

@@ -1,10 +1,10 @@
 //! Batches: orders of the operator, and payments that an integrator collected.
 
-use super::{Reply, json, off_thread};
+use super::{Reply, json, off_thread, payments};
 use crate::app::{App, Peer, RequestId, language_of};
 use crate::body::{self, BodyLimit};
 use crate::fault::ValueFault;
-use crate::gate::{self, About, Caller};
+use crate::gate::{self, Caller, Weighed};
 use crate::problem::{Code, Problem};
 use crate::text::{self, Language};
 use crate::view;
@@ -54,11 +54,22 @@ pub(super) async fn transfers(
     let turn = app.ordered.turn(place).await?;
     let person = caller.session.person();
     // The turn lasts as long as the work, also when nobody waits for its end any more.
-    let read = move |engine: &Engine| Ok((orders(engine, &bytes, person)?, turn));
-    let (orders, _turn) = off_thread(&app, read).await?;
-    for money in largest(&orders) {
-        caller.may_alone(Action::Order, &About { money: Some(money), ..About::default() })?;
-    }
+    let read = move |engine: &Engine| {
+        let orders = orders(engine, &bytes, person)?;
+        Ok((moved(engine, &orders, Which::All)?, orders, turn))
+    };
+    let (moved_by_all, orders, _turn) = off_thread(&app, read).await?;
+    let mut weighed = caller.weigh(Action::Order, &moved_by_all);
+    let orders = if weighed.as_ref().is_none_or(Weighed::is_allowed) {
+        orders
+    } else {
+        // What was carried out or refused before is only told again. The books are asked where it makes a difference.
+        let read = move |engine: &Engine| Ok((moved(engine, &orders, Which::New)?, orders));
+        let (moved_anew, orders) = off_thread(&app, read).await?;
+        weighed = caller.weigh(Action::Order, &moved_anew);
+        orders
+    };
+    caller.settle(Action::Order, weighed)?;
     let outcomes = app.engine.order(orders, caller.session.jkt()).await?;
     let items = outcomes.iter().map(|outcome| order_outcome(outcome, caller.language)).collect();
     Ok(json(StatusCode::OK, &OrderOutcomes { items }))
@@ -74,14 +85,34 @@ fn orders(engine: &Engine, bytes: &[u8], person: PersonId) -> Result<Vec<Ordered
     Ok(orders)
 }
 
-/// The largest amount in each asset that moves or is held. What a hold moves later, or undoes, was judged when it was ordered.
-fn largest(orders: &[Ordered]) -> Vec<Money> {
-    let legs = orders.iter().flat_map(|ordered| match &ordered.order {
-        Order::Transfer(request) | Order::Hold { request, .. } => core::slice::from_ref(request),
-        Order::Linked(legs) => legs.as_slice(),
-        Order::Post { .. } | Order::Void { .. } | Order::Reverse { .. } => &[],
-    });
-    gate::largest(legs.map(|leg| leg.money))
+/// Which orders count.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Which {
+    All,
+    /// Those whose ids are not used yet.
+    New,
+}
+
+/// What these orders move or hold, in each asset. What a hold moves later, or undoes, was judged when it was ordered.
+fn moved(engine: &Engine, orders: &[Ordered], which: Which) -> Result<Vec<Money>, Problem> {
+    let mut all = Vec::new();
+    for Ordered { order, .. } in orders {
+        let id = order.id().filter(|_| which == Which::New);
+        if let Some(id) = id
+            && engine.is_transfer_used(id)?
+        {
+            continue;
+        }
+        match order {
+            Order::Transfer(request) | Order::Hold { request, .. } => all.push(request.money),
+            Order::Linked(legs) => all.extend(legs.iter().map(|leg| leg.money)),
+            Order::Reverse { of, .. } => {
+                all.extend(engine.transfer(*of)?.map(|reversed| reversed.money));
+            }
+            Order::Post { .. } | Order::Void { .. } => {}
+        }
+    }
+    Ok(gate::sums(all))
 }
 
 /// Nobody orders money onto an account of their own.
@@ -192,6 +223,7 @@ fn ready(
 ) -> Result<Command, Problem> {
     let intent = checked?;
     app.rates.device(Hash32::new(intent.key().jwk_thumbprint()))?;
+    payments::may_begin(engine, intent.value())?;
     Ok(engine.submission(intent)?)
 }
 

@@ -5,6 +5,7 @@ use super::{Reply, devices, factor_evidence, json, off_thread, payments};
 use crate::app::{App, Peer};
 use crate::body;
 use crate::ceremonies::Purpose;
+use crate::gate;
 use crate::identity;
 use crate::limits::network_of;
 use crate::links::{BoundTo, Errand, Sender, Waiting};
@@ -78,11 +79,15 @@ impl Visit {
         unknown(&self.app, self.from)
     }
 
-    /// On whose behalf keys sign; and the device that asked is still one of its person's.
-    fn relying_party(&self, sender: Sender) -> Result<&RelyingParty, Problem> {
+    /// On whose behalf keys sign; and the device that asked is still one of its person's, who has not disowned it since: then it gets no
+    /// key and lets no payment go on.
+    fn relying_party(&self, (sender, errand): (Sender, Errand)) -> Result<&RelyingParty, Problem> {
         let device = self.app.engine.device(&sender.device);
         if device.is_none_or(|device| device.revoked.is_some()) {
             return Err(Problem::new(Code::DeviceRevoked));
+        }
+        if errand != Errand::Assert(Purpose::Session) {
+            gate::not_disowned(&self.app.engine, sender.device)?;
         }
         let page = self.app.passkey_page().ok_or_else(|| Problem::new(Code::NotFound))?;
         Ok(page.1)
@@ -110,7 +115,7 @@ pub(super) async fn start(
     let (visit, _code) = Visit::admit::<StartPasskey>(app, from, &headers, body).await?;
     let known = visit.app.links().errand(&visit.code, visit.app.engine.now());
     let (sender, errand) = known.ok_or_else(|| visit.unknown())?;
-    let rp = visit.relying_party(sender)?;
+    let rp = visit.relying_party((sender, errand))?;
     let begun = begin(&visit.app, rp, sender.person, errand).await?;
     if !visit.app.links().begin(&visit.code, begun.waiting) {
         return Err(visit.unknown());
@@ -219,7 +224,7 @@ pub(super) async fn finish(
     let (visit, request) = Visit::admit::<FinishPasskey>(app, from, &headers, body).await?;
     let taken = visit.app.links().take(&visit.code, visit.app.engine.now());
     let (link, waiting) = taken.ok_or_else(|| visit.unknown())?;
-    let rp = visit.relying_party(link.sender)?;
+    let rp = visit.relying_party((link.sender, link.errand))?;
     let answered = Answered {
         app: &visit.app,
         rp,

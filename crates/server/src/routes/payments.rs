@@ -5,7 +5,7 @@ use crate::app::App;
 use crate::approving::{self, Asked};
 use crate::body::{self, Query};
 use crate::fault::QueryFault;
-use crate::gate::{About, Caller};
+use crate::gate::{self, About, Caller};
 use crate::oauth::{Reader, Wanted};
 use crate::problem::{Code, Problem};
 use crate::text::Language;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 use tpw_access::Action;
 use tpw_access::oauth::Scope;
 use tpw_core::{Hash32, Intent, PaymentId, PersonId, Receipt};
-use tpw_engines::{Paid, Repeated};
+use tpw_engines::{Engine, Paid, Repeated};
 use tpw_flow::{Command, Payment, Status};
 use tpw_proof::Verified;
 
@@ -74,7 +74,11 @@ fn receipt_alone(paid: Paid) -> Response<Body> {
 }
 
 /// Reads the statement, checks its signature, and compares the idempotency key with the id inside.
-async fn take(app: &App, headers: &HeaderMap, body: Body) -> Result<Verified<Intent>, Problem> {
+async fn take(
+    app: &Arc<App>,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Verified<Intent>, Problem> {
     let key = headers.get(&IDEMPOTENCY_KEY).ok_or_else(|| Problem::new(Code::KeyMissing))?;
     let statement = if body::media_type(headers) == COSE {
         body::read(headers, body, app.small_body()).await?.to_vec()
@@ -88,7 +92,20 @@ async fn take(app: &App, headers: &HeaderMap, body: Body) -> Result<Verified<Int
     if key != Some(intent.value().payment) {
         return Err(Problem::new(Code::KeyMismatch));
     }
+    let of = intent.value().clone();
+    if app.engine.reputation(&of.device).disowned {
+        off_thread(app, move |engine| may_begin(engine, &of)).await?;
+    }
     Ok(intent)
+}
+
+/// Refuses a payment of a device that its person disowned. One that was taken before is only told again.
+pub(super) fn may_begin(engine: &Engine, intent: &Intent) -> Result<(), Problem> {
+    let disowned = gate::not_disowned(engine, intent.device);
+    if disowned.is_err() && engine.payment(intent.payment)?.is_some() {
+        return Ok(());
+    }
+    disowned
 }
 
 async fn statement_json<T: serde::de::DeserializeOwned>(
@@ -295,6 +312,10 @@ async fn step_up(
     app.rates.device(Hash32::new(proof.key().jwk_thumbprint()))?;
     if proof.value().payment != id {
         return Err(Problem::new(Code::ProofMismatch).field("payment"));
+    }
+    let device = app.engine.device_by_jkt(&Hash32::new(proof.key().jwk_thumbprint()));
+    if let Some(device) = device {
+        gate::not_disowned(&app.engine, device.id)?;
     }
     let paid = app.engine.decide(Command::StepUp(Box::new(proof))).await?;
     match outcome(language, paid) {

@@ -14,9 +14,10 @@ use crate::wire::{
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tpw_access::{Action, CodeGrant, EnrolmentCode};
-use tpw_core::{AccountId, Amount, Instant, Money, Name, PersonId, TransferId};
+use tpw_core::{AccountId, Amount, Asset, Instant, Money, Name, PersonId, TransferId};
 use tpw_crypto::Entropy;
 use tpw_engines::Engine;
 use tpw_engines::entropy::OsEntropy;
@@ -150,19 +151,25 @@ impl Prepared {
     }
 }
 
-/// Asks whether people may be entered with as much as the largest opening in each asset.
+/// Asks whether people may be entered with as much as they are: with all the openings of one person in each asset, and the largest of
+/// these among all people.
 fn may_add<'a>(
     caller: &Caller,
     people: impl IntoIterator<Item = &'a Prepared>,
 ) -> Result<(), Problem> {
-    let accounts = people.into_iter().flat_map(|prepared| &prepared.person.accounts);
-    let opened = accounts.filter(|order| !order.opening.is_zero());
-    let opened = opened.map(|order| Money { amount: order.opening, asset: order.asset });
-    let about = |money| About { money, ..About::default() };
-    for money in gate::largest(opened) {
-        caller.may_alone(Action::AddPerson, &about(Some(money)))?;
+    let mut largest: BTreeMap<Asset, Amount> = BTreeMap::new();
+    for prepared in people {
+        let opened = prepared.person.accounts.iter().filter(|order| !order.opening.is_zero());
+        let opened = opened.map(|order| Money { amount: order.opening, asset: order.asset });
+        for Money { amount, asset } in gate::sums(opened) {
+            let most = largest.entry(asset).or_insert(amount);
+            *most = (*most).max(amount);
+        }
     }
-    caller.may_alone(Action::AddPerson, &about(None))
+    let largest = largest.into_iter().map(|(asset, amount)| Money { amount, asset });
+    let largest: Vec<Money> = largest.collect();
+    caller.settle(Action::AddPerson, caller.weigh(Action::AddPerson, &largest))?;
+    caller.may_alone(Action::AddPerson, &About::default())
 }
 
 /// `POST /v1/people`

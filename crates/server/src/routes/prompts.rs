@@ -29,10 +29,11 @@ const TRIES: u8 = 8;
 /// After how long it makes sense to look again whether somebody has answered.
 const LOOK_AGAIN_S: u64 = 2;
 
-/// The other devices of a person that can be asked, the newest at the end.
+/// The other devices of a person that can be asked, the newest at the end. One that the person disowned answers for nobody.
 pub(super) fn others(app: &App, person: PersonId, than: DeviceId) -> Vec<Device> {
     let mut devices = app.engine.devices_of(person);
-    devices.retain(|device| device.id != than && device.revoked.is_none());
+    let is_disowned = |device: &Device| app.engine.reputation(&device.id).disowned;
+    devices.retain(|it| it.id != than && it.revoked.is_none() && !is_disowned(it));
     devices.sort_by_key(|device| device.enrolled);
     devices
 }

@@ -228,8 +228,11 @@ async fn a_disowned_device_does_not_count() {
         (word.problem().as_str(), &word.json()["reason"]),
         ("forbidden", &json!("disowned_device"))
     );
-    let third = office.says(2, &request, Consent::Approve).await;
-    assert_eq!(third.json()["stage"], "executed", "{third:?}");
+    // The same person agrees on a device that is trusted.
+    server.recognise(&other).await;
+    let anew = office.word(&other, &request, Consent::Approve, |_| {}).await;
+    assert_eq!(anew.json()["stage"], "executed", "{anew:?}");
+    assert_eq!(anew.json()["votes"].as_array().map(Vec::len), Some(2), "{anew:?}");
 }
 
 #[tokio::test]
@@ -364,6 +367,35 @@ fn zone_where_it_is(minute: u64) -> String {
     format!("{sign}{:02}:{:02}", distance / 60, distance % 60)
 }
 
+/// An order of some kind that moves so much in all.
+fn order(server: &Server, kind: &str, (debit, credit): (&str, &str), minor: u128) -> Value {
+    let id = || {
+        server.clock.advance(Span::from_ms(1));
+        TransferId::new(server.clock.now().unix_ms(), random()).to_string()
+    };
+    let leg = |minor: u128| {
+        json!({
+            "id": id(), "debit": debit, "credit": credit, "amount": minor.to_string(),
+            "asset": "USD/2",
+        })
+    };
+    let later = server.clock.now().plus(Span::from_secs(3600));
+    let order = match kind {
+        // In parts that are small, each by itself.
+        "linked" => json!({ "kind": kind, "legs": [leg(minor / 2), leg(minor - minor / 2)] }),
+        "hold" => json!({ "kind": kind, "leg": leg(minor), "expires": later.to_string() }),
+        _ => json!({ "kind": kind, "leg": leg(minor) }),
+    };
+    json!({ "order": order })
+}
+
+/// An account of nobody's with an opening.
+async fn open(server: &Server, operator: &Actor, kind: &str, opening: &str) -> Answer {
+    let mut account = json!({ "asset": "USD/2", "kind": kind, "label": "own" });
+    account["opening"] = opening.into();
+    server.call(operator, "POST", "/v1/accounts", Some(&json!({ "account": account }))).await
+}
+
 #[tokio::test]
 async fn at_night_nobody_begins_to_move_a_large_amount_where_a_zone_is_named() {
     let server = Server::start_in_zone(&zone_where_it_is(15 * 60)).await;
@@ -385,37 +417,19 @@ async fn at_night_nobody_begins_to_move_a_large_amount_where_a_zone_is_named() {
     assert_eq!(release().await.problem(), "forbidden");
     assert_eq!(fund("1000000").await.problem(), "forbidden");
     assert_eq!(fund("999999").await.status, 200, "a small amount");
-    let enter = async |opening: &str| {
-        let kind = json!("custodial");
-        let accounts =
-            json!([{ "asset": "USD/2", "kind": kind, "label": "main", "opening": opening }]);
+    let enter = async |openings: &[&str]| {
+        let account = |opening: &&str| json!({ "asset": "USD/2", "kind": "custodial", "label": "main", "opening": opening });
+        let accounts: Vec<Value> = openings.iter().map(account).collect();
         let body = json!({ "name": "Zoe", "accounts": accounts });
         server.call(&operator, "POST", "/v1/people", Some(&body)).await
     };
-    assert_eq!(enter("1000000").await.problem(), "forbidden");
-    assert_eq!(enter("999999").await.status, 201);
-    let order = async |kind: &str, minor: &str| {
-        let leg = |id: TransferId, minor: &str| {
-            json!({
-                "id": id.to_string(), "debit": ann.account().to_string(),
-                "credit": bob.account().to_string(), "amount": minor, "asset": "USD/2",
-            })
-        };
-        let id = || TransferId::new(server.clock.now().unix_ms(), random());
-        let later = server.clock.now().plus(Span::from_secs(3600));
-        let order = match kind {
-            "linked" => json!({ "kind": kind, "legs": [leg(id(), "1"), leg(id(), minor)] }),
-            "hold" => {
-                json!({ "kind": kind, "leg": leg(id(), minor), "expires": later.to_string() })
-            }
-            _ => json!({ "kind": kind, "leg": leg(id(), minor) }),
-        };
-        let body = json!({ "orders": [{ "order": order }] });
-        server.call(&operator, "POST", "/v1/transfers:batch", Some(&body)).await
-    };
-    for kind in ["transfer", "linked", "hold"] {
-        assert_eq!(order(kind, "1000000").await.problem(), "forbidden", "{kind}");
-        assert_eq!(order(kind, "999999").await.status, 200, "{kind}");
+    assert_eq!(enter(&["1000000"]).await.problem(), "forbidden");
+    assert_eq!(enter(&["500000", "500000"]).await.problem(), "forbidden", "in two parts");
+    assert_eq!(enter(&["999999"]).await.status, 201);
+    for kind in ["operating", "external"] {
+        let large = open(&server, &operator, kind, "1000000").await;
+        assert_eq!(large.problem(), "forbidden", "{kind}");
+        assert_eq!(open(&server, &operator, kind, "999999").await.status, 201, "{kind}");
     }
     let path = "/v1/decisions?action=release_hold&limit=250";
     let found = server.call(&operator, "GET", path, None).await.json();
@@ -429,7 +443,50 @@ async fn at_night_nobody_begins_to_move_a_large_amount_where_a_zone_is_named() {
     server.clock.advance(Span::from_secs(8 * 3600));
     assert_eq!(release().await.status, 202);
     assert_eq!(fund("1000000").await.status, 202);
-    assert_eq!(order("linked", "1000000").await.status, 200);
+}
+
+#[tokio::test]
+async fn at_night_the_orders_of_one_request_count_together_and_those_of_before_do_not() {
+    let server = Server::start_in_zone(&zone_where_it_is(15 * 60)).await;
+    let operator = server.operator();
+    let mut own = Vec::new();
+    for opening in ["90000000", "1"] {
+        let opened = open(&server, &operator, "operating", opening).await;
+        own.push(opened.json()["id"].as_str().unwrap().to_owned());
+    }
+    let sides = (own[0].as_str(), own[1].as_str());
+    let send = async |orders: &[Value]| {
+        let body = json!({ "orders": orders });
+        // A token does not last the night.
+        *operator.token.borrow_mut() = None;
+        server.call(&operator, "POST", "/v1/transfers:batch", Some(&body)).await
+    };
+    let by_day = order(&server, "transfer", sides, 1_000_000);
+    let done = send(core::slice::from_ref(&by_day)).await.json()["items"][0].clone();
+    assert_eq!(done["outcome"], "done", "{done}");
+    server.clock.advance(Span::from_secs(8 * 3600));
+    for kind in ["transfer", "linked", "hold"] {
+        let large = order(&server, kind, sides, 1_000_000);
+        assert_eq!(send(&[large]).await.problem(), "forbidden", "{kind}");
+        let small = send(&[order(&server, kind, sides, 999_999)]).await.json();
+        assert_eq!(small["items"][0]["outcome"], "done", "{kind}: {small}");
+    }
+    let parts = [500_000, 500_000].map(|minor| order(&server, "transfer", sides, minor));
+    assert_eq!(send(&parts).await.problem(), "forbidden", "in two orders");
+    let id = TransferId::new(server.clock.now().unix_ms(), random()).to_string();
+    let back = json!({ "order": { "kind": "reverse", "id": id, "of": done["number"] } });
+    assert_eq!(send(core::slice::from_ref(&back)).await.problem(), "forbidden", "a reversal");
+    // What was done by day is told again at night, and does not count beside what is new and small.
+    let small = order(&server, "transfer", sides, 999_999);
+    let again = send(&[by_day, small]).await.json()["items"].clone();
+    assert_eq!((&again[0]["outcome"], &again[0]["number"]), (&json!("repeated"), &done["number"]));
+    assert_eq!(again[1]["outcome"], "done", "{again}");
+    // In the morning it may be.
+    server.clock.advance(Span::from_secs(8 * 3600));
+    for large in [back, order(&server, "linked", sides, 1_000_000)] {
+        let answer = send(&[large]).await.json();
+        assert_eq!(answer["items"][0]["outcome"], "done", "{answer}");
+    }
 }
 
 #[tokio::test]

@@ -338,6 +338,21 @@ async fn a_waiting_payment_goes_on_by_a_further_factor() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_challenge_that_a_device_began_before_it_was_disowned_lets_no_payment_go_on() {
+    let set = Set::new().await;
+    let other = set.server.another_device(&set.operator, &set.ann).await;
+    let secret = set.confirmed_app().await;
+    let (payment, _) = set.waiting().await;
+    let challenge = set.challenge("totp", Some(&payment)).await;
+    crate::prompts::disowned(&set.server, &set.ann, &other).await;
+    let refused = set.answer(&challenge, &set.code(&secret)).await;
+    assert_eq!(refused.json()["reason"], "disowned_device", "{refused:?}");
+    let path = format!("/v1/payments/{payment}");
+    let waits = set.server.call(&other, "GET", &path, None).await.json();
+    assert_eq!(waits["status"], "step_up");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_password_is_bound_to_its_payment() {
     let set = Set::new().await;
     set.set_password(PASSWORD).await;

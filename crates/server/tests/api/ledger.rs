@@ -123,6 +123,23 @@ async fn orders_of_every_kind_and_their_repetition() {
     assert_json_snapshot!("orders_rejected", answer.shown());
 }
 
+/// One decision is noted about all of them.
+#[tokio::test]
+async fn orders_in_many_assets_are_each_answered() {
+    let set = Set::new().await;
+    let letter = |number: u8| char::from(b'A' + number);
+    let orders: Vec<Value> = (0..70)
+        .map(|number| {
+            let mut leg = set.leg(set.ann.account(), "5");
+            leg["asset"] = format!("X{}{}/2", letter(number / 10), letter(number % 10)).into();
+            json!({ "order": { "kind": "transfer", "leg": leg } })
+        })
+        .collect();
+    let answer = set.order(&orders).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.json()["items"].as_array().map(Vec::len), Some(70));
+}
+
 #[tokio::test]
 async fn orders_that_nobody_may_give() {
     let set = Set::new().await;

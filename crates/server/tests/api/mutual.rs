@@ -634,34 +634,46 @@ async fn of_two_lists_of_one_issuer_the_newer_one_counts() {
     }
 }
 
-/// Both are about the certificate, and neither takes the other's place: they say something about others, too.
+/// Each may be about the certificate, and none takes another's place, so that each has to say that it is good: whichever comes first,
+/// and whichever is newer. Who names no place may be in any.
 #[tokio::test]
-async fn of_a_whole_list_and_one_of_a_place_the_newer_one_counts() {
+async fn what_one_of_several_lists_of_an_issuer_names_is_revoked() {
     let ca = authority();
     let probe = Server::start().await;
-    let uris = || CrlDistributionPoint { uris: vec!["http://ca.example/place.crl".to_owned()] };
-    let list = |serials: &[u64], age: (u64, i64), place: bool| {
+    let point =
+        |place: &str| CrlDistributionPoint { uris: vec![format!("http://ca.example/{place}.crl")] };
+    let list = |serials: &[u64], age: (u64, i64), place: Option<&str>| {
         let mut params = list_params(&probe, serials, 3, age);
-        params.issuing_distribution_point =
-            place.then(|| CrlIssuingDistributionPoint { distribution_point: uris(), scope: None });
+        params.issuing_distribution_point = place
+            .map(|it| CrlIssuingDistributionPoint { distribution_point: point(it), scope: None });
         params.signed_by(&ca).unwrap().pem().unwrap()
     };
-    for newer_is_of_place in [true, false] {
-        let older = list(&[], (1, 2 * DAY), !newer_is_of_place);
-        let newer = list(&[7], (2, DAY), newer_is_of_place);
-        for file in [format!("{older}{newer}"), format!("{newer}{older}")] {
+    for (one, other) in [(None, Some("a")), (Some("a"), None), (Some("a"), Some("b"))] {
+        let naming = list(&[7], (1, 2 * DAY), one);
+        let newer = list(&[], (2, DAY), other);
+        for file in [format!("{naming}{newer}"), format!("{newer}{naming}")] {
             let dir = TempDir::new().unwrap();
             let scene = listing(&ca, &dir, &[file.as_bytes()]).await;
-            let numbered = |serial: u64| {
+            let numbered = |serial: u64, place: Option<&str>| {
                 let params = but(&named(&scene.server, "api.books.example"), |params| {
                     params.serial_number = Some(serial.into());
-                    params.crl_distribution_points = vec![uris()];
+                    params.crl_distribution_points = place.map(point).into_iter().collect();
                 });
                 issued(&params, &ca)
             };
-            let (bad, good) = (numbered(7), numbered(8));
-            assert_eq!(error(&token(&scene.server, Some(&bad)).await), invalid_client());
-            assert_eq!(token(&scene.server, Some(&good)).await.status, 200);
+            for place in [None, Some("a")] {
+                let (bad, good) = (numbered(7, place), numbered(8, place));
+                let told = error(&token(&scene.server, Some(&bad)).await);
+                assert_eq!(told, invalid_client(), "{one:?} {other:?} {place:?}");
+                assert_eq!(token(&scene.server, Some(&good)).await.status, 200);
+            }
+            // What is named in another place's list alone is another one's.
+            if other == Some("b") {
+                let elsewhere = numbered(7, Some("b"));
+                assert_eq!(token(&scene.server, Some(&elsewhere)).await.status, 200);
+                let nowhere = numbered(8, Some("c"));
+                assert_eq!(error(&token(&scene.server, Some(&nowhere)).await), invalid_client());
+            }
         }
     }
 }
@@ -698,8 +710,11 @@ async fn an_older_list_takes_no_newer_ones_place() {
     std::fs::write(&file, format!("{}{}", list(&[], (3, 60)), list(&[7], (3, 60)))).unwrap();
     seen("tpw_client_revocations_rereads_total{outcome=\"refused\"} 1").await;
     assert_eq!(error(&token(server, Some(&bad)).await), invalid_client(), "neither");
+    // One from tomorrow would keep out all of today's.
+    std::fs::write(&file, list(&[], (9, -DAY))).unwrap();
+    seen("tpw_client_revocations_rereads_total{outcome=\"refused\"} 2").await;
     std::fs::write(&file, list(&[], (4, 60))).unwrap();
-    seen("tpw_client_revocations_rereads_total{outcome=\"used\"} 2").await;
+    seen("tpw_client_revocations_rereads_total{outcome=\"used\"} 1").await;
     assert_eq!(token(server, Some(&bad)).await.status, 200, "a newer one that lets it go on");
 }
 

@@ -402,6 +402,28 @@ async fn a_device_that_was_revoked_meanwhile_has_no_links() {
     assert_eq!(status(&server, &operator, payment).await["status"], "step_up");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_was_disowned_meanwhile_gets_no_key_and_lets_no_payment_go_on() {
+    let server = Server::start().await;
+    let (operator, ada, mut browser) = with_key(&server).await;
+    let other = server.another_device(&operator, &ada).await;
+    let payment = waiting(&server, &operator, &ada).await;
+    let begun = link_for(&server, &ada, payment).await;
+    let answer = browser.do_as_asked(&start(&server, &begun).await.json());
+    let (origin, registering) = link(&server, &ada, "register_security_key").await;
+    let key = Browser::at(&origin).do_as_asked(&start(&server, &registering).await.json());
+    let (_origin, new) = link(&server, &ada, "register_security_key").await;
+    crate::prompts::disowned(&server, &ada, &other).await;
+    let reason = |answer: Answer| answer.json()["reason"].clone();
+    for (code, credential) in [(&begun, &answer), (&registering, &key)] {
+        assert_eq!(reason(finish(&server, code, credential).await), "disowned_device");
+    }
+    assert_eq!(reason(start(&server, &new).await), "disowned_device");
+    assert_eq!(status(&server, &operator, payment).await["status"], "step_up");
+    let keys = server.call(&other, "GET", PATH, None).await.json();
+    assert_eq!(keys["passkeys"].as_array().map(Vec::len), Some(1), "{keys}");
+}
+
 /// What a session is worth after the key in `browser` was registered and used on `server`.
 async fn level_by<T: Authenticator>(server: &Server, authenticator: T) -> (Value, Value) {
     let operator = server.operator();

@@ -5,7 +5,7 @@ use crate::support::*;
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use tpw_access::policy::{PolicyFiles, active_key};
+use tpw_access::policy::{ActivePolicy, PolicyFiles, PolicyRecord, active_key};
 use tpw_access::record::VALUE_LEN_MAX;
 use tpw_access::{RecordKey, RecordKind, RecordWrite};
 use tpw_core::{Consent, Span};
@@ -473,4 +473,45 @@ async fn of_two_activations_one_takes_the_place_of_the_other_openly() {
     let late = server.says(carol, &second, Consent::Approve).await;
     assert_eq!(late.json()["reason"], "changed");
     assert_eq!(scene.status().await, status);
+}
+
+/// Sets of before they had to deny it are in force where they were put into force, and stay so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_set_that_says_nothing_of_disowned_devices_lets_them_change_nothing_all_the_same() {
+    let server = Server::start().await;
+    let mut files = builtin();
+    let text = files.get_mut("separation.cedar").unwrap();
+    let begin = text.find("@id(\"separation.disowned-device\")").unwrap();
+    let last = "context.device.disowned };";
+    let end = text.find(last).unwrap() + last.len();
+    text.replace_range(begin..end, "");
+    let files = PolicyFiles::new(files).unwrap();
+    let active = ActivePolicy::starting_with(files.version(), server.engine.now());
+    let mut records = PolicyRecord { files }.to_records();
+    records.push((active_key(), active.to_bytes()));
+    let write = |(key, after)| RecordWrite { key, before: None, after: Some(after) };
+    server.engine.write_records(records.into_iter().map(write).collect()).await.unwrap();
+    let server = server.restart(|_usual| {}).await;
+
+    let operator = server.operator();
+    let ann = server.person(&operator, "Ann", "100").await;
+    let other = server.another_device(&operator, &ann).await;
+    crate::prompts::disowned(&server, &ann, &other).await;
+    let path = format!("/v1/devices/{}", other.device.unwrap());
+    let refused = server.call(&ann, "DELETE", &path, None).await;
+    assert_eq!(refused.json()["reason"], "disowned_device", "{refused:?}");
+    let code = format!("/v1/people/{}/codes", ann.person.unwrap());
+    let refused = server.call(&ann, "POST", &code, None).await;
+    assert_eq!(refused.json()["reason"], "disowned_device", "{refused:?}");
+    let path = "/v1/decisions?action=revoke_device&limit=250";
+    let found = server.call(&operator, "GET", path, None).await.json();
+    let denied = &found["items"][0];
+    assert_eq!(
+        (&denied["ruling"], &denied["policies"]),
+        (&json!("denied"), &json!(["disowned-device"]))
+    );
+    let own = format!("/v1/accounts/{}", ann.account());
+    assert_eq!(server.call(&ann, "GET", &own, None).await.status, 200, "it reads");
+    let revoked = format!("/v1/devices/{}", ann.device.unwrap());
+    assert_eq!(server.call(&other, "DELETE", &revoked, None).await.status, 200);
 }

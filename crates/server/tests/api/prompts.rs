@@ -2,7 +2,7 @@
 //! whoever was asked for what they had not begun ends it.
 //! Method: a real server and two devices of one person; the answer is signed as a device does it, and then with each thing about it changed.
 
-use crate::support::{Actor, Answer, Server, encode, random};
+use crate::support::{Actor, Answer, Server, Signed, encode, random};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use insta::assert_json_snapshot;
@@ -453,4 +453,56 @@ async fn a_disowned_device_changes_nothing_and_gets_no_other_device() {
     let foreign = server.call(&ann, "DELETE", &device(&other), None).await;
     assert_eq!(foreign.problem(), "not_found", "what is somebody else's is not there");
     assert_eq!(server.call(&anns_other, "DELETE", &device(&ann), None).await.status, 200);
+}
+
+/// It pays nothing and confirms nothing. What it sent before is told again, as to any device.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disowned_device_pays_nothing_and_is_told_again_what_it_paid() {
+    let Set { server, operator, ann, other } = Set::new().await;
+    let mut payees = Vec::new();
+    for name in ["Bob", "Carol", "Dave"] {
+        payees.push(server.person(&operator, name, "0").await.account());
+    }
+    let (booked, answer) = server.pay(&ann, payees[0], 100).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let step_up = async |signed: &Signed| {
+        let path = format!("/v1/payments/{}:step-up", signed.id);
+        let proof = ann.step_up(&server, signed.id, signed.hash);
+        server.post_json(&path, &[], &json!({ "proof": proof })).await
+    };
+    let (confirmed, answer) = server.pay(&ann, payees[1], LARGE).await;
+    assert_eq!(answer.problem(), "step_up_required");
+    assert_eq!(step_up(&confirmed).await.status, 200);
+    let (waits, answer) = server.pay(&ann, payees[2], LARGE).await;
+    assert_eq!(answer.problem(), "step_up_required");
+    disowned(&server, &ann, &other).await;
+
+    let account = async || {
+        let path = format!("/v1/accounts/{}", ann.account());
+        server.call(&operator, "GET", &path, None).await.json()["posted"].clone()
+    };
+    let before = account().await;
+    server.clock.advance(Span::from_ms(1));
+    let next = server.sign(&ann, server.intent(&ann, payees[0], 100));
+    let refused = server.submit(&next).await;
+    let told = refused.json();
+    assert_eq!((&told["code"], &told["reason"]), (&json!("forbidden"), &json!("disowned_device")));
+    assert_eq!(told["consumed"], json!(false));
+    let body = json!({ "statements": [encode(&next.bytes), encode(&booked.bytes)] });
+    let items = server.post_json("/v1/payments:batch", &[], &body).await.json()["items"].clone();
+    assert_eq!(items[0]["problem"]["reason"], "disowned_device", "{items}");
+    assert_eq!((&items[1]["status"], &items[1]["repeated"]), (&json!(200), &json!(true)));
+    assert_eq!(step_up(&waits).await.json()["reason"], "disowned_device");
+    for known in [&booked, &confirmed] {
+        let again = server.submit(known).await;
+        assert_eq!(
+            (again.status.as_u16(), again.header("idempotency-replayed")),
+            (200, Some("true"))
+        );
+    }
+    assert_eq!(account().await, before);
+    // Nor is it one that could be asked.
+    let body = json!({ "method": "push" });
+    let asked = server.call(&other, "POST", "/v1/challenges", Some(&body)).await;
+    assert_eq!(asked.json()["reason"], "no_other_device", "{asked:?}");
 }

@@ -28,8 +28,9 @@ pub const NEVER_CODES: &[&str] = &[
     "chain_mismatch",
     // The id belongs to other bytes.
     "exists_with_different",
-    // A key does not come back to life.
+    // A key does not come back to life, and a device that its person disowned stays so.
     "device_revoked",
+    "forbidden",
 ];
 
 /// The class of an answer: the problem's or refusal's `code`, and its member `consumed`.
