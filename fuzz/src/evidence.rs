@@ -191,7 +191,7 @@ pub fn evidence_record_seeds() -> Vec<Vec<u8>> {
     let (world, receipt) = (world(), &world().receipt);
     let finish = |renewal: Renewal, ms| {
         let tree = Renewal::tree(core::slice::from_ref(&renewal)).unwrap();
-        let query = evidence::query(&tree, vec![7; 8]).unwrap();
+        let query = evidence::query(&tree, None, vec![7; 8]).unwrap();
         let clock = ClockState::Good { error_ms: 1 };
         let now = at(ms);
         let answer = world.authority.answer(&world.slots, &query, now, clock, serial(4, [2; 11]));

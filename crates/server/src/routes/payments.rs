@@ -92,8 +92,8 @@ async fn take(
     if key != Some(intent.value().payment) {
         return Err(Problem::new(Code::KeyMismatch));
     }
-    let of = intent.value().clone();
-    if app.engine.reputation(&of.device).disowned {
+    if app.engine.reputation(&intent.value().device).disowned {
+        let of = intent.value().clone();
         off_thread(app, move |engine| may_begin(engine, &of)).await?;
     }
     Ok(intent)
