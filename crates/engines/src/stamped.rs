@@ -9,13 +9,13 @@ mod judged;
 use crate::decode::int;
 use crate::entropy::OsEntropy;
 use crate::log_store::{LogError, LogView, SignedHead};
+use crate::side_db::{self, Lasting};
 use judged::{Judged, Tokens};
 use rusqlite::{Connection, Row, params};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use tpw_access::HttpUrl;
 use tpw_core::{Instant, Span};
 use tpw_crypto::{CryptoError, Entropy as _, Sha2, sha256};
@@ -268,16 +268,12 @@ impl Stamped {
             let name = authority.name.clone();
             return Err(StampedError::Authority { name, why: why.to_owned() });
         }
-        let error = StampedError::database;
-        let store = Connection::open(path).map_err(error("open"))?;
-        store.busy_timeout(Duration::from_secs(2)).map_err(error("set the time limit"))?;
-        store.pragma_update(None, "journal_mode", "wal").map_err(error("set the journal"))?;
+        let failed = |(doing, cause)| StampedError::Database { doing, cause };
         // What a power failure takes away is asked for again.
-        store.pragma_update(None, "synchronous", "normal").map_err(error("set the syncing"))?;
-        store.execute_batch(SCHEMA).map_err(error("make the tables"))?;
+        let store = side_db::open(path, SCHEMA, Lasting::Mostly).map_err(failed)?;
         let newest: i64 = store
             .query_row(NEWEST, [], |row| row.get(0))
-            .map_err(error("find the newest token"))?;
+            .map_err(StampedError::database("find the newest token"))?;
         Ok(Self {
             authorities,
             view,

@@ -12,11 +12,11 @@ pub use batch::Batch;
 
 use crate::decode::{int, limit};
 use crate::log_store::LogError;
+use crate::side_db::{self, Lasting};
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use tpw_core::{Hash32, Instant};
 use tpw_crypto::CryptoError;
 use tpw_proof::ProofError;
@@ -192,17 +192,13 @@ impl Evidence {
     /// # Errors
     /// [`KeepError::Database`].
     pub fn open(path: &Path) -> Result<Self, KeepError> {
-        let error = KeepError::database;
-        let store = Connection::open(path).map_err(error("open"))?;
-        store.busy_timeout(Duration::from_secs(2)).map_err(error("set the time limit"))?;
-        store.pragma_update(None, "journal_mode", "wal").map_err(error("set the journal"))?;
-        store.pragma_update(None, "synchronous", "full").map_err(error("set the syncing"))?;
-        store.execute_batch(SCHEMA).map_err(error("make the tables"))?;
+        let failed = |(doing, cause)| KeepError::Database { doing, cause };
+        let store = side_db::open(path, SCHEMA, Lasting::Always).map_err(failed)?;
         let all = "SELECT (SELECT coalesce(max(entry) + 1, 0) FROM receipt), coalesce(sum(leaves), 0), coalesce(min(due), 0)
                    FROM tree";
         let read = |row: &Row<'_>| Ok([row.get(0)?, row.get(1)?, row.get(2)?]);
         let counts: [i64; 3] =
-            store.query_row(all, [], read).map_err(error("count the records"))?;
+            store.query_row(all, [], read).map_err(KeepError::database("count the records"))?;
         let [end, receipts, due_ms] = counts.map(|count| AtomicU64::new(unsigned(count)));
         Ok(Self { store: Mutex::new(store), end, receipts, due_ms, failing: AtomicU64::new(0) })
     }
