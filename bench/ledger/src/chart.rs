@@ -36,9 +36,12 @@ const BARS: &[(&str, &str, &str, Of)] = &[
     ("ours on PostgreSQL, one hot account", "ours", "postgres_hot_per_s", |r| {
         Some(r.postgres_hot.per_s)
     }),
-    ("row locks in PostgreSQL, even", "peer", "row_locks_per_s", |r| Some(r.row_locks.per_s)),
-    ("row locks in PostgreSQL, one hot account", "peer", "row_locks_hot_per_s", |r| {
+    ("row locks, our workload, even", "peer", "row_locks_per_s", |r| Some(r.row_locks.per_s)),
+    ("row locks, our workload, one hot account", "peer", "row_locks_hot_per_s", |r| {
         Some(r.row_locks_hot.per_s)
+    }),
+    ("row locks, lean: plain transfers alone", "peer", "row_locks_lean_per_s", |r| {
+        Some(r.row_locks_lean.per_s)
     }),
     ("pgbench, like TPC-B", "peer", "tpcb_per_s", |r| Some(r.tpcb.per_s)),
 ];

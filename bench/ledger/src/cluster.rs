@@ -106,6 +106,16 @@ impl Cluster {
         self.sql("postgres", &format!("CREATE DATABASE {database}")).map(|_said| ())
     }
 
+    /// Makes a database as `template` is, which nobody may be using; one of that name goes.
+    ///
+    /// # Errors
+    /// [`BenchError::Program`].
+    pub fn copy(&self, template: &str, database: &str) -> Result<(), BenchError> {
+        self.sql("postgres", &format!("DROP DATABASE IF EXISTS {database}"))?;
+        let make = format!("CREATE DATABASE {database} TEMPLATE {template}");
+        self.sql("postgres", &make).map(|_said| ())
+    }
+
     /// Runs `pgbench` and returns what it printed.
     ///
     /// # Errors

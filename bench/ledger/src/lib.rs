@@ -11,5 +11,6 @@ pub mod peers;
 pub mod probe;
 pub mod report;
 pub mod rounds;
+pub mod row_locks;
 pub mod subject;
 pub mod workload;

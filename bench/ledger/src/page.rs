@@ -87,9 +87,12 @@ fn speeds(out: &mut String, report: &Report) {
         let cpu_us = |round: &Round| of(round).map(|run| run.cpu_us);
         row(out, report, name, per_s, cpu_us);
     }
-    let peers: [(&str, OfPeer); 4] = [
-        ("row locks in one SQL function, 32 clients", |r| r.row_locks),
+    let peers: [(&str, OfPeer); 5] = [
+        ("row locks in one SQL function, our workload, 0.3 M rows, 32 clients", |r| r.row_locks),
         ("the same, one account gives in every transfer", |r| r.row_locks_hot),
+        ("row locks, lean: plain transfers alone, from no rows on, 32 clients", |r| {
+            r.row_locks_lean
+        }),
         ("pgbench, like TPC-B, scale 10, 32 clients", |r| r.tpcb),
         ("the same, one client", |r| r.tpcb_one),
     ];
@@ -136,6 +139,14 @@ fn targets(out: &mut String, report: &Report) {
         let _ok = writeln!(out, "| `{}` | {} | {value} | {met} |", target.name, target.bar.words());
     }
     out.push('\n');
+    let _ok = writeln!(
+        out,
+        "Beside them without a bar: {:.2} times the lean row locks on SQLite (`sqlite_vs_rowlock_lean`), {:.2} times on PostgreSQL\n\
+         (`postgres_vs_rowlock_lean`). With one hot account row locks reach {:.2} of their own speed.\n",
+        report.figure("sqlite_vs_rowlock_lean"),
+        report.figure("postgres_vs_rowlock_lean"),
+        report.figure("rowlock_hot_vs_uniform"),
+    );
     let _ok = writeln!(
         out,
         "At 70 % of the peak a batch of 8,190 orders is durable {:.1} ms (median) and {:.1} ms (p99) after it was due. An account takes\n\
@@ -206,6 +217,11 @@ mod tests {
         assert!(!report.losing.is_empty());
         for lost in &report.losing {
             assert!(part.contains(lost.case), "{}", lost.case);
+        }
+        for needed in
+            ["row locks, lean: ", "`sqlite_vs_rowlock_lean`", "40.00 times", "10.00 times"]
+        {
+            assert!(part.contains(needed), "{needed}");
         }
         assert!(part.contains("pgledger") && part.contains("400,000"));
         assert!(part.lines().all(|line| !line.ends_with(' ')), "{part}");

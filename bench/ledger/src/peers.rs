@@ -2,29 +2,58 @@
 
 use crate::cluster::Cluster;
 use crate::error::BenchError;
-use crate::workload::Shape;
 use serde::Serialize;
 
-/// The tables and the function of the peer with row locks.
-const ROW_LOCKS: &str = include_str!("../sql/row_locks.sql");
+/// The tables and the function of the lean peer with row locks.
+const LEAN: &str = include_str!("../sql/row_locks_lean.sql");
 /// What each of its clients does over and over.
-const ROW_LOCKS_SCRIPT: &str = include_str!("../sql/row_locks.pgbench");
+const LEAN_SCRIPT: &str = include_str!("../sql/row_locks_lean.pgbench");
 /// A hundred thousand rows for each step of scale.
 const TPCB_SCALE: &str = "10";
 const TPCB_DATABASE: &str = "tpcb";
-const ROW_LOCKS_DATABASE: &str = "row_locks";
+const LEAN_DATABASE: &str = "row_locks_lean";
 /// Clients of a peer that is given all it can take.
 pub const CLIENTS: u32 = 32;
 
 /// What a peer did.
 #[derive(Clone, Copy, PartialEq, Serialize, Debug)]
 pub struct Peer {
-    /// Transactions per second.
+    /// Transactions per second; of the peer with our workload, rows of transfers per second.
     pub per_s: f64,
-    /// The mean time of one, in milliseconds.
+    /// The mean time of one call, in milliseconds.
     pub mean_ms: f64,
-    /// Processor time of the server for one, in microseconds.
+    /// Processor time of the server for one of what `per_s` counts, in microseconds.
     pub server_cpu_us: f64,
+}
+
+/// What `pgbench` told of a run, and what the server took for it.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Told {
+    /// Transactions; each is one call of a script.
+    pub(crate) transactions: f64,
+    /// Of them per second.
+    pub(crate) per_s: f64,
+    /// The mean time of one, in milliseconds.
+    pub(crate) mean_ms: f64,
+    /// Processor seconds of the server.
+    pub(crate) server_cpu_s: f64,
+}
+
+impl Told {
+    /// Counted by transactions.
+    fn peer(self) -> Peer {
+        self.peer_of(self.transactions)
+    }
+
+    /// Counted by something else, of which there were so many.
+    pub(crate) fn peer_of(self, made: f64) -> Peer {
+        let seconds = self.transactions / self.per_s;
+        Peer {
+            per_s: made / seconds,
+            mean_ms: self.mean_ms,
+            server_cpu_us: 1e6 * self.server_cpu_s / made,
+        }
+    }
 }
 
 /// Fills the tables of `pgbench`.
@@ -42,76 +71,88 @@ pub fn prepare_tpcb(cluster: &Cluster) -> Result<(), BenchError> {
 /// # Errors
 /// [`BenchError::Program`]; [`BenchError::Check`] when its words are not understood.
 pub fn tpcb(cluster: &Cluster, clients: u32, seconds: u64) -> Result<Peer, BenchError> {
-    measure(cluster, TPCB_DATABASE, clients, seconds, &[])
+    checkpoint(cluster, TPCB_DATABASE)?;
+    Ok(timed(cluster, TPCB_DATABASE, clients, seconds, &[])?.peer())
 }
 
-/// Our own function with row locks, on tables that are made anew; checks its books at the end.
+/// The lean peer with row locks, plain transfers alone, on tables that are made anew; checks its books at the end.
 ///
 /// # Errors
 /// As [`tpcb`]; [`BenchError::Check`] when money was lost or made.
-pub fn row_locks(
-    cluster: &Cluster,
-    shape: Shape,
-    clients: u32,
-    seconds: u64,
-) -> Result<Peer, BenchError> {
-    prepare_row_locks(cluster)?;
-    let script = cluster.socket().join("row_locks.pgbench");
-    std::fs::write(&script, ROW_LOCKS_SCRIPT).map_err(BenchError::io("write", &script))?;
-    let script = script.display().to_string();
-    let hot = if shape == Shape::Hot { "hot=1" } else { "hot=0" };
-    let words = ["--no-vacuum", "--define", "n=0", "--define", hot, "--file", &script];
-    let peer = measure(cluster, ROW_LOCKS_DATABASE, clients, seconds, &words)?;
+pub fn row_locks_lean(cluster: &Cluster, clients: u32, seconds: u64) -> Result<Peer, BenchError> {
+    prepare_row_locks_lean(cluster)?;
+    let script = script(cluster, "row_locks_lean.pgbench", LEAN_SCRIPT)?;
+    let words = ["--no-vacuum", "--define", "n=0", "--file", &script];
+    checkpoint(cluster, LEAN_DATABASE)?;
+    let told = timed(cluster, LEAN_DATABASE, clients, seconds, &words)?;
     let balanced = cluster.sql(
-        ROW_LOCKS_DATABASE,
+        LEAN_DATABASE,
         "SELECT sum(debits) = sum(credits - opening) AND sum(debits) = (SELECT sum(amount) FROM transfer) FROM account",
     )?;
     if balanced == "t" {
-        return Ok(peer);
+        return Ok(told.peer());
     }
-    Err(BenchError::Check("the books of the peer with row locks do not balance".to_owned()))
+    Err(BenchError::Check("the books of the lean peer with row locks do not balance".to_owned()))
 }
 
-/// Makes the tables and the function of [`row_locks`].
+/// Makes the tables and the function of [`row_locks_lean`].
 ///
 /// # Errors
 /// [`BenchError::Program`].
-pub fn prepare_row_locks(cluster: &Cluster) -> Result<(), BenchError> {
-    cluster.fresh(ROW_LOCKS_DATABASE)?;
-    cluster.sql(ROW_LOCKS_DATABASE, ROW_LOCKS).map(|_said| ())
+pub fn prepare_row_locks_lean(cluster: &Cluster) -> Result<(), BenchError> {
+    cluster.fresh(LEAN_DATABASE)?;
+    cluster.sql(LEAN_DATABASE, LEAN).map(|_said| ())
 }
 
-fn measure(
+/// Puts a script where `pgbench` finds it.
+pub(crate) fn script(cluster: &Cluster, name: &str, text: &str) -> Result<String, BenchError> {
+    let path = cluster.socket().join(name);
+    std::fs::write(&path, text).map_err(BenchError::io("write", &path))?;
+    Ok(path.display().to_string())
+}
+
+/// What an earlier part left to be written is not the next one's to pay.
+pub(crate) fn checkpoint(cluster: &Cluster, database: &str) -> Result<(), BenchError> {
+    cluster.sql(database, "CHECKPOINT").map(|_said| ())
+}
+
+/// How every peer is driven: so many clients, each call prepared once.
+pub(crate) fn driven(clients: u32) -> Vec<String> {
+    let jobs = if clients == 1 { "1" } else { "2" };
+    let clients = clients.to_string();
+    let words = ["--client", &clients, "--jobs", jobs, "--protocol", "prepared"];
+    words.iter().map(|&word| word.to_owned()).collect()
+}
+
+pub(crate) fn timed(
     cluster: &Cluster,
     database: &str,
     clients: u32,
     seconds: u64,
     more: &[&str],
-) -> Result<Peer, BenchError> {
-    // What an earlier part left to be written is not this one's to pay.
-    cluster.sql(database, "CHECKPOINT")?;
-    let (clients, seconds) = (clients.to_string(), seconds.to_string());
-    let jobs = if clients == "1" { "1" } else { "2" };
-    let mut words = vec!["--client", &clients, "--jobs", jobs, "--protocol", "prepared", "--time"];
-    words.push(&seconds);
-    words.extend(more);
-    words.push(database);
+) -> Result<Told, BenchError> {
+    let mut words = driven(clients);
+    words.extend(["--time".to_owned(), seconds.to_string()]);
+    words.extend(more.iter().map(|&word| word.to_owned()));
+    words.push(database.to_owned());
     let before = cluster.cpu_s();
     let said = cluster.pgbench(&words)?;
-    let cpu_s = cluster.cpu_s() - before;
-    read(&said, cpu_s).ok_or_else(|| BenchError::Check(format!("pgbench said `{said}`")))
+    let server_cpu_s = cluster.cpu_s() - before;
+    read(&said, server_cpu_s).ok_or_else(|| BenchError::Check(format!("pgbench said `{said}`")))
 }
 
-fn read(said: &str, cpu_s: f64) -> Option<Peer> {
+fn read(said: &str, server_cpu_s: f64) -> Option<Told> {
     let behind = |start: &str| {
         let line = said.lines().find_map(|line| line.trim().strip_prefix(start))?;
         line.split([' ', '/']).next()?.parse::<f64>().ok()
     };
-    let done = behind("number of transactions actually processed: ").filter(|done| *done > 0.0)?;
-    Some(Peer {
-        per_s: behind("tps = ")?,
+    let more_than_none = |number: &f64| *number > 0.0;
+    Some(Told {
+        transactions: behind("number of transactions actually processed: ")
+            .filter(more_than_none)?,
+        per_s: behind("tps = ").filter(more_than_none)?,
         mean_ms: behind("latency average = ")?,
-        server_cpu_us: 1_000_000.0 * cpu_s / done,
+        server_cpu_s,
     })
 }
 
@@ -124,8 +165,16 @@ mod tests {
         let said = "number of transactions actually processed: 5000\n\
                     number of failed transactions: 0 (0.000%)\nlatency average = 6.5 ms\n\
                     initial connection time = 20 ms\ntps = 4900.25 (without initial connection time)\n";
-        let peer = Peer { per_s: 4900.25, mean_ms: 6.5, server_cpu_us: 200.0 };
-        assert_eq!(read(said, 1.0), Some(peer));
+        let told = read(said, 1.0).unwrap();
+        assert_eq!(told.peer(), Peer { per_s: 4900.25, mean_ms: 6.5, server_cpu_us: 200.0 });
         assert_eq!(read("tps = 1\n", 1.0), None);
+        assert_eq!(read(&said.replace("4900.25", "0"), 1.0), None);
+    }
+
+    #[test]
+    fn rows_are_counted_in_the_same_time_as_transactions() {
+        let told = Told { transactions: 5_000.0, per_s: 1_000.0, mean_ms: 6.5, server_cpu_s: 1.0 };
+        let peer = Peer { per_s: 1_100.0, mean_ms: 6.5, server_cpu_us: 1e6 / 5_500.0 };
+        assert_eq!(told.peer_of(5_500.0), peer);
     }
 }

@@ -6,6 +6,7 @@ use crate::error::BenchError;
 use crate::peers::{self, CLIENTS};
 use crate::probe;
 use crate::report::{Flow, Machine, Memory, Paced, Report, Round, Run};
+use crate::row_locks;
 use crate::subject::{Plan, Subject, config};
 use crate::workload::{Shape, Workload};
 use replay::bench::{Stage, disk};
@@ -141,6 +142,7 @@ impl Bench {
         tell("starting PostgreSQL and the whole flow");
         let cluster = Arc::new(Cluster::start(work, PORT)?);
         peers::prepare_tpcb(&cluster)?;
+        row_locks::prepare(&cluster)?;
         let folder = work.join("flow");
         std::fs::create_dir_all(&folder).map_err(BenchError::io("make", &folder))?;
         let flow = replay::bench::Flow {
@@ -175,12 +177,13 @@ impl Bench {
         let sqlite = self.sqlite(Shape::Uniform).await?;
         let tpcb = peers::tpcb(&self.cluster, CLIENTS, seconds.0)?;
         let postgres = self.postgres(Shape::Uniform).await?;
-        let row_locks = peers::row_locks(&self.cluster, Shape::Uniform, CLIENTS, seconds.0)?;
+        let row_locks = row_locks::measure(&self.cluster, Shape::Uniform, CLIENTS, seconds.0)?;
+        let row_locks_lean = peers::row_locks_lean(&self.cluster, CLIENTS, seconds.0)?;
         let sqlite_hot = self.sqlite(Shape::Hot).await?;
         let flow = self.flow(seconds.0).await?;
         let sqlite_zipf = self.sqlite(Shape::Zipf).await?;
         let postgres_hot = self.postgres(Shape::Hot).await?;
-        let row_locks_hot = peers::row_locks(&self.cluster, Shape::Hot, CLIENTS, seconds.1)?;
+        let row_locks_hot = row_locks::measure(&self.cluster, Shape::Hot, CLIENTS, seconds.1)?;
         let tpcb_one = peers::tpcb(&self.cluster, 1, seconds.1)?;
         let (sqlite_10m, start_10m_s) = match self.long().await? {
             Some((run, start)) => (Some(run), Some(start.as_secs_f64())),
@@ -202,6 +205,7 @@ impl Bench {
             tpcb_one,
             row_locks,
             row_locks_hot,
+            row_locks_lean,
             hashing_us: alone::hashing_us(),
             ledger_us: alone::ledger_us(Shape::Uniform, ACCOUNTS)?,
             generator_us: alone::generator_us(Shape::Uniform, ACCOUNTS),
@@ -352,7 +356,7 @@ fn machine(cluster: &Cluster) -> Result<Machine, BenchError> {
 fn told(number: u32, round: &Round) -> String {
     format!(
         "round {number}: SQLite {:.0}/s ({:.2} µs), hot {:.0}, Zipf {:.0}, single {:.0}; PostgreSQL {:.0}/s ({:.2} µs), hot {:.0}; \
-         TPC-B-like {:.0}, row locks {:.0}, hot {:.0}; flow {:.0}/s p99 {:.0} ms; fdatasync {:.2} ms",
+         TPC-B-like {:.0}, row locks {:.0}, hot {:.0}, lean {:.0}; flow {:.0}/s p99 {:.0} ms; fdatasync {:.2} ms",
         round.sqlite.per_s,
         round.sqlite.cpu_us,
         round.sqlite_hot.per_s,
@@ -364,6 +368,7 @@ fn told(number: u32, round: &Round) -> String {
         round.tpcb.per_s,
         round.row_locks.per_s,
         round.row_locks_hot.per_s,
+        round.row_locks_lean.per_s,
         round.flow.per_s,
         round.flow.p99_ms,
         round.disk.latency.p50_ms,
