@@ -13,8 +13,9 @@ use tpw_crypto::Signer;
 use tpw_proof::Leaf;
 use tpw_proof::timestamp::{Authority, ClockState};
 
-/// The files of the newest checkpoint are written at most this often: readers are answered from memory.
-const PUBLISH_INTERVAL: Duration = Duration::from_millis(100);
+/// The files of the newest checkpoint are written at most this often: readers are answered from memory. Each time some are made and those of before
+/// removed, and ext4 passes over every inode that was freed in the last minutes before it gives one to a new file.
+const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// So many leaves are worth a checkpoint of their own, however short ago the one before began. A checkpoint costs some kilobytes and a
 /// millisecond: among so many that is little.
