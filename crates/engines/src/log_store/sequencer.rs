@@ -13,9 +13,12 @@ use tpw_crypto::Signer;
 use tpw_proof::Leaf;
 use tpw_proof::timestamp::{Authority, ClockState};
 
-/// The files of the newest checkpoint are written at most this often: readers are answered from memory. Each time some are made and those of before
-/// removed, and ext4 passes over every inode that was freed in the last minutes before it gives one to a new file.
+/// While checkpoints go on, the files of the newest are written at most this often: readers are answered from memory. Each time some are made and
+/// those of before removed, and ext4 passes over every inode that was freed in the last minutes before it gives one to a new file.
 const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// When no checkpoint has come for so long, the files of the last one are written.
+const QUIET: Duration = Duration::from_millis(100);
 
 /// So many leaves are worth a checkpoint of their own, however short ago the one before began. A checkpoint costs some kilobytes and a
 /// millisecond: among so many that is little.
@@ -198,7 +201,8 @@ impl Sequencer {
             pace,
             note_due: None,
             carried: None,
-            published: Instant::now(),
+            published: None,
+            newest: Instant::now(),
             stopped,
         };
         let thread = std::thread::Builder::new()
@@ -272,7 +276,9 @@ struct Run {
     /// The batch that did not fit the checkpoint before.
     carried: Option<Batch>,
     /// When the files were written.
-    published: Instant,
+    published: Option<Instant>,
+    /// When the newest checkpoint was made.
+    newest: Instant,
     stopped: Stopped,
 }
 
@@ -386,11 +392,15 @@ impl Run {
     /// How long until files are to be written; `None` when they are those of the newest checkpoint, or never will be.
     fn publish_wait(&self) -> Option<Duration> {
         let wanted = self.store.is_behind() && self.healthy.load(Ordering::Acquire);
-        wanted.then(|| PUBLISH_INTERVAL.saturating_sub(self.published.elapsed()))
+        let rest = |last: Instant, whole: Duration| whole.saturating_sub(last.elapsed());
+        wanted.then(|| {
+            let due = self.published.map_or(Duration::ZERO, |last| rest(last, PUBLISH_INTERVAL));
+            due.min(rest(self.newest, QUIET))
+        })
     }
 
     fn publish(&mut self) {
-        self.published = Instant::now();
+        self.published = Some(Instant::now());
         if let Err(error) = self.store.publish()
             && self.healthy.swap(false, Ordering::AcqRel)
         {
@@ -431,6 +441,7 @@ impl Run {
         };
         match &answer {
             Ok(_head) => {
+                self.newest = Instant::now();
                 self.stopped.checkpoints = self.stopped.checkpoints.saturating_add(1);
                 let count = u64::try_from(leaves.len()).unwrap_or(u64::MAX);
                 self.stopped.leaves = self.stopped.leaves.saturating_add(count);

@@ -528,6 +528,12 @@ fn demand_refused(prune: &dyn Fn(&str, &[&str]) -> Ran, copies: &Path) {
     std::fs::write(&bundle, good).unwrap();
 }
 
+/// How many entries the checkpoint file of a log's folder speaks of.
+fn published(log: &Path) -> Option<u64> {
+    let note = std::fs::read_to_string(log.join("checkpoint")).ok()?;
+    note.lines().nth(1)?.parse().ok()
+}
+
 /// What happens while a bit of a file is another one.
 fn rotten(path: &Path, then: impl FnOnce()) {
     let good = std::fs::read(path).unwrap();
@@ -552,9 +558,13 @@ fn a_copy_in_which_an_old_bundle_has_rotted_shows_nothing_newer() {
     };
     let shown = || std::fs::read(copy.join("checkpoint")).unwrap();
     paid_often(root.path(), &alice, &bob);
+    // The files follow the answers.
+    until("a full bundle is published", || published(&log).is_some_and(|size| size > 256));
     pull().ends(0);
     let before = shown();
     alice.wallet(&["pay", "main", &bob.accounts[0], "1.00", "USD/2"]).ends(0);
+    let size = published(&copy);
+    until("the last payment is published", || published(&log) > size);
     rotten(&copy.join("tile/entries/000"), || {
         assert!(pull().ends(4).stdout.contains("000"), "it says which file");
         assert_eq!(shown(), before);

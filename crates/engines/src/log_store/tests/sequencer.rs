@@ -83,6 +83,22 @@ fn so_many_leaves_do_not_wait_for_the_interval() {
 }
 
 #[test]
+fn the_files_follow_the_last_checkpoint_without_another() {
+    let world = World::of(2);
+    let sequencer = start(world.open(), 0, 10);
+    let begun = Monotonic::now();
+    for first in 2..5 {
+        let answer = send(&sequencer.sender(), first, 1);
+        let size = answer.recv_timeout(SOON).unwrap().unwrap().head.size;
+        while published(&world).is_none_or(|head| head.size < size) {
+            assert!(begun.elapsed() < SOON, "the files stay behind at {size}");
+            std::thread::yield_now();
+        }
+    }
+    assert_eq!(sequencer.stop().unwrap().checkpoints, 3);
+}
+
+#[test]
 fn a_full_queue_pushes_back() {
     let world = World::of(2);
     let sequencer = start(world.open(), 0, 1);
