@@ -28,10 +28,19 @@ pub struct Cli {
     pub probe: Option<Probe>,
 }
 
-/// What a process that has done nothing else can tell of memory. Prints one number.
+/// What needs a process of its own: one that has done nothing else can tell of memory, and prints one number.
 #[derive(Debug, Subcommand)]
 #[command(hide = true)]
 pub enum Probe {
+    /// The bare server, until it is killed.
+    Bare {
+        /// What it needs, and where it writes its address.
+        folder: PathBuf,
+        /// The certificate that it shows.
+        certificate: PathBuf,
+        /// The key of that.
+        key: PathBuf,
+    },
     /// Bytes that an account takes in the ledger.
     LedgerAccount {
         /// How many are opened.

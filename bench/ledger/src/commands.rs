@@ -4,7 +4,7 @@ use crate::args::{Cli, Probe};
 use crate::error::BenchError;
 use crate::report::Report;
 use crate::rounds::{self, Size};
-use crate::{chart, page, probe};
+use crate::{bare, chart, page, probe};
 use clap::Parser as _;
 use replay::say::{give, give_text, tell};
 use replay::server::find_tpw;
@@ -37,6 +37,9 @@ pub fn main() -> ExitCode {
 
 async fn dispatch(cli: &Cli) -> Result<(), BenchError> {
     match &cli.probe {
+        Some(Probe::Bare { folder, certificate, key }) => {
+            bare::serve(folder, certificate, key).await
+        }
         Some(probe) => answer(probe).await,
         None => measure(cli).await,
     }

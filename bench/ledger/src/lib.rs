@@ -2,6 +2,7 @@
 
 pub mod alone;
 pub mod args;
+pub mod bare;
 pub mod chart;
 pub mod cluster;
 pub mod commands;

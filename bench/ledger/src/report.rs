@@ -93,6 +93,21 @@ pub struct Round {
     pub generator_us: f64,
     /// Payments through the whole flow.
     pub flow: Flow,
+    /// The same requests to a server that keeps nothing.
+    pub bare: Bare,
+}
+
+/// What the bare server did with the same requests.
+#[derive(Clone, Copy, Serialize, Debug)]
+pub struct Bare {
+    /// Payments under way.
+    pub connections: usize,
+    /// Answers per second.
+    pub per_s: f64,
+    /// Its processor time for each answer, in microseconds.
+    pub server_cpu_us: f64,
+    /// Bytes of an answer, as many as a receipt has.
+    pub answer_len: usize,
 }
 
 /// What does not change from round to round and is measured once.
@@ -243,6 +258,8 @@ const MEDIANS: &[(&str, Of)] = &[
     ("flow_p99_ms", |r| Some(r.flow.p99_ms)),
     ("flow_server_cpu_us", |r| Some(r.flow.server_cpu_us)),
     ("signature_us", |r| Some(r.flow.signature_us)),
+    ("bare_per_s", |r| Some(r.bare.per_s)),
+    ("bare_server_cpu_us", |r| Some(r.bare.server_cpu_us)),
 ];
 
 /// Every ratio: both sides are of the same round.
@@ -256,6 +273,8 @@ const RATIOS: &[(&str, Of)] = &[
     ("hot_vs_uniform", |r| by(r.sqlite_hot.per_s, r.sqlite.per_s)),
     ("cpu_10m_vs_300k", |r| by(r.sqlite_10m?.cpu_us, r.sqlite.cpu_us)),
     ("flow_vs_tpcb", |r| by(r.flow.per_s, r.tpcb.per_s)),
+    ("flow_vs_bare", |r| by(r.flow.per_s, r.bare.per_s)),
+    ("bare_vs_tpcb", |r| by(r.bare.per_s, r.tpcb.per_s)),
     ("zipf_vs_uniform", |r| by(r.sqlite_zipf.per_s, r.sqlite.per_s)),
     ("postgres_hot_vs_uniform", |r| by(r.postgres_hot.per_s, r.postgres.per_s)),
     ("rowlock_hot_vs_uniform", |r| by(r.row_locks_hot.per_s, r.row_locks.per_s)),
@@ -438,6 +457,12 @@ pub(crate) mod tests {
                 server_cpu_us: 90.0,
                 signature_us: 37.0,
             },
+            bare: Bare {
+                connections: 256,
+                per_s: 40_000.0 * times,
+                server_cpu_us: 40.0,
+                answer_len: 5_600,
+            },
         }
     }
 
@@ -475,6 +500,8 @@ pub(crate) mod tests {
             "hot_vs_uniform",
             "cpu_10m_vs_300k",
             "flow_vs_tpcb",
+            "flow_vs_bare",
+            "bare_vs_tpcb",
         ] {
             let value = ratios.get(key).unwrap_or_else(|| panic!("no {key}"));
             assert_eq!(value.is_null(), key == "cpu_10m_vs_300k", "{key} is {value}");

@@ -1,16 +1,18 @@
 //! The whole measurement: what is prepared once, each round's parts one after the other, and what they come to.
 
 use crate::alone;
+use crate::bare;
 use crate::cluster::Cluster;
 use crate::error::BenchError;
 use crate::peers::{self, CLIENTS};
 use crate::probe;
-use crate::report::{Flow, Machine, Memory, Paced, Report, Round, Run};
+use crate::report::{Bare, Flow, Machine, Memory, Paced, Report, Round, Run};
 use crate::row_locks;
 use crate::subject::{Plan, Subject, config};
 use crate::workload::{Shape, Workload};
 use replay::bench::{Stage, disk};
 use replay::say::tell;
+use replay::server::Server;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,6 +102,7 @@ pub struct Bench {
     work: PathBuf,
     cluster: Arc<Cluster>,
     stage: Stage,
+    bare: Server,
     long: Option<Long>,
 }
 
@@ -154,7 +157,10 @@ impl Bench {
             closed: Vec::new(),
         };
         let stage = flow.set_up(&folder).await?;
-        let mut bench = Self { size, work: work.to_owned(), cluster, stage, long: None };
+        let own = std::env::current_exe();
+        let own = own.map_err(|error| BenchError::program("bench-ledger", error.to_string()))?;
+        let bare = bare::start(&own, &stage, &work.join("bare"))?;
+        let mut bench = Self { size, work: work.to_owned(), cluster, stage, bare, long: None };
         if let Some(orders) = size.fill_long {
             bench.long = Some(bench.fill_long(orders).await?);
         }
@@ -181,6 +187,7 @@ impl Bench {
         let row_locks_lean = peers::row_locks_lean(&self.cluster, CLIENTS, seconds.0)?;
         let sqlite_hot = self.sqlite(Shape::Hot).await?;
         let flow = self.flow(seconds.0).await?;
+        let bare = self.bare(seconds.1).await?;
         let sqlite_zipf = self.sqlite(Shape::Zipf).await?;
         let postgres_hot = self.postgres(Shape::Hot).await?;
         let row_locks_hot = row_locks::measure(&self.cluster, Shape::Hot, CLIENTS, seconds.1)?;
@@ -210,6 +217,7 @@ impl Bench {
             ledger_us: alone::ledger_us(Shape::Uniform, ACCOUNTS)?,
             generator_us: alone::generator_us(Shape::Uniform, ACCOUNTS),
             flow,
+            bare,
         })
     }
 
@@ -287,6 +295,21 @@ impl Bench {
         })
     }
 
+    async fn bare(&self, seconds: u64) -> Result<Bare, BenchError> {
+        let time = Duration::from_secs(seconds);
+        let part = self.stage.closed_at(&self.bare, CONNECTIONS, time).await?;
+        if part.other > 0 {
+            let text = format!("{} payments were refused by the bare server", part.other);
+            return Err(BenchError::Check(text));
+        }
+        Ok(Bare {
+            connections: CONNECTIONS,
+            per_s: part.per_s,
+            server_cpu_us: 1e6 * part.server_cpu_s / number(part.booked.max(1)),
+            answer_len: part.receipt_len,
+        })
+    }
+
     async fn memory(&mut self) -> Result<Memory, BenchError> {
         let accounts = self.size.accounts;
         let folder = self.new_folder()?;
@@ -356,7 +379,7 @@ fn machine(cluster: &Cluster) -> Result<Machine, BenchError> {
 fn told(number: u32, round: &Round) -> String {
     format!(
         "round {number}: SQLite {:.0}/s ({:.2} µs), hot {:.0}, Zipf {:.0}, single {:.0}; PostgreSQL {:.0}/s ({:.2} µs), hot {:.0}; \
-         TPC-B-like {:.0}, row locks {:.0}, hot {:.0}, lean {:.0}; flow {:.0}/s p99 {:.0} ms; fdatasync {:.2} ms",
+         TPC-B-like {:.0}, row locks {:.0}, hot {:.0}, lean {:.0}; flow {:.0}/s p99 {:.0} ms, bare {:.0}/s; fdatasync {:.2} ms",
         round.sqlite.per_s,
         round.sqlite.cpu_us,
         round.sqlite_hot.per_s,
@@ -371,6 +394,7 @@ fn told(number: u32, round: &Round) -> String {
         round.row_locks_lean.per_s,
         round.flow.per_s,
         round.flow.p99_ms,
+        round.bare.per_s,
         round.disk.latency.p50_ms,
     )
 }

@@ -12,7 +12,7 @@ use tpw_access::dpop::{self, DpopRequest};
 use tpw_access::url::HttpUrl;
 use tpw_access::{EnrolmentCode, enrol};
 use tpw_core::{Instant, Intent, Span, StepUpProof};
-use tpw_crypto::{SlotName, SoftwareSlots};
+use tpw_crypto::{PublicKey, Signer as _, SlotName, SoftwareSlots};
 use tpw_engines::clock::{Clock as _, SystemClock};
 use tpw_engines::entropy::OsEntropy;
 use tpw_engines::files;
@@ -63,6 +63,14 @@ impl Actor {
         let absent = || ReplayError::state(path, "there is no such key file");
         let bytes = files::read(path, KEY_FILE_LEN_MAX)?.ok_or_else(absent)?;
         Self::new(SoftwareSlots::from_secret_bytes(&bytes)?, "operator")
+    }
+
+    /// The public key.
+    ///
+    /// # Errors
+    /// [`ReplayError::Crypto`] when the slot is empty.
+    pub fn public_key(&self) -> Result<PublicKey, ReplayError> {
+        Ok(self.slots.public_key(&self.slot)?)
     }
 
     /// Signs a payment.

@@ -57,13 +57,26 @@ impl Server {
     /// # Errors
     /// [`ReplayError::Program`] with what it said.
     pub fn start(tpw: &Path, data: &Path, rules: Option<&Path>) -> Result<Self, ReplayError> {
-        let failed = |why: String| ReplayError::Program { program: "tpw serve".to_owned(), why };
         let mut command = Command::new(tpw);
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
         command.args(["--rate-limit", REQUESTS_PER_SECOND, "--tsa-rate", REQUESTS_PER_SECOND]);
         if let Some(rules) = rules {
             command.arg("--rules").arg(rules);
         }
+        Self::run(command, "tpw serve", data)
+    }
+
+    /// Starts any program that listens for HTTPS and writes its address and the certificate to trust into the file `address` of the
+    /// folder `data`.
+    ///
+    /// # Errors
+    /// [`ReplayError::Program`] with what it said.
+    pub fn run(
+        mut command: Command,
+        program: &'static str,
+        data: &Path,
+    ) -> Result<Self, ReplayError> {
+        let failed = |why: String| ReplayError::Program { program: program.to_owned(), why };
         let log_path = data.with_extension("log");
         let log = std::fs::File::create(&log_path).map_err(ReplayError::io("create", &log_path))?;
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);

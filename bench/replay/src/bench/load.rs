@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tpw_core::{AccountId, Amount, Asset, DeviceId, Hash32, Money, Name};
+use tpw_crypto::PublicKey;
 
 /// How far the schedule is looked ahead of: the granularity of the timer.
 const TICK: Duration = Duration::from_millis(1);
@@ -67,6 +68,15 @@ impl Payers {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).0.drain(..).collect()
     }
 
+    /// The keys of all who have nothing under way.
+    ///
+    /// # Errors
+    /// [`ReplayError::Crypto`] for a key that is not there.
+    pub fn keys(&self) -> Result<Vec<PublicKey>, ReplayError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.0.iter().map(|one| one.actor.public_key()).collect()
+    }
+
     /// Whom somebody pays.
     pub(super) fn payee_for(&self, one: &One) -> AccountId {
         self.other_than(one, &mut self.idle.lock().unwrap_or_else(PoisonError::into_inner).1)
@@ -101,6 +111,8 @@ pub struct Loaded {
     pub told_otherwise: Option<String>,
     /// From the first to the last answer.
     pub wall: Duration,
+    /// Bytes of one receipt; zero where none is looked at.
+    pub receipt_len: usize,
 }
 
 impl Loaded {

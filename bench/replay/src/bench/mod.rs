@@ -60,6 +60,8 @@ pub struct Part {
     pub server_cpu_s: f64,
     /// Processor seconds of the load generator.
     pub client_cpu_s: f64,
+    /// Bytes of one receipt; zero where none is looked at.
+    pub receipt_len: usize,
 }
 
 /// A closed loop.
@@ -188,9 +190,11 @@ impl Flow {
         let watch = Watch::new(&client, setting.seen);
         let trust = run::trust(&client).await?;
         let load = Load { client, payers, audience: setting.audience, watch };
-        let stage = Stage { server, load, trust, pace: AtomicU64::new(PACE_FIRST) };
+        let (pace, peer_pace) = (AtomicU64::new(PACE_FIRST), AtomicU64::new(PEER_PACE_FIRST));
+        let mut stage = Stage { server, load, trust, receipt_len: 0, pace, peer_pace };
         // The first seconds fill caches; they count for nobody.
-        stage.closed(64, self.part.min(Duration::from_secs(3))).await?;
+        stage.receipt_len =
+            stage.closed(64, self.part.min(Duration::from_secs(3))).await?.receipt_len;
         Ok(stage)
     }
 
@@ -261,6 +265,8 @@ impl Flow {
 
 /// Payments a second that the first closed loop is prepared for.
 const PACE_FIRST: u64 = 8_000;
+/// The same for a peer, who has less to do.
+const PEER_PACE_FIRST: u64 = 30_000;
 
 /// A server with people who pay, ready for load.
 #[derive(Debug)]
@@ -269,10 +275,14 @@ pub struct Stage {
     pub server: Server,
     /// Who pays.
     pub load: Load,
+    /// Bytes of one receipt.
+    pub receipt_len: usize,
     /// By which receipts are judged.
     trust: Trust,
     /// For so many payments a second the next closed loop is prepared. One that runs out of them ends early.
     pace: AtomicU64,
+    /// The same for a peer.
+    peer_pace: AtomicU64,
 }
 
 impl Stage {
@@ -281,12 +291,37 @@ impl Stage {
     /// # Errors
     /// [`ReplayError`].
     pub async fn closed(&self, connections: usize, time: Duration) -> Result<Part, ReplayError> {
-        let each_ms =
-            u128::from(self.pace.load(Ordering::Relaxed)).saturating_mul(time.as_millis());
-        let count = usize::try_from(each_ms / 1000).unwrap_or(usize::MAX);
-        let sprint = self.load.prepare(connections, count)?;
+        let sprint = self.load.prepare(connections, within(&self.pace, time))?;
+        let part = self.sprint(&self.server, sprint, time).await?;
+        learn(&self.pace, part.per_s);
+        Ok(part)
+    }
+
+    /// The same load on a peer that answers as our server does and keeps nothing.
+    ///
+    /// # Errors
+    /// [`ReplayError`].
+    pub async fn closed_at(
+        &self,
+        peer: &Server,
+        connections: usize,
+        time: Duration,
+    ) -> Result<Part, ReplayError> {
+        let client = Arc::new(Client::new(&peer.url, &peer.ca)?);
+        let sprint = self.load.prepare(connections, within(&self.peer_pace, time))?;
+        let part = self.sprint(peer, sprint.towards(client), time).await?;
+        learn(&self.peer_pace, part.per_s);
+        Ok(part)
+    }
+
+    async fn sprint(
+        &self,
+        server: &Server,
+        sprint: sprint::Sprint,
+        time: Duration,
+    ) -> Result<Part, ReplayError> {
         let mut rest = None;
-        let part = part_of(&self.server, async {
+        let part = part_of(server, async {
             let mut finished = sprint.run(time).await?;
             let loaded = core::mem::take(&mut finished.loaded);
             rest = Some(finished);
@@ -296,19 +331,24 @@ impl Stage {
         if let Some(finished) = rest {
             self.load.finish(finished, &self.trust)?;
         }
-        self.learn(part.per_s);
         Ok(part)
     }
+}
 
-    /// Half as many again as were answered, for parts that go better.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a positive count of payments far below the bounds"
-    )]
-    fn learn(&self, per_s: f64) {
-        self.pace.store((per_s * 1.5).max(1_000.0) as u64, Ordering::Relaxed);
-    }
+/// How many payments that is at so many a second.
+fn within(pace: &AtomicU64, time: Duration) -> usize {
+    let each_ms = u128::from(pace.load(Ordering::Relaxed)).saturating_mul(time.as_millis());
+    usize::try_from(each_ms / 1000).unwrap_or(usize::MAX)
+}
+
+/// Half as many again as were answered, for parts that go better.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a positive count of payments far below the bounds"
+)]
+fn learn(pace: &AtomicU64, per_s: f64) {
+    pace.store((per_s * 1.5).max(1_000.0) as u64, Ordering::Relaxed);
 }
 
 /// Runs a part and takes the processor time of both sides.
@@ -333,6 +373,7 @@ async fn part_of(
         latency: Latency::of(loaded.times),
         server_cpu_s: after.0 - before.0,
         client_cpu_s: after.1 - before.1,
+        receipt_len: loaded.receipt_len,
     })
 }
 

@@ -38,6 +38,16 @@ struct Lane {
 pub struct Sprint {
     lanes: Vec<Lane>,
     client: Arc<Client>,
+    meant: Meant,
+}
+
+/// Whether a payment that was answered has happened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Meant {
+    /// It has: the payer's chain goes on, and there is a receipt.
+    Seriously,
+    /// A peer has answered it, who keeps nothing.
+    AsLoad,
 }
 
 impl std::fmt::Debug for Sprint {
@@ -87,7 +97,7 @@ impl Load {
             let ended = || ReplayError::Check("a thread ended early".to_owned());
             signing.into_iter().try_for_each(|one| one.join().map_err(|_panic| ended())?)
         })?;
-        Ok(Sprint { lanes, client: Arc::clone(&self.client) })
+        Ok(Sprint { lanes, client: Arc::clone(&self.client), meant: Meant::Seriously })
     }
 
     /// Signs in the order in which it will be sent, the first of each lane before the second of any: ids begin with the time at which
@@ -146,6 +156,12 @@ fn laid_out(host: &str, statement: &crate::state::Statement) -> Vec<u8> {
 }
 
 impl Sprint {
+    /// The same load for a peer that answers as our server does and keeps nothing.
+    #[must_use]
+    pub fn towards(self, peer: Arc<Client>) -> Self {
+        Self { client: peer, meant: Meant::AsLoad, ..self }
+    }
+
     /// Sends what is ready, one payment at a time on each connection, for at most `time`.
     ///
     /// # Errors
@@ -169,7 +185,7 @@ impl Sprint {
         }
         let began = Instant::now();
         for (lane, stream) in self.lanes.into_iter().zip(streams) {
-            running.spawn(run_lane(lane, stream, began, time));
+            running.spawn(run_lane(lane, stream, began, time, self.meant));
         }
         let mut all = Finished { loaded: Loaded::default(), kept: Vec::new(), payers: Vec::new() };
         while let Some(ran) = running.join_next().await {
@@ -177,6 +193,7 @@ impl Sprint {
             all.loaded.times.extend(ran.loaded.times);
             all.loaded.other = all.loaded.other.saturating_add(ran.loaded.other);
             all.loaded.told_otherwise = all.loaded.told_otherwise.or(ran.loaded.told_otherwise);
+            all.loaded.receipt_len = all.loaded.receipt_len.max(ran.loaded.receipt_len);
             all.kept.extend(ran.kept);
             all.payers.extend(ran.payers);
         }
@@ -190,6 +207,7 @@ async fn run_lane(
     mut stream: Stream,
     began: Instant,
     time: Duration,
+    meant: Meant,
 ) -> Result<Ran, ReplayError> {
     let Lane { mut payers, ready } = lane;
     let (mut loaded, mut kept) = (Loaded::default(), Vec::new());
@@ -211,6 +229,10 @@ async fn run_lane(
             continue;
         }
         loaded.add(Ok(sent.elapsed()));
+        loaded.receipt_len = body.len();
+        if meant == Meant::AsLoad {
+            continue;
+        }
         if let Some(payer) = payers.get_mut(one.payer) {
             payer.head = (one.sequence, one.intent_hash);
         }
