@@ -258,6 +258,52 @@ fn a_store_that_is_locked_for_a_while_stops_the_writer_and_it_comes_back_by_itse
     demand_balanced(&engine);
 }
 
+/// Batches that are large are under way together: when the first is not stored, the one behind it rests on what never was.
+#[test]
+fn batches_behind_one_that_was_not_stored_are_turned_away_and_can_be_sent_again() {
+    const LARGE: u64 = 4_200;
+    let h = History::new();
+    let copy = h.copy();
+    let engine = open(copy.path()).unwrap();
+    let mut dice = Dice::new(27);
+    runtime().block_on(async {
+        let account = external(&engine, &mut dice).await;
+        let funds = |batch: u8| -> Vec<Command> {
+            let one = |number: u64| {
+                let mut random = [batch; 10];
+                random[2..].copy_from_slice(&number.to_be_bytes());
+                let transfer = tpw_core::TransferId::new(1, random);
+                Command::Fund { account, amount: tpw_core::Amount::from_minor(1), transfer }
+            };
+            (0..LARGE).map(one).collect()
+        };
+        let all = || async {
+            let (one, two) = (engine.commands(funds(1)), engine.commands(funds(2)));
+            tokio::join!(one, two, engine.commands(funds(3)))
+        };
+        let other = rusqlite::Connection::open(books(copy.path())).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let (one, two, three) = all().await;
+        for told in [one, two, three] {
+            let Err(PayError::Stopped(_)) = told else { panic!("{told:?}") };
+        }
+        other.execute_batch("COMMIT").unwrap();
+        let begun = Instant::now();
+        while engine.commands(funds(1)).await.is_err() {
+            assert!(begun.elapsed() < Duration::from_secs(20), "the writer is not back");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        for _sent_again in 0..2 {
+            let (one, two, three) = all().await;
+            for done in [one, two, three] {
+                assert!(done.unwrap().iter().all(Result::is_ok));
+            }
+            assert_eq!(balance(&engine, account), u128::from(3 * LARGE));
+        }
+    });
+    demand_balanced(&engine);
+}
+
 async fn comes_back(engine: &Engine, signed: &Signed) -> tpw_engines::Paid {
     let begun = Instant::now();
     loop {

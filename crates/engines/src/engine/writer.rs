@@ -1,8 +1,8 @@
 //! The single writer: takes all that is queued and decides it in memory, batch after batch.
 //!
-//! While one batch is being stored, what comes meanwhile makes the next one: there is no timer. What is decided is answered by the
-//! committer, when it is durable. When the outcome of a commit is unknown the writer forgets what it has
-//! in memory and rebuilds it from the store.
+//! While one batch is being stored, what comes meanwhile makes the next one: there is no timer. One that is large already is handed
+//! over behind it, so that the committer finds it without a word of the writer. What is decided is answered by the committer, when it is
+//! durable. When the outcome of a commit is unknown the writer forgets what it has in memory and rebuilds it from the store.
 
 use super::EngineError;
 use super::committer::{Batch, Job, Pending};
@@ -16,6 +16,7 @@ use crate::books::{BooksReader, Opener};
 use crate::clock::Clock;
 use crate::log_store::{LeafSender, WORTH_A_CHECKPOINT};
 use crossbeam_channel::{Sender, bounded};
+use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -23,6 +24,10 @@ use tpw_flow::{Command, Decided, Desk, Outcome};
 
 /// The most commands in one commit.
 const COMMANDS_MAX: usize = 8_192;
+/// So many commands are handed over though another batch is being stored: more would make a commit no cheaper for each.
+const ENOUGH: usize = 4_096;
+/// The most batches under way: one that is being stored, and one that waits for it.
+const UNDER_WAY_MAX: usize = 2;
 /// How often the writer looks whether somebody has waited too long.
 pub(super) const TICK: Duration = Duration::from_millis(500);
 
@@ -95,7 +100,7 @@ pub(super) struct Writer {
     pub(super) unstored: Vec<Vec<Decided>>,
 }
 
-/// The batch that is being decided, and whether one is being stored.
+/// The batch that is being decided, and those that are under way to the store.
 #[derive(Default)]
 pub(super) struct Building {
     pending: Vec<Pending>,
@@ -106,10 +111,8 @@ pub(super) struct Building {
     gathered: usize,
     /// Somebody waits for the disk alone.
     urgent: bool,
-    /// A batch is being stored, since then.
-    storing: Option<Instant>,
-    /// How many blocks of gathered decisions are in that one.
-    storing_gathered: usize,
+    /// What was handed over and not heard of, the oldest first.
+    under_way: VecDeque<UnderWay>,
     /// Time as the desk was last told: it never goes back, whatever the clock does.
     now: Option<tpw_core::Instant>,
 }
@@ -119,6 +122,14 @@ impl Building {
     pub(super) fn since(now: Option<tpw_core::Instant>) -> Self {
         Self { now, ..Self::default() }
     }
+}
+
+/// A batch that was handed over.
+struct UnderWay {
+    /// Since when the committer can have worked on it.
+    since: Instant,
+    /// How many blocks of gathered decisions are in it.
+    gathered: usize,
 }
 
 /// The state in memory is no longer to be trusted; with what the callers are told.
@@ -206,11 +217,9 @@ impl Writer {
     /// What to wait for, and how long.
     fn until(&self) -> (Until, Duration) {
         let building = &self.building;
-        if building.commands >= COMMANDS_MAX && building.storing.is_some() {
-            return (Until::Stored, TICK);
-        }
-        if building.storing.is_some() {
-            return (Until::StoredOrMuchWork, TICK);
+        if !building.under_way.is_empty() {
+            let full = building.commands >= COMMANDS_MAX;
+            return (if full { Until::Stored } else { Until::StoredOrMuchWork }, TICK);
         }
         match self.log_wait() {
             Some(wait) if building.commands > 0 => (Until::UrgentOrMuchWork, wait.min(TICK)),
@@ -227,15 +236,18 @@ impl Writer {
         due.checked_duration_since(Instant::now()).filter(|wait| !wait.is_zero())
     }
 
-    /// The batch under way is stored, or the state is in doubt.
+    /// The oldest batch under way is stored, or the state is in doubt.
     fn heard(&mut self, outcome: Stored) -> Result<(), InDoubt> {
-        if let Some(since) = self.building.storing.take() {
-            self.commit_took = since.elapsed();
+        let heard = self.building.under_way.pop_front();
+        if let Some(next) = self.building.under_way.front_mut() {
+            next.since = Instant::now();
         }
         outcome.map_err(InDoubt)?;
-        self.desk.stored();
-        let stored = core::mem::take(&mut self.building.storing_gathered);
-        self.unstored.drain(..stored.min(self.unstored.len()));
+        if let Some(UnderWay { since, gathered }) = heard {
+            self.commit_took = since.elapsed();
+            self.desk.stored();
+            self.unstored.drain(..gathered.min(self.unstored.len()));
+        }
         Ok(())
     }
 
@@ -320,14 +332,15 @@ impl Writer {
 
     fn hand_over(&mut self) {
         let building = &mut self.building;
-        if building.storing.is_some() || (building.pending.is_empty() && !building.ticked) {
+        let room = if building.commands >= ENOUGH { UNDER_WAY_MAX } else { 1 };
+        if building.under_way.len() >= room || (building.pending.is_empty() && !building.ticked) {
             return;
         }
         let pending = core::mem::take(&mut building.pending);
         let (changes, handed) = (self.desk.take_changes(), Instant::now());
-        building.storing = Some(handed);
+        let gathered = core::mem::take(&mut building.gathered);
+        building.under_way.push_back(UnderWay { since: handed, gathered });
         building.ticked = false;
-        building.storing_gathered = core::mem::take(&mut building.gathered);
         building.urgent = false;
         building.commands = 0;
         let _gone = self.jobs.send(Job::Batch(Box::new(Batch { changes, pending, handed })));
@@ -350,15 +363,15 @@ impl Writer {
         }
     }
 
-    /// Waits until nothing is being stored; hands over what was decided meanwhile and waits for that too.
+    /// Waits until nothing is under way; hands over what was decided meanwhile and waits for that too.
     fn settle(&mut self) -> Result<(), InDoubt> {
         loop {
-            if self.building.storing.is_some() {
+            while !self.building.under_way.is_empty() {
                 let outcome = self.inbox.hear().unwrap_or_else(|| Err(gone()));
                 self.heard(outcome)?;
             }
             self.hand_over();
-            if self.building.storing.is_none() {
+            if self.building.under_way.is_empty() {
                 return Ok(());
             }
         }
@@ -366,8 +379,8 @@ impl Writer {
 
     /// Rebuilds the memory from the store; meanwhile everybody is told to come again. Answers whether to go on.
     fn recover(&mut self) -> Door {
-        if self.building.storing.is_some() {
-            // Decided before the doubt arose: its own outcome counts.
+        for _decided in 0..self.building.under_way.len() {
+            // Before the doubt arose: its own outcome counts.
             let _told = self.inbox.hear();
         }
         self.turn_away(UNAVAILABLE);
