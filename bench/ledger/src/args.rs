@@ -23,15 +23,15 @@ pub struct Cli {
     /// The program `tpw`; by default the one beside this one.
     #[arg(long)]
     pub tpw: Option<PathBuf>,
-    /// Something small, measured by a process of its own.
+    /// What this program does for itself, as a process of its own.
     #[command(subcommand)]
-    pub probe: Option<Probe>,
+    pub own: Option<Own>,
 }
 
-/// What needs a process of its own: one that has done nothing else can tell of memory, and prints one number.
+/// What needs a process of its own.
 #[derive(Debug, Subcommand)]
 #[command(hide = true)]
-pub enum Probe {
+pub enum Own {
     /// The bare server, until it is killed.
     Bare {
         /// What it needs, and where it writes its address.
@@ -41,6 +41,15 @@ pub enum Probe {
         /// The key of that.
         key: PathBuf,
     },
+    /// Something small that is measured.
+    #[command(flatten)]
+    Probe(Probe),
+}
+
+/// What a process that has done nothing else can tell of memory. Prints one number.
+#[derive(Debug, Subcommand)]
+#[command(hide = true)]
+pub enum Probe {
     /// Bytes that an account takes in the ledger.
     LedgerAccount {
         /// How many are opened.

@@ -1,6 +1,6 @@
 //! From the command line to the work.
 
-use crate::args::{Cli, Probe};
+use crate::args::{Cli, Own, Probe};
 use crate::error::BenchError;
 use crate::report::Report;
 use crate::rounds::{self, Size};
@@ -36,11 +36,9 @@ pub fn main() -> ExitCode {
 }
 
 async fn dispatch(cli: &Cli) -> Result<(), BenchError> {
-    match &cli.probe {
-        Some(Probe::Bare { folder, certificate, key }) => {
-            bare::serve(folder, certificate, key).await
-        }
-        Some(probe) => answer(probe).await,
+    match &cli.own {
+        Some(Own::Bare { folder, certificate, key }) => bare::serve(folder, certificate, key).await,
+        Some(Own::Probe(probe)) => answer(probe).await,
         None => measure(cli).await,
     }
 }

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 /// Answers a probe, in this process.
 ///
 /// # Errors
-/// [`BenchError`]; [`BenchError::Check`] for what has no number to give.
+/// [`BenchError`].
 pub async fn answer(probe: &Probe) -> Result<f64, BenchError> {
     match probe {
         Probe::LedgerAccount { accounts } => ledger_bytes_per_account(*accounts),
@@ -23,7 +23,6 @@ pub async fn answer(probe: &Probe) -> Result<f64, BenchError> {
             subject.close();
             Ok(number(taken) / f64::from((*accounts).max(1)))
         }
-        Probe::Bare { .. } => Err(BenchError::Check("a server has no number".to_owned())),
         Probe::Start { folder } => {
             let subject = Subject::open(folder, config()?)?;
             let taken = memory_bytes();

@@ -98,7 +98,7 @@ impl Site {
         let begun = Instant::now();
         loop {
             match Engine::open(&self.dir, config.clone(), Arc::new(SystemClock::new())) {
-                // A process that the other test is just starting holds a copy of our lock until it has begun.
+                // A process that the other test is just starting may hold a copy of our lock until it has begun.
                 Err(EngineError::File(FileError::InUse { .. })) if begun.elapsed() < RELEASED => {
                     std::thread::sleep(Duration::from_millis(2));
                 }
